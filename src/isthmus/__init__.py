@@ -1,0 +1,36 @@
+"""isthmus: auto-encoders for people who hold data without labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["AutoEncoder", "IsthmusError", "__version__", "datasets"]
+
+_PUBLIC = {
+    "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
+    "IsthmusError": ("isthmus.errors", "IsthmusError"),
+    "datasets": ("isthmus.data.datasets", None),
+}
+
+if TYPE_CHECKING:
+    from isthmus.data import datasets
+    from isthmus.errors import IsthmusError
+    from isthmus.estimators.autoencoder import AutoEncoder
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use: ``import isthmus`` itself does not wait for torch."""
+    import importlib
+
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+    module_name, attribute = _PUBLIC[name]
+    module = importlib.import_module(module_name)
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

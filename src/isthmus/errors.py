@@ -1,0 +1,25 @@
+"""The one exception that users see."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class IsthmusError(ValueError):
+    """What a user can put right: one line that says what is wrong, the value seen and what would be right."""
+
+
+class MissingExtraError(IsthmusError, ImportError):
+    """A feature needs a package that is not installed; the message names the command that installs it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional package; install it with: pip install 'isthmus[{extra}]'")
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> IsthmusError:
+    """The error for a name that does not exist, with the nearest known name and all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return IsthmusError(f"unknown {kind} {name!r}{hint} One of: {', '.join(known)}")

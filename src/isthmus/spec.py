@@ -1,0 +1,236 @@
+"""What an auto-encoder is made of: frozen dataclasses, all validation, and their JSON.
+
+A specification is complete: the rules that choose a size or a depth have run before it is built, so a model
+that is loaded by a later version has the same layers even where the rules have changed since.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from isthmus import registry
+from isthmus.errors import IsthmusError, unknown_name
+
+_NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
+_CHOICE = re.compile(rf"(?P<name>[a-z][a-z0-9-]*?)(?::(?P<low>{_NUMBER})(?:-(?P<high>{_NUMBER}))?)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A name with an optional number or range: ``"plain"``, ``"variational:0.1"``, ``"gaussian:0-0.6"``.
+
+    `low` and `high` are None when no number is given (the named thing has a default); they are equal when one is.
+    """
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def parse(cls, text: str | Choice, among: registry.Registry) -> Choice:
+        """Read ``name``, ``name:number`` or ``name:low-high``; the name must be one of the registry's."""
+        if isinstance(text, Choice):
+            return text
+        match = _CHOICE.fullmatch(text) if isinstance(text, str) else None
+        if match is None:
+            raise IsthmusError(
+                f"{among.kind} {text!r} is not of the form 'name', 'name:number' or 'name:low-high'. "
+                f"Names: {', '.join(among.names())}"
+            )
+        low = None if match["low"] is None else float(match["low"])
+        high = low if match["high"] is None else float(match["high"])
+        if low is not None and high is not None and low > high:
+            raise IsthmusError(f"{among.kind} {text!r} has a range that runs backwards; write the lower number first")
+        return cls(among.check(match["name"].lower()), low, high)
+
+    def value(self, default: float) -> float:
+        """The number, or `default` where none is given; a range is refused."""
+        if self.low != self.high:
+            raise IsthmusError(f"{self} has a range where one number is needed, as in '{self.name}:{self.low:g}'")
+        return default if self.low is None else self.low
+
+    def __str__(self) -> str:
+        if self.low is None or self.high is None:
+            return self.name
+        return f"{self.name}:{self.low:g}" + ("" if self.low == self.high else f"-{self.high:g}")
+
+
+class _Spec:
+    """JSON in and out; unknown keys are refused."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary of JSON values."""
+        return {
+            f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for key in values:
+            if key not in known:
+                raise unknown_name(f"{cls.__name__} field", key, known)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+@dataclass(frozen=True)
+class NetworkSpec(_Spec):
+    """The layers of one auto-encoder, every size resolved.
+
+    sample_shape : (channels, *spatial) of one sample for "conv", (features,) for "dense".
+    latent_dim : size of a flat code; None for a spatial code.
+    latent_channels : channels of a spatial code; None for a flat code.
+    hidden : widths of the encoder's hidden layers, first to last ("dense"); the decoder mirrors them.
+    channels : channels after each down-sampling stage, first to last ("conv"); the decoder mirrors them.
+    """
+
+    network: str
+    sample_shape: tuple[int, ...]
+    latent_dim: int | None = None
+    latent_channels: int | None = None
+    hidden: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
+    factor: int = 2  # down- and up-sampling per stage
+    kernel_size: int = 3
+    activation: str = "silu"
+    downsample: str = "stride"
+    upsample: str = "nearest"
+    bottleneck: str = "plain"
+    output: str = "linear"  # "sigmoid" where the objective reads outputs as probabilities
+
+    def __post_init__(self) -> None:
+        registry.networks.check(self.network)
+        registry.activations.check(self.activation)
+        registry.downsamplings.check(self.downsample)
+        registry.upsamplings.check(self.upsample)
+        Choice.parse(self.bottleneck, registry.bottlenecks)
+        if self.output not in ("linear", "sigmoid"):
+            raise unknown_name("output", self.output, ("linear", "sigmoid"))
+        if (self.latent_dim is None) == (self.latent_channels is None):
+            raise IsthmusError(
+                f"give either latent_dim (={self.latent_dim}) for a flat code or "
+                f"latent_channels (={self.latent_channels}) for a spatial one"
+            )
+        for name in ("latent_dim", "latent_channels", "factor", "kernel_size"):
+            value = getattr(self, name)
+            if value is not None and not (is_integer(value) and value >= 1):
+                raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 1")
+        for name in ("hidden", "channels", "sample_shape"):
+            if not all(is_integer(v) and v >= 1 for v in getattr(self, name)):
+                raise IsthmusError(f"{name} (={getattr(self, name)!r}) must hold integers of at least 1")
+        if self.network == "dense":
+            self._check_dense()
+        elif self.network == "conv":
+            self._check_conv()
+
+    def _check_dense(self) -> None:
+        if len(self.sample_shape) != 1:
+            raise IsthmusError(f"a dense network takes samples of shape (features,), not {self.sample_shape}")
+        if self.latent_dim is None:
+            raise IsthmusError("a dense network has a flat code: give latent_dim, not latent_channels")
+
+    def _check_conv(self) -> None:
+        if not 2 <= len(self.sample_shape) <= 4:
+            raise IsthmusError(
+                f"a convolutional network takes samples of shape (channels, *spatial) with 1 to 3 spatial "
+                f"dimensions, not {self.sample_shape}"
+            )
+        if not self.channels:
+            raise IsthmusError("a convolutional network needs at least one stage: give channels, as in (32, 64)")
+        if self.kernel_size % 2 == 0:
+            raise IsthmusError(f"kernel_size (={self.kernel_size}) must be odd, so that sizes are kept")
+        if self.factor < 2:
+            raise IsthmusError(f"factor (={self.factor}) must be at least 2")
+        if self.upsample == "max-unpool" and self.downsample != "max-pool":
+            raise IsthmusError(
+                f"upsample='max-unpool' takes the indices of max-pooling: set downsample='max-pool' "
+                f"(it is {self.downsample!r})"
+            )
+
+    @property
+    def num_features(self) -> int:
+        """Numbers in one sample."""
+        return math.prod(self.sample_shape)
+
+    @property
+    def spatial_sizes(self) -> list[tuple[int, ...]]:
+        """The spatial sizes before the first stage, after it, ..., after the last ("conv")."""
+        return spatial_sizes(self.sample_shape[1:], len(self.channels), self.factor)
+
+
+def spatial_sizes(spatial: tuple[int, ...], stages: int, factor: int) -> list[tuple[int, ...]]:
+    """Sizes after 0, 1, ..., `stages` down-samplings; a size that does not divide is rounded up."""
+    sizes = [tuple(spatial)]
+    for _ in range(stages):
+        sizes.append(tuple(-(-n // factor) for n in sizes[-1]))
+    return sizes
+
+
+@dataclass(frozen=True)
+class TrainingSpec(_Spec):
+    """How an auto-encoder is trained, every choice resolved.
+
+    Exactly one of `epochs` and `minutes` says where the run ends, and so where the learning rate reaches zero.
+    """
+
+    objective: Mapping[str, float]  # name -> weight
+    corruption: str | None = None
+    epochs: int | None = None
+    minutes: float | None = None
+    batch_size: int = 128
+    optimizer: str = "adam"
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    gradient_clip: float | None = 1.0  # largest norm of the gradient; None for no limit
+    patience: int | None = None  # epochs without improvement before stopping early; None to never stop early
+    precision: str = "float32"  # or "bfloat16": the type of matrix products and convolutions
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objective", parse_objective(self.objective))
+        if self.corruption is not None:
+            Choice.parse(self.corruption, registry.corruptions)
+        registry.optimizers.check(self.optimizer)
+        if (self.epochs is None) == (self.minutes is None):
+            raise IsthmusError(f"give either epochs (={self.epochs}) or minutes (={self.minutes})")
+        for name in ("epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value is not None and not (is_integer(value) and value >= 1):
+                raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 1")
+        for name in ("minutes", "learning_rate", "gradient_clip"):
+            value = getattr(self, name)
+            if value is not None and not (is_real(value) and value > 0):
+                raise IsthmusError(f"{name} (={value!r}) must be a number above 0")
+        if not (is_real(self.weight_decay) and self.weight_decay >= 0):
+            raise IsthmusError(f"weight_decay (={self.weight_decay!r}) must be a number of at least 0")
+        if self.precision not in ("float32", "bfloat16"):
+            raise unknown_name("precision", self.precision, ("float32", "bfloat16"))
+
+
+def parse_objective(objective: str | Mapping[str, float]) -> dict[str, float]:
+    """``"mse"`` or ``{"mse": 1, "ssim": 0.1}`` as a dictionary of weights, names checked."""
+    weights = {objective: 1.0} if isinstance(objective, str) else objective
+    if not isinstance(weights, Mapping) or not weights:
+        raise IsthmusError(f"objective (={objective!r}) must be a name or a dictionary of names to weights")
+    for name, weight in weights.items():
+        Choice.parse(name, registry.objectives)
+        if not (is_real(weight) and weight > 0):
+            raise IsthmusError(f"the weight of objective {name!r} (={weight!r}) must be a number above 0")
+    return {name: float(weight) for name, weight in weights.items()}
+
+
+def is_integer(value: object) -> bool:
+    """True for whole numbers of any integer type, NumPy's too, but not for booleans."""
+    return not isinstance(value, bool) and hasattr(value, "__index__")
+
+
+def is_real(value: object) -> bool:
+    """True for finite numbers, NumPy's too, but not for booleans."""
+    return not isinstance(value, bool) and hasattr(value, "__float__") and math.isfinite(float(value))  # type: ignore
