@@ -87,7 +87,8 @@ class NetworkSpec(_Spec):
     sample_shape : (channels, *spatial) of one sample for "conv", (features,) for "dense".
     latent_dim : size of a flat code; None for a spatial code.
     latent_channels : channels of a spatial code; None for a flat code.
-    hidden : widths of the encoder's hidden layers, first to last ("dense"); the decoder mirrors them.
+    hidden : widths of the encoder's fully connected hidden layers, first to last; the decoder mirrors them. In a
+        "conv" network they lie between the last stage and a flat code.
     channels : channels after each down-sampling stage, first to last ("conv"); the decoder mirrors them.
     """
 
@@ -146,6 +147,10 @@ class NetworkSpec(_Spec):
             raise IsthmusError("a convolutional network needs at least one stage: give channels, as in (32, 64)")
         if self.kernel_size % 2 == 0:
             raise IsthmusError(f"kernel_size (={self.kernel_size}) must be odd, so that sizes are kept")
+        if self.hidden and self.latent_dim is None:
+            raise IsthmusError(
+                f"hidden (={self.hidden}) layers lead to a flat code: give latent_dim, not latent_channels"
+            )
         if self.factor < 2:
             raise IsthmusError(f"factor (={self.factor}) must be at least 2")
         if self.upsample == "max-unpool" and self.downsample != "max-pool":
@@ -189,7 +194,7 @@ class TrainingSpec(_Spec):
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
     gradient_clip: float | None = 1.0  # largest norm of the gradient; None for no limit
-    patience: int | None = None  # epochs without improvement before stopping early; None to never stop early
+    patience: int | None = None  # validations without improvement before stopping early; None to run to the end
     precision: str = "float32"  # or "bfloat16": the type of matrix products and convolutions
     seed: int = 0
 

@@ -1,0 +1,1 @@
+"""Metrics, the baseline everybody should compare with, and the report."""

@@ -1,0 +1,23 @@
+"""Encoders and decoders: plain torch modules that know no files and no training."""
+
+from __future__ import annotations
+
+from isthmus.networks.autoencoder import AutoEncoderNetwork, build, wrap
+from isthmus.networks.blocks import Conv
+from isthmus.networks.conv import ConvDecoder, ConvEncoder, default_channels
+from isthmus.networks.dense import DenseDecoder, DenseEncoder, default_hidden
+from isthmus.networks.resample import resample
+
+__all__ = [
+    "AutoEncoderNetwork",
+    "Conv",
+    "ConvDecoder",
+    "ConvEncoder",
+    "DenseDecoder",
+    "DenseEncoder",
+    "build",
+    "default_channels",
+    "default_hidden",
+    "resample",
+    "wrap",
+]

@@ -1,0 +1,72 @@
+"""Options that several commands share, and options whose values are names in a registry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from isthmus.errors import IsthmusError
+from isthmus.registry import Registry
+from isthmus.spec import Choice, parse_objective
+
+Model = Annotated[str, typer.Argument(help="Folder of a trained model.", show_default=False)]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A file (npy, npz, IDX, CSV, Parquet, Arrow, TIFF, Zarr), a folder of images, or the name of a data set.",
+        show_default=False,
+    ),
+]
+MixedSizes = Annotated[
+    str, typer.Option("--mixed-sizes", help="Images of unequal size: refuse, crop or resize.", metavar="NAME")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...", metavar="NAME")]
+
+
+def named(flag: str, registry: Registry, text: str, *, extra: tuple[str, ...] = (), panel: str = "Network") -> Any:
+    """An option whose value is one of a registry's names, with an optional number, as in ``variational:0.1``."""
+    names = (*extra, *registry.names())
+
+    def check(value: str | None) -> str | None:
+        if value is not None and value not in extra:
+            try:
+                Choice.parse(value, registry)
+            except IsthmusError as error:
+                raise typer.BadParameter(str(error)) from error
+        return value
+
+    return typer.Option(
+        flag,
+        help=f"{text} One of: {', '.join(names)}.",
+        callback=check,
+        metavar="NAME",
+        autocompletion=lambda incomplete: [name for name in names if name.startswith(incomplete)],
+        rich_help_panel=panel,
+    )
+
+
+def objective(text: str) -> dict[str, float]:
+    """``mse`` or ``mse=1,ssim=0.1`` as weights by name."""
+    weights = {}
+    for part in text.split(","):
+        name, _, weight = part.strip().partition("=")
+        try:
+            weights[name] = float(weight) if weight else 1.0
+        except ValueError as error:
+            raise typer.BadParameter(f"weight {weight!r} of objective {name!r} is not a number") from error
+    try:
+        return parse_objective(weights)
+    except IsthmusError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def integers(text: str | None, flag: str) -> tuple[int, ...] | None:
+    """``32,64,128`` as a tuple."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.replace("-", ",").split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag} {text!r} is not a list of integers such as 32,64,128") from error

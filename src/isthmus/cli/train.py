@@ -1,0 +1,221 @@
+"""`isthmus train`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus import registry
+from isthmus.cli import options
+from isthmus.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from isthmus import AutoEncoder
+    from isthmus.data.sources import Source
+
+CHECKPOINT = "checkpoint.safetensors"
+_TRAINING, _RUN = "Training", "Run"
+
+
+def train(
+    data: options.Data,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for the model and its report.", show_default="DATA-LATENT_DIM"),
+    ] = None,
+    latent_dim: Annotated[
+        str, typer.Option(help="Numbers in the code, or auto.", metavar="INT|auto", rich_help_panel="Network")
+    ] = "auto",
+    network: Annotated[
+        str, options.named("--network", registry.networks, "Kind of network.", extra=("auto",))
+    ] = "auto",
+    latent_channels: Annotated[
+        int | None, typer.Option(help="A spatial code of so many channels, not a flat one.", rich_help_panel="Network")
+    ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(help="Widths of a dense encoder, as 512,256.", metavar="INTS", rich_help_panel="Network"),
+    ] = None,
+    channels: Annotated[
+        str | None,
+        typer.Option(help="Channels of a conv encoder, as 32,64,128.", metavar="INTS", rich_help_panel="Network"),
+    ] = None,
+    activation: Annotated[str, options.named("--activation", registry.activations, "Activation.")] = "silu",
+    downsample: Annotated[str, options.named("--downsample", registry.downsamplings, "Down-sampling.")] = "stride",
+    upsample: Annotated[str, options.named("--upsample", registry.upsamplings, "Up-sampling.")] = "nearest",
+    bottleneck: Annotated[
+        str,
+        options.named(
+            "--bottleneck", registry.bottlenecks, "Between f and g; a number may follow, as variational:0.01."
+        ),
+    ] = "plain",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help=f"What X' ≈ X means: a name, or weights as mse=1,ssim=0.1. Names: {', '.join(registry.objectives.names())}.",
+            metavar="NAMES",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = "mse",
+    corruption: Annotated[
+        str | None,
+        options.named(
+            "--corruption", registry.corruptions, "Done to X before f sees it, as gaussian:0-0.5.", panel=_TRAINING
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time to train, in place of epochs.", rich_help_panel=_TRAINING)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples in a step.", rich_help_panel=_TRAINING)] = None,
+    optimizer: Annotated[
+        str, options.named("--optimizer", registry.optimizers, "Optimizer.", extra=("auto",), panel=_TRAINING)
+    ] = "auto",
+    learning_rate: Annotated[float | None, typer.Option(help="Its highest value.", rich_help_panel=_TRAINING)] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many validations without improvement.", rich_help_panel=_TRAINING)
+    ] = None,
+    scaling: Annotated[
+        str, typer.Option(help="auto, range or standard.", metavar="NAME", rich_help_panel=_TRAINING)
+    ] = "auto",
+    mixed_sizes: options.MixedSizes = "refuse",
+    test: Annotated[
+        str | None,
+        typer.Option(help="Data that the report judges on.", show_default="a held-out tenth", rich_help_panel=_RUN),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.", rich_help_panel=_RUN)] = 0,
+    device: options.Device = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a run that was stopped or killed.", rich_help_panel=_RUN)
+    ] = False,
+    overwrite: options.Overwrite = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write the model only.", rich_help_panel=_RUN)] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write logs for TensorBoard.", rich_help_panel=_RUN)
+    ] = False,
+    checkpoint_seconds: Annotated[float, typer.Option(help="Between checkpoints.", rich_help_panel=_RUN)] = 15.0,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.", rich_help_panel=_RUN)] = False,
+) -> None:
+    """Train an auto-encoder on data without labels; writes the model and report.html.
+
+    Examples:
+
+      isthmus train digits
+
+      isthmus train mnist --network conv --latent-dim 10 --minutes 2 -o digits-10
+
+      isthmus train photos/ --mixed-sizes resize --latent-dim 32
+
+      isthmus train table.csv --objective huber --epochs 50
+
+      isthmus train mnist -o digits-10 --latent-dim 10 --minutes 2 --resume
+    """
+    weights = options.objective(objective)
+    layers = {"hidden": options.integers(hidden, "--hidden"), "channels": options.integers(channels, "--channels")}
+    if epochs is not None and minutes is not None:
+        raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
+    folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
+    _check_output(folder, resume, overwrite)
+
+    from isthmus import AutoEncoder
+
+    training, testing = _open(data, test, mixed_sizes, seed)
+    model = AutoEncoder(
+        latent_dim if latent_dim == "auto" else _whole(latent_dim),
+        network=network,
+        latent_channels=latent_channels,
+        **layers,
+        activation=activation,
+        downsample=downsample,
+        upsample=upsample,
+        bottleneck=bottleneck,
+        objective=weights,
+        corruption=corruption,
+        epochs=epochs,
+        minutes=minutes,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        patience=patience,
+        scaling=scaling,
+        device=device,
+        random_state=seed,
+    )
+    checkpoint = folder / CHECKPOINT
+    folder.mkdir(parents=True, exist_ok=True)
+    model.fit(
+        training,
+        checkpoint=checkpoint,
+        resume=resume,
+        checkpoint_seconds=checkpoint_seconds,
+        listeners=_listeners(folder, quiet, tensorboard),
+    )
+    model.save(folder)
+    if model.interrupted_:
+        again = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+        typer.echo(f"Stopped. The best model so far is in {folder}. To continue: isthmus {shlex.join(again)}")
+        raise typer.Exit(1)
+    checkpoint.unlink(missing_ok=True)
+    _conclude(model, folder, training, testing, report=not no_report)
+
+
+def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise IsthmusError(f"cannot write a model to {folder}: it is a file; name a folder with --output")
+    occupied = folder.is_dir() and any(folder.iterdir())
+    if occupied and not (resume or overwrite):
+        hint = " or --resume to continue it" if (folder / CHECKPOINT).exists() else ""
+        raise IsthmusError(f"{folder} exists and is not empty; choose another --output, or give --overwrite{hint}")
+    if occupied and not resume and not ((folder / "config.json").exists() or (folder / CHECKPOINT).exists()):
+        raise IsthmusError(f"{folder} holds something that is not a model; choose another --output")
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--latent-dim {text!r} is neither an integer nor auto") from error
+
+
+def _open(data: str, test: str | None, mixed_sizes: str, seed: int) -> tuple[Source, Source]:
+    """What to train on and what to judge on: the test set of a named data set, or a tenth that is held out."""
+    import numpy as np
+
+    from isthmus.data.sources import open_source, subset
+
+    training = open_source(data, on_mixed_sizes=mixed_sizes)
+    if test is not None:
+        return training, open_source(test, on_mixed_sizes=mixed_sizes)
+    if data in registry.named_datasets and not Path(data).exists():
+        return training, open_source(f"{data}:test")
+    held_out = min(10_000, len(training) // 10)
+    if held_out == 0:  # too few to spare any: judged on the training samples
+        return training, training
+    order = np.random.default_rng([seed, 2]).permutation(len(training))
+    return subset(training, np.sort(order[held_out:])), subset(training, np.sort(order[:held_out]))
+
+
+def _listeners(folder: Path, quiet: bool, tensorboard: bool) -> list[Any]:
+    from isthmus.training.progress import Bar, JsonLines, TensorBoard
+
+    listeners: list[Any] = [JsonLines(folder / "training.jsonl")]
+    if tensorboard:
+        listeners.append(TensorBoard(folder / "tensorboard"))
+    if not quiet:
+        listeners.append(Bar())
+    return listeners
+
+
+def _conclude(model: AutoEncoder, folder: Path, training: Source, testing: Source, *, report: bool) -> None:
+    from isthmus.evaluation.report import write_report
+
+    if report:
+        summary = write_report(model, folder, train=training, test=testing, title=folder.name)
+        typer.echo(summary)
+    typer.echo(f"Model   {folder}/")
+    if report:
+        typer.echo(f"Report  {folder / 'report.html'}")

@@ -1,0 +1,241 @@
+"""Commands that use a trained model: reconstruct, embed, info, report, export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli import options
+from isthmus.errors import IsthmusError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from isthmus import AutoEncoder
+    from isthmus.data.sources import Source
+
+_BLOCK = 1024  # samples that are read, encoded and written at a time
+
+
+def reconstruct(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder for a folder of images, else a .npy file.", show_default=False),
+    ],
+    mixed_sizes: options.MixedSizes = "refuse",
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Encode and decode data; images keep their file names and formats.
+
+    Examples:
+
+      isthmus reconstruct digits-10 photos/ -o rebuilt/
+
+      isthmus reconstruct digits-10 mnist:test -o rebuilt.npy
+    """
+    autoencoder, source = _load(model, data, mixed_sizes, device)
+    paths = getattr(source, "paths", None)
+    _check_output(output, overwrite, folder=paths is not None)
+    if paths is None:
+        blocks = (autoencoder.reconstruct(block) for block in _blocks(source))
+        _write_npy(output, blocks, (len(source), *autoencoder.scaler_.sample_shape), autoencoder.scaler_.dtype)
+    else:
+        _write_images(autoencoder, source, output)
+    typer.echo(f"{len(source):,} reconstructions in {output}")
+
+
+def embed(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .npy file.", show_default=False)],
+    mixed_sizes: options.MixedSizes = "refuse",
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Encode data: one row of features for each sample.
+
+    Examples:
+
+      isthmus embed digits-10 photos/ -o features.parquet
+
+      isthmus embed digits-10 mnist:test -o codes.npy
+    """
+    if output.suffix not in (".parquet", ".npy"):
+        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet or .npy")
+    _check_output(output, overwrite, folder=False)
+    autoencoder, source = _load(model, data, mixed_sizes, device)
+    blocks = (autoencoder.encode(block) for block in _blocks(source))
+    if output.suffix == ".npy":
+        _write_npy(output, blocks, (len(source), *autoencoder.code_shape_), "float32")
+    else:
+        _write_parquet(output, blocks, source)
+    typer.echo(f"{len(source):,} codes of {autoencoder._n_features_out} numbers in {output}")
+
+
+def info(model: options.Model) -> None:
+    """Show what a model is and how it was trained.
+
+    Example:
+
+      isthmus info digits-10
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from isthmus import AutoEncoder
+
+    autoencoder = AutoEncoder.load(model, device="cpu")
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, value in autoencoder.describe().items():
+        table.add_row(f"[bold]{key}[/bold]", value)
+    validated = [e["validation_loss"] for e in autoencoder.history_ if e.get("validation_loss") is not None]
+    if validated:
+        table.add_row("[bold]best validation[/bold]", f"{min(validated):.6g}")
+    Console().print(table)
+
+
+def report(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the report.", show_default="the model's folder")
+    ] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Data that PCA is fitted on for comparison.", show_default="half of DATA")
+    ] = None,
+    mixed_sizes: options.MixedSizes = "refuse",
+    device: options.Device = "auto",
+) -> None:
+    """Write report.html: what the model does to data, beside PCA.
+
+    Examples:
+
+      isthmus report digits-10 mnist:test --train mnist
+
+      isthmus report tables-8 new.parquet -o new-report/
+    """
+    import numpy as np
+
+    from isthmus.data.sources import open_source, subset
+    from isthmus.evaluation.report import write_report
+
+    autoencoder, source = _load(model, data, mixed_sizes, device)
+    if train is not None:
+        fitted, judged = open_source(train, on_mixed_sizes=mixed_sizes), source
+    elif len(source) < 4:
+        fitted = judged = source
+    else:
+        order = np.random.default_rng(0).permutation(len(source))
+        halves = np.sort(order[: len(source) // 2]), np.sort(order[len(source) // 2 :])
+        fitted, judged = subset(source, halves[0]), subset(source, halves[1])
+    path = write_report(autoencoder, output or Path(model), train=fitted, test=judged, title=Path(model).name)
+    typer.echo(f"Report  {path}")
+
+
+def export(
+    model: options.Model,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the files.", show_default="the model's folder")
+    ] = None,
+) -> None:
+    """Write encoder.onnx and decoder.onnx, checked against onnxruntime.
+
+    Example:
+
+      isthmus export digits-10 -o onnx/
+    """
+    from isthmus import AutoEncoder
+    from isthmus.estimators.export import export_onnx
+
+    for path in export_onnx(AutoEncoder.load(model, device="cpu"), output or Path(model)):
+        typer.echo(str(path))
+
+
+def _load(model: str, data: str, mixed_sizes: str, device: str) -> tuple[AutoEncoder, Source]:
+    from isthmus import AutoEncoder
+    from isthmus.data.sources import open_source
+
+    autoencoder = AutoEncoder.load(model, device=device)
+    return autoencoder, open_source(data, on_mixed_sizes=mixed_sizes)
+
+
+def _check_output(output: Path, overwrite: bool, *, folder: bool) -> None:
+    if folder and output.exists() and not output.is_dir():
+        raise IsthmusError(f"{output} is a file; images need a folder as --output")
+    if not folder and output.is_dir():
+        raise IsthmusError(f"{output} is a folder; name a file with --output")
+    occupied = any(output.iterdir()) if output.is_dir() else output.exists()
+    if occupied and not overwrite:
+        raise IsthmusError(f"{output} exists; give --overwrite to replace what is there")
+
+
+def _blocks(source: Source) -> Iterator[Source]:
+    import numpy as np
+
+    from isthmus.data.sources import subset
+
+    for start in range(0, len(source), _BLOCK):
+        yield subset(source, np.arange(start, min(start + _BLOCK, len(source))))
+
+
+def _write_npy(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...], dtype: str) -> None:
+    import numpy as np
+
+    from isthmus.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+        start = 0
+        for block in blocks:
+            target[start : start + len(block)] = block
+            start += len(block)
+        target.flush()
+        del target
+
+
+def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:
+    """Columns: sample (where it comes from), label where the source has labels, code_0, code_1, ..."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from isthmus.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        writer, start = None, 0
+        for block in blocks:
+            stop = start + len(block)
+            columns = {"sample": [source.location(i) for i in range(start, stop)]}
+            if source.labels is not None:
+                columns["label"] = source.labels[start:stop]
+            flat = block.reshape(len(block), -1)
+            columns |= {f"code_{i}": flat[:, i] for i in range(flat.shape[1])}
+            table = pa.table(columns)
+            writer = writer or pq.ParquetWriter(temporary, table.schema)
+            writer.write_table(table)
+            start = stop
+        assert writer is not None
+        writer.close()
+
+
+def _write_images(autoencoder: AutoEncoder, source: Source, folder: Path) -> None:
+    """One image for each sample under its own name; formats that lose bits are written at their best quality."""
+    from PIL import Image
+
+    from isthmus.files import atomic_path
+
+    start = 0
+    paths: list[Path] = source.paths  # type: ignore[attr-defined]
+    for block in _blocks(source):
+        for image in autoencoder.reconstruct(block):
+            name = source.relative_names[start]  # type: ignore[attr-defined]
+            target = folder / name
+            with atomic_path(target) as temporary:
+                pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+                Image.fromarray(pixels).save(temporary, **({"quality": 95} if paths[start].suffix != ".png" else {}))
+            start += 1

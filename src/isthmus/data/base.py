@@ -1,0 +1,230 @@
+"""What every source shares, and arrays in memory or in a mapped file as sources."""
+
+from __future__ import annotations
+
+import math
+import mmap
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.errors import IsthmusError
+
+_NOT_NUMBERS = {
+    "O": "Python objects",
+    "U": "text",
+    "S": "bytes",
+    "T": "text",
+    "M": "dates",
+    "m": "time spans",
+    "V": "records",
+}
+_BLOCK_BYTES = 1 << 24  # of one block of a streaming pass, where the caller does not say
+_MAPPED_BYTES = 1 << 28  # of a mapped file that may stay in resident memory
+_FAULT_BYTES = 1 << 16  # that the kernel maps around one touched byte of a file ("fault-around")
+
+
+class Source(ABC):
+    """A lazy sequence of samples that have one shape and one dtype.
+
+    shape : (n, *sample) in the user's own layout: (n, features), (n, height, width), (n, height, width, channels).
+    dtype : the user's dtype in the machine's byte order.
+    labels : array of shape (n,), text or integers, where the source has labels; else None.
+    feature_names : the names of a table's columns; else None.
+    name : what the source is called in messages and reports.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: np.dtype,
+        *,
+        name: str | None = None,
+        unit: str = "sample",
+        labels: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        self.shape = tuple(int(size) for size in shape)
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+        self.labels = labels
+        self.feature_names = None if feature_names is None else tuple(feature_names)
+        self.name = name or ("table" if unit == "row" else "array")
+        self._unit = unit
+        self._place = f" of {name}" if name else ""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {len(self)} samples of shape {self.shape[1:]}, {self.dtype}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all samples together once they are decoded."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The samples at `indices`, in that order and with repeats: a new, C-contiguous array (k, *sample).
+
+        Raises IsthmusError for indices below 0 or above n - 1.
+        """
+        return self._take(checked_indices(indices, len(self), self.name))
+
+    @abstractmethod
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        """`take`, for indices that are known to be in range."""
+
+    def resident(self) -> np.ndarray | None:
+        """The array (n, *sample) itself, not to be written to, where it lies in memory already; else None."""
+        return None
+
+    def location(self, index: int) -> str:
+        """Where a sample lies, for messages, counted from 0: ``"row 17 of table.csv"``."""
+        return f"{self._unit} {index}{self._place}"
+
+    def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
+        """Successive blocks of `size` samples (by default about 16 MiB); the last may be shorter."""
+        size = size or max(1, _BLOCK_BYTES * len(self) // max(self.nbytes, 1))
+        for start in range(0, len(self), size):
+            yield self._take(np.arange(start, min(start + size, len(self))))
+
+
+class ArraySource(Source):
+    """An array in memory, or in a file that is mapped into memory and read where it is touched."""
+
+    def __init__(
+        self,
+        array: np.ndarray,
+        *,
+        name: str | None = None,
+        unit: str = "sample",
+        labels: np.ndarray | None = None,
+        feature_names: Sequence[str] | None = None,
+    ) -> None:
+        check_array(array.shape, array.dtype, name or "the data")
+        super().__init__(array.shape, array.dtype, name=name, unit=unit, labels=labels, feature_names=feature_names)
+        self._mapped = _mapped_file(array)
+        self._array = np.asarray(array)  # a plain view: indexing a memmap makes memmaps
+        self._fast = array.flags.c_contiguous and array.flags.aligned  # otherwise np.take copies the whole array
+        self._touched = 0
+
+    def resident(self) -> np.ndarray | None:
+        return self._array if self._mapped is None and self._array.dtype.isnative else None
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        block = np.take(self._array, indices, axis=0) if self._fast else self._array[indices]
+        if self._mapped is not None:
+            self._let_go(len(indices))
+        return np.ascontiguousarray(block, dtype=self.dtype)
+
+    def _let_go(self, samples: int) -> None:
+        """Give mapped pages back every now and then: they count as this process's memory until somebody needs it."""
+        size = self.nbytes // len(self)
+        self._touched += samples * (size + _FAULT_BYTES * (1 if self._fast else size // self.dtype.itemsize))
+        if self._touched > _MAPPED_BYTES:
+            self._touched = 0
+            mapping: Any = getattr(self._mapped, "_mmap", None)
+            private = getattr(self._mapped, "mode", None) == "c"  # its changed pages exist nowhere else
+            if not private and hasattr(mapping, "madvise"):  # Windows has no madvise
+                mapping.madvise(mmap.MADV_DONTNEED)
+
+
+class SubsetSource(Source):
+    """Some samples of another source, in a given order; labels and locations follow."""
+
+    def __init__(self, source: Source, indices: np.ndarray) -> None:
+        super().__init__(
+            (len(indices), *source.shape[1:]),
+            source.dtype,
+            name=source.name,
+            labels=None if source.labels is None else source.labels[indices],
+            feature_names=source.feature_names,
+        )
+        self._source = source
+        self._indices = indices
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        return self._source._take(self._indices[indices])
+
+    def resident(self) -> np.ndarray | None:
+        first, n = self._indices[0], len(self)
+        whole = self._source.resident()
+        if whole is None or not np.array_equal(self._indices, np.arange(first, first + n)):
+            return None
+        return whole[first : first + n]
+
+    def location(self, index: int) -> str:
+        return self._source.location(int(self._indices[index]))
+
+
+def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
+    """A lazy view of some samples of `source`, by integer indices or by a boolean mask of shape (n,)."""
+    mask = np.asarray(indices)
+    if mask.dtype == bool and mask.shape == (len(source),):
+        indices = np.flatnonzero(mask)
+    chosen = checked_indices(indices, len(source), source.name)
+    if not len(chosen):
+        raise IsthmusError(f"a subset of {source.name} needs at least one of its {len(source)} samples")
+    return SubsetSource(source, chosen)
+
+
+def checked_indices(indices: Sequence[int] | np.ndarray, n: int, name: str) -> np.ndarray:
+    """`indices` as an array of machine integers between 0 and n - 1."""
+    array = np.asarray(indices)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise IsthmusError(
+            f"samples are taken by a 1-D array of integers, not by an array of shape {array.shape}, {array.dtype}"
+        )
+    array = array.astype(np.intp, copy=False)
+    if array.size and not (array.min() >= 0 and array.max() < n):
+        wrong = array.min() if array.min() < 0 else array.max()
+        raise IsthmusError(f"{name} has samples 0 to {n - 1}, and no sample {wrong}")
+    return array
+
+
+def check_array(shape: Sequence[int], dtype: np.dtype, name: str) -> None:
+    """Refuse what cannot be samples of numbers; the wording of the sizes is scikit-learn's."""
+    shape = tuple(shape)
+    if dtype.kind == "c":
+        raise IsthmusError(
+            f"Complex data not supported: {name} has dtype {dtype}; give its real and imaginary parts as features"
+        )
+    if dtype.kind not in "biuf":
+        what = _NOT_NUMBERS.get(dtype.kind, "something else")
+        cure = "; if every entry is a number, convert it with .astype(float)" if dtype.kind == "O" else ""
+        raise IsthmusError(f"{name} must hold numbers or booleans, not {what} (dtype {dtype}){cure}")
+    if len(shape) < 2:
+        raise IsthmusError(
+            f"{name} has shape {shape} where (n, features) or (n, height, width) is needed. Reshape your data: "
+            "array.reshape(-1, 1) where it is one feature, array.reshape(1, -1) where it is one sample"
+        )
+    if shape[0] == 0:
+        raise IsthmusError(f"{name} has 0 sample(s) (shape={shape}) while a minimum of 1 is required.")
+    if 0 in shape:
+        raise IsthmusError(f"{name} has 0 feature(s) (shape={shape}) while a minimum of 1 is required.")
+
+
+def as_labels(values: object, what: str) -> np.ndarray:
+    """`values` as an array of shape (n,) of text or integers, without gaps."""
+    array = np.asarray(values)
+    if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat):
+        array = array.astype(str)
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and np.array_equal(array, np.round(array))):
+        array = array.astype(np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iuU":
+        raise IsthmusError(
+            f"{what} cannot be labels: these must be text or whole numbers, one for each sample and none missing, "
+            f"not shape {array.shape}, {array.dtype}"
+        )
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _mapped_file(array: np.ndarray | None) -> np.memmap | None:
+    """The mapped file that an array is a view of, if it is one."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap) and getattr(array, "_mmap", None) is not None:
+            return array
+        array = array.base
+    return None

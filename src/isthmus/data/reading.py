@@ -1,0 +1,43 @@
+"""What every reader of files shares: one clear error for a file that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from isthmus.errors import IsthmusError, unknown_name
+
+_LABEL_NAMES = ("y", "labels", "label", "targets", "target")
+
+
+@contextmanager
+def reading(path: Path | str, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes a library raise into one line that names the file."""
+    try:
+        yield
+    except (IsthmusError, ImportError):
+        raise
+    except Exception as error:  # which types these are is up to a dozen decoders
+        strerror = error.strerror if isinstance(error, OSError) else None
+        reason = (strerror or " ".join(str(error).split()) or type(error).__name__)[:300]
+        raise IsthmusError(f"{path} cannot be read as {kind}: {reason}") from error
+
+
+def choose_array(names: Sequence[str], path: Path, member: str | None) -> tuple[str, str | None]:
+    """Which of a file's arrays holds the samples and which may hold their labels."""
+    if member is not None:
+        if member not in names:
+            raise unknown_name(f"array of {path}", member, names)
+        chosen = member
+    else:
+        candidates = [name for name in names if name.lower() not in _LABEL_NAMES]
+        usual = [name for name in ("X", "x", "images", "data") if name in candidates]
+        if not usual and len(candidates) != 1:
+            listed = ", ".join(names) if names else "none"
+            example = f"; say which one, as in '{path}:{candidates[0]}'" if candidates else ""
+            raise IsthmusError(f"{path} must hold one array of samples; its arrays: {listed}{example}")
+        chosen = (usual or candidates)[0]
+    partner = [f"y{chosen[1:]}"] if chosen[:1] in ("x", "X") else []
+    labels = [name for name in names if name in partner or name.lower() in _LABEL_NAMES]
+    return chosen, next(iter(labels), None)

@@ -1,0 +1,222 @@
+"""Between the user's data and what networks see: dtype, range and layout, and the way back.
+
+Images, signals and integers are scaled by one range to [0, 1]; numeric tables are standardised column by column.
+Networks see float32 tensors of shape (N, channels, *spatial) or (N, features).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isthmus.errors import IsthmusError, unknown_name
+
+if TYPE_CHECKING:
+    import torch
+
+    from isthmus.data.sources import Source
+
+KINDS = ("auto", "range", "standard")
+_CHUNK_BYTES = 32 << 20
+_MOST_CHANNELS = 4  # a last axis of up to this size holds colour channels, unless the user says otherwise
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """An invertible map between samples as the user holds them and as networks see them.
+
+    dtype : NumPy name of the user's dtype, which decoded samples get back.
+    sample_shape : shape of one sample in the user's layout.
+    channel_axis : axis of the channels within one sample; None where there is none.
+    flat : whether networks see a sample as one row of features.
+    offset, scale : arrays that broadcast over a sample in the user's layout; scaled = (x - offset) / scale.
+    """
+
+    dtype: str
+    sample_shape: tuple[int, ...]
+    channel_axis: int | None
+    flat: bool
+    kind: str
+    offset: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def network_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as networks see it."""
+        if self.flat:
+            return (math.prod(self.sample_shape),)
+        if self.channel_axis is None:
+            return (1, *self.sample_shape)
+        spatial = [n for axis, n in enumerate(self.sample_shape) if axis != self.channel_axis]
+        return (self.sample_shape[self.channel_axis], *spatial)
+
+    def to_network(self, batch: torch.Tensor) -> torch.Tensor:
+        """Samples in the user's layout and dtype, (N, *sample_shape), as a scaled float32 tensor (N, *network_shape).
+
+        Colour images with the channels last become channels-first views: no copy, and the memory order that
+        convolutions like best.
+        """
+        import torch
+
+        wide = batch.dtype in (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
+        x = batch.to(torch.float64 if wide else torch.float32)
+        if self.offset.any():
+            x = x - torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
+        if (self.scale != 1).any():
+            x = x * torch.as_tensor(1.0 / self.scale, dtype=x.dtype, device=x.device)
+        x = x.to(torch.float32)
+        if self.flat:
+            return x.flatten(1)  # (N, *sample_shape) -> (N, features)
+        return x.unsqueeze(1) if self.channel_axis is None else x.movedim(self.channel_axis + 1, 1)
+
+    def to_user_units(self, x: torch.Tensor) -> torch.Tensor:
+        """Scaled tensor (N, *network_shape) to the user's layout and units, (N, *sample_shape), not rounded."""
+        import torch
+
+        if self.flat:
+            x = x.reshape(-1, *self.sample_shape)
+        else:
+            x = x.squeeze(1) if self.channel_axis is None else x.movedim(1, self.channel_axis + 1)
+        dtype = np.dtype(self.dtype)
+        wide = dtype.itemsize > 2 and dtype != np.float32 and x.device.type != "mps"
+        x = x.to(torch.float64 if wide else torch.float32)
+        if (self.scale != 1).any():
+            x = x * torch.as_tensor(self.scale, dtype=x.dtype, device=x.device)
+        if self.offset.any():
+            x = x + torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
+        return x
+
+    def from_network(self, x: torch.Tensor) -> np.ndarray:
+        """The inverse of `to_network`: scaled tensor (N, *network_shape) to an array of the user's layout and dtype.
+
+        Integers are rounded and clipped to what the dtype can hold.
+        """
+        values = self.to_user_units(x).cpu().numpy()
+        dtype = np.dtype(self.dtype)
+        if dtype.kind == "b":
+            return values >= 0.5
+        return _round_to(values, dtype) if dtype.kind in "iu" else values.astype(dtype, copy=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; the arrays travel beside, through `arrays`."""
+        return {
+            "dtype": self.dtype,
+            "sample_shape": list(self.sample_shape),
+            "channel_axis": self.channel_axis,
+            "flat": self.flat,
+            "kind": self.kind,
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays, float64, by name."""
+        return {"offset": self.offset, "scale": self.scale}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Scaler:
+        """The inverse of `to_dict` and `arrays`."""
+        values = {**values, "sample_shape": tuple(values["sample_shape"])}
+        return cls(**values, offset=arrays["offset"], scale=arrays["scale"])
+
+
+def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: int | str | None = "auto") -> Scaler:
+    """Choose and measure the scaling of a source in one streaming pass, and check its every number.
+
+    kind : "range" maps one range to [0, 1]: the dtype's for uint8 and booleans, else what the data spans.
+        "standard" gives each column mean 0 and standard deviation 1; a constant column becomes 0. "auto" takes
+        "standard" for tables (2-D data) other than uint8 and booleans, which hold pixels, and "range" for the rest.
+    channel_axis : axis of the channels, counted with the sample axis as 0 (or from the end, as -1); None for no such
+        axis. "auto" takes the last axis of data of 4 and more dimensions where it has at most 4 entries.
+
+    Raises IsthmusError for NaN and infinities, with their place.
+    """
+    if kind not in KINDS:
+        raise unknown_name("scaling", kind, KINDS)
+    sample_shape = tuple(source.shape[1:])
+    pixels = source.dtype in (np.uint8, np.bool_)
+    if kind == "auto":
+        kind = "standard" if len(sample_shape) == 1 and not pixels else "range"
+    if kind == "range" and pixels:
+        offset, scale = np.zeros(()), np.asarray(255.0 if source.dtype == np.uint8 else 1.0)
+    elif kind == "range":
+        offset, scale = _measure_range(source)
+    else:
+        offset, scale = _measure_columns(source)
+    axis = sample_channel_axis(sample_shape, channel_axis)
+    return Scaler(np.dtype(source.dtype).name, sample_shape, axis, flat, kind, offset, scale)
+
+
+def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str | None) -> int | None:
+    """The axis of the channels within one sample, from the user's `channel_axis` (see `fit_scaler`)."""
+    dimensions = len(sample_shape) + 1
+    if channel_axis is None:
+        return None
+    if channel_axis == "auto":
+        return dimensions - 2 if dimensions >= 4 and sample_shape[-1] <= _MOST_CHANNELS else None
+    if not isinstance(channel_axis, int) or channel_axis == 0 or not -dimensions < channel_axis < dimensions:
+        raise IsthmusError(
+            f"channel_axis (={channel_axis!r}) must be 'auto', None or an axis of data with {dimensions} dimensions "
+            f"other than 0, which counts samples"
+        )
+    return channel_axis % dimensions - 1
+
+
+def _chunks(source: Source) -> Any:
+    per_sample = max(1, source.nbytes // max(1, len(source)))
+    return source.chunks(max(1, _CHUNK_BYTES // per_sample))
+
+
+def check_finite(source: Source, chunk: np.ndarray, start: int) -> None:
+    """Raise an error that names the sample and the column of the first NaN or infinity in a chunk."""
+    if chunk.dtype.kind != "f" or np.isfinite(chunk.sum(dtype=np.float64)):
+        return
+    bad = np.argwhere(~np.isfinite(chunk))
+    if not len(bad):  # the sum overflowed, not the numbers
+        return
+    index, *place = bad[0].tolist()
+    what = "NaN" if np.isnan(chunk[tuple(bad[0])]) else "infinity"
+    if source.feature_names is not None and len(place) == 1:
+        where = f"column {source.feature_names[place[0]]!r}"
+    else:
+        where = f"column {place[0]}" if len(place) == 1 else f"position {tuple(place)}"
+    raise IsthmusError(
+        f"{source.location(start + index)} holds {what} in {where}; remove such samples or fill them in "
+        f"(sklearn.impute does that), since input must not contain NaN or infinity"
+    )
+
+
+def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    low, high, start = math.inf, -math.inf, 0
+    for chunk in _chunks(source):
+        check_finite(source, chunk, start)
+        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+        start += len(chunk)
+    return np.asarray(low), np.asarray(high - low if high > low else 1.0)
+
+
+def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every feature, chunks merged after Chan, Golub and LeVeque (1983)."""
+    count, mean, squares = 0, np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
+    for chunk in _chunks(source):
+        check_finite(source, chunk, count)
+        size = len(chunk)
+        chunk = chunk.astype(np.float64, copy=False)
+        chunk_mean = chunk.mean(axis=0)
+        delta = chunk_mean - mean
+        squares += ((chunk - chunk_mean) ** 2).sum(axis=0) + delta**2 * (count * size / (count + size))
+        mean += delta * (size / (count + size))
+        count += size
+    deviation = np.sqrt(squares / count)
+    constant = deviation <= 1e-9 * np.abs(mean)  # a spread below this is rounding, not information
+    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+
+
+def _round_to(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    limits = np.iinfo(dtype)
+    highest = float(limits.max)
+    if int(highest) > limits.max:  # 64-bit limits are not float64 numbers: step down to the last that fits
+        highest = float(np.nextafter(highest, 0))
+    return np.clip(np.rint(values), float(limits.min), highest).astype(dtype)

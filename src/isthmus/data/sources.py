@@ -1,0 +1,186 @@
+"""A path, an array or the name of a data set as a lazy sequence of samples."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.base import ArraySource, Source, subset
+from isthmus.data.tables import Columns, arrow_source, csv_source, feather_source, frame_source, parquet_source
+from isthmus.errors import IsthmusError, unknown_name
+from isthmus.registry import named_datasets
+
+__all__ = ["Source", "open_source", "subset"]
+
+_TABLES = {
+    ".csv": csv_source,
+    ".tsv": csv_source,
+    ".parquet": parquet_source,
+    ".pq": parquet_source,
+    ".feather": feather_source,
+    ".arrow": feather_source,
+    ".arrows": feather_source,
+    ".ipc": feather_source,
+}
+_WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
+_KINDS = (
+    "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .zarr, TIFF stacks, images "
+    "(PNG, JPEG, WebP, TIFF, BMP) and folders of images"
+)
+
+
+@dataclass(frozen=True)
+class _Options:
+    on_mixed_sizes: str
+    image_mode: str | None
+    columns: Columns
+
+    def of_images(self) -> dict[str, Any]:
+        return {"on_mixed_sizes": self.on_mixed_sizes, "image_mode": self.image_mode}
+
+
+def open_source(
+    data: Any,
+    *,
+    on_mixed_sizes: str = "refuse",
+    image_mode: str | None = None,
+    labels_column: str | None = None,
+    drop_columns: Sequence[str] = (),
+) -> Source:
+    """Anything that holds samples as a `Source`.
+
+    data : a Source (returned as it is); an array of shape (n, features), (n, height, width) or (n, height, width,
+        channels): NumPy (never copied; memory maps stay on disk), torch, Zarr; a pandas, pyarrow or polars table;
+        lists of numbers; the name of a data set, as in "mnist" (its training images) or "mnist:test"; or the path
+        of a file or of a folder of images. A name goes before a path: write "./mnist" for a folder of that name.
+        One array of several in a file is named as in "file.npz:x_train".
+    on_mixed_sizes : what to do with images of different sizes: "refuse", "crop" or "resize".
+    image_mode : "grey", "rgb" or "rgba" to read all images so; None for the narrowest that holds them all.
+    labels_column : the column of a table that holds labels, not features.
+    drop_columns : columns of a table that are left out.
+
+    Raises IsthmusError where the data cannot be read or are no numbers.
+    """
+    options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns))
+    if isinstance(data, str | os.PathLike):
+        name, _, split = data.partition(":") if isinstance(data, str) else ("", "", "")
+        if name in named_datasets:
+            _refuse_columns(options, "a data set of images")
+            return _dataset_source(name, split or "train")
+        return _open_path(Path(data).expanduser(), options)
+    if isinstance(data, Source):
+        _refuse_columns(options, "a Source")
+        return data
+    if hasattr(data, "columns") and hasattr(data, "iloc"):
+        return frame_source(data, options.columns)
+    if hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"):
+        import pyarrow
+
+        return arrow_source(pyarrow.table(data), options.columns)
+    _refuse_columns(options, "an array")
+    if hasattr(data, "oindex") and hasattr(data, "shape"):
+        from isthmus.data.stacks import ZarrSource
+
+        return ZarrSource(data)
+    return ArraySource(_as_array(data))
+
+
+def _refuse_columns(options: _Options, what: str) -> None:
+    if options.columns.labels is not None or options.columns.drop:
+        raise IsthmusError(f"labels_column and drop_columns are for tables with named columns, not for {what}")
+
+
+def _as_array(data: Any) -> np.ndarray:
+    """Arrays of other libraries and lists as NumPy arrays, without a copy where that is possible."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise IsthmusError("masked arrays are not supported: fill the gaps first, as in array.filled(numpy.nan)")
+    if isinstance(data, np.ndarray):
+        return data
+    if hasattr(data, "tocsr") and hasattr(data, "nnz"):
+        raise IsthmusError("sparse matrices are not supported: give a dense array, as in matrix.toarray()")
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(data, torch.Tensor):
+        if data.layout != torch.strided:
+            raise IsthmusError("sparse tensors are not supported: give a dense one, as in tensor.to_dense()")
+        data = data.detach().cpu()
+        return (data.float() if data.dtype == torch.bfloat16 else data).resolve_conj().resolve_neg().numpy()
+    if not isinstance(data, list | tuple) and not hasattr(data, "__array__"):
+        raise IsthmusError(
+            f"data of type {type(data).__name__} cannot be read: give an array, a table, a path or a data set's name"
+        )
+    try:
+        return np.asarray(data)
+    except (ValueError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise IsthmusError(f"data of type {type(data).__name__} are no array of numbers: {reason}") from error
+
+
+def _dataset_source(name: str, split: str) -> Source:
+    from isthmus.data import datasets
+
+    if split not in ("train", "test"):
+        raise unknown_name(f"part of data set {name!r}", split, ("train", "test"))
+    part = getattr(datasets.load(name), split)
+    return ArraySource(part.images, name=f"{name}:{split}", labels=part.labels)
+
+
+def _open_path(path: Path, options: _Options) -> Source:
+    member = None
+    if not path.exists():
+        whole, _, name = str(path).rpartition(":")
+        if not whole.endswith(_WITH_MEMBERS) or not Path(whole).exists():
+            raise _no_such_path(path)
+        path, member = Path(whole), name
+    suffix = path.suffix.lower()
+    if path.name.lower().endswith((".csv.gz", ".tsv.gz")):
+        suffix = path.suffixes[-2].lower()
+    if path.is_file() and suffix in _TABLES:
+        return _TABLES[suffix](path, options.columns)
+    _refuse_columns(options, str(path))
+    return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)
+
+
+def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
+    from isthmus.data import folders, stacks
+
+    if stacks.is_zarr(path):
+        return stacks.zarr_source(path, member)
+    return folders.folder_source(path, **options.of_images())
+
+
+def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
+    from isthmus.data import files, folders, stacks
+
+    if suffix == ".npy":
+        return files.npy_source(path)
+    if suffix == ".npz":
+        return files.npz_source(path, member)
+    if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
+        return stacks.zarr_source(path, member)
+    if suffix in (".tif", ".tiff") and stacks.is_stack(path):
+        return stacks.tiff_source(path)
+    if suffix in folders.SUFFIXES:
+        return folders.image_source(path, **options.of_images())
+    if files.is_idx(path):
+        return files.idx_source(path)
+    raise IsthmusError(f"{path} is of no kind that can be read; these are: {_KINDS}")
+
+
+def _no_such_path(path: Path) -> IsthmusError:
+    """The error for a path that does not exist; it may be a data set's name, misspelt."""
+    known = named_datasets.names()
+    near = difflib.get_close_matches(str(path).lower(), known, n=1)
+    if near:
+        return IsthmusError(f"there is no file or folder {str(path)!r}; did you mean the data set {near[0]!r}?")
+    plain = len(path.parts) == 1 and not path.suffix
+    return IsthmusError(
+        f"there is no file or folder {str(path)!r}"
+        + (f", nor a data set; these are: {', '.join(known)}" if plain else "")
+    )

@@ -1,0 +1,434 @@
+"""`AutoEncoder`: learn a code for data without labels, and the way back."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from isthmus.data.scaling import fit_scaler, sample_channel_axis
+from isthmus.data.sources import Source
+from isthmus.errors import IsthmusError
+from isthmus.estimators import persistence
+from isthmus.estimators.base import NetworkEstimator
+from isthmus.estimators.latent_dim import knee_dimension, probe_rows
+from isthmus.estimators.recipe import network_spec, training_spec
+from isthmus.networks import build, wrap
+from isthmus.objectives import Objective
+from isthmus.spec import TrainingSpec, is_integer, is_real
+from isthmus.training.device import choose_device, in_best_memory_order
+from isthmus.training.feed import Feed
+from isthmus.training.loop import Trainer
+from isthmus.training.progress import Bar, Listener
+
+_MOST_VALIDATION = 10_000  # samples: more would cost time and say nothing new
+
+
+class AutoEncoder(NetworkEstimator):
+    """Learn an encoder `Z = f(X)` and a decoder `X' = g(Z)` with `X' ≈ X`, without labels.
+
+        X (n, height, width) ──f──▶ Z (n, latent_dim) ──g──▶ X' (n, height, width)
+
+    Images, signals and volumes get a convolutional network, tables a fully connected one. What comes out has the
+    dtype, range and layout of what went in.
+
+    Parameters
+    ----------
+    latent_dim : int or "auto", default="auto"
+        Numbers in the code of a sample. "auto" takes the knee of PCA's explained variance (at most 64).
+    network : {"auto", "dense", "conv"} or (encoder, decoder), default="auto"
+        "auto" takes "conv" for samples with 2 and more dimensions and "dense" for rows. A pair of torch modules is
+        used as it is: the encoder maps (n, *network_shape) to (n, latent_dim), the decoder maps back.
+    latent_channels : int, optional
+        A spatial code (n, *spatial, latent_channels) in place of a flat one ("conv").
+    hidden : sequence of int, optional
+        Widths of the encoder's fully connected hidden layers; the decoder mirrors them. With "conv" they lie between
+        the convolutions and a flat code; () for none.
+    channels : sequence of int, optional
+        Channels after each down-sampling stage ("conv"); the decoder mirrors them.
+    kernel_size, factor : int, default=3 and 2
+        Size of the convolutions, and down- and up-sampling per stage.
+    activation, downsample, upsample, bottleneck : str
+        By name; see the guide "designing an auto-encoder". `bottleneck` takes a number after a colon:
+        "variational:0.01" (β), "sparse:8" (codes kept), "quantised:5" (levels).
+    objective : str or dict, default="mse"
+        What "X' ≈ X" means: a name, or weights by name, as in {"mse": 1, "ssim": 0.1}.
+    corruption : str, optional
+        What is done to X before f sees it, as in "gaussian:0.1" or "masking:0-0.5"; the target stays clean. Levels
+        are in scaled units: fractions of the range of images, standard deviations of table columns.
+    epochs, minutes : optional
+        Length of the run; the learning rate reaches zero at its end. Default: about 3,000 steps.
+    batch_size, optimizer, learning_rate, weight_decay, gradient_clip, patience : optional
+        Training; None and "auto" choose by network and size of the data. `patience` counts validations without
+        improvement before the run stops early; None runs to the end.
+    validation_fraction : float in [0, 1), default=0.1
+        Share of the samples (at most 10,000) held out to pick the best weights.
+    scaling : {"auto", "range", "standard"}, default="auto"
+        "range" maps one range to [0, 1], "standard" standardises each column. "auto": standard for tables.
+    channel_axis : int, "auto" or None, default="auto"
+        Axis of X with the channels. "auto": the last one, where X has 4 or more dimensions and it is at most 4 long.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of matrix products in training. Encoding and decoding are always in float32.
+    device : str or torch.device, default="auto"
+        "auto" takes CUDA, then Apple's GPU, then the CPU.
+    random_state : int, NumPy generator or None, default=None
+        Seed of everything random; None draws one from the operating system.
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    network_ : AutoEncoderNetwork, the torch module
+    network_spec_ : NetworkSpec or None for modules of your own
+    training_spec_ : TrainingSpec
+    scaler_ : Scaler
+    history_ : list of dict, one for each validation
+    interrupted_ : bool, whether Ctrl-C ended the run
+
+    Examples
+    --------
+    >>> from isthmus import AutoEncoder, datasets
+    >>> X = datasets.load("digits").train.images
+    >>> autoencoder = AutoEncoder(latent_dim=8, epochs=2, random_state=0).fit(X)
+    >>> autoencoder.transform(X).shape
+    (1500, 8)
+    >>> autoencoder.reconstruct(X).dtype
+    dtype('uint8')
+    """
+
+    def __init__(
+        self,
+        latent_dim: int | str = "auto",
+        *,
+        network: str | tuple[nn.Module, nn.Module] = "auto",
+        latent_channels: int | None = None,
+        hidden: Sequence[int] | None = None,
+        channels: Sequence[int] | None = None,
+        kernel_size: int = 3,
+        factor: int = 2,
+        activation: str = "silu",
+        downsample: str = "stride",
+        upsample: str = "nearest",
+        bottleneck: str = "plain",
+        objective: str | Mapping[str, float] = "mse",
+        corruption: str | None = None,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        batch_size: int | None = None,
+        optimizer: str = "auto",
+        learning_rate: float | None = None,
+        weight_decay: float = 0.0,
+        gradient_clip: float | None = 1.0,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        scaling: str = "auto",
+        channel_axis: int | str | None = "auto",
+        precision: str = "auto",
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.latent_dim = latent_dim
+        self.network = network
+        self.latent_channels = latent_channels
+        self.hidden = hidden
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.factor = factor
+        self.activation = activation
+        self.downsample = downsample
+        self.upsample = upsample
+        self.bottleneck = bottleneck
+        self.objective = objective
+        self.corruption = corruption
+        self.epochs = epochs
+        self.minutes = minutes
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.gradient_clip = gradient_clip
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.scaling = scaling
+        self.channel_axis = channel_axis
+        self.precision = precision
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    history_: list[dict[str, Any]]
+
+    # Training
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
+        """Train on X.
+
+        X : array of shape (n_samples, ...), torch tensor, DataFrame, path, name of a data set or Source.
+        y : ignored. checkpoint : file that is rewritten every `checkpoint_seconds` and at the end of every epoch.
+        resume : continue from that file, to the same weights that the uninterrupted run would have had.
+        listeners : called with every `Event` of the run.
+
+        Ctrl-C ends the run and keeps the best weights so far.
+        """
+        if resume and checkpoint is None:
+            raise IsthmusError("resume=True needs checkpoint=, the file to continue from")
+        source = self._open(X, reset=True)
+        train, validation = self._split(len(source))
+        device = self._prepare(source, len(train))
+        trainer = Trainer(
+            self.network_,
+            Feed(source, self.scaler_, device),
+            self.training_spec_,
+            device,
+            train=train,
+            validation=validation,
+            listeners=(*listeners, Bar()) if self.verbose else listeners,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            checkpoint_seconds=checkpoint_seconds,
+            fingerprint=self._fingerprint(source),
+        )
+        trainer.run(resume=resume)
+        self._finish(trainer)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """One epoch over X at a constant learning rate, continuing from what was learned so far.
+
+        The first call fixes the network and the scaling; X of later calls must look alike.
+        """
+        first = not hasattr(self, "network_")
+        source = self._open(X, reset=first)
+        train = np.arange(len(source))
+        if first:
+            self._prepare(source, len(train))
+        spec = self.training_spec_.to_dict() | {
+            "epochs": 1,
+            "minutes": None,
+            "seed": self.seed_ + len(self.history_),
+        }
+        device = self._place()
+        trainer = Trainer(
+            self.network_,
+            Feed(source, self.scaler_, device),
+            TrainingSpec.from_dict(spec),
+            device,
+            train=train,
+            validation=train[:0],
+            schedule=lambda progress: 1.0,
+            optimizer_states=getattr(self, "_optimizers", None),
+        )
+        trainer.run()
+        self._optimizers = trainer.optimizers
+        entry = trainer.position.history[-1] | {"epoch": len(self.history_) + 1}
+        self.history_ = [*self.history_, entry]
+        return self
+
+    def _split(self, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        fraction = self.validation_fraction
+        if not (is_real(fraction) and 0 <= fraction < 1):
+            raise IsthmusError(f"validation_fraction (={fraction!r}) must be a number of at least 0 and below 1")
+        self.seed_ = self._seed_from(self.random_state)
+        held_out = min(_MOST_VALIDATION, int(fraction * n_samples))
+        order = np.random.default_rng([self.seed_, 1]).permutation(n_samples)
+        return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+    def _prepare(self, source: Source, n_train: int) -> torch.device:
+        """Resolve every choice, measure the scaling and build the network."""
+        if not hasattr(self, "seed_"):
+            self.seed_ = self._seed_from(self.random_state)
+        device = choose_device(self.device)
+        objective = Objective(self.objective if isinstance(self.objective, Mapping) else {self.objective: 1.0})
+        is_pair = isinstance(self.network, tuple | list)
+        flat = self._is_flat(source)
+        self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
+        if objective.needs_images and flat:
+            raise IsthmusError(
+                f"objective {self.objective!r} compares images; a dense network needs mse, mae or the like"
+            )
+        if is_pair:
+            self.network_spec_ = None
+            encoder, decoder = (copy.deepcopy(module) for module in self.network)
+            self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)
+        else:
+            self.network_spec_ = network_spec(
+                self, self.scaler_.network_shape, self._resolve_latent_dim(source), objective.output
+            )
+            self.network_ = build(self.network_spec_, self.seed_)
+        self.training_spec_ = training_spec(self, self.network_spec_, n_train, device)
+        in_best_memory_order(self.network_.to(device), len(self.scaler_.network_shape) + 1)
+        self.history_ = []
+        self._optimizers = None
+        self._measure_code(device)
+        return device
+
+    def _is_flat(self, source: Source) -> bool:
+        """Whether the network sees rows of features: tables, and what is too small or too deep for convolutions."""
+        sample_shape = source.shape[1:]
+        if isinstance(self.network, tuple | list):
+            return len(sample_shape) == 1
+        if self.network != "auto":
+            return self.network != "conv"
+        axis = sample_channel_axis(sample_shape, self.channel_axis)
+        spatial = [n for i, n in enumerate(sample_shape) if i != axis]
+        return len(sample_shape) == 1 or len(spatial) > 3 or min(spatial) < 4
+
+    def _resolve_latent_dim(self, source: Source) -> int | None:
+        if self.latent_channels is not None:
+            return None
+        if self.latent_dim != "auto":
+            if not is_integer(self.latent_dim):
+                raise IsthmusError(f"latent_dim (={self.latent_dim!r}) must be an integer of at least 1, or 'auto'")
+            return int(self.latent_dim)
+        rows = source.take(probe_rows(len(source), self.seed_))
+        scaled = self.scaler_.to_network(torch.from_numpy(np.ascontiguousarray(rows)))
+        return knee_dimension(scaled.flatten(1).numpy())
+
+    @torch.inference_mode()
+    def _measure_code(self, device: torch.device) -> None:
+        """Run one sample of zeros through the network: the shape of the code, and whether modules fit together."""
+        self.network_.eval()
+        x = torch.zeros((1, *self.scaler_.network_shape), device=device)
+        try:
+            z = self.network_.encode(x)
+            shape = tuple(self.network_.decode(z).shape)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise IsthmusError(f"the network does not take samples of shape {tuple(x.shape[1:])}: {error}") from error
+        if shape != tuple(x.shape):
+            raise IsthmusError(
+                f"the decoder returns shape {shape[1:]} for samples of shape {tuple(x.shape[1:])}; they must be equal"
+            )
+        self.code_shape_ = (*z.shape[2:], z.shape[1])
+        self._n_features_out = int(np.prod(self.code_shape_))
+
+    def _fingerprint(self, source: Source) -> str:
+        """Digest of what must be equal for a run to be resumed: the data's shape and a few samples, the network."""
+        network = None if self.network_spec_ is None else self.network_spec_.to_dict()
+        probe = source.take(np.unique(np.linspace(0, len(source) - 1, 8).astype(int)))
+        described = json.dumps([source.shape, self.scaler_.to_dict(), network, self.validation_fraction], default=str)
+        return hashlib.sha256(described.encode() + probe.tobytes()).hexdigest()
+
+    def _finish(self, trainer: Trainer) -> None:
+        self.history_ = trainer.position.history
+        self.interrupted_ = trainer.interrupted
+        self.seconds_ = trainer.position.seconds
+
+    # Use
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode: `Z = f(X)`, float32 array of shape (n_samples, latent_dim), or (n_samples, *spatial, latent_channels).
+
+        Deterministic: a variational code is its mean.
+        """
+        return self.encode(X)
+
+    def encode(self, X: Any) -> np.ndarray:
+        """The same as `transform`."""
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        codes = np.empty((len(source), *self.code_shape_), np.float32)
+        _fill(codes, self._codes(source))
+        return codes
+
+    def iter_encode(self, X: Any) -> Iterator[np.ndarray]:
+        """The codes of X in successive blocks, for data whose codes do not fit into memory."""
+        check_is_fitted(self)
+        return self._codes(self._open(X, reset=False))
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Decode: `X' = g(Z)`, array of shape (n_samples, *sample_shape) with the dtype of the training data."""
+        return self.decode(Z)
+
+    def decode(self, Z: Any) -> np.ndarray:
+        """The same as `inverse_transform`."""
+        check_is_fitted(self)
+        codes = np.asarray(Z, dtype=np.float32)
+        if codes.shape[1:] != self.code_shape_:
+            expected = ", ".join(map(str, ("n_samples", *self.code_shape_)))
+            raise IsthmusError(f"codes have shape {codes.shape}; this model decodes shape ({expected})")
+        if not np.isfinite(codes).all():
+            raise IsthmusError("codes contain NaN or infinity; decode finite numbers")
+        decoded = np.empty((len(codes), *self.scaler_.sample_shape), self.scaler_.dtype)
+        _fill(decoded, self._decoded(codes))
+        return decoded
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """`X' = g(f(X))`, with the shape and the dtype of the training data."""
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
+        _fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
+        return rebuilt
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        objective = Objective(self.training_spec_.objective)
+        scores = np.empty(len(source), np.float32)
+        _fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
+        return scores
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`: minus the mean squared error in scaled units, unless another objective was set."""
+        return float(self.score_samples(X).mean())
+
+    @torch.inference_mode()
+    def _codes(self, source: Source) -> Iterator[np.ndarray]:
+        for x in self._scaled_batches(source):
+            yield self.network_.encode(x).movedim(1, -1).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _decoded(self, codes: np.ndarray) -> Iterator[np.ndarray]:
+        device, size = self._place(), self._batch_size()
+        for start in range(0, len(codes), size):
+            z = torch.from_numpy(codes[start : start + size]).to(device).movedim(-1, 1)
+            yield self.scaler_.from_network(self.network_.decode(z))
+
+    @torch.inference_mode()
+    def _reconstructions(self, source: Source) -> Iterator[tuple[Tensor, Tensor]]:
+        for x in self._scaled_batches(source):
+            yield x, self.network_.reconstruct(x)
+
+    # On disk
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to a folder: config.json, model.safetensors, training.jsonl, README.md. No pickle."""
+        check_is_fitted(self)
+        return persistence.save(self, folder)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, network: tuple[nn.Module, nn.Module] | None = None, device: str = "auto"
+    ) -> Self:
+        """Read a model folder. A model with modules of your own needs them again as `network`."""
+        return persistence.load(cls, folder, network, device)
+
+    def describe(self) -> dict[str, str]:
+        """The model in words, for reports and the command line."""
+        check_is_fitted(self)
+        return persistence.describe(self)
+
+
+def _fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
+    start = 0
+    for block in blocks:
+        target[start : start + len(block)] = block
+        start += len(block)

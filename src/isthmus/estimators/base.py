@@ -1,0 +1,126 @@
+"""What every estimator does alike: reading the user's data, choosing device and seed, running a network over it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from isthmus.data.scaling import Scaler, check_finite
+from isthmus.data.sources import Source, open_source
+from isthmus.errors import IsthmusError
+from isthmus.networks import AutoEncoderNetwork
+from isthmus.training.device import choose_device, memory_format
+from isthmus.training.feed import as_tensor
+
+_BATCH_NUMBERS = 1 << 20  # numbers in one batch of inference: enough to keep the cores busy, small enough for caches
+
+
+class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of the estimators: data in, network, data out. Subclasses define `__init__` and `fit`."""
+
+    scaler_: Scaler
+    network_: AutoEncoderNetwork
+    device: Any
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []  # codes are float32, whatever comes in
+        tags.non_deterministic = False
+        return tags
+
+    def _open(self, X: Any, *, reset: bool) -> Source:
+        """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
+        named = hasattr(X, "columns") or hasattr(X, "column_names")
+        if self._is_array_like(X) and not named:
+            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+            source = open_source(X)
+        else:
+            source = open_source(X)
+            if named and hasattr(X, "columns"):
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            elif reset and len(source.shape) == 2:
+                self.n_features_in_ = source.shape[1]
+        if len(source) == 0:
+            raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
+        if not reset:
+            self._check_samples(source)
+        return source
+
+    @staticmethod
+    def _is_array_like(X: Any) -> bool:
+        """Whether scikit-learn should look at it: arrays of up to two dimensions, lists, sparse matrices."""
+        torch_tensor = "torch" in sys.modules and isinstance(X, torch.Tensor)
+        if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor:
+            return False
+        ndim = getattr(X, "ndim", None)
+        return ndim is None or ndim <= 2
+
+    def _check_samples(self, source: Source) -> None:
+        trained, seen = self.scaler_.sample_shape, tuple(source.shape[1:])
+        if seen != trained:
+            raise IsthmusError(
+                f"samples of {source.name} have shape {seen}, but the model was trained on samples of shape {trained}"
+            )
+        if source.dtype.kind == "f" and np.dtype(self.scaler_.dtype).kind in "biu":
+            raise IsthmusError(
+                f"samples of {source.name} are {source.dtype}, but the model was trained on {self.scaler_.dtype}; "
+                f"give them in the same units as {self.scaler_.dtype}, since a range of 0 to 1 would be misread"
+            )
+
+    @staticmethod
+    def _seed_from(random_state: Any) -> int:
+        """An integer seed; None draws one from the operating system, never from a global generator."""
+        if random_state is None:
+            return int(np.random.SeedSequence().generate_state(1)[0])
+        if isinstance(random_state, np.random.RandomState):
+            return int(random_state.randint(2**31 - 1))
+        if isinstance(random_state, np.random.Generator):
+            return int(random_state.integers(2**31 - 1))
+        try:
+            return int(np.uint64(random_state)) & 0x7FFFFFFFFFFFFFFF
+        except (TypeError, ValueError, OverflowError) as error:
+            raise IsthmusError(
+                f"random_state (={random_state!r}) must be None, an integer of at least 0 or a NumPy generator"
+            ) from error
+
+    @torch.inference_mode()
+    def _scaled_batches(self, source: Source) -> Iterator[Tensor]:
+        """The source in order as scaled batches on the network's device, checked for NaN and infinities."""
+        device = self._place()
+        start = 0
+        for chunk in source.chunks(self._batch_size()):
+            check_finite(source, chunk, start)
+            start += len(chunk)
+            x = self.scaler_.to_network(as_tensor(chunk).to(device))
+            yield x.contiguous(memory_format=memory_format(x.ndim))
+
+    def _batch_size(self) -> int:
+        features = max(1, int(np.prod(self.scaler_.network_shape)))
+        return max(1, min(4096, _BATCH_NUMBERS // features))
+
+    def _place(self) -> torch.device:
+        """Move the network to the device that `device` names, and return that."""
+        check_is_fitted(self)
+        device = choose_device(self.device)
+        self.network_.to(device)
+        return device
+
+    def scale(self, X: Any) -> np.ndarray:
+        """Data in scaled units, as the network sees it: float32 array of shape (n_samples, *network_shape).
+
+        Images have shape (n_samples, channels, *spatial) and a range of about [0, 1]; columns of tables have mean 0
+        and standard deviation 1.
+        """
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        return np.concatenate([x.cpu().numpy() for x in self._scaled_batches(source)])

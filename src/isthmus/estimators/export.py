@@ -1,0 +1,113 @@
+"""An encoder and a decoder as ONNX files, with the scaling inside: they take and give the user's own data."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from isthmus.data.scaling import Scaler
+from isthmus.errors import IsthmusError, MissingExtraError
+from isthmus.files import atomic_path
+from isthmus.networks import AutoEncoderNetwork
+
+if TYPE_CHECKING:
+    from isthmus.estimators.autoencoder import AutoEncoder
+
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
+TOLERANCE = 1e-5  # largest difference to torch, as a share of the largest value
+
+
+class _Encode(nn.Module):
+    """X in the user's units, (n, *sample_shape) -> Z (n, *code_shape)."""
+
+    def __init__(self, network: AutoEncoderNetwork, scaler: Scaler) -> None:
+        super().__init__()
+        self.network, self.scaler = network, scaler
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.encode(self.scaler.to_network(x)).movedim(1, -1)
+
+
+class _Decode(nn.Module):
+    """Z (n, *code_shape) -> X' (n, *sample_shape), float32 in the user's units, not rounded."""
+
+    def __init__(self, network: AutoEncoderNetwork, scaler: Scaler) -> None:
+        super().__init__()
+        self.network, self.scaler = network, scaler
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.scaler.to_user_units(self.network.decode(z.movedim(-1, 1))).to(torch.float32)
+
+
+def export_onnx(model: AutoEncoder, folder: str | Path) -> tuple[Path, Path]:
+    """Write encoder.onnx and decoder.onnx, and check both against onnxruntime to 1e-5.
+
+    The encoder takes X as the model was trained on it (same dtype and layout, any number of samples) and gives Z; the
+    decoder takes Z and gives X' as float32 in the data's own units, before rounding to integers.
+    Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError where the
+    exported file does not compute the same.
+    """
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("ONNX export", "onnx") from error
+    folder = Path(folder)
+    network, scaler = model.network_.cpu().eval(), model.scaler_
+    rng = np.random.default_rng(0)
+    samples = _plausible_samples(scaler, rng)
+    with torch.inference_mode():
+        codes = _Encode(network, scaler)(torch.from_numpy(samples)).numpy()
+    return (
+        _export(_Encode(network, scaler), samples, folder / ENCODER, ("X", "Z")),
+        _export(_Decode(network, scaler), codes, folder / DECODER, ("Z", "X")),
+    )
+
+
+def _plausible_samples(scaler: Scaler, rng: np.random.Generator) -> np.ndarray:
+    scaled = torch.from_numpy(rng.random((3, *scaler.network_shape), dtype=np.float32))
+    return np.ascontiguousarray(scaler.from_network(scaled))
+
+
+def _export(module: nn.Module, example: np.ndarray, path: Path, names: tuple[str, str]) -> Path:
+    """Export a module with a free number of samples and compare the file with torch."""
+    import onnxruntime
+
+    x = torch.from_numpy(example)
+    with torch.inference_mode():
+        expected = module(x).numpy()
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            module,
+            (x,),
+            dynamo=True,
+            input_names=[names[0]],
+            output_names=[names[1]],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+            verbose=False,
+        )
+        assert program is not None
+        program.save(temporary, external_data=False)
+        session = onnxruntime.InferenceSession(temporary.read_bytes(), providers=["CPUExecutionProvider"])
+        for part in (slice(None), slice(0, 1)):  # another number of samples, too
+            (found,) = session.run(None, {names[0]: example[part]})
+            _compare(found, expected[part], path)
+    return path
+
+
+def _compare(found: np.ndarray, expected: np.ndarray, path: Path) -> None:
+    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    difference = float(np.abs(found - expected).max())
+    if found.shape != expected.shape or not difference <= allowed:
+        raise IsthmusError(
+            f"{path.name} does not compute what the model computes: shape {found.shape} for {expected.shape}, "
+            f"difference {difference:.2g} where {allowed:.2g} is allowed; the file was not written"
+        )

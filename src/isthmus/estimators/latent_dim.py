@@ -1,0 +1,36 @@
+"""How large a code the data asks for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+_MOST_SAMPLES = 5_000
+_MOST_DIMENSIONS = 64
+
+
+def knee_dimension(scaled: np.ndarray) -> int:
+    """Number of principal components at the knee of the explained variance.
+
+    The knee is where the curve of cumulative explained variance over the first 64 components lies farthest above the
+    straight line between its ends (Satopaa et al. 2011, "Finding a 'kneedle' in a haystack", section II).
+
+    scaled : array of shape (n_samples, n_features). Returns at least 1 and at most min(64, n_features).
+    """
+    from sklearn.decomposition import PCA
+
+    most = min(_MOST_DIMENSIONS, *scaled.shape)
+    if most < 3:
+        return max(1, most)
+    if not np.ptp(scaled, axis=0).any():  # constant data
+        return 1
+    spectrum = PCA(most, svd_solver="randomized", random_state=0).fit(scaled).explained_variance_
+    cumulative = np.concatenate([[0.0], np.cumsum(spectrum)])
+    above = cumulative / cumulative[-1] - np.linspace(0, 1, most + 1)
+    return max(1, int(above.argmax()))
+
+
+def probe_rows(n_samples: int, seed: int) -> np.ndarray:
+    """Sorted indices of the samples that are looked at."""
+    if n_samples <= _MOST_SAMPLES:
+        return np.arange(n_samples)
+    return np.sort(np.random.default_rng(seed).choice(n_samples, _MOST_SAMPLES, replace=False))

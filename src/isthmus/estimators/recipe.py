@@ -1,0 +1,112 @@
+"""The rules that choose what the user left open: the network's size and how it is trained.
+
+The figures behind each default are in docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from isthmus.errors import IsthmusError
+from isthmus.networks import default_channels, default_hidden
+from isthmus.registry import networks
+from isthmus.spec import NetworkSpec, TrainingSpec
+from isthmus.training.device import has_fast_bfloat16
+
+if TYPE_CHECKING:
+    import torch
+
+    from isthmus.estimators.autoencoder import AutoEncoder
+
+_STEPS = 3_000  # of a run whose length was left open
+_LEARNING_RATES = {"adam": 3e-3, "muon": 0.02}
+
+
+def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: int | None, output: str) -> NetworkSpec:
+    """The layers for samples of that shape, as the network sees them."""
+    kind = str(model.network)
+    if kind == "auto":
+        kind = "dense" if len(sample_shape) == 1 else "conv"
+    networks.check(kind)
+    if (
+        latent_dim is not None
+        and latent_dim > math.prod(sample_shape)
+        and not str(model.bottleneck).startswith("sparse")
+    ):
+        raise IsthmusError(
+            f"latent_dim (={latent_dim}) must not exceed the number of features (={math.prod(sample_shape)}): such a "
+            f"code has nothing to leave out; only bottleneck='sparse' makes use of it"
+        )
+    hidden: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
+    if kind == "dense":
+        hidden = tuple(default_hidden(sample_shape[0], latent_dim or 1) if model.hidden is None else model.hidden)
+    else:
+        channels = tuple(model.channels or default_channels(sample_shape))
+        if latent_dim is not None:
+            hidden = tuple(conv_hidden(latent_dim) if model.hidden is None else model.hidden)
+        elif model.hidden is not None:
+            hidden = tuple(model.hidden)
+    return NetworkSpec(
+        network=kind,
+        sample_shape=tuple(sample_shape),
+        latent_dim=latent_dim,
+        latent_channels=model.latent_channels,
+        hidden=hidden,
+        channels=channels,
+        factor=model.factor,
+        kernel_size=model.kernel_size,
+        activation=model.activation,
+        downsample=model.downsample,
+        upsample=model.upsample,
+        bottleneck=model.bottleneck,
+        output=output,
+    )
+
+
+def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int, device: torch.device) -> TrainingSpec:
+    """How to train on `n_train` samples."""
+    batch_size = model.batch_size or default_batch_size(n_train)
+    epochs, minutes = model.epochs, model.minutes
+    if epochs is None and minutes is None:
+        epochs = default_epochs(n_train, batch_size)
+    optimizer = model.optimizer
+    if optimizer == "auto":
+        optimizer = "muon" if network is not None and network.network == "conv" else "adam"
+    learning_rate = model.learning_rate
+    if learning_rate is None:
+        learning_rate = 1e-3 if network is None else _LEARNING_RATES.get(optimizer, 1e-3)
+    precision = model.precision
+    if precision == "auto":
+        precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
+    return TrainingSpec(
+        objective=model.objective,  # type: ignore[arg-type]  # a name is accepted and becomes a dictionary
+        corruption=model.corruption,
+        epochs=epochs,
+        minutes=minutes,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=model.weight_decay,
+        gradient_clip=model.gradient_clip,
+        patience=model.patience,
+        precision=precision,
+        seed=model.seed_,
+    )
+
+
+def conv_hidden(latent_dim: int) -> tuple[int, int]:
+    """Widths between the last convolution and a flat code: 128 and 64, but never narrower than the code."""
+    return max(128, latent_dim), max(64, latent_dim)
+
+
+def default_batch_size(n_train: int) -> int:
+    """A twentieth of the samples, rounded down to a power of two between 16 and 128."""
+    return 2 ** max(4, min(7, int(math.log2(max(1, n_train / 20)))))
+
+
+def default_epochs(n_train: int, batch_size: int) -> int:
+    """About 3,000 steps, but at least 3 and at most 200 epochs."""
+    per_epoch = max(1, n_train // batch_size)
+    return max(3, min(200, math.ceil(_STEPS / per_epoch)))

@@ -1,0 +1,223 @@
+"""How figures look: two themes, a canvas measured in pixels, and the ways out as PNG and SVG.
+
+A figure is drawn once for each theme. The SVG for the report is the light one with its colours replaced by the page's
+CSS variables, so that one drawing follows the reader's colour scheme and stays sharp on a phone and on paper.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
+from matplotlib.patches import FancyBboxPatch, PathPatch
+from matplotlib.path import Path as Outline
+
+_FONTS = ("Inter", "Helvetica Neue", "Helvetica", "Segoe UI", "Arial", "Liberation Sans", "DejaVu Sans")
+_PIXELS = 72  # of a figure per inch: one point of type is one pixel
+COOL, WARM = "#12897d", "#d9622b"  # below and above the middle; readable on both papers
+
+
+_LIGHT_CLASSES = (
+    "#366afe", "#bb9a03", "#a81b21", "#949d9e", "#832db6",
+    "#96679d", "#6a0906", "#b9673e", "#45566e", "#17a3ee",
+)  # fmt: skip
+_DARK_CLASSES = (
+    "#2689ff", "#fbb329", "#cc2239", "#40bee6", "#c54bbe",
+    "#a4948a", "#f46b16", "#edfb5e", "#137875", "#51f8f1",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours by purpose; `classes` are far apart for every kind of colour vision too (distances in OKLab)."""
+
+    name: str
+    paper: str
+    ink: str
+    muted: str
+    faint: str
+    land: str
+    classes: tuple[str, ...]
+
+
+LIGHT = Theme(
+    name="light",
+    paper="#fcfbf7",
+    ink="#1b2430",
+    muted="#5c6672",
+    faint="#dcd8cc",
+    land="#ece5d3",
+    classes=_LIGHT_CLASSES,
+)
+DARK = Theme(
+    name="dark",
+    paper="#12171d",
+    ink="#e9ebee",
+    muted="#9ca6b2",
+    faint="#333c47",
+    land="#2b3139",
+    classes=_DARK_CLASSES,
+)
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A figure of the report: its file's name, a sentence that says what to see, and how it is drawn.
+
+    width : pixels at which it is drawn; wide ones take the whole page, the others half of it.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[Theme], Canvas]
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Print:
+    """A rendered plate: PNG bytes for light and dark pages (transparent), an SVG element, and its width in pixels."""
+
+    plate: Plate
+    light: bytes
+    dark: bytes
+    svg: str
+    width: float
+
+
+def render(plate: Plate) -> Print:
+    """Draw a plate in every way that is needed."""
+    with _style():
+        light, dark = plate.draw(LIGHT), plate.draw(DARK)
+        svg = _svg(light.figure, plate.name)
+        return Print(plate, _png(light.figure), _png(dark.figure), svg, light.width)
+
+
+class Canvas:
+    """A figure measured in pixels from the top left corner."""
+
+    def __init__(self, width: float, height: float, theme: Theme) -> None:
+        self.width, self.height, self.theme = width, height, theme
+        self.figure = Figure(figsize=(width / _PIXELS, height / _PIXELS), dpi=_PIXELS, facecolor="none")
+        self.stage = self.figure.add_axes((0, 0, 1, 1), frameon=False)
+        self.stage.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], autoscale_on=False)
+
+    def chart(self, left: float, top: float, width: float, height: float, *, grid: str = "y") -> Axes:
+        """Axes in the house style: no frame, a faint grid."""
+        box = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(box, facecolor="none")
+        axes.spines[:].set_visible(False)
+        axes.tick_params(which="both", length=0, colors=self.theme.muted, labelsize=10.5, pad=5)
+        axes.set_axisbelow(True)
+        if grid:
+            axes.grid(axis=grid, color=self.theme.faint, linewidth=0.8)  # type: ignore[arg-type]
+        return axes
+
+    def text(self, x: float, y: float, text: str, *, size: float = 11, color: str = "", **style: object) -> None:
+        """Plain text, never read as a formula, at a place on the canvas."""
+        color = color or self.theme.muted
+        style = {"va": "center", "ha": "center", **style}
+        self.stage.text(x, y, text, fontsize=size, color=color, parse_math=False, **style)  # type: ignore[arg-type]
+
+    def picture(self, x: float, y: float, size: float, pixels: np.ndarray, *, radius: float = 3) -> None:
+        """An image, uint8 (H, W, 3 or 4), as large as fits into a square with its corner at (x, y)."""
+        height, width = (size * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
+        left, top = x + (size - width) / 2, y + (size - height) / 2
+        extent = (left, left + width, top + height, top)
+        image = self.stage.imshow(pixels, extent=extent, aspect="auto", interpolation="none", zorder=3)
+        corners = f"round,pad=0,rounding_size={radius}"
+        image.set_clip_path(
+            FancyBboxPatch((left, top), width, height, boxstyle=corners, transform=self.stage.transData)
+        )
+
+    def box(
+        self, x: float, y: float, width: float, height: float, color: Any, *, radius: float = 3, edge: str = "none"
+    ) -> None:
+        """A filled rectangle with round corners."""
+        corners = f"round,pad=0,rounding_size={min(radius, width / 2, height / 2)}"
+        self.stage.add_patch(
+            FancyBboxPatch((x, y), width, height, boxstyle=corners, facecolor=color, edgecolor=edge, linewidth=0.8)
+        )
+
+    def shape(self, vertices: Sequence[tuple[float, float]], codes: Sequence[int], color: str) -> None:
+        """A filled outline."""
+        self.stage.add_patch(PathPatch(Outline(vertices, codes), facecolor=color, edgecolor="none"))
+
+
+def signed_alpha(values: np.ndarray, limit: float) -> np.ndarray:
+    """Values between −limit and limit as colours that fade into any paper: uint8 (*shape, 4)."""
+    share = np.clip(np.nan_to_num(values / limit if limit > 0 else values * 0.0), -1, 1)
+    cool, warm = (np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) for color in (COOL, WARM))
+    rgb = np.where(share[..., None] < 0, cool, warm)
+    return np.concatenate([rgb, 255 * np.abs(share)[..., None]], axis=-1).round().astype(np.uint8)
+
+
+def number(value: float) -> str:
+    """A measured figure with three significant digits."""
+    if not np.isfinite(value):
+        return "∞" if value > 0 else "–"
+    if value == 0:
+        return "0"
+    if abs(value) < 1e-4 or abs(value) >= 1e6:
+        return f"{value:.2e}"
+    decimals = max(0, 2 - int(np.floor(np.log10(abs(value)))))
+    return f"{value:,.{decimals}f}"
+
+
+def clipped(text: str, most: int = 22) -> str:
+    """One line of printable text of at most `most` characters."""
+    line = "".join(c if c.isprintable() else " " for c in text).strip() or "(empty)"
+    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Matplotlib's defaults with our type, whatever the user has set; put back afterwards."""
+    installed = set(get_font_names())
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the browser has more fonts
+        matplotlib.rcdefaults()
+        fonts = [font for font in _FONTS if font in installed]
+        matplotlib.rcParams.update(
+            {"font.family": fonts, "svg.fonttype": "none", "image.composite_image": False, "axes.unicode_minus": True}
+        )
+        yield
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=2 * _PIXELS, transparent=True, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """An <svg> element for an HTML page: ids of its own, the page's colours and type, no references outside."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r'(<svg)[^>]*?(viewBox="[^"]*")[^>]*>', r"\1 \2>", text, count=1)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r" font-family: [^;\"]*;", "", text)  # inherited from the page
+    text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
+    for purpose, color in theme_colors(LIGHT).items():
+        text = text.replace(color, f"var(--{purpose})")
+    return re.sub(r"\n\s*", "\n", text).strip()
+
+
+def theme_colors(theme: Theme) -> dict[str, str]:
+    """CSS variable names to colours."""
+    plain = {name: getattr(theme, name) for name in ("paper", "ink", "muted", "faint", "land")}
+    return plain | {f"class-{i}": color for i, color in enumerate(theme.classes)} | {"cool": COOL, "warm": WARM}

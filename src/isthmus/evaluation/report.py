@@ -1,0 +1,232 @@
+"""The report: one HTML file that shows what a model learned, and its figures as PNG files beside it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from isthmus import __version__
+from isthmus.evaluation import figures
+from isthmus.evaluation.figures import Plate, Print, Theme, clipped, number
+from isthmus.evaluation.study import Reconstructor, Study, study
+from isthmus.files import write_bytes, write_text
+
+_MARK = (
+    "M2 0H20Q22 0 22 2V8C22 13 14 11 14 15V19C14 23 22 21 22 26V32Q22 34 20 34H2Q0 34 0 32V26C0 21 8 23 8 19V15"
+    "C8 11 0 13 0 8V2Q0 0 2 0Z"
+)
+
+
+def write_report(
+    model: Reconstructor,
+    folder: str | Path,
+    *,
+    train: Any,
+    test: Any,
+    labels: Any = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    history: Sequence[Mapping[str, Any]] | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` into `folder`, and return the path of the report.
+
+    The HTML file holds all it needs and loads nothing. Every figure in ``figures/`` comes for light and for dark
+    pages (``reconstructions.png``, ``reconstructions-dark.png``), transparent and at twice the screen's resolution.
+
+    train : what the model was trained on, for PCA beside it; at most 20,000 samples are used.
+    test : samples that the model has not seen, in the user's layout; at most 10,000 are measured.
+    labels : one for each test sample, text or integers; by default those of `test`, where it is a Source with labels.
+    class_names : what integer labels mean.
+    history : one entry for each validation of the training run; by default ``model.history_``.
+    title : by default the folder's name.
+
+    Raises IsthmusError where data cannot be read or labels do not match.
+    """
+    folder = Path(folder)
+    measured = study(model, train=train, test=test, labels=labels, class_names=class_names, history=history)
+    name = folder.resolve().name
+    sections = _sections(measured)
+    prints = {}
+    for _, plates in sections:
+        for plate in plates:
+            prints[plate.name] = figures.render(plate)
+            write_bytes(folder / "figures" / f"{plate.name}.png", prints[plate.name].light)
+            write_bytes(folder / "figures" / f"{plate.name}-dark.png", prints[plate.name].dark)
+    body = [_section(heading, [prints[p.name] for p in plates], measured) for heading, plates in sections]
+    body.append(_model_section(measured, type(model).__name__, name))
+    page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8")).substitute(
+        version=escape(__version__),
+        title=escape(_printable(title or name)),
+        light=_variables(figures.LIGHT),
+        dark=_variables(figures.DARK),
+        mark=_MARK,
+        lead=escape(_lead(measured)),
+        headlines="\n".join(_headline(*row) for row in _headlines(measured)),
+        sections="\n".join(body),
+        footer=escape(_footer(measured)),
+    )
+    write_text(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _sections(measured: Study) -> list[tuple[str, list[Plate]]]:
+    """Headings and their figures; figures that make no sense for the data are None and left out."""
+    f = figures
+    by = [plate for plate in (f.errors_by_class(measured), f.errors_by_column(measured)) if plate is not None]
+    sections: list[tuple[str, list[Plate | None]]] = [
+        ("Through the isthmus", [f.through_the_isthmus(measured)]),
+        ("Beside PCA with the same code size", [f.error_distribution(measured)]),
+        ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by]),
+        ("Worst and best reconstructions", [f.worst_and_best(measured)]),
+        ("The map of the codes", [f.code_map(measured), f.picture_map(measured)]),
+        ("What the code means", [f.traversals(measured), f.effects(measured)]),
+    ]
+    kept = [(heading, [p for p in plates if p is not None]) for heading, plates in sections]
+    return [(heading, plates) for heading, plates in kept if plates or heading.startswith("Beside")]
+
+
+def _section(heading: str, prints: Sequence[Print], measured: Study) -> str:
+    inside = [_figure(p) for p in prints]
+    if heading.startswith("Beside"):
+        inside.insert(0, _comparison(measured))
+    return f'<section>\n<h2>{escape(heading)}</h2>\n<div class="plates">\n{"".join(inside)}</div>\n</section>'
+
+
+def _figure(rendered: Print) -> str:
+    caption = escape(rendered.plate.caption)
+    svg = rendered.svg.replace("<svg", f'<svg role="img" aria-label="{caption}"', 1)
+    kind = ' class="wide"' if rendered.plate.wide else ""
+    style = f' style="max-width: {1.25 * rendered.width:.0f}px"'
+    return (
+        f'<figure{kind} id="{rendered.plate.name}"><div class="scroll"{style}>{svg}</div>'
+        f"<figcaption>{caption}</figcaption></figure>\n"
+    )
+
+
+def _headlines(measured: Study) -> list[tuple[str, str, str, str]]:
+    """(label, figure, unit, detail) of what a reader wants to know first."""
+    ours, theirs = measured.metrics.mse, measured.pca_metrics.mse
+    what = {"table": "cell", "signals": "value", "images": "pixel", "volumes": "voxel"}[measured.kind]
+    unit = "scaled to 0–1" if measured.unit_range else "in variances of the training data"
+    rows = [("Test error", number(ours), "", f"mean squared error per {what}, {unit}")]
+    components = measured.pca.n_components
+    if ours > 0 and theirs > 0:
+        better = theirs >= ours
+        ratio = number(theirs / ours if better else ours / theirs)
+        how = "smaller" if better else "larger"
+        rows.append(("Beside PCA", ratio, f"× {how}", f"error than PCA with {_count(components, 'component')}"))
+    code_bytes = 4 * measured.code_size
+    ratio = measured.sample_bytes / code_bytes
+    detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {number(ratio)} : 1"
+    rows.append(("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
+    if measured.history:
+        last = measured.history[-1]
+        figure, unit = _duration(float(last["seconds"]))
+        rows.append(
+            ("Training", figure, unit, f"{last['step']:,} steps, {last['samples_per_second']:,.0f} samples a second")
+        )
+    return rows
+
+
+def _headline(label: str, figure: str, unit: str, detail: str) -> str:
+    unit = f"<small>{escape(unit)}</small>" if unit else ""
+    return (
+        f'<div><dt>{escape(label)}</dt><dd class="figure">{escape(figure)}{unit}</dd>'
+        f'<dd class="detail">{escape(detail)}</dd></div>'
+    )
+
+
+def _comparison(measured: Study) -> str:
+    """The table of metrics of the auto-encoder and of PCA."""
+    ours, theirs = measured.metrics, measured.pca_metrics
+    rows: list[tuple[str, float | None, float | None, int]] = [
+        ("Mean squared error", ours.mse, theirs.mse, -1),
+        ("Mean absolute error", ours.mae, theirs.mae, -1),
+    ]
+    if measured.has_pictures and measured.unit_range:
+        rows += [("PSNR, decibels", ours.psnr, theirs.psnr, 1), ("SSIM", ours.ssim, theirs.ssim, 1)]
+    variance = float(measured.originals.var(axis=0, dtype=np.float64).mean())
+    if variance > 0:
+        rows.append(("Share of variance kept", 1 - ours.mse / variance, 1 - theirs.mse / variance, 1))
+    lines = [_metric_row(*row) for row in rows]
+    sizes = [f"<td>{4 * size:,}</td>" for size in (measured.code_size, measured.pca.n_components)]
+    lines.append(f"<tr><th>Bytes of a code, float32</th>{''.join(sizes)}</tr>")
+    return (
+        '<div class="table"><table class="compare"><thead><tr><th></th><th>auto-encoder</th><th>PCA</th></tr></thead>'
+        f"<tbody>\n{chr(10).join(lines)}\n</tbody></table></div>\n"
+    )
+
+
+def _metric_row(label: str, ours: float | None, theirs: float | None, sign: int) -> str:
+    if ours is None or theirs is None:
+        return ""
+    cells = []
+    for mine, other in ((ours, theirs), (theirs, ours)):
+        better = ' class="better"' if sign * mine > sign * other else ""
+        cells.append(f"<td{better}>{number(mine)}</td>")
+    return f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>"
+
+
+def _model_section(measured: Study, estimator: str, name: str) -> str:
+    rows = "\n".join(
+        f"<tr><th>{escape(_printable(key))}</th><td>{escape(_printable(value))}</td></tr>"
+        for key, value in measured.description.items()
+    )
+    python = (
+        f"from isthmus import {estimator}\n\nmodel = {estimator}.load({name!r})\n"
+        f"Z = model.transform(X)  # ({', '.join(map(str, ('n', *measured.code_shape)))})\n"
+        f"X2 = model.inverse_transform(Z)"
+    )
+    data = "data.csv -o rebuilt.csv" if measured.kind == "table" else "photos/ -o rebuilt/"
+    shell = f"isthmus reconstruct {shlex.quote(name)} {data}"
+    return (
+        '<section>\n<h2>The model, and how to use it</h2>\n<div class="plates">\n'
+        f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'
+        f"<div><h3>In Python</h3><pre>{escape(python)}</pre><h3>On the command line</h3><pre>{escape(shell)}</pre></div>\n"
+        "</div>\n</section>"
+    )
+
+
+def _lead(measured: Study) -> str:
+    shape = " × ".join(map(str, measured.sample_shape))
+    code = " × ".join(map(str, measured.code_shape))
+    unit = "" if len(measured.code_shape) > 1 else " number" + "s" * (measured.code_size != 1)
+    return (
+        f"Samples of {shape} through a code of {code}{unit}, measured on {_count(len(measured.errors), 'test sample')}"
+    )
+
+
+def _footer(measured: Study) -> str:
+    n, given = len(measured.errors), measured.samples_given
+    some = f"{n:,} of the {given:,} test samples" if given > n else f"all {given:,} test samples"
+    return (
+        f"Everything on this page was measured on {some}, in scaled units: what the network sees. PCA was fitted to "
+        f"the training samples. Made with isthmus {__version__}."
+    )
+
+
+def _variables(theme: Theme) -> str:
+    return " ".join(f"--{name}: {color};" for name, color in figures.theme_colors(theme).items())
+
+
+def _duration(seconds: float) -> tuple[str, str]:
+    if seconds < 60:
+        return f"{seconds:.1f}", "s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d}", "min"
+    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}", "h"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" + "s" * (count != 1)
+
+
+def _printable(text: str) -> str:
+    return clipped(str(text), 200)

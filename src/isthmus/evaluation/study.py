@@ -1,0 +1,202 @@
+"""Everything that the report shows, measured once on a bounded number of samples."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from isthmus.errors import IsthmusError
+from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
+from isthmus.evaluation.directions import Direction, code_directions, code_plane
+from isthmus.evaluation.metrics import ReconstructionMetrics, reconstruction_metrics
+
+_MOST_TEST = 10_000
+_MOST_TRAIN = 20_000
+_MOST_NUMBERS = 1 << 25  # in the test samples that are measured: 128 MiB an array
+_FEW = 4  # axes of images are at least this long, and a last axis of at most this size holds channels
+_KINDS = {2: "table", 3: "signals", 4: "images", 5: "volumes"}
+
+
+class Reconstructor(Protocol):
+    """What the report needs to know about a model."""
+
+    history_: list[dict[str, Any]]
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Codes of shape (n, latent_dim) or (n, *spatial, channels)."""
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Samples in the user's layout and dtype."""
+
+    def scale(self, X: Any) -> np.ndarray:
+        """Samples in scaled units, float32, (n, C, *spatial) or (n, features)."""
+
+    def describe(self) -> dict[str, str]:
+        """The model in words."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """names : of the classes, in order. index : the class of each sample, array of shape (n,)."""
+
+    names: tuple[str, ...]
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
+class Study:
+    """A model's reconstructions of test samples, and PCA's beside them.
+
+    kind : "images", "volumes", "signals" or "table".
+    originals, rebuilt : scaled arrays (n, C, *spatial) or (n, features).
+    codes : array (n, numbers in a code).
+    directions : of the code, the most important first.
+    plane : two coordinates of each code, and what they are.
+    """
+
+    kind: str
+    originals: np.ndarray
+    rebuilt: np.ndarray
+    codes: np.ndarray
+    metrics: ReconstructionMetrics
+    pca: PcaBaseline
+    pca_metrics: ReconstructionMetrics
+    classes: Classes | None
+    columns: tuple[str, ...]
+    directions: tuple[Direction, ...]
+    plane: tuple[np.ndarray, tuple[str, str]]
+    history: tuple[Mapping[str, Any], ...]
+    description: Mapping[str, str]
+    sample_shape: tuple[int, ...]
+    code_shape: tuple[int, ...]
+    sample_bytes: int
+    samples_given: int
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Mean squared error of each sample, (n,)."""
+        return self.metrics.per_sample_mse
+
+    @property
+    def code_size(self) -> int:
+        """Numbers in a code."""
+        return int(self.codes.shape[1])
+
+    @property
+    def unit_range(self) -> bool:
+        """Whether scaled values are in a range of about 0 to 1, and not standardised."""
+        return -0.5 < float(self.originals.min()) and float(self.originals.max()) < 1.5
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether samples can be shown as pictures."""
+        return self.kind in ("images", "volumes")
+
+
+def study(
+    model: Reconstructor,
+    *,
+    train: Any,
+    test: Any,
+    labels: Any = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+    history: Sequence[Mapping[str, Any]] | None = None,
+) -> Study:
+    """Measure `model` on at most 10,000 samples of `test`; see `write_report` for the arguments."""
+    from isthmus.data.sources import open_source
+
+    source, train_source = open_source(test), open_source(train)
+    sample_shape = tuple(source.shape[1:])
+    rng = np.random.default_rng(0)  # the choice of samples is part of what is measured: always the same
+    most = max(1, _MOST_NUMBERS // math.prod(sample_shape))
+    chosen = _choose(len(source), min(_MOST_TEST, most), rng)
+    fitted = _choose(len(train_source), min(_MOST_TRAIN, most), rng)
+    if labels is None:
+        labels = source.labels
+    samples = source.take(chosen)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
+        originals = network_layout(model.scale(samples), sample_shape)
+        z = np.asarray(model.transform(samples), dtype=np.float32)
+
+        def decode(codes: np.ndarray) -> np.ndarray:
+            decoded = model.inverse_transform(codes.reshape(-1, *z.shape[1:]))
+            return network_layout(model.scale(decoded), sample_shape)
+
+        codes, rebuilt = z.reshape(len(z), -1), decode(z)
+        metrics = reconstruction_metrics(originals, rebuilt)
+        pca = pca_baseline(
+            network_layout(model.scale(train_source.take(fitted)), sample_shape), originals, codes.shape[1]
+        )
+        directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
+    return Study(
+        kind=_KINDS[originals.ndim],
+        originals=originals,
+        rebuilt=rebuilt,
+        codes=codes,
+        metrics=metrics,
+        pca=pca,
+        pca_metrics=reconstruction_metrics(originals, pca.reconstruction),
+        classes=_classes(labels, class_names, len(source), chosen),
+        columns=_columns(source, model, sample_shape),
+        directions=directions,
+        plane=code_plane(codes, metrics.per_sample_mse, z.ndim == 2),
+        history=tuple(model.history_ if history is None else history),
+        description=dict(model.describe()),
+        sample_shape=sample_shape,
+        code_shape=z.shape[1:],
+        sample_bytes=samples.dtype.itemsize * math.prod(sample_shape),
+        samples_given=len(source),
+    )
+
+
+def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndarray:
+    """Scaled samples as (n, C, *spatial), also where a dense network saw rows; tables stay (n, features)."""
+    scaled = np.asarray(scaled, dtype=np.float32)
+    if scaled.ndim != 2 or len(sample_shape) == 1:
+        return scaled
+    shaped = scaled.reshape(len(scaled), *sample_shape)
+    signal = len(sample_shape) == 2 and min(sample_shape) < _FEW
+    if (signal or len(sample_shape) > 2) and sample_shape[-1] <= _FEW:
+        return np.moveaxis(shaped, -1, 1)
+    return shaped if signal else shaped[:, None]
+
+
+def _choose(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+
+def _classes(
+    labels: Any, names: Sequence[str] | Mapping[int, str] | None, n: int, chosen: np.ndarray
+) -> Classes | None:
+    if labels is None:
+        return None
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {n} test samples is needed: ({n},)")
+    values, index = np.unique(labels[chosen], return_inverse=True)
+    return Classes(tuple(_class_name(value, names) for value in values.tolist()), index)
+
+
+def _class_name(value: Any, names: Sequence[str] | Mapping[int, str] | None) -> str:
+    if isinstance(names, Mapping):
+        return str(names.get(value, value))
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return str(names[value])
+    return str(value)
+
+
+def _columns(source: Any, model: Any, sample_shape: tuple[int, ...]) -> tuple[str, ...]:
+    if len(sample_shape) != 1:
+        return ()
+    names = source.feature_names
+    if names is None:
+        names = getattr(model, "feature_names_in_", None)
+    if names is None or len(names) != sample_shape[0]:
+        names = [f"column {i}" for i in range(sample_shape[0])]
+    return tuple(str(name) for name in names)

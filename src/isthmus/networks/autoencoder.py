@@ -1,0 +1,132 @@
+"""Encoder, bottleneck and decoder as one module, and how one is built from its specification."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.networks.bottleneck import Bottleneck, Plain
+from isthmus.networks.conv import ConvDecoder, ConvEncoder
+from isthmus.networks.dense import DenseDecoder, DenseEncoder
+from isthmus.registry import bottlenecks, networks
+from isthmus.spec import Choice, NetworkSpec
+
+Indices = list[Tensor | None]
+
+
+@networks.register("dense")
+def dense(spec: NetworkSpec) -> tuple[nn.Module, nn.Module]:
+    """Fully connected: for tables, and for small images."""
+    assert spec.latent_dim is not None
+    num_features = spec.sample_shape[0]
+    return (
+        DenseEncoder(num_features, spec.hidden, _code_size(spec), spec.activation),
+        DenseDecoder(spec.latent_dim, spec.hidden, num_features, spec.activation),
+    )
+
+
+@networks.register("conv")
+def conv(spec: NetworkSpec) -> tuple[nn.Module, nn.Module]:
+    """Convolutional: for signals, images and volumes of any size."""
+    return ConvEncoder(spec, _code_size(spec)), ConvDecoder(spec)
+
+
+class AutoEncoderNetwork(nn.Module):
+    """`z = f(x)`, `x' = g(z)`.
+
+        x (N, *sample) ──encoder──▶ h ──bottleneck──▶ z (N, d) or (N, c, *S') ──decoder──▶ x' (N, *sample)
+
+    Any module that maps (N, ...) to (N, d) may be the encoder (for a variational bottleneck to (N, 2 d): means, then
+    log-variances), and any that maps (N, d) back the decoder. With output "sigmoid" the decoder's result is taken as
+    the logits of probabilities.
+
+    Max-unpooling takes from max-pooling where each maximum was: those positions pass by the code ("what-where
+    auto-encoders", Zhao et al. 2015, arXiv:1506.02351). `reconstruct` uses them; `decode`, which has the code alone,
+    does without, and puts values in the centres of their windows. So that both work, `forward` in training hands the
+    positions to the first half of the batch only. What such a network reconstructs says nothing about the code alone.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, bottleneck: Bottleneck | None = None, output: str = "linear"
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.bottleneck = Plain() if bottleneck is None else bottleneck
+        self.output = output
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code of x, deterministic: (N, *sample) -> (N, d), or (N, c, *S') for a spatial code."""
+        return self.bottleneck.encode(self.encoder(x))
+
+    def decode(self, z: Tensor, spatial: Sequence[int] | None = None) -> Tensor:
+        """The reconstruction from a code alone, (N, *sample).
+
+        A network with a spatial code takes the wanted spatial size as `spatial`; by default it is that of the
+        training samples where the code has their size, else the largest that gives such a code.
+        """
+        return self._decode(z, spatial, None)
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
+        """The reconstruction and the bottleneck's penalty (None where it has none), as in training.
+
+        Random only where a generator is given.
+        """
+        h, indices = self._encode(x)
+        z, penalty = self.bottleneck(h, generator)
+        if self.training:
+            indices = [None if where is None else where[: len(x) // 2] for where in indices]
+        return self._decode(z, x.shape[2:], indices), penalty
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Encode and decode, deterministic: (N, *sample) -> (N, *sample)."""
+        h, indices = self._encode(x)
+        return self._decode(self.bottleneck.encode(h), x.shape[2:], indices)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers training adjusts."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, Indices]:
+        if isinstance(self.encoder, ConvEncoder):
+            return self.encoder.with_indices(x)
+        return self.encoder(x), []
+
+    def _decode(self, z: Tensor, spatial: Sequence[int] | None, indices: Indices | None) -> Tensor:
+        ours = isinstance(self.decoder, ConvDecoder)
+        x = self.decoder(z, spatial, indices or None) if ours else self.decoder(z)
+        return torch.sigmoid(x.float()) if self.output == "sigmoid" else x
+
+
+def build(spec: NetworkSpec, seed: int) -> AutoEncoderNetwork:
+    """The network of a specification, its weights drawn from `seed`; torch's global generators stay as they are."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would seed every GPU too
+        encoder, decoder = networks[spec.network](spec)
+    latent_size = spec.latent_dim or spec.latent_channels
+    return AutoEncoderNetwork(
+        encoder, decoder, _bottleneck(spec.bottleneck, latent_size, spec.num_features), spec.output
+    )
+
+
+def wrap(
+    encoder: nn.Module, decoder: nn.Module, bottleneck: str, sample_shape: Sequence[int], output: str = "linear"
+) -> AutoEncoderNetwork:
+    """Modules of your own as a network; `bottleneck` by name, `sample_shape` as the encoder sees it."""
+    return AutoEncoderNetwork(encoder, decoder, _bottleneck(bottleneck, None, math.prod(sample_shape)), output)
+
+
+def _bottleneck(text: str, latent_size: int | None, num_features: int) -> Bottleneck:
+    choice = Choice.parse(text, bottlenecks)
+    value = None if choice.low is None else choice.value(choice.low)
+    return bottlenecks[choice.name](value, latent_size, num_features)
+
+
+def _code_size(spec: NetworkSpec) -> int:
+    """What the encoder gives along axis 1."""
+    latent_size = spec.latent_dim or spec.latent_channels
+    assert latent_size is not None
+    return latent_size * bottlenecks[Choice.parse(spec.bottleneck, bottlenecks).name].inputs_per_latent

@@ -1,0 +1,53 @@
+"""Fully connected encoder and decoder, for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from isthmus.networks.blocks import CODE_GAIN, HIDDEN_GAIN, OUTPUT_GAIN, linear
+from isthmus.registry import activations
+
+_NARROWEST, _WIDEST = 64, 1024
+
+
+def default_hidden(num_features: int, latent_dim: int) -> tuple[int, ...]:
+    """Widths of two hidden layers: (512, 256) for 784 features.
+
+    The first is the largest power of two that is not above the number of features, but from 64 to 1,024; the second
+    is half of that. Neither is narrower than the code.
+    """
+    first = min(max(1 << (num_features.bit_length() - 1), _NARROWEST), _WIDEST)
+    return max(first, latent_dim), max(first // 2, latent_dim)
+
+
+def dense_layers(widths: Sequence[int], activation: str, last_gain: float = HIDDEN_GAIN) -> nn.Sequential:
+    """Linear layers with an activation between them and none after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(widths[:-1]):
+        layers += [linear(n_in, n_out), activations[activation]()]
+    return nn.Sequential(*layers, linear(widths[-2], widths[-1], last_gain))
+
+
+class DenseEncoder(nn.Module):
+    """(N, num_features) -> (N, code_size): hidden layers with an activation, then a linear layer."""
+
+    def __init__(self, num_features: int, hidden: Sequence[int], code_size: int, activation: str = "silu") -> None:
+        super().__init__()
+        self.layers = dense_layers([num_features, *hidden, code_size], activation, CODE_GAIN)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class DenseDecoder(nn.Module):
+    """(N, latent_dim) -> (N, num_features): the encoder mirrored; `hidden` is in the encoder's order."""
+
+    def __init__(self, latent_dim: int, hidden: Sequence[int], num_features: int, activation: str = "silu") -> None:
+        super().__init__()
+        self.layers = dense_layers([latent_dim, *reversed(hidden), num_features], activation, OUTPUT_GAIN)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)

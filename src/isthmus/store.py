@@ -1,0 +1,132 @@
+"""A model on disk: a folder with config.json, model.safetensors, training.jsonl and README.md.
+
+Nothing in it is ever executed. The configuration holds the digest of the weights, so that a folder whose files do
+not belong together is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus import __version__
+from isthmus.errors import IsthmusError
+from isthmus.files import atomic_path, write_text
+
+FORMAT = 1
+CONFIG, WEIGHTS, LOG, CARD = "config.json", "model.safetensors", "training.jsonl", "README.md"
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """What a model folder holds.
+
+    estimator : name of the class that wrote it. config : JSON values of that class. tensors : arrays by name.
+    history : one dictionary for each validation of the training run.
+    """
+
+    estimator: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, np.ndarray]
+    history: Sequence[Mapping[str, Any]]
+
+
+def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
+    """Write a model folder; other files in it are left alone.
+
+    Each file is written atomically, the configuration last. Raises IsthmusError where `folder` is a file or holds
+    something that is no model.
+    """
+    from safetensors.numpy import save_file
+
+    folder = Path(folder)
+    check_target(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(tensors, temporary, metadata={"format": "pt"})
+        digest = _digest(temporary)
+    write_text(folder / LOG, "".join(json.dumps(dict(entry)) + "\n" for entry in model.history))
+    write_text(folder / CARD, card)
+    config = {
+        "format": FORMAT,
+        "isthmus": __version__,
+        "estimator": model.estimator,
+        "weights_sha256": digest,
+        **model.config,
+    }
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    return folder
+
+
+def check_target(folder: Path) -> None:
+    """Refuse a place where a model cannot be written without harm to something else."""
+    if folder.exists() and not folder.is_dir():
+        raise IsthmusError(f"cannot save a model to {folder}: it is a file; name a folder")
+
+
+def load_model(folder: str | Path) -> StoredModel:
+    """Read a model folder; one clear line where it is absent, damaged, foreign or from a newer version."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = Path(folder)
+    config = read_config(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise IsthmusError(f"{folder} is not a complete model: {WEIGHTS} is missing")
+    if _digest(weights) != config["weights_sha256"]:
+        raise IsthmusError(
+            f"{weights} is damaged or belongs to another model: its SHA-256 is not the one in {CONFIG}; copy the "
+            f"folder again or train the model again"
+        )
+    try:
+        tensors = load_file(weights)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise IsthmusError(f"{weights} cannot be read ({error}); copy the folder again") from error
+    head = ("format", "isthmus", "estimator", "weights_sha256")
+    body = {key: value for key, value in config.items() if key not in head}
+    return StoredModel(config["estimator"], body, tensors, _read_history(folder / LOG))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration of a model folder, its version checked."""
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        what = "does not exist" if not Path(folder).exists() else f"is not a model: it has no {CONFIG}"
+        raise IsthmusError(f"{folder} {what}; give the folder that `isthmus train --output` or save() wrote")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise IsthmusError(f"{path} is damaged ({error}); copy the folder again") from error
+    if not isinstance(config, dict) or not {"format", "estimator", "weights_sha256"} <= set(config):
+        raise IsthmusError(f"{path} is not the configuration of an isthmus model")
+    if config["format"] != FORMAT:
+        raise IsthmusError(
+            f"{folder} has model format {config['format']!r} (written by isthmus {config.get('isthmus')}); this is "
+            f"isthmus {__version__}, which reads format {FORMAT}: upgrade with pip install --upgrade isthmus"
+        )
+    return config
+
+
+def _read_history(path: Path) -> list[dict[str, Any]]:
+    """The training log; a line that is not JSON ends it, since nothing but the report depends on it."""
+    entries: list[dict[str, Any]] = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                entries.append(json.loads(line))
+            except ValueError:
+                break
+    return entries
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,44 @@
+"""Where to compute, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from isthmus.errors import IsthmusError
+
+
+def choose_device(name: str | torch.device) -> torch.device:
+    """The device of that name; "auto" takes CUDA, then Apple's GPU, then the CPU."""
+    if isinstance(name, torch.device):
+        return name
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise IsthmusError(f"device (={name!r}) cannot be used here; 'auto' takes the best there is") from error
+    return device
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 matrices faster than float32 ones."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return False
+
+
+def memory_format(num_dims: int) -> torch.memory_format:
+    """The memory order that convolutions like best for tensors of `num_dims` dimensions."""
+    return {4: torch.channels_last, 5: torch.channels_last_3d}.get(num_dims, torch.contiguous_format)
+
+
+def in_best_memory_order(network: nn.Module, num_dims: int) -> None:
+    """Lay the weights of convolutions over batches of `num_dims` dimensions out as these like best, in place."""
+    network.to(memory_format=memory_format(num_dims))  # type: ignore[call-overload]  # missing in torch's stubs

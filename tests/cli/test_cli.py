@@ -1,0 +1,169 @@
+"""The command line, as a process that a user starts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus.registry import bottlenecks, corruptions, networks, objectives, upsamplings
+
+TRAIN = ["--epochs", "2", "--quiet"]
+
+
+def isthmus(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
+    return subprocess.run(
+        [sys.executable, "-m", "isthmus", *map(str, arguments)],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "digits-4"
+    done = isthmus("train", "digits", "--latent-dim", "4", *TRAIN, "-o", folder)
+    assert done.returncode == 0, done.stderr
+    assert str(folder / "report.html") in done.stdout
+    assert "PCA" in done.stdout
+    return folder
+
+
+def test_training_writes_a_model_and_a_report(model: Path) -> None:
+    names = {path.name for path in model.iterdir()}
+    assert {"config.json", "model.safetensors", "training.jsonl", "README.md", "report.html", "figures"} <= names
+    assert "checkpoint.safetensors" not in names
+    for line in (model / "training.jsonl").read_text().splitlines():
+        assert json.loads(line)["loss"] > 0
+
+
+def test_info(model: Path) -> None:
+    done = isthmus("info", model)
+    assert done.returncode == 0
+    assert "convolutional" in done.stdout
+    assert "8 × 8" in done.stdout
+
+
+def test_embed_to_parquet_and_npy(model: Path, tmp_path: Path) -> None:
+    assert isthmus("embed", model, "digits:test", "-o", tmp_path / "z.parquet").returncode == 0
+    assert isthmus("embed", model, "digits:test", "-o", tmp_path / "z.npy").returncode == 0
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / "z.parquet").to_pydict()
+    assert list(table) == ["sample", "label", "code_0", "code_1", "code_2", "code_3"]
+    codes = np.load(tmp_path / "z.npy")
+    assert codes.shape == (297, 4)
+    np.testing.assert_array_equal(codes[:, 2], np.float32(table["code_2"]))
+
+
+def test_reconstruct_an_array(model: Path, tmp_path: Path) -> None:
+    assert isthmus("reconstruct", model, "digits:test", "-o", tmp_path / "x.npy").returncode == 0
+    rebuilt = np.load(tmp_path / "x.npy")
+    assert rebuilt.shape == (297, 8, 8)
+    assert rebuilt.dtype == np.uint8
+
+
+def test_a_folder_of_images_comes_back_as_a_folder(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind, suffix in [("cat", "png"), ("dog", "jpg"), ("dog", "webp")]:
+        (tmp_path / "photos" / kind).mkdir(parents=True, exist_ok=True)
+        for i in range(4):
+            Image.fromarray(rng.integers(0, 256, (15, 13, 3), np.uint8)).save(
+                tmp_path / "photos" / kind / f"{i}.{suffix}"
+            )
+    done = isthmus("train", "photos", "--latent-dim", "3", *TRAIN, "-o", "model", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = isthmus("reconstruct", "model", "photos", "-o", "rebuilt", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before, after = (
+        {p.relative_to(tmp_path / top) for p in (tmp_path / top).rglob("*.*")} for top in ("photos", "rebuilt")
+    )
+    assert before == after
+    with Image.open(tmp_path / "rebuilt/cat/0.png") as image:
+        assert image.size == (13, 15)
+
+
+def test_report_on_other_data(model: Path, tmp_path: Path) -> None:
+    done = isthmus("report", model, "digits:test", "--train", "digits", "-o", tmp_path / "r")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "r" / "report.html").stat().st_size > 10_000
+
+
+def test_export(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    done = isthmus("export", model, "-o", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "encoder.onnx").exists()
+    assert (tmp_path / "decoder.onnx").exists()
+
+
+def test_data_list() -> None:
+    done = isthmus("data", "list")
+    assert done.returncode == 0
+    assert "fashion-mnist" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["train"], 2, "Missing argument"),
+        (["train", "digits", "--upsample", "neares"], 2, "did you mean 'nearest'"),
+        (["train", "digits", "--objective", "mse=x"], 2, "not a number"),
+        (["train", "digits", "--objective", "msee"], 2, "ms-ssim"),
+        (["train", "digits", "--latent-dim", "ten"], 2, "integer"),
+        (["train", "digits", "--epochs", "1", "--minutes", "1"], 2, "not both"),
+        (["train", "digits", "--hidden", "a,b"], 2, "integers"),
+        (["train", "no-such-data", "-o", "m"], 1, "no-such-data"),
+        (["train", "minst", "-o", "m"], 1, "mnist"),
+        (["info", "no-such-model"], 1, "does not exist"),
+        (["embed", "no-such-model", "digits", "-o", "z.txt"], 2, ".parquet"),
+        (["reconstruct", "no-such-model", "digits", "-o", "z.npy"], 1, "does not exist"),
+        (["data", "fetch", "minst"], 1, "mnist"),
+        (["fly"], 2, "No such command"),
+    ],
+)
+def test_misuse_is_one_clear_message(tmp_path: Path, arguments: list[str], status: int, message: str) -> None:
+    done = isthmus(*arguments, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    if status == 1:
+        assert done.stderr.startswith("isthmus: ")
+        assert done.stderr.count("\n") == 1
+    assert not any(tmp_path.iterdir()), "a failed command leaves nothing behind"
+
+
+def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    for more in ([], ["--overwrite"], ["--resume"]):
+        done = isthmus("train", "digits", *TRAIN, "-o", tmp_path / "mine", *more)
+        assert done.returncode == 1, done.stdout
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_help_names_every_choice() -> None:
+    text = " ".join(isthmus("train", "--help").stdout.replace("│", " ").split())
+    for registry in (networks, upsamplings, objectives, corruptions, bottlenecks):
+        assert ", ".join(registry.names()) in text
+
+
+@pytest.mark.parametrize(
+    "command", ["train", "reconstruct", "embed", "info", "report", "export", "data list", "data fetch"]
+)
+def test_every_help_has_an_example(command: str) -> None:
+    done = isthmus(*command.split(), "--help")
+    assert done.returncode == 0
+    assert f"isthmus {command}" in done.stdout.split("Example")[1]
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys; sys.argv = ['isthmus', 'train', '--help']\nfrom isthmus.cli import main\n"
+    code += "try: main()\nexcept SystemExit: pass\nassert not {'torch', 'sklearn', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -1,0 +1,225 @@
+"""Image files and folders of them as sources."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from isthmus.data.sources import open_source
+from isthmus.errors import IsthmusError
+
+RNG = np.random.default_rng(0)
+GREY = RNG.integers(0, 255, (6, 8)).astype(np.uint8)
+COLOUR = RNG.integers(0, 255, (6, 8, 3)).astype(np.uint8)
+CLEAR = RNG.integers(0, 255, (6, 8, 4)).astype(np.uint8)
+DEEP = RNG.integers(0, 65535, (6, 8)).astype(np.uint16)
+FLOAT = RNG.random((6, 8)).astype(np.float32)
+
+
+def save(array, path, **options) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+
+
+@pytest.mark.parametrize(
+    ("array", "suffix", "options"),
+    [
+        (GREY, "png", {}),
+        (COLOUR, "png", {}),
+        (CLEAR, "png", {}),
+        (DEEP, "png", {}),
+        (GREY, "bmp", {}),
+        (COLOUR, "bmp", {}),
+        (GREY, "tif", {}),
+        (COLOUR, "tiff", {"compression": "tiff_lzw"}),
+        (DEEP, "tif", {}),
+        (DEEP.astype(">u2"), "tif", {}),
+        (FLOAT, "tif", {}),
+        (DEEP.astype(np.int32), "tif", {}),
+        pytest.param(
+            COLOUR,
+            "webp",
+            {"lossless": True},
+            marks=pytest.mark.skipif(not features.check("webp"), reason="Pillow without WebP"),
+        ),
+    ],
+)
+def test_lossless_formats(check_contract, tmp_path, array, suffix, options) -> None:
+    for i in range(3):
+        save(array + np.asarray(i, array.dtype), tmp_path / f"{i}.{suffix}", **options)
+    expected = np.stack([array + np.asarray(i, array.dtype) for i in range(3)])
+    source = open_source(tmp_path)
+    check_contract(source, expected)
+    assert source.location(1) == str(tmp_path / f"1.{suffix}")
+    check_contract(open_source(tmp_path / f"0.{suffix.upper()}".lower()), expected[:1])
+
+
+def test_jpeg(tmp_path) -> None:
+    smooth = np.add.outer(np.arange(32), np.arange(40)).astype(np.uint8)
+    save(smooth, tmp_path / "a.JPG", quality=95)
+    source = open_source(tmp_path)
+    assert source.shape == (1, 32, 40)
+    assert np.abs(source.take([0])[0].astype(int) - smooth).max() < 5
+
+
+def test_order_labels_and_what_is_passed_over(tmp_path) -> None:
+    for name in ("b/10.png", "b/2.png", "b/deep/1.png", "a10/1.png", "a2/1.png"):
+        save(GREY, tmp_path / name)
+    (tmp_path / "readme.txt").write_text("no image")
+    for name in (".hidden.png", ".cache/1.png", "__MACOSX/1.png", "b/._2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"rubbish")
+    source = open_source(str(tmp_path))
+    found = [os.path.relpath(source.location(i), tmp_path).replace(os.sep, "/") for i in range(len(source))]
+    assert found == ["a2/1.png", "a10/1.png", "b/2.png", "b/10.png", "b/deep/1.png"]
+    assert source.labels.tolist() == ["a2", "a10", "b", "b", "b"]
+    save(GREY, tmp_path / "top.png")
+    assert open_source(tmp_path).labels is None
+
+
+def test_linked_folders_are_followed_once(tmp_path) -> None:
+    save(GREY, tmp_path / "elsewhere" / "1.png")
+    (tmp_path / "photos").mkdir()
+    try:
+        (tmp_path / "photos" / "link").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "photos")
+    except OSError:
+        pytest.skip("cannot make links here")
+    assert len(open_source(tmp_path / "photos")) == 1
+
+
+def test_empty_folders(tmp_path) -> None:
+    with pytest.raises(IsthmusError, match=r"holds no images \(\.png, .*; it is empty"):
+        open_source(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"")
+    with pytest.raises(IsthmusError, match="it holds train-images-idx3-ubyte"):
+        open_source(tmp_path)
+
+
+def test_modes_widen_to_what_holds_them_all(tmp_path) -> None:
+    save(GREY, tmp_path / "1.png")
+    Image.fromarray(GREY > 99).save(tmp_path / "2.png")
+    source = open_source(tmp_path)
+    np.testing.assert_array_equal(source.take([0, 1]), [GREY, np.where(GREY > 99, 255, 0)])
+    Image.fromarray(COLOUR).quantize(256).save(tmp_path / "3.png")  # with a palette
+    np.testing.assert_array_equal(open_source(tmp_path).take([0, 2]), [np.repeat(GREY[..., None], 3, 2), COLOUR])
+    Image.fromarray(CLEAR[..., :2].copy()).save(tmp_path / "4.png")  # grey and alpha
+    Image.fromarray(GREY).save(tmp_path / "5.png", transparency=7)
+    source = open_source(tmp_path)
+    assert source.shape == (5, 6, 8, 4)
+    opaque, transparent = source.take([2])[0], source.take([3])[0]
+    np.testing.assert_array_equal(opaque, np.dstack([COLOUR, np.full((6, 8), 255)]))
+    np.testing.assert_array_equal(transparent, CLEAR[..., [0, 0, 0, 1]])
+    assert open_source(tmp_path, image_mode="grey").shape == (5, 6, 8)
+    assert open_source(tmp_path, image_mode="rgb").shape == (5, 6, 8, 3)
+
+
+def test_depths_that_cannot_be_mixed(tmp_path) -> None:
+    save(COLOUR, tmp_path / "1.png")
+    save(DEEP, tmp_path / "2.png")
+    with pytest.raises(
+        IsthmusError, match=r"mixes .*2\.png \(16-bit grey\) and .*1\.png \(8 bits\); image_mode='grey'"
+    ):
+        open_source(tmp_path)
+    np.testing.assert_array_equal(open_source(tmp_path, image_mode="grey").take([1])[0], DEEP >> 8)
+    assert open_source(tmp_path, image_mode="rgba").shape == (2, 6, 8, 4)
+    save(FLOAT, tmp_path / "3.tif")
+    with pytest.raises(IsthmusError, match=r"mixes .*"):
+        open_source(tmp_path)
+    with pytest.raises(IsthmusError, match=r"3\.tif has values of floating-point grey"):
+        open_source(tmp_path, image_mode="grey")
+    with pytest.raises(IsthmusError, match="unknown image_mode 'gray'; did you mean 'grey'"):
+        open_source(tmp_path, image_mode="gray")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, suffix, orientation) -> None:
+    upright = np.zeros((32, 48, 3), np.uint8)
+    upright[:16, :16] = 250, 20, 20  # a red corner, a green one and a blue one
+    upright[:16, 32:] = 20, 250, 20
+    upright[16:, :16] = 20, 20, 250
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose that brings it into this orientation
+    image = Image.fromarray(upright)
+    if orientation > 1:
+        image = image.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / f"a.{suffix}", exif=exif, **({"quality": 95} if suffix in ("jpg", "webp") else {}))
+    save(upright, tmp_path / f"b.{suffix}", **({"quality": 95} if suffix in ("jpg", "webp") else {}))
+    taken = open_source(tmp_path).take([0, 1])
+    assert taken.shape == (2, 32, 48, 3)
+    assert np.abs(taken[0].astype(int) - upright)[4:12, 4:12].max() < 30
+    assert np.abs(taken[0].astype(int) - upright)[20:28, 4:12].max() < 30
+    assert np.abs(taken[0].astype(int) - upright)[4:12, 36:44].max() < 30
+
+
+def test_mixed_sizes(check_contract, tmp_path) -> None:
+    for name in ("1", "2", "3"):
+        save(GREY, tmp_path / f"{name}.png")
+    save(np.full((4, 9), 7, np.uint8), tmp_path / "4.png")
+    with pytest.raises(IsthmusError) as caught:
+        open_source(tmp_path)
+    message = str(caught.value)
+    assert "images of 2 sizes" in message and "'crop'" in message and "'resize'" in message
+    assert "1.png (8×6)" in message and "4.png (9×4)" in message and "\n" not in message
+    cropped = open_source(tmp_path, on_mixed_sizes="crop")
+    check_contract(cropped, np.stack([GREY[1:5]] * 3 + [np.full((4, 8), 7, np.uint8)]))
+    resized = open_source(tmp_path, on_mixed_sizes="resize")
+    check_contract(resized, np.stack([GREY] * 3 + [np.full((6, 8), 7, np.uint8)]))
+    with pytest.raises(IsthmusError, match="unknown on_mixed_sizes 'croop'; did you mean 'crop'"):
+        open_source(tmp_path, on_mixed_sizes="croop")
+
+
+@pytest.mark.parametrize("value", [GREY, COLOUR, CLEAR, DEEP, FLOAT, DEEP.astype(np.int32)])
+def test_every_mode_is_resized_and_turned(tmp_path, value) -> None:
+    flat = np.full_like(value, value.flat[0] if value.ndim == 2 else 200)
+    suffix = "tif" if value.dtype.kind in "fi" else "png"
+    for i, part in enumerate((flat, flat[:4], flat[:2, :6])):
+        save(part, tmp_path / f"{i}.{suffix}")
+    source = open_source(tmp_path, on_mixed_sizes="resize")
+    assert source.shape == (3, 4, 8, *value.shape[2:])  # the medians: no size is that of most
+    np.testing.assert_allclose(source.take([0, 1, 2]), np.stack([flat[:4]] * 3), rtol=1e-6)
+
+
+def test_damaged_images_are_named(tmp_path) -> None:
+    for i in range(3):
+        save(RNG.integers(0, 255, (40, 40)).astype(np.uint8), tmp_path / f"{i}.png")
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "1.png").write_bytes(whole[:-600])  # its header is fine
+    source = open_source(tmp_path)
+    with pytest.raises(IsthmusError, match=r"1\.png cannot be read as an image: .*truncated") as caught:
+        source.take([0, 1, 2])
+    assert "\n" not in str(caught.value)
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(IsthmusError, match=r"1\.png cannot be read as an image: No such file"):
+        source.take([1])
+    for content in (b"", b"not an image", whole[:20]):
+        (tmp_path / "1.png").write_bytes(content)
+        with pytest.raises(IsthmusError, match=r"1\.png cannot be read as an image"):
+            open_source(tmp_path)
+    save(GREY, tmp_path / "1.png")
+    with pytest.raises(IsthmusError, match=r"1\.png .*8×6 now and was 40×40 before"):
+        source.take([1])
+
+
+def test_tiff_stacks_do_not_hide_in_folders(tmp_path) -> None:
+    first, second = Image.fromarray(GREY), Image.fromarray(GREY)
+    first.save(tmp_path / "1.tif", save_all=True, append_images=[second])
+    with pytest.raises(IsthmusError, match=r"1\.tif holds several images; give it by itself"):
+        open_source(tmp_path)
+
+
+def test_real_folders(real_data) -> None:
+    cifar = open_source(real_data / "cifar10")
+    assert cifar.shape == (10_000, 32, 32, 3) and cifar.dtype == np.uint8
+    assert dict(zip(*np.unique(cifar.labels, return_counts=True), strict=True))["truck"] == 1000
+    assert open_source(real_data / "bsd400").shape == (400, 180, 180)
+    photographs = real_data / "bsds500"
+    with pytest.raises(IsthmusError, match="choose on_mixed_sizes"):
+        open_source(photographs)
+    assert open_source(photographs, on_mixed_sizes="crop").shape == (200, 321, 321, 3)
+    assert open_source(photographs, on_mixed_sizes="resize").take([0]).shape == (1, 321, 481, 3)

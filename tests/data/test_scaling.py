@@ -1,0 +1,112 @@
+"""Scaling: any dtype, range and layout, there and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from isthmus.data.scaling import Scaler, fit_scaler
+from isthmus.data.sources import open_source
+from isthmus.errors import IsthmusError
+from isthmus.training.feed import as_tensor
+
+
+def fit(X: np.ndarray, **options) -> Scaler:
+    return fit_scaler(open_source(X), **{"flat": X.ndim == 2, **options})
+
+
+def round_trip(X: np.ndarray, scaler: Scaler) -> np.ndarray:
+    return scaler.from_network(scaler.to_network(as_tensor(X)))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "uint16", "int16", "int32", "uint32", "int64", "bool", "float32", "float64"]
+)
+@pytest.mark.parametrize(
+    ("shape", "options", "network_shape"),
+    [
+        ((5, 7), {}, (7,)),
+        ((5, 6, 7), {}, (1, 6, 7)),
+        ((5, 6, 7), {"flat": True}, (42,)),
+        ((5, 6, 7, 3), {}, (3, 6, 7)),
+        ((5, 3, 6, 7), {"channel_axis": 1}, (3, 6, 7)),
+        ((5, 6, 7, 8), {}, (1, 6, 7, 8)),
+        ((5, 4, 6, 7, 2), {}, (2, 4, 6, 7)),
+        ((5, 9, 2), {"channel_axis": -1}, (2, 9)),
+    ],
+)
+def test_data_comes_back_with_dtype_range_and_layout(
+    dtype: str, shape: tuple, options: dict, network_shape: tuple
+) -> None:
+    rng = np.random.default_rng(0)
+    X = (rng.random(shape) * 200).astype(dtype)
+    scaler = fit(X, **options)
+    assert scaler.network_shape == network_shape
+    x = scaler.to_network(as_tensor(X))
+    assert tuple(x.shape) == (5, *network_shape)
+    assert x.dtype == torch.float32
+    back = round_trip(X, scaler)
+    assert back.dtype == X.dtype
+    np.testing.assert_allclose(back, X, rtol=1e-5, atol=1e-4) if X.dtype.kind == "f" else np.testing.assert_array_equal(
+        back, X
+    )
+    again = Scaler.from_dict(scaler.to_dict(), scaler.arrays())
+    np.testing.assert_array_equal(round_trip(X, again), back)
+
+
+def test_images_span_zero_to_one_and_columns_are_standardised() -> None:
+    images = np.array([[[0, 255]], [[51, 102]]], np.uint8)
+    torch.testing.assert_close(fit(images).to_network(as_tensor(images)).flatten(), torch.tensor([0, 1, 0.2, 0.4]))
+    table = np.random.default_rng(0).normal([1e6, 3, 7], [5, 1e-6, 0], (4000, 3))
+    x = fit(table).to_network(as_tensor(table))
+    torch.testing.assert_close(x.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(x.std(0), torch.tensor([1.0, 1.0, 0.0]), atol=1e-3, rtol=0)
+
+
+def test_pixels_in_rows_are_scaled_as_pixels() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
+    assert fit(rows).kind == "range"
+    assert fit(rows.astype(float)).kind == "standard"
+    assert fit(rows.astype(float), kind="range").kind == "range"
+
+
+def test_decoded_integers_are_rounded_and_kept_in_range() -> None:
+    scaler = fit(np.zeros((1, 2, 2), np.uint8))
+    decoded = scaler.from_network(torch.tensor([[[[-3.0, 0.4999], [0.501, 9.0]]]]))
+    np.testing.assert_array_equal(decoded, np.array([[[0, 127], [128, 255]]], np.uint8))
+
+
+@given(hnp.arrays(st.sampled_from([np.int64, np.uint64, np.int32, np.uint16]), (3, 4)))
+@settings(max_examples=60, deadline=None)
+def test_any_integers_survive_without_overflow(X: np.ndarray) -> None:
+    back = round_trip(X, fit(X))
+    assert back.dtype == X.dtype
+    spread = float(X.max()) - float(X.min())
+    assert (np.abs(back.astype(float) - X.astype(float)) <= 1 + 1e-6 * max(spread, np.abs(X.astype(float)).max())).all()
+
+
+def test_statistics_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    X = np.random.default_rng(1).normal(100, 3, (1000, 5))
+    whole = fit(X)
+    monkeypatch.setattr("isthmus.data.scaling._CHUNK_BYTES", 1000)
+    parts = fit(X)
+    np.testing.assert_allclose(parts.offset, whole.offset, rtol=1e-12)
+    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("value", "word"), [(np.nan, "NaN"), (np.inf, "infinity"), (-np.inf, "infinity")])
+def test_holes_in_the_data_are_named(value: float, word: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"age": [1.0, 2.0, 3.0], "height": [1.0, value, 2.0]})
+    with pytest.raises(IsthmusError, match=rf"row 1.* holds {word} in column 'height'"):
+        fit_scaler(open_source(table), flat=True)
+
+
+@pytest.mark.parametrize("axis", [0, 4, -4, "last", 1.0])
+def test_a_wrong_channel_axis_is_refused(axis: object) -> None:
+    with pytest.raises(IsthmusError, match="channel_axis"):
+        fit(np.zeros((2, 3, 4, 5)), channel_axis=axis)

@@ -1,0 +1,308 @@
+"""What users of `AutoEncoder` count on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from torch import nn
+
+from isthmus import AutoEncoder, IsthmusError, datasets
+from isthmus.registry import bottlenecks, corruptions, objectives
+
+DIGITS = datasets.load("digits")
+FAST = {"epochs": 1, "random_state": 0, "batch_size": 16}
+
+
+def noise(*shape: int, dtype: str = "uint8") -> np.ndarray:
+    return (np.random.default_rng(0).random(shape) * 200).astype(dtype)
+
+
+# Learning: trained beats untrained and beats PCA at the same code size.
+
+
+@pytest.mark.parametrize("network", ["dense", "conv"])
+@pytest.mark.parametrize("latent_dim", [2, 8])
+def test_trained_beats_untrained_and_pca_on_digits(network: str, latent_dim: int) -> None:
+    train, test = DIGITS.train.images, DIGITS.test.images
+    model = AutoEncoder(latent_dim, network=network, epochs=50, random_state=0)
+    untrained = model.set_params(learning_rate=1e-12, epochs=1).fit(train).score(test)
+    trained = model.set_params(learning_rate=None, epochs=50).fit(train).score(test)
+    rows, new = (x.reshape(len(x), -1) / 255 for x in (train, test))
+    pca = PCA(latent_dim, random_state=0).fit(rows)
+    linear = -float(((pca.inverse_transform(pca.transform(new)) - new) ** 2).mean())
+    assert trained > linear > untrained
+
+
+def test_a_curve_in_a_table_is_found() -> None:
+    t = np.random.default_rng(0).uniform(-2, 2, (800, 1))
+    X = np.hstack([t, t**2, np.sin(2 * t), np.cos(2 * t)])
+    model = AutoEncoder(1, epochs=150, random_state=0).fit(X[:600])
+    pca = PCA(1).fit(model.scale(X[:600]))
+    scaled = model.scale(X[600:])
+    linear = ((pca.inverse_transform(pca.transform(scaled)) - scaled) ** 2).mean()
+    assert -model.score(X[600:]) < 0.3 * linear
+
+
+@pytest.mark.parametrize("corruption", [*corruptions.names()])
+def test_every_corruption_trains_on_images(corruption: str) -> None:
+    model = AutoEncoder(4, corruption=corruption, **FAST).fit(DIGITS.train.images[:100])
+    assert np.isfinite(model.score(DIGITS.test.images))
+
+
+@pytest.mark.parametrize("objective", [*objectives.names(), {"mse": 1, "ssim": 0.1}])
+def test_every_objective_trains_on_images(objective: str | dict) -> None:
+    model = AutoEncoder(8, objective=objective, epochs=8, random_state=0)
+    before = model.set_params(learning_rate=1e-12).fit(DIGITS.train.images[:400]).score(DIGITS.test.images)
+    after = model.set_params(learning_rate=None).fit(DIGITS.train.images[:400]).score(DIGITS.test.images)
+    assert after > before
+
+
+@pytest.mark.parametrize("bottleneck", bottlenecks.names())
+@pytest.mark.parametrize("network", ["dense", "conv"])
+def test_every_bottleneck_encodes_deterministically(bottleneck: str, network: str) -> None:
+    X = DIGITS.train.images[:200]
+    model = AutoEncoder(6, bottleneck=bottleneck, network=network, **FAST).fit(X)
+    np.testing.assert_array_equal(model.transform(X), model.transform(X))
+    np.testing.assert_array_equal(model.reconstruct(X), model.inverse_transform(model.transform(X)))
+
+
+# What comes out looks like what went in.
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        noise(20, 28, 28), noise(20, 23, 17), noise(12, 31, 29, 3), noise(20, 8, 8, dtype="float64"), noise(20, 9, 9, dtype="uint16"),
+        noise(20, 5), noise(20, 7, dtype="float64"), noise(20, 7, dtype="int32"), noise(8, 6, 7, 9), noise(8, 6, 7, 5, 2),
+        noise(20, 1), noise(3, 2, 50), noise(20, 1, 1), noise(20, 5, 5, dtype="bool"),
+    ],
+    ids=lambda X: f"{X.dtype}{X.shape}",
+)  # fmt: skip
+def test_shape_dtype_and_range_are_kept(X: np.ndarray) -> None:
+    model = AutoEncoder(1, **FAST).fit(X)
+    codes = model.transform(X)
+    assert codes.shape == (len(X), 1)
+    assert codes.dtype == np.float32
+    for rebuilt in (model.reconstruct(X), model.inverse_transform(codes)):
+        assert rebuilt.shape == X.shape
+        assert rebuilt.dtype == X.dtype
+    assert model.score_samples(X).shape == (len(X),)
+
+
+def test_memory_layout_does_not_matter() -> None:
+    X = noise(60, 12, dtype="float64")
+    expected = AutoEncoder(3, **FAST).fit(X).transform(X)
+    wide = np.zeros((60, 24))
+    wide[:, ::2] = X
+    readonly = X.copy()
+    readonly.setflags(write=False)
+    for same in (np.asfortranarray(X), wide[:, ::2], readonly, X.astype(">f8"), X[::-1].copy()[::-1], X.tolist()):
+        np.testing.assert_array_equal(AutoEncoder(3, **FAST).fit(same).transform(same), expected)
+    tensor = torch.from_numpy(X)
+    np.testing.assert_array_equal(AutoEncoder(3, **FAST).fit(tensor).transform(tensor), expected)
+
+
+def test_colours_first_or_last_learn_the_same() -> None:
+    X = noise(40, 10, 12, 3)
+    last = AutoEncoder(3, **FAST).fit(X)
+    first = AutoEncoder(3, channel_axis=1, **FAST).fit(X.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(last.transform(X), first.transform(X.transpose(0, 3, 1, 2)), atol=2e-2)
+
+
+def test_signals_and_volumes_can_be_convolved() -> None:
+    signals = noise(30, 50, 2, dtype="float32")
+    model = AutoEncoder(3, network="conv", channel_axis=-1, **FAST).fit(signals)
+    assert model.network_spec_.sample_shape == (2, 50)
+    assert model.reconstruct(signals).shape == signals.shape
+
+
+def test_spatial_codes_come_back() -> None:
+    X = noise(20, 21, 30, 3)
+    model = AutoEncoder(latent_channels=2, channels=(4, 8), **FAST).fit(X)
+    codes = model.transform(X)
+    assert codes.shape == (20, 6, 8, 2)
+    assert model.inverse_transform(codes).shape == X.shape
+
+
+def test_codes_do_not_depend_on_the_company_of_a_sample() -> None:
+    X = DIGITS.train.images
+    model = AutoEncoder(4, **FAST).fit(X)
+    np.testing.assert_allclose(model.transform(X)[5:6], model.transform(X[5:6]), atol=1e-5)
+
+
+def test_paths_data_sets_and_arrays_are_the_same(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", DIGITS.train.images)
+    models = [AutoEncoder(4, **FAST).fit(X) for X in (DIGITS.train.images, tmp_path / "X.npy", "digits")]
+    codes = [model.transform(DIGITS.test.images) for model in models]
+    np.testing.assert_array_equal(codes[0], codes[1])
+    np.testing.assert_array_equal(codes[0], codes[2])
+    np.testing.assert_array_equal(models[0].transform("digits:test"), codes[0])
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
+    X = DIGITS.train.images[:200]
+    first, second, other = (AutoEncoder(3, epochs=2, random_state=seed).fit(X).transform(X) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first - other).max() > 0.01
+
+
+def test_automatic_code_size_finds_the_dimension_of_the_data() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 5)) @ rng.normal(size=(5, 40)) + 0.01 * rng.normal(size=(500, 40))
+    assert AutoEncoder(**FAST).fit(X).transform(X).shape == (500, 5)
+    assert AutoEncoder(**FAST).fit(np.zeros((9, 40))).transform(np.zeros((1, 40))).shape == (1, 1)
+
+
+def test_partial_fit_continues() -> None:
+    X = DIGITS.train.images
+    model = AutoEncoder(8, random_state=0).partial_fit(X[:500])
+    first = model.score(DIGITS.test.images)
+    for _ in range(8):
+        model.partial_fit(X)
+    assert model.score(DIGITS.test.images) > first
+    assert [entry["epoch"] for entry in model.history_] == list(range(1, 10))
+
+
+def test_own_modules(tmp_path: Path) -> None:
+    X = noise(50, 6, 6)
+
+    def pair() -> tuple[nn.Module, nn.Module]:
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+        return encoder, nn.Sequential(nn.Linear(3, 36), nn.Unflatten(1, (1, 6, 6)))
+
+    network = pair()
+    before = network[0][1].weight.clone()
+    model = AutoEncoder(network=network, epochs=3, random_state=0).fit(X)
+    assert torch.equal(network[0][1].weight, before), "fit must not change its parameters"
+    assert model.reconstruct(X).shape == X.shape
+    model.save(tmp_path / "m")
+    loaded = AutoEncoder.load(tmp_path / "m", network=pair())
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    with pytest.raises(IsthmusError, match=r"network=\(encoder, decoder\)"):
+        AutoEncoder.load(tmp_path / "m")
+    with pytest.raises(IsthmusError, match="does not take samples|must be equal"):
+        AutoEncoder(network=(nn.Linear(5, 2), nn.Linear(2, 5)), epochs=1).fit(X)
+
+
+# Bad input: one clear error.
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.full((4, 3), np.nan), "NaN"),
+        (np.full((4, 3, 3), np.inf), "infinity"),
+        (np.zeros((0, 3)), "0 sample"),
+        (np.zeros((0, 5, 5), np.uint8), "0 sample"),
+        (np.zeros((3, 0)), "0 feature"),
+        (np.zeros(3), "1D|Reshape"),
+        (np.zeros((2, 2), complex), "[Cc]omplex"),
+        (np.array([["a", "b"]]), "number|numeric|convert"),
+        ("no/such/file.npy", "no/such/file.npy"),
+        (None, "NoneType|None"),
+    ],
+)
+def test_bad_data_is_refused(X: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        AutoEncoder(1, **FAST).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"latent_dim": 0}, "latent_dim"),
+        ({"latent_dim": 65}, r"latent_dim \(=65\).*64"),
+        ({"latent_dim": "three"}, "latent_dim"),
+        ({"network": "cnn"}, "conv"),
+        ({"objective": "mean"}, "mse"),
+        ({"network": "dense", "objective": "ssim"}, "images"),
+        ({"validation_fraction": 1}, "validation_fraction"),
+        ({"device": "cuda:77"}, "device"),
+        ({"random_state": "x"}, "random_state"),
+        ({"epochs": 0}, "epochs"),
+        ({"scaling": "log"}, "standard"),
+        ({"optimizer": "sgd"}, "adam"),
+    ],
+)
+def test_bad_parameters_are_refused(params: dict, message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
+        AutoEncoder(**{"latent_dim": 2, **params}).fit(DIGITS.train.images[:20])
+
+
+def test_data_unlike_the_training_data_is_refused() -> None:
+    model = AutoEncoder(2, **FAST).fit(noise(20, 8, 8))
+    for X, message in [
+        (noise(3, 8, 9), r"shape \(8, 9\).*\(8, 8\)"),
+        (noise(3, 8, 8).astype(float) / 255, "uint8"),
+        (noise(3, 64), "shape"),
+    ]:
+        for method in (model.transform, model.reconstruct, model.score):
+            with pytest.raises(ValueError, match=message):
+                method(X)
+    for Z, message in [(np.zeros((2, 3)), r"shape \(2, 3\)"), (np.full((1, 2), np.nan), "NaN")]:
+        with pytest.raises(IsthmusError, match=message):
+            model.inverse_transform(Z)
+
+
+# On disk.
+
+
+@pytest.mark.parametrize("X", [noise(40, 9, 11, 3), noise(40, 6, dtype="float64")], ids=["images", "table"])
+@pytest.mark.parametrize("bottleneck", ["plain", "variational:0.1"])
+def test_a_saved_model_computes_the_same(tmp_path: Path, X: np.ndarray, bottleneck: str) -> None:
+    model = AutoEncoder(3, bottleneck=bottleneck, objective={"mse": 1, "mae": 0.5}, **FAST).fit(X)
+    loaded = AutoEncoder.load(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    np.testing.assert_array_equal(loaded.reconstruct(X), model.reconstruct(X))
+    assert loaded.history_ == model.history_
+    assert loaded.describe() == model.describe()
+    assert "AutoEncoder.load" in (tmp_path / "model" / "README.md").read_text()
+    loaded.fit(X)  # its parameters came back, too
+
+
+def test_hostile_configurations_are_one_clear_line(tmp_path: Path) -> None:
+    folder = AutoEncoder(2, **FAST).fit(noise(20, 5)).save(tmp_path / "model")
+    good = json.loads((folder / "config.json").read_text())
+    for key, value in itertools.product([*good], [None, 7, "x", [], {}]):
+        (folder / "config.json").write_text(json.dumps({**good, key: value}))
+        try:
+            AutoEncoder.load(folder)
+        except IsthmusError as error:
+            assert "\n" not in str(error)
+    (folder / "config.json").write_text(json.dumps({**good, "estimator": "Codec"}))
+    with pytest.raises(IsthmusError, match="holds a Codec"):
+        AutoEncoder.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("X", "params"),
+    [
+        (noise(20, 12, 12), {}),
+        (noise(20, 11, 9, 3), {"upsample": "bicubic"}),
+        (noise(20, 6, dtype="float64"), {}),
+        (
+            noise(20, 11, 9),
+            {"latent_dim": "auto", "latent_channels": 2, "upsample": "pixel-shuffle", "downsample": "max-pool"},
+        ),
+    ],
+)
+def test_onnx_files_compute_the_same(tmp_path: Path, X: np.ndarray, params: dict) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from isthmus.estimators.export import export_onnx
+
+    model = AutoEncoder(**{"latent_dim": 3, **FAST, **params}).fit(X)
+    encoder, decoder = export_onnx(model, tmp_path)
+    codes = model.transform(X)
+    (found,) = onnxruntime.InferenceSession(encoder).run(None, {"X": X})
+    np.testing.assert_allclose(found, codes, atol=1e-5 * max(1, np.abs(codes).max()))
+    (rebuilt,) = onnxruntime.InferenceSession(decoder).run(None, {"Z": codes})
+    expected = model.inverse_transform(codes)
+    tolerance = 0.51 if X.dtype.kind == "u" else 1e-5 * np.abs(expected).max()
+    np.testing.assert_allclose(rebuilt.clip(0, 255) if X.dtype.kind == "u" else rebuilt, expected, atol=tolerance)
