@@ -238,4 +238,4 @@ def is_integer(value: object) -> bool:
 
 def is_real(value: object) -> bool:
     """True for finite numbers, NumPy's too, but not for booleans."""
-    return not isinstance(value, bool) and hasattr(value, "__float__") and math.isfinite(float(value))  # type: ignore
+    return not isinstance(value, bool) and hasattr(value, "__float__") and math.isfinite(float(value))

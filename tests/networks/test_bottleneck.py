@@ -15,7 +15,7 @@ def codes(shape: tuple[int, ...], scale: float = 2.0) -> torch.Tensor:
     return scale * torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", bottlenecks)
+@pytest.mark.parametrize("name", bottlenecks.names())
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_bottleneck(name: str, shape: tuple[int, ...]) -> None:
     bottleneck = bottlenecks[name](None, 8 // bottlenecks[name].inputs_per_latent, 100)

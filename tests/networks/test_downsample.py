@@ -7,7 +7,7 @@ from isthmus.networks.downsample import AveragePool, MaxPool, StridedConv
 from isthmus.registry import downsamplings
 
 
-@pytest.mark.parametrize("name", downsamplings)
+@pytest.mark.parametrize("name", downsamplings.names())
 @pytest.mark.parametrize("factor", [2, 3, 5])
 def test_sizes_are_rounded_up(name: str, factor: int) -> None:
     module = downsamplings[name](1, 2, 3, factor, 3)

@@ -50,7 +50,7 @@ def main() -> None:
     """Run the command line. Exit status: 0 done, 1 the data or the work failed, 2 the command was misused."""
     try:
         app()
-    except (ValueError, OSError, ImportError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError) as error:
         if os.environ.get("ISTHMUS_TRACEBACK"):
             raise
         message = " ".join(str(error).split()) or type(error).__name__

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isthmus import registry
 from isthmus.errors import IsthmusError
 from isthmus.registry import Registry
 from isthmus.spec import Choice, parse_objective
+
+if TYPE_CHECKING:
+    from isthmus.data.sources import Source
 
 Model = Annotated[str, typer.Argument(help="Folder of a trained model.", show_default=False)]
 Data = Annotated[
@@ -21,18 +27,25 @@ Data = Annotated[
 MixedSizes = Annotated[
     str, typer.Option("--mixed-sizes", help="Images of unequal size: refuse, crop or resize.", metavar="NAME")
 ]
+LabelsColumn = Annotated[
+    str | None, typer.Option("--labels-column", help="Column of a table with labels, not features.", metavar="NAME")
+]
+DropColumn = Annotated[
+    list[str] | None,
+    typer.Option("--drop-column", help="Column of a table to leave out; may be repeated.", metavar="NAME"),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...", metavar="NAME")]
 
 
-def named(flag: str, registry: Registry, text: str, *, extra: tuple[str, ...] = (), panel: str = "Network") -> Any:
+def named(flag: str, found: Registry, text: str, *, extra: tuple[str, ...] = (), panel: str = "Network") -> Any:
     """An option whose value is one of a registry's names, with an optional number, as in ``variational:0.1``."""
-    names = (*extra, *registry.names())
+    names = (*extra, *found.names())
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in extra:
             try:
-                Choice.parse(value, registry)
+                Choice.parse(value, found)
             except IsthmusError as error:
                 raise typer.BadParameter(str(error)) from error
         return value
@@ -45,6 +58,35 @@ def named(flag: str, registry: Registry, text: str, *, extra: tuple[str, ...] = 
         autocompletion=lambda incomplete: [name for name in names if name.startswith(incomplete)],
         rich_help_panel=panel,
     )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How data are read: what `open_source` takes beside them."""
+
+    mixed_sizes: str = "refuse"
+    labels_column: str | None = None
+    drop_columns: list[str] | None = None
+
+    def open(self, data: str, image_mode: str | None = None) -> Source:
+        """A source; options for tables are for tables only."""
+        from isthmus.data.sources import open_source
+
+        return open_source(
+            data,
+            on_mixed_sizes=self.mixed_sizes,
+            image_mode=image_mode,
+            labels_column=self.labels_column,
+            drop_columns=self.drop_columns or (),
+        )
+
+
+def class_names(data: str) -> Sequence[str] | None:
+    """What the labels of a named data set mean."""
+    from isthmus.data import datasets
+
+    name = data.partition(":")[0]
+    return datasets.load(name).class_names if name in registry.named_datasets else None
 
 
 def objective(text: str) -> dict[str, float]:

@@ -56,7 +56,7 @@ def train(
     objective: Annotated[
         str,
         typer.Option(
-            help=f"What X' ≈ X means: a name, or weights as mse=1,ssim=0.1. Names: {', '.join(registry.objectives.names())}.",
+            help=f"X' ≈ X: a name, or weights as mse=1,ssim=0.1. One of: {', '.join(registry.objectives.names())}.",
             metavar="NAMES",
             rich_help_panel=_TRAINING,
         ),
@@ -83,6 +83,8 @@ def train(
         str, typer.Option(help="auto, range or standard.", metavar="NAME", rich_help_panel=_TRAINING)
     ] = "auto",
     mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
     test: Annotated[
         str | None,
         typer.Option(help="Data that the report judges on.", show_default="a held-out tenth", rich_help_panel=_RUN),
@@ -115,7 +117,7 @@ def train(
       isthmus train mnist -o digits-10 --latent-dim 10 --minutes 2 --resume
     """
     weights = options.objective(objective)
-    layers = {"hidden": options.integers(hidden, "--hidden"), "channels": options.integers(channels, "--channels")}
+    widths, depths = options.integers(hidden, "--hidden"), options.integers(channels, "--channels")
     if epochs is not None and minutes is not None:
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
@@ -123,12 +125,13 @@ def train(
 
     from isthmus import AutoEncoder
 
-    training, testing = _open(data, test, mixed_sizes, seed)
+    training, testing = _open(data, test, options.Reading(mixed_sizes, labels_column, drop_column), seed)
     model = AutoEncoder(
         latent_dim if latent_dim == "auto" else _whole(latent_dim),
         network=network,
         latent_channels=latent_channels,
-        **layers,
+        hidden=widths,
+        channels=depths,
         activation=activation,
         downsample=downsample,
         upsample=upsample,
@@ -181,17 +184,17 @@ def _whole(text: str) -> int:
         raise typer.BadParameter(f"--latent-dim {text!r} is neither an integer nor auto") from error
 
 
-def _open(data: str, test: str | None, mixed_sizes: str, seed: int) -> tuple[Source, Source]:
+def _open(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:
     """What to train on and what to judge on: the test set of a named data set, or a tenth that is held out."""
     import numpy as np
 
-    from isthmus.data.sources import open_source, subset
+    from isthmus.data.sources import subset
 
-    training = open_source(data, on_mixed_sizes=mixed_sizes)
+    training = reading.open(data)
     if test is not None:
-        return training, open_source(test, on_mixed_sizes=mixed_sizes)
-    if data in registry.named_datasets and not Path(data).exists():
-        return training, open_source(f"{data}:test")
+        return training, reading.open(test)
+    if data in registry.named_datasets:
+        return training, reading.open(f"{data}:test")
     held_out = min(10_000, len(training) // 10)
     if held_out == 0:  # too few to spare any: judged on the training samples
         return training, training

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +29,8 @@ def reconstruct(
         typer.Option("-o", "--output", help="Folder for a folder of images, else a .npy file.", show_default=False),
     ],
     mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -39,7 +42,7 @@ def reconstruct(
 
       isthmus reconstruct digits-10 mnist:test -o rebuilt.npy
     """
-    autoencoder, source = _load(model, data, mixed_sizes, device)
+    autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     paths = getattr(source, "paths", None)
     _check_output(output, overwrite, folder=paths is not None)
     if paths is None:
@@ -55,6 +58,8 @@ def embed(
     data: options.Data,
     output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .npy file.", show_default=False)],
     mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -69,7 +74,7 @@ def embed(
     if output.suffix not in (".parquet", ".npy"):
         raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet or .npy")
     _check_output(output, overwrite, folder=False)
-    autoencoder, source = _load(model, data, mixed_sizes, device)
+    autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     blocks = (autoencoder.encode(block) for block in _blocks(source))
     if output.suffix == ".npy":
         _write_npy(output, blocks, (len(source), *autoencoder.code_shape_), "float32")
@@ -110,6 +115,8 @@ def report(
         str | None, typer.Option(help="Data that PCA is fitted on for comparison.", show_default="half of DATA")
     ] = None,
     mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
     device: options.Device = "auto",
 ) -> None:
     """Write report.html: what the model does to data, beside PCA.
@@ -122,12 +129,13 @@ def report(
     """
     import numpy as np
 
-    from isthmus.data.sources import open_source, subset
+    from isthmus.data.sources import subset
     from isthmus.evaluation.report import write_report
 
-    autoencoder, source = _load(model, data, mixed_sizes, device)
+    reading = options.Reading(mixed_sizes, labels_column, drop_column)
+    autoencoder, source = _load(model, data, reading, device)
     if train is not None:
-        fitted, judged = open_source(train, on_mixed_sizes=mixed_sizes), source
+        fitted, judged = reading.open(train, _image_mode(autoencoder, train)), source
     elif len(source) < 4:
         fitted = judged = source
     else:
@@ -157,12 +165,19 @@ def export(
         typer.echo(str(path))
 
 
-def _load(model: str, data: str, mixed_sizes: str, device: str) -> tuple[AutoEncoder, Source]:
+def _load(model: str, data: str, reading: options.Reading, device: str) -> tuple[AutoEncoder, Source]:
     from isthmus import AutoEncoder
-    from isthmus.data.sources import open_source
 
     autoencoder = AutoEncoder.load(model, device=device)
-    return autoencoder, open_source(data, on_mixed_sizes=mixed_sizes)
+    return autoencoder, reading.open(data, _image_mode(autoencoder, data))
+
+
+def _image_mode(autoencoder: AutoEncoder, data: str) -> str | None:
+    """The mode that image files must be read in for this model; None for other data."""
+    scaler = autoencoder.scaler_
+    if not Path(data).is_dir() or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
+        return None
+    return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
 
 
 def _check_output(output: Path, overwrite: bool, *, folder: bool) -> None:
@@ -210,7 +225,7 @@ def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> 
         writer, start = None, 0
         for block in blocks:
             stop = start + len(block)
-            columns = {"sample": [source.location(i) for i in range(start, stop)]}
+            columns: dict[str, Any] = {"sample": [source.location(i) for i in range(start, stop)]}
             if source.labels is not None:
                 columns["label"] = source.labels[start:stop]
             flat = block.reshape(len(block), -1)
@@ -227,15 +242,16 @@ def _write_images(autoencoder: AutoEncoder, source: Source, folder: Path) -> Non
     """One image for each sample under its own name; formats that lose bits are written at their best quality."""
     from PIL import Image
 
+    from isthmus.data.folders import ImageFiles
     from isthmus.files import atomic_path
 
+    assert isinstance(source, ImageFiles)
+    top = Path(os.path.commonpath([path.parent for path in source.paths]))
     start = 0
-    paths: list[Path] = source.paths  # type: ignore[attr-defined]
     for block in _blocks(source):
         for image in autoencoder.reconstruct(block):
-            name = source.relative_names[start]  # type: ignore[attr-defined]
-            target = folder / name
-            with atomic_path(target) as temporary:
+            path = source.paths[start]
+            with atomic_path(folder / path.relative_to(top)) as temporary:
                 pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
-                Image.fromarray(pixels).save(temporary, **({"quality": 95} if paths[start].suffix != ".png" else {}))
+                Image.fromarray(pixels).save(temporary, quality=95)  # formats without a quality ignore it
             start += 1

@@ -70,7 +70,7 @@ class ImageFiles(Source):
         image_mode: str | None = None,
     ) -> None:
         headers = _parallel(_header, paths)
-        self._paths = list(paths)
+        self.paths = list(paths)
         self._mode = _common_mode(paths, headers, image_mode, name)
         self._headers = headers
         self._resize = on_mixed_sizes == "resize"
@@ -79,7 +79,7 @@ class ImageFiles(Source):
         super().__init__(shape, np.dtype(_DTYPES.get(self._mode, np.uint8)), name=name, labels=labels)
 
     def location(self, index: int) -> str:
-        return str(self._paths[index])
+        return str(self.paths[index])
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
         block = np.empty((len(indices), *self.shape[1:]), self.dtype)
@@ -93,7 +93,7 @@ class ImageFiles(Source):
     def _decode(self, index: int) -> np.ndarray:
         from PIL import Image
 
-        path = self._paths[index]
+        path = self.paths[index]
         with reading(path, "an image"), Image.open(path) as opened:
             turn = _UPRIGHT.get(_orientation(opened))
             image = _converted(opened, self._mode)

@@ -65,7 +65,7 @@ class AutoEncoder(NetworkEstimator):
         What is done to X before f sees it, as in "gaussian:0.1" or "masking:0-0.5"; the target stays clean. Levels
         are in scaled units: fractions of the range of images, standard deviations of table columns.
     epochs, minutes : optional
-        Length of the run; the learning rate reaches zero at its end. Default: about 3,000 steps.
+        Length of the run; the learning rate reaches zero at its end. Default: about 3,000 steps, at most 50 epochs.
     batch_size, optimizer, learning_rate, weight_decay, gradient_clip, patience : optional
         Training; None and "auto" choose by network and size of the data. `patience` counts validations without
         improvement before the run stops early; None runs to the end.
@@ -256,14 +256,13 @@ class AutoEncoder(NetworkEstimator):
             self.seed_ = self._seed_from(self.random_state)
         device = choose_device(self.device)
         objective = Objective(self.objective if isinstance(self.objective, Mapping) else {self.objective: 1.0})
-        is_pair = isinstance(self.network, tuple | list)
         flat = self._is_flat(source)
         self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
         if objective.needs_images and flat:
             raise IsthmusError(
                 f"objective {self.objective!r} compares images; a dense network needs mse, mae or the like"
             )
-        if is_pair:
+        if not isinstance(self.network, str):
             self.network_spec_ = None
             encoder, decoder = (copy.deepcopy(module) for module in self.network)
             self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)
@@ -282,7 +281,7 @@ class AutoEncoder(NetworkEstimator):
     def _is_flat(self, source: Source) -> bool:
         """Whether the network sees rows of features: tables, and what is too small or too deep for convolutions."""
         sample_shape = source.shape[1:]
-        if isinstance(self.network, tuple | list):
+        if not isinstance(self.network, str):
             return len(sample_shape) == 1
         if self.network != "auto":
             return self.network != "conv"
@@ -333,9 +332,9 @@ class AutoEncoder(NetworkEstimator):
     # Use
 
     def transform(self, X: Any) -> np.ndarray:
-        """Encode: `Z = f(X)`, float32 array of shape (n_samples, latent_dim), or (n_samples, *spatial, latent_channels).
+        """Encode: `Z = f(X)`, float32 array of shape (n_samples, latent_dim).
 
-        Deterministic: a variational code is its mean.
+        A spatial code has shape (n_samples, *spatial, latent_channels). Deterministic: a variational code is its mean.
         """
         return self.encode(X)
 

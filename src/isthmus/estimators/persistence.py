@@ -96,10 +96,7 @@ def describe(model: AutoEncoder) -> dict[str, str]:
     if spec is None:
         rows["network"] = "modules of your own"
     else:
-        widths = "-".join(map(str, spec.hidden or spec.channels))
-        rows["network"] = (
-            f"{'fully connected' if spec.network == 'dense' else 'convolutional'} {widths}, {spec.activation}"
-        )
+        rows["network"] = f"{_layers(spec)}, {spec.activation}"
         if spec.network == "conv":
             rows["sampling"] = f"down {spec.downsample}, up {spec.upsample}, factor {spec.factor}"
     code = " × ".join(map(str, model.code_shape_))
@@ -117,6 +114,12 @@ def describe(model: AutoEncoder) -> dict[str, str]:
         rows["run"] = f"{last['step']:,} steps, {last['epoch']:,} epochs"
     rows["seed"] = str(model.seed_)
     return rows
+
+
+def _layers(spec: NetworkSpec) -> str:
+    """Widths from the input to the code, as in "convolutional 32-64-128, fully connected 128-64"."""
+    parts = {"convolutional": spec.channels, "fully connected": spec.hidden}
+    return ", ".join(f"{kind} {'-'.join(map(str, widths))}" for kind, widths in parts.items() if widths) or "linear"
 
 
 def _card(model: AutoEncoder, name: str) -> str:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from isthmus.estimators.autoencoder import AutoEncoder
 
-_STEPS = 3_000  # of a run whose length was left open
+# Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
+_STEPS, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 3_000, 600, 50, 3
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.02}
 
 
@@ -107,6 +108,7 @@ def default_batch_size(n_train: int) -> int:
 
 
 def default_epochs(n_train: int, batch_size: int) -> int:
-    """About 3,000 steps, but at least 3 and at most 200 epochs."""
+    """About 3,000 steps, in 3 to 50 epochs; more epochs only where these are fewer than 600 steps."""
     per_epoch = max(1, n_train // batch_size)
-    return max(3, min(200, math.ceil(_STEPS / per_epoch)))
+    epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_STEPS / per_epoch)))
+    return max(epochs, math.ceil(_LEAST_STEPS / per_epoch))

@@ -85,7 +85,7 @@ def _sections(measured: Study) -> list[tuple[str, list[Plate]]]:
         ("Beside PCA with the same code size", [f.error_distribution(measured)]),
         ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by]),
         ("Worst and best reconstructions", [f.worst_and_best(measured)]),
-        ("The map of the codes", [f.code_map(measured), f.picture_map(measured)]),
+        ("The map of the codes", [f.code_map(measured), f.picture_map(measured) or f.error_map(measured)]),
         ("What the code means", [f.traversals(measured), f.effects(measured)]),
     ]
     kept = [(heading, [p for p in plates if p is not None]) for heading, plates in sections]
@@ -123,8 +123,8 @@ def _headlines(measured: Study) -> list[tuple[str, str, str, str]]:
         how = "smaller" if better else "larger"
         rows.append(("Beside PCA", ratio, f"× {how}", f"error than PCA with {_count(components, 'component')}"))
     code_bytes = 4 * measured.code_size
-    ratio = measured.sample_bytes / code_bytes
-    detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {number(ratio)} : 1"
+    smaller = number(measured.sample_bytes / code_bytes)
+    detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {smaller} : 1"
     rows.append(("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
     if measured.history:
         last = measured.history[-1]
@@ -184,12 +184,14 @@ def _model_section(measured: Study, estimator: str, name: str) -> str:
         f"Z = model.transform(X)  # ({', '.join(map(str, ('n', *measured.code_shape)))})\n"
         f"X2 = model.inverse_transform(Z)"
     )
-    data = "data.csv -o rebuilt.csv" if measured.kind == "table" else "photos/ -o rebuilt/"
+    files = {"table": "data.csv -o rebuilt.csv", "images": "photos/ -o rebuilt/"}
+    data = files.get(measured.kind, "data.npy -o rebuilt.npy")
     shell = f"isthmus reconstruct {shlex.quote(name)} {data}"
     return (
         '<section>\n<h2>The model, and how to use it</h2>\n<div class="plates">\n'
         f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'
-        f"<div><h3>In Python</h3><pre>{escape(python)}</pre><h3>On the command line</h3><pre>{escape(shell)}</pre></div>\n"
+        f"<div><h3>In Python</h3><pre>{escape(python)}</pre>\n"
+        f"<h3>On the command line</h3><pre>{escape(shell)}</pre></div>\n"
         "</div>\n</section>"
     )
 

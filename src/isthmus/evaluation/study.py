@@ -90,7 +90,7 @@ class Study:
     @property
     def unit_range(self) -> bool:
         """Whether scaled values are in a range of about 0 to 1, and not standardised."""
-        return -0.5 < float(self.originals.min()) and float(self.originals.max()) < 1.5
+        return float(self.originals.min()) > -0.5 and float(self.originals.max()) < 1.5
 
     @property
     def has_pictures(self) -> bool:

@@ -89,7 +89,7 @@ class Conv(nn.Module):
 def crop(x: Tensor, size: Sequence[int], start: int = 0) -> Tensor:
     """The part of (N, C, *S) that begins at `start` on every spatial axis and has the given size: a view."""
     for axis, length in enumerate(size, start=2):
-        if x.shape[axis] != length:
+        if start or x.shape[axis] != length:
             x = x.narrow(axis, start, length)
     return x
 

@@ -62,7 +62,7 @@ def transposed_convolution(
 def _as_convolution(x: Tensor, kernel: Tensor, bias: Tensor, factor: int, padding: int, size: Sequence[int]) -> Tensor:
     """The same as one convolution that computes all factor^d outputs of a position, then a rearrangement."""
     d = x.ndim - 2
-    taps = -(-kernel.shape[2] // factor)  # per output and axis
+    taps = max(-(-kernel.shape[2] // factor), -(-padding // factor) + 1)  # per output and axis
     kernel = F.pad(kernel, (0, taps * factor - kernel.shape[2]) * d)
     for axis in range(d):
         kernel = kernel.unflatten(2 + 2 * axis, (taps, factor))  # (out, in, taps, factor, taps, factor, ...)
@@ -119,7 +119,7 @@ class _ConvAfter(_UpSampling):
 
 @upsamplings.register("nearest")
 class Nearest(_ConvAfter):
-    """Each value repeated, then a convolution, computed as one transposed convolution: the fastest."""
+    """Each value repeated, then a convolution, computed as one transposed convolution: fast, and a good default."""
 
     def up(self, x: Tensor, size: Sequence[int], indices: Tensor | None) -> Tensor:
         kernel = box_kernel(self.conv.weight, self.factor)

@@ -105,7 +105,7 @@ class Trainer:
         if self._best:
             self.network.load_state_dict(self._best)
         self.network.eval()
-        self._emit("end")
+        self._emit("end", self.position.history[-1] if self.position.history else None)
 
     @property
     def progress(self) -> float:

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from isthmus.errors import MissingExtraError
 from isthmus.files import write_text
 
+_FULL = 1000  # parts of a whole progress bar
+
 
 @dataclass(frozen=True)
 class Event:
@@ -57,16 +59,16 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingExtraError("TensorBoard", "tensorboard") from error
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def __call__(self, event: Event) -> None:
         """Write the figures of every validation."""
         if event.kind == "epoch":
             for name in ("loss", "validation_loss", "learning_rate", "samples_per_second"):
                 if event.entry.get(name) is not None:
-                    self._writer.add_scalar(name, event.entry[name], event.entry["step"])  # type: ignore[no-untyped-call]
+                    self._writer.add_scalar(name, event.entry[name], event.entry["step"])
         elif event.kind == "end":
-            self._writer.close()  # type: ignore[no-untyped-call]
+            self._writer.close()
 
 
 class Bar:
@@ -98,7 +100,9 @@ class Bar:
     def __call__(self, event: Event) -> None:
         """Redraw."""
         if event.kind == "start":
-            self._task = self._bar.add_task("", total=1.0, completed=event.progress, epoch=1, figures="")
+            self._task = self._bar.add_task(
+                "", total=_FULL, completed=round(_FULL * event.progress), epoch=1, figures=""
+            )
             self._bar.start()
             return
         entry = event.entry
@@ -108,7 +112,7 @@ class Bar:
             f"loss {entry['loss']:.5f}{self._validation}  {entry['samples_per_second']:,.0f} samples/s" if entry else ""
         )
         epoch = entry.get("epoch", 1)
-        self._bar.update(self._task, completed=event.progress, epoch=epoch, figures=figures)
+        self._bar.update(self._task, completed=_FULL * event.progress, epoch=epoch, figures=figures)
         if event.kind == "end":
             self._bar.stop()
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from isthmus.evaluation.figures.style import COOL, Canvas, Plate, Theme, clipped, number
+from isthmus.evaluation.figures.style import Canvas, Plate, Theme, clipped, number
 from isthmus.evaluation.study import Study
 
-WIDTH = 480
+WIDTH = 440
 _MOST_ROWS = 16  # classes or columns in one chart
-_ROW = 22
+_ROWS_HEIGHT = 190  # at least, shared by the rows of a chart
 
 
 def loss_curves(study: Study, *, wide: bool = False) -> Plate | None:
@@ -40,14 +40,14 @@ def _loss(history: Sequence, validated: Sequence, objective: str, theme: Theme, 
     chart.set_yscale("log")
     lines = [("training", "loss", history, theme.muted, 1.5)]
     if validated:
-        lines.append(("validation", "validation_loss", validated, COOL, 2.4))
+        lines.append(("validation", "validation_loss", validated, theme.cool, 2.4))
     for i, (name, key, entries, color, stroke) in enumerate(lines):
         chart.plot([e["step"] for e in entries], [e[key] for e in entries], color=color, linewidth=stroke)
         canvas.stage.plot([52 + 96 * i, 70 + 96 * i], [12, 12], color=color, linewidth=stroke)
         canvas.text(76 + 96 * i, 12, name, ha="left", size=11, color=theme.ink)
     if validated:
         best = min(validated, key=lambda e: e["validation_loss"])
-        chart.plot(best["step"], best["validation_loss"], "o", color=COOL, markersize=6)
+        chart.plot(best["step"], best["validation_loss"], "o", color=theme.cool, markersize=6)
     canvas.text(width - 22, 12, clipped(objective, 34), ha="right", size=10.5)
     _log_ticks(chart.yaxis, chart.get_ylim())
     rate = canvas.chart(52, 244, width - 74, 40)
@@ -78,7 +78,7 @@ def error_distribution(study: Study) -> Plate | None:
         f"better, and dashed lines mark the means."
     )
     low, high = np.quantile(both, (0.001, 0.999))
-    bins = np.geomspace(low, max(high, low * 1.01), 49)
+    bins = np.geomspace(low, max(high, low * 1.01), 1 + int(np.clip(1.5 * len(ours) ** 0.5, 10, 48)))
     return Plate("errors", caption, lambda theme: _distribution(ours, theirs, bins, theme))
 
 
@@ -87,7 +87,7 @@ def _distribution(ours: np.ndarray, theirs: np.ndarray, bins: np.ndarray, theme:
     chart = canvas.chart(10, 40, WIDTH - 20, 230, grid="")
     chart.set_xscale("log")
     top = 0.0
-    for errors, color, alpha in ((theirs, theme.muted, 0.28), (ours, COOL, 0.72)):
+    for errors, color, alpha in ((theirs, theme.muted, 0.28), (ours, theme.cool, 0.72)):
         counts, _ = np.histogram(np.clip(errors, bins[0], bins[-1]), bins)
         chart.stairs(counts, bins, fill=True, color=color, alpha=alpha, linewidth=0)
         chart.stairs(counts, bins, color=color, linewidth=1.2)
@@ -144,12 +144,13 @@ def _dumbbells(names: Sequence[str], ours: np.ndarray, theirs: np.ndarray, what:
     """One row for each name: our error and PCA's, joined by a line."""
     labels = [clipped(name, 18) for name in names]
     left = 26 + 6.6 * max(map(len, labels))
-    canvas = Canvas(WIDTH, 40 + _ROW * len(names) + 50, theme)
-    chart = canvas.chart(left, 34, WIDTH - left - 14, _ROW * len(names), grid="x")
+    height = len(names) * float(np.clip(_ROWS_HEIGHT / len(names), 22, 48))
+    canvas = Canvas(WIDTH, 34 + height + 56, theme)
+    chart = canvas.chart(left, 34, WIDTH - left - 14, height, grid="x")
     rows = np.arange(len(names))
     chart.hlines(rows, ours, theirs, color=theme.faint, linewidth=3)
     chart.plot(theirs, rows, "o", color=theme.paper, markeredgecolor=theme.muted, markeredgewidth=1.6, markersize=7)
-    chart.plot(ours, rows, "o", color=COOL, markersize=8)
+    chart.plot(ours, rows, "o", color=theme.cool, markersize=8)
     chart.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.06 * max(ours.max(), theirs.max(), 1e-9)))
     chart.set_yticks(rows, labels, parse_math=False, color=theme.ink)
     chart.tick_params(axis="y", pad=10, labelsize=11)
@@ -162,7 +163,7 @@ def _dumbbells(names: Sequence[str], ours: np.ndarray, theirs: np.ndarray, what:
 
 def _legend(canvas: Canvas, left: float, theme: Theme, ours: str = "", theirs: str = "") -> None:
     dots = canvas.stage
-    dots.plot(left + 5, 12, "o", color=COOL, markersize=8)
+    dots.plot(left + 5, 12, "o", color=theme.cool, markersize=8)
     canvas.text(left + 16, 12, f"auto-encoder  {ours}".strip(), ha="left", color=theme.ink)
     x = left + (150 if ours else 104)
     dots.plot(x + 5, 12, "o", color=theme.paper, markeredgecolor=theme.muted, markeredgewidth=1.6, markersize=7)

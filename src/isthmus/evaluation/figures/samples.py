@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.path import Path as Outline
 
-from isthmus.evaluation.figures.style import COOL, WARM, Canvas, Plate, Theme, clipped, number, signed_alpha
+from isthmus.evaluation.figures.style import Canvas, Plate, Theme, clipped, number, signed_alpha
 from isthmus.evaluation.study import Study
 
 _MOST_PIXELS = 96  # along a side of a picture: more cannot be seen at the size they are drawn
@@ -44,13 +46,14 @@ def value_range(study: Study) -> tuple[float, float]:
 def through_the_isthmus(study: Study) -> Plate:
     """Original, code and reconstruction of a row of samples: two wide lands and the narrow strip between them."""
     chosen = typical_samples(study)
-    per_class = len(chosen) > len(study.classes.names) if study.classes else False
-    picked = "samples at evenly spaced errors" + (" within each class" if per_class else "")
-    if study.classes and not per_class:
-        picked = "the sample with the median error of each class"
+    picked = "Each column is a test sample; their errors are evenly spaced"
+    if study.classes is not None:
+        picked += " within each class"
+        if len(chosen) == len(study.classes.names):
+            picked = "Each column is the test sample with the median error of its class"
     caption = (
         f"Above the originals, below what the decoder rebuilds from nothing but the {_numbers(study.code_size)} of the "
-        f"code in between (coloured by deviation from the mean code); shown are {picked}."
+        f"code in between, coloured by their deviation from the mean. {picked}."
     )
     return Plate("reconstructions", caption, lambda theme: _isthmus(study, chosen, theme), wide=True)
 
@@ -119,9 +122,9 @@ def _land(canvas: Canvas, center: float, top: float, strip: float) -> None:
         (wide, y5), (wide - radius, y5),
     ]  # fmt: skip
     vertices = [(center + x, y) for x, y in right] + [(center - x, y) for x, y in reversed(right)]
-    corner, line, neck = [Outline.CURVE3] * 2, [Outline.LINETO], [Outline.CURVE4] * 3
-    half: list[int] = [*corner, *line, *neck, *line, *neck, *line, *corner]
-    canvas.shape(vertices, [Outline.MOVETO, *half, Outline.LINETO, *half], canvas.theme.land)
+    curve, line, neck = int(Outline.CURVE3), int(Outline.LINETO), int(Outline.CURVE4)
+    half = [curve, curve, line, neck, neck, neck, line, neck, neck, neck, line, curve, curve]
+    canvas.shape(vertices, [int(Outline.MOVETO), *half, line, *half], canvas.theme.land)
 
 
 def _draw_code(canvas: Canvas, deviations: np.ndarray, center: float, top: float, height: float) -> None:
@@ -130,7 +133,8 @@ def _draw_code(canvas: Canvas, deviations: np.ndarray, center: float, top: float
     width, step = _STRIP - 10, height / len(cells)
     gap = min(1.5, 0.15 * step)
     canvas.box(center - width / 2 - 1.5, top - 1.5, width + 3, height + 3, canvas.theme.paper, radius=3)
-    for i, color in enumerate(signed_alpha(np.clip(np.abs(cells), 0.12, 2) * np.where(cells < 0, -1, 1), 2.0)):
+    visible = np.clip(np.abs(cells), 0.12, 2) * np.where(cells < 0, -1, 1)
+    for i, color in enumerate(signed_alpha(visible, 2.0, canvas.theme)):
         canvas.box(center - width / 2, top + i * step + gap / 2, width, step - gap, color / 255, radius=2)
 
 
@@ -146,26 +150,28 @@ def draw_profile(
     study: Study,
     sample: np.ndarray,
     box: tuple[float, float, float, float],
-    color: object,
+    color: Any,
     *,
-    bars: bool = True,
     width: float = 1.3,
 ) -> None:
     """A row of a table as bars around the columns' means, or a signal as a line, in a box (x, y, width, height)."""
-    low, high = value_range(study)
     left, top, wide, tall = box
     rows = np.atleast_2d(sample)[:3]  # more channels than three cannot be told apart
-    level = np.clip((rows - low) / (high - low), 0, 1)
+    level = _level(rows, value_range(study))
     x = left + (np.arange(rows.shape[1]) + 0.5) / rows.shape[1] * wide
-    if bars and study.kind == "table" and rows.shape[1] <= _MOST_BARS:
-        colors = np.where(rows[0] < 0, COOL, WARM)
+    if study.kind == "table" and rows.shape[1] <= _MOST_BARS:
+        colors = list(np.where(rows[0] < 0, canvas.theme.cool, canvas.theme.warm))
         thickness = min(7.0, 0.7 * wide / rows.shape[1])
-        canvas.stage.vlines(x, top + tall / 2, top + tall * (1 - level[0]), colors=list(colors), linewidth=thickness)
+        canvas.stage.vlines(x, top + tall / 2, top + tall * (1 - level[0]), colors=colors, linewidth=thickness)
         canvas.stage.plot([left, left + wide], [top + tall / 2] * 2, color=canvas.theme.muted, linewidth=0.6)
         return
     for channel, row in enumerate(level):
         base = top + tall * (channel + 1) / len(level)
         canvas.stage.plot(x, base - row * tall / len(level), color=color, linewidth=width, solid_joinstyle="round")
+
+
+def _level(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    return np.clip((values - limits[0]) / (limits[1] - limits[0]), 0, 1)
 
 
 def worst_and_best(study: Study) -> Plate | None:
@@ -176,11 +182,12 @@ def worst_and_best(study: Study) -> Plate | None:
     order = np.argsort(study.errors, kind="stable")
     worst, best = order[::-1][:count], order[:count]
     ratio = study.errors[worst[0]] / max(study.metrics.mse, 1e-30)
-    how = (
-        "orange marks where the reconstruction is too high, green where it is too low"
-        if study.has_pictures
-        else "the thin line is the original, the thick one its reconstruction"
-    )
+    how = "orange marks where the reconstruction is too high, green where it is too low"
+    if not study.has_pictures:
+        how = "the thin line is the original, the thick one its reconstruction"
+        if study.kind == "table":
+            by = ", sorted by value" if study.originals.shape[1] > _MOST_BARS else ""
+            how = f"dots are the columns of the original{by}, and a line leads from each to its reconstruction"
     caption = f"The sample that is rebuilt worst has {number(ratio)} times the mean error; {how}."
     draw = _extremes_in_pictures if study.has_pictures else _extremes_in_profiles
     return Plate("extremes", caption, lambda theme: draw(study, worst, best, theme), wide=True)
@@ -195,7 +202,7 @@ def _extremes_in_pictures(study: Study, worst: np.ndarray, best: np.ndarray, the
         left = gutter + group * (pitch * len(worst) + between)
         canvas.text(left, 10, title, ha="left", color=theme.ink, size=14, fontweight="bold")
         originals, rebuilt = study.originals[chosen], study.rebuilt[chosen]
-        shown = (pictures(study, originals), pictures(study, rebuilt), _differences(originals, rebuilt))
+        shown = (pictures(study, originals), pictures(study, rebuilt), _differences(originals, rebuilt, theme))
         for column, sample in enumerate(chosen):
             x = left + column * pitch
             canvas.text(x + size / 2, top - 13, _sample_name(study, sample), size=10.5)
@@ -207,12 +214,12 @@ def _extremes_in_pictures(study: Study, worst: np.ndarray, best: np.ndarray, the
     return canvas
 
 
-def _differences(originals: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
+def _differences(originals: np.ndarray, rebuilt: np.ndarray, theme: Theme) -> np.ndarray:
     difference = (rebuilt - originals).mean(axis=1)  # (n, C, *spatial) -> (n, *spatial)
     if difference.ndim == 4:
         difference = difference[:, difference.shape[1] // 2]
     shrink = -(-max(difference.shape[1:]) // _MOST_PIXELS)
-    return signed_alpha(difference[:, ::shrink, ::shrink], 0.5)
+    return signed_alpha(difference[:, ::shrink, ::shrink], 0.5, theme)
 
 
 def _extremes_in_profiles(study: Study, worst: np.ndarray, best: np.ndarray, theme: Theme) -> Canvas:
@@ -226,10 +233,31 @@ def _extremes_in_profiles(study: Study, worst: np.ndarray, best: np.ndarray, the
             name = f"{_sample_name(study, sample)}  ·  squared error {number(study.errors[sample])}"
             canvas.text(x, y - 11, name, ha="left", size=10.5)
             canvas.box(x, y, width, height, theme.land, radius=6)
-            box = (x + 6, y + 6, width - 12, height - 12)
-            draw_profile(canvas, study, study.rebuilt[sample], box, WARM if row == 0 else COOL, bars=False, width=3)
-            draw_profile(canvas, study, study.originals[sample], box, theme.ink, bars=False, width=1)
+            box = (x + 8, y + 8, width - 16, height - 16)
+            color = theme.warm if row == 0 else theme.cool
+            if study.kind == "table":
+                _draw_errors(canvas, study.originals[sample], study.rebuilt[sample], box, color)
+            else:
+                draw_profile(canvas, study, study.rebuilt[sample], box, color, width=3)
+                draw_profile(canvas, study, study.originals[sample], box, theme.ink, width=1)
     return canvas
+
+
+def _draw_errors(
+    canvas: Canvas, original: np.ndarray, rebuilt: np.ndarray, box: tuple[float, float, float, float], color: str
+) -> None:
+    """The cells of a row as dots, with a line from each to its reconstruction."""
+    left, top, wide, tall = box
+    if len(original) > _MOST_BARS:  # neighbours in a wide table are strangers; sorted, the dots become a curve
+        order = np.argsort(original, kind="stable")
+        original, rebuilt = original[order], rebuilt[order]
+    limit = max(3.0, float(np.abs(original).max()), float(np.abs(rebuilt).max()))
+    x = left + (np.arange(len(original)) + 0.5) / len(original) * wide
+    y, y_hat = (top + tall * (1 - _level(v, (-limit, limit))) for v in (original, rebuilt))
+    canvas.stage.plot([left, left + wide], [top + tall / 2] * 2, color=canvas.theme.muted, linewidth=0.6)
+    crowd = min(1.0, _MOST_BARS / len(original))
+    canvas.stage.vlines(x, y, y_hat, colors=color, linewidth=max(1.0, 3 * crowd))
+    canvas.stage.plot(x, y, "o", color=canvas.theme.ink, markersize=max(1.8, 3.4 * crowd), markeredgewidth=0)
 
 
 def _sample_name(study: Study, sample: int) -> str:

@@ -24,7 +24,6 @@ from matplotlib.path import Path as Outline
 
 _FONTS = ("Inter", "Helvetica Neue", "Helvetica", "Segoe UI", "Arial", "Liberation Sans", "DejaVu Sans")
 _PIXELS = 72  # of a figure per inch: one point of type is one pixel
-COOL, WARM = "#12897d", "#d9622b"  # below and above the middle; readable on both papers
 
 
 _LIGHT_CLASSES = (
@@ -39,7 +38,11 @@ _DARK_CLASSES = (
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by purpose; `classes` are far apart for every kind of colour vision too (distances in OKLab)."""
+    """Colours by purpose.
+
+    cool, warm : below and above the middle; cool is also the package's own colour.
+    classes : far apart, for every kind of colour vision (distances in OKLab).
+    """
 
     name: str
     paper: str
@@ -47,6 +50,8 @@ class Theme:
     muted: str
     faint: str
     land: str
+    cool: str
+    warm: str
     classes: tuple[str, ...]
 
 
@@ -57,6 +62,8 @@ LIGHT = Theme(
     muted="#5c6672",
     faint="#dcd8cc",
     land="#ece5d3",
+    cool="#12897d",
+    warm="#d9622b",
     classes=_LIGHT_CLASSES,
 )
 DARK = Theme(
@@ -65,7 +72,9 @@ DARK = Theme(
     ink="#e9ebee",
     muted="#9ca6b2",
     faint="#333c47",
-    land="#2b3139",
+    land="#2b333d",
+    cool="#2db3a3",
+    warm="#ef7d49",
     classes=_DARK_CLASSES,
 )
 
@@ -153,10 +162,10 @@ class Canvas:
         self.stage.add_patch(PathPatch(Outline(vertices, codes), facecolor=color, edgecolor="none"))
 
 
-def signed_alpha(values: np.ndarray, limit: float) -> np.ndarray:
+def signed_alpha(values: np.ndarray, limit: float, theme: Theme) -> np.ndarray:
     """Values between −limit and limit as colours that fade into any paper: uint8 (*shape, 4)."""
     share = np.clip(np.nan_to_num(values / limit if limit > 0 else values * 0.0), -1, 1)
-    cool, warm = (np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) for color in (COOL, WARM))
+    cool, warm = (np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) for color in (theme.cool, theme.warm))
     rgb = np.where(share[..., None] < 0, cool, warm)
     return np.concatenate([rgb, 255 * np.abs(share)[..., None]], axis=-1).round().astype(np.uint8)
 
@@ -219,5 +228,5 @@ def _svg(figure: Figure, name: str) -> str:
 
 def theme_colors(theme: Theme) -> dict[str, str]:
     """CSS variable names to colours."""
-    plain = {name: getattr(theme, name) for name in ("paper", "ink", "muted", "faint", "land")}
-    return plain | {f"class-{i}": color for i, color in enumerate(theme.classes)} | {"cool": COOL, "warm": WARM}
+    plain = {name: getattr(theme, name) for name in ("paper", "ink", "muted", "faint", "land", "cool", "warm")}
+    return plain | {f"class-{i}": color for i, color in enumerate(theme.classes)}
