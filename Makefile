@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench-quality bench-variants bench-memory clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -28,6 +28,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+# Measurements: see docs/benchmarks.md. They need MNIST (ISTHMUS_DATA, the cache, or a network).
+bench-quality: $(VENV)/.installed
+	$(BIN)/python bench/quality.py
+
+bench-variants: $(VENV)/.installed
+	$(BIN)/python bench/variants.py upsamplings
+	$(BIN)/python bench/variants.py objectives
+
+bench-memory: $(VENV)/.installed
+	$(BIN)/python bench/memory.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

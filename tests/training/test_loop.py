@@ -87,11 +87,11 @@ def test_tensorboard_logs_are_written(X: np.ndarray, tmp_path: Path) -> None:
     assert any(path.stat().st_size > 0 for path in tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (1, 5), (16, 16)])
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8), (1, 5), (16, 24)])
 def test_orthogonalised_matrices_have_singular_values_near_one(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     values = torch.linalg.svdvals(orthogonalise(matrix))
-    assert ((values > 0.5) & (values < 1.5)).all()
+    assert ((values > 0.4) & (values < 1.3)).all()
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
     assert torch.nn.functional.cosine_similarity(orthogonalise(matrix).flatten(), (left @ right).flatten(), 0) > 0.95
 

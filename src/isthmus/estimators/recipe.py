@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
 _STEPS, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 3_000, 600, 50, 3
-_LEARNING_RATES = {"adam": 3e-3, "muon": 0.02}
+_LEARNING_RATES = {"adam": 3e-3, "muon": 0.04}
 
 
 def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: int | None, output: str) -> NetworkSpec:

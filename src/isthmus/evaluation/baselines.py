@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _MOST_ROWS = 20_000
-_MOST_NUMBERS = 1 << 25  # in the rows that are fitted: 128 MiB
+_MOST_NUMBERS = 1 << 26  # in the rows that are fitted: 256 MiB
 
 
 @dataclass(frozen=True)

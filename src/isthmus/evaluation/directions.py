@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 STEPS = np.linspace(-2, 2, 9)  # of a walk, in standard deviations
+GRID = 12  # decoded codes along a side
 _MOST_COORDINATES = 256  # a code with more numbers is walked along its principal directions
 _PRINCIPAL = 16
 _MOST_WALKS = 8
@@ -25,24 +26,32 @@ class Direction:
     name : "z3" for the number Z[:, 3] of a code, "direction 1" for a principal direction of large and spatial codes.
     importance : mean absolute change of a pixel or cell when the code moves from −1 to +1 standard deviation.
     moved : that change for each pixel or cell, array of shape (C, *spatial) or (features,).
-    walk : reconstructions around the mean code at `STEPS`, array (9, ...); None beyond the eight most important.
+    walk : reconstructions around the mean code at `STEPS`, array (9, *moved.shape).
     """
 
     name: str
     importance: float
     moved: np.ndarray
-    walk: np.ndarray | None
+    walk: np.ndarray
+
+
+@dataclass(frozen=True)
+class Directions:
+    """The directions of a code. importances : of all, falling. top : the most important ones that do anything."""
+
+    importances: np.ndarray
+    top: tuple[Direction, ...]
 
 
 def code_directions(
     codes: np.ndarray, decode: Callable[[np.ndarray], np.ndarray], *, flat: bool, rng: np.random.Generator
-) -> tuple[Direction, ...]:
-    """The directions of a code by importance; empty where there are too few different codes to know a spread.
+) -> Directions:
+    """The directions of a code; none where there are too few different codes to know a spread.
 
     codes : array (n, numbers). decode : such an array to samples. flat : whether a code is a row of numbers.
     """
     if len(codes) < 3 or not codes.std(axis=0).any():
-        return ()
+        return Directions(np.zeros(0), ())
     if flat and codes.shape[1] <= _MOST_COORDINATES:
         axes, names = np.eye(codes.shape[1], dtype=np.float32), [f"z{i}" for i in range(codes.shape[1])]
     else:
@@ -50,34 +59,33 @@ def code_directions(
         names = [f"direction {i + 1}" for i in range(len(axes))]
     center = codes.mean(axis=0)
     spread = ((codes - center) @ axes.T).std(axis=0)
-    moved = _moved(codes, center, axes, spread, decode, rng)
-    importance = moved.reshape(len(axes), -1).mean(axis=1)
-    order = np.argsort(-importance, kind="stable")
-    walks = [decode(center + np.outer(STEPS * spread[i], axes[i]).astype(np.float32)) for i in order[:_MOST_WALKS]]
-    return tuple(
-        Direction(names[i], float(importance[i]), moved[i], walks[rank] if rank < len(walks) else None)
-        for rank, i in enumerate(order)
-    )
-
-
-def _moved(
-    codes: np.ndarray,
-    center: np.ndarray,
-    axes: np.ndarray,
-    spread: np.ndarray,
-    decode: Callable[[np.ndarray], np.ndarray],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """Mean absolute change between −1 and +1 standard deviation, over some real codes: (directions, *sample)."""
     numbers = math.prod(decode(codes[:1]).shape[1:])
     count = min(_MOST_DECODED, _MOST_NUMBERS // numbers) // (2 * len(axes))
     base = codes[rng.choice(len(codes), max(1, min(count, 32, len(codes))), replace=False)]
-    changes = []
-    for axis, sigma in zip(axes, spread, strict=True):
+    importances = np.zeros(len(axes))
+    moved: dict[int, np.ndarray] = {}  # of the most important so far: one for each of 256 would be too much memory
+    for i, (axis, sigma) in enumerate(zip(axes, spread, strict=True)):
         middle = base - np.outer((base - center) @ axis, axis)  # everything else stays as it is
         ends = decode(np.concatenate([middle - sigma * axis, middle + sigma * axis]).astype(np.float32))
-        changes.append(np.abs(ends[len(base) :] - ends[: len(base)]).mean(axis=0))
-    return np.stack(changes)
+        moved[i] = np.abs(ends[len(base) :] - ends[: len(base)]).mean(axis=0)
+        importances[i] = moved[i].mean()
+        if len(moved) > _MOST_WALKS:
+            del moved[min(moved, key=lambda j: float(importances[j]))]
+    top = []
+    for i in sorted(moved, key=lambda j: -float(importances[j])):
+        if importances[i] > 0:
+            walk = decode((center + np.outer(STEPS * spread[i], axes[i])).astype(np.float32))
+            top.append(Direction(names[i], float(importances[i]), moved[i], walk))
+    return Directions(np.sort(importances)[::-1], tuple(top))
+
+
+def code_grid(codes: np.ndarray, decode: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+    """What the decoder makes of a square grid over codes of two numbers, row by row from the top left; else None."""
+    if codes.shape[1] != 2 or len(codes) < 3 or not np.ptp(codes, axis=0).all():
+        return None
+    low, high = np.quantile(codes, (0.01, 0.99), axis=0)
+    across, down = np.linspace(low[0], high[0], GRID), np.linspace(high[1], low[1], GRID)
+    return decode(np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2).astype(np.float32))
 
 
 def code_plane(codes: np.ndarray, errors: np.ndarray, flat: bool) -> tuple[np.ndarray, tuple[str, str]]:

@@ -34,6 +34,7 @@ def write_report(
     class_names: Sequence[str] | Mapping[int, str] | None = None,
     history: Sequence[Mapping[str, Any]] | None = None,
     title: str | None = None,
+    saved_as: str | Path | None = None,
 ) -> Path:
     """Write ``report.html`` and ``figures/*.png`` into `folder`, and return the path of the report.
 
@@ -46,12 +47,12 @@ def write_report(
     class_names : what integer labels mean.
     history : one entry for each validation of the training run; by default ``model.history_``.
     title : by default the folder's name.
+    saved_as : folder of the saved model, for the lines that show how to use it; by default `folder`.
 
     Raises IsthmusError where data cannot be read or labels do not match.
     """
     folder = Path(folder)
     measured = study(model, train=train, test=test, labels=labels, class_names=class_names, history=history)
-    name = folder.resolve().name
     sections = _sections(measured)
     prints = {}
     for _, plates in sections:
@@ -60,10 +61,10 @@ def write_report(
             write_bytes(folder / "figures" / f"{plate.name}.png", prints[plate.name].light)
             write_bytes(folder / "figures" / f"{plate.name}-dark.png", prints[plate.name].dark)
     body = [_section(heading, [prints[p.name] for p in plates], measured) for heading, plates in sections]
-    body.append(_model_section(measured, type(model).__name__, name))
+    body.append(_model_section(measured, type(model).__name__, Path(saved_as or folder).resolve().name))
     page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8")).substitute(
         version=escape(__version__),
-        title=escape(_printable(title or name)),
+        title=escape(_printable(title or folder.resolve().name)),
         light=_variables(figures.LIGHT),
         dark=_variables(figures.DARK),
         mark=_MARK,
@@ -80,12 +81,15 @@ def _sections(measured: Study) -> list[tuple[str, list[Plate]]]:
     """Headings and their figures; figures that make no sense for the data are None and left out."""
     f = figures
     by = [plate for plate in (f.errors_by_class(measured), f.errors_by_column(measured)) if plate is not None]
+    maps = [f.code_map(measured), f.picture_map(measured), f.decoded_grid(measured), f.error_map(measured)]
+    if measured.grid is None:  # two are enough, side by side
+        maps = [maps[0], maps[1] or maps[3]]
     sections: list[tuple[str, list[Plate | None]]] = [
         ("Through the isthmus", [f.through_the_isthmus(measured)]),
         ("Beside PCA with the same code size", [f.error_distribution(measured)]),
         ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by]),
         ("Worst and best reconstructions", [f.worst_and_best(measured)]),
-        ("The map of the codes", [f.code_map(measured), f.picture_map(measured) or f.error_map(measured)]),
+        ("The map of the codes", maps),
         ("What the code means", [f.traversals(measured), f.effects(measured)]),
     ]
     kept = [(heading, [p for p in plates if p is not None]) for heading, plates in sections]
@@ -118,13 +122,12 @@ def _headlines(measured: Study) -> list[tuple[str, str, str, str]]:
     rows = [("Test error", number(ours), "", f"mean squared error per {what}, {unit}")]
     components = measured.pca.n_components
     if ours > 0 and theirs > 0:
-        better = theirs >= ours
-        ratio = number(theirs / ours if better else ours / theirs)
-        how = "smaller" if better else "larger"
-        rows.append(("Beside PCA", ratio, f"× {how}", f"error than PCA with {_count(components, 'component')}"))
+        ratio, how = (theirs / ours, "smaller") if theirs >= ours else (ours / theirs, "larger")
+        unit, detail = (f"× {how}", "error than PCA") if ratio >= 1.005 else ("×", "the error of PCA")
+        rows.append(("Beside PCA", number(ratio), unit, f"{detail} with {_count(components, 'component')}"))
     code_bytes = 4 * measured.code_size
     smaller = number(measured.sample_bytes / code_bytes)
-    detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {smaller} : 1"
+    detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {smaller}\u00a0:\u00a01"
     rows.append(("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
     if measured.history:
         last = measured.history[-1]
@@ -169,7 +172,7 @@ def _metric_row(label: str, ours: float | None, theirs: float | None, sign: int)
         return ""
     cells = []
     for mine, other in ((ours, theirs), (theirs, ours)):
-        better = ' class="better"' if sign * mine > sign * other else ""
+        better = ' class="better"' if sign * mine > sign * other and number(mine) != number(other) else ""
         cells.append(f"<td{better}>{number(mine)}</td>")
     return f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>"
 
@@ -184,7 +187,7 @@ def _model_section(measured: Study, estimator: str, name: str) -> str:
         f"Z = model.transform(X)  # ({', '.join(map(str, ('n', *measured.code_shape)))})\n"
         f"X2 = model.inverse_transform(Z)"
     )
-    files = {"table": "data.csv -o rebuilt.csv", "images": "photos/ -o rebuilt/"}
+    files = {"table": "data.csv -o rebuilt.npy", "images": "photos/ -o rebuilt/"}
     data = files.get(measured.kind, "data.npy -o rebuilt.npy")
     shell = f"isthmus reconstruct {shlex.quote(name)} {data}"
     return (
@@ -210,7 +213,7 @@ def _footer(measured: Study) -> str:
     some = f"{n:,} of the {given:,} test samples" if given > n else f"all {given:,} test samples"
     return (
         f"Everything on this page was measured on {some}, in scaled units: what the network sees. PCA was fitted to "
-        f"the training samples. Made with isthmus {__version__}."
+        f"{_count(measured.pca_samples, 'training sample')}. Made with isthmus {__version__}."
     )
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from isthmus.data.base import as_labels
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
-from isthmus.evaluation.directions import Direction, code_directions, code_plane
+from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
 from isthmus.evaluation.metrics import ReconstructionMetrics, reconstruction_metrics
 
 _MOST_TEST = 10_000
 _MOST_TRAIN = 20_000
 _MOST_NUMBERS = 1 << 25  # in the test samples that are measured: 128 MiB an array
+_MOST_TRAIN_NUMBERS = 1 << 26
 _FEW = 4  # axes of images are at least this long, and a last axis of at most this size holds channels
 _KINDS = {2: "table", 3: "signals", 4: "images", 5: "volumes"}
 
@@ -55,8 +57,9 @@ class Study:
     kind : "images", "volumes", "signals" or "table".
     originals, rebuilt : scaled arrays (n, C, *spatial) or (n, features).
     codes : array (n, numbers in a code).
-    directions : of the code, the most important first.
+    directions : what the numbers of the code do.
     plane : two coordinates of each code, and what they are.
+    grid : decoded codes on a square grid, where a code has two numbers.
     """
 
     kind: str
@@ -68,14 +71,16 @@ class Study:
     pca_metrics: ReconstructionMetrics
     classes: Classes | None
     columns: tuple[str, ...]
-    directions: tuple[Direction, ...]
+    directions: Directions
     plane: tuple[np.ndarray, tuple[str, str]]
+    grid: np.ndarray | None
     history: tuple[Mapping[str, Any], ...]
     description: Mapping[str, str]
     sample_shape: tuple[int, ...]
     code_shape: tuple[int, ...]
     sample_bytes: int
     samples_given: int
+    pca_samples: int
 
     @property
     def errors(self) -> np.ndarray:
@@ -113,9 +118,9 @@ def study(
     source, train_source = open_source(test), open_source(train)
     sample_shape = tuple(source.shape[1:])
     rng = np.random.default_rng(0)  # the choice of samples is part of what is measured: always the same
-    most = max(1, _MOST_NUMBERS // math.prod(sample_shape))
-    chosen = _choose(len(source), min(_MOST_TEST, most), rng)
-    fitted = _choose(len(train_source), min(_MOST_TRAIN, most), rng)
+    features = math.prod(sample_shape)
+    chosen = _choose(len(source), min(_MOST_TEST, max(1, _MOST_NUMBERS // features)), rng)
+    fitted = _choose(len(train_source), min(_MOST_TRAIN, max(2, _MOST_TRAIN_NUMBERS // features)), rng)
     if labels is None:
         labels = source.labels
     samples = source.take(chosen)
@@ -130,9 +135,12 @@ def study(
 
         codes, rebuilt = z.reshape(len(z), -1), decode(z)
         metrics = reconstruction_metrics(originals, rebuilt)
-        pca = pca_baseline(
-            network_layout(model.scale(train_source.take(fitted)), sample_shape), originals, codes.shape[1]
-        )
+        training = network_layout(model.scale(train_source.take(fitted)), sample_shape)
+        pca = pca_baseline(training, originals, codes.shape[1])
+        if samples.dtype.kind in "biu":  # the model's reconstructions are clipped to what the dtype holds
+            ends = network_layout(model.scale(_ends(samples)), sample_shape)
+            pca = replace(pca, reconstruction=pca.reconstruction.clip(*ends))
+        grid = code_grid(codes, decode) if z.ndim == 2 and originals.ndim >= 4 else None
         directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
     return Study(
         kind=_KINDS[originals.ndim],
@@ -146,12 +154,14 @@ def study(
         columns=_columns(source, model, sample_shape),
         directions=directions,
         plane=code_plane(codes, metrics.per_sample_mse, z.ndim == 2),
+        grid=grid,
         history=tuple(model.history_ if history is None else history),
         description=dict(model.describe()),
         sample_shape=sample_shape,
         code_shape=z.shape[1:],
         sample_bytes=samples.dtype.itemsize * math.prod(sample_shape),
         samples_given=len(source),
+        pca_samples=len(fitted),
     )
 
 
@@ -167,6 +177,12 @@ def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndar
     return shaped if signal else shaped[:, None]
 
 
+def _ends(samples: np.ndarray) -> np.ndarray:
+    """Two samples that hold the smallest and the largest number of an integer dtype, (2, *sample_shape)."""
+    limits = (0, 1) if samples.dtype.kind == "b" else (np.iinfo(samples.dtype).min, np.iinfo(samples.dtype).max)
+    return np.stack([np.full(samples.shape[1:], limit, samples.dtype) for limit in limits])
+
+
 def _choose(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
     return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
@@ -176,7 +192,7 @@ def _classes(
 ) -> Classes | None:
     if labels is None:
         return None
-    labels = np.asarray(labels)
+    labels = as_labels(labels, "labels")
     if labels.shape != (n,):
         raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {n} test samples is needed: ({n},)")
     values, index = np.unique(labels[chosen], return_inverse=True)

@@ -99,6 +99,7 @@ class Trainer:
         if resume:
             self._restore()
         self._emit("start")
+        self._saved = time.perf_counter()
         with _interrupt_flag() as interrupted:
             while not self.position.finished and not self.interrupted:
                 self._epoch(interrupted)
@@ -119,7 +120,7 @@ class Trainer:
     def _epoch(self, interrupted: Callable[[], bool]) -> None:
         position = self.position
         self.network.train()
-        clock = tick = saved = time.perf_counter()
+        clock = tick = time.perf_counter()
         for x in self._feed.batches(self._order()):
             self._step(x)
             position.batch += 1
@@ -132,9 +133,8 @@ class Trainer:
                 self._emit("tick", self._entry())
             if self.progress >= 1 or interrupted():
                 break
-            if self._checkpoint and now - saved > self._checkpoint_seconds:
+            if self._checkpoint and now - self._saved > self._checkpoint_seconds:
                 self._save()
-                saved = now
         self.interrupted = interrupted()
         if position.batch == self._batches_per_epoch:
             position.epoch, position.batch = position.epoch + 1, 0
@@ -143,7 +143,7 @@ class Trainer:
             self._validate()
         position.seconds += time.perf_counter() - clock
         position.finished = done or self._is_stale()
-        if self._checkpoint:
+        if self._checkpoint and (position.finished or self.interrupted):
             self._save()
 
     def _order(self) -> Iterator[np.ndarray]:
@@ -226,6 +226,7 @@ class Trainer:
             "fingerprint": self._fingerprint,
         }
         save_checkpoint(self._checkpoint, tensors, self.optimizers, state)
+        self._saved = time.perf_counter()
 
     def _restore(self) -> None:
         assert self._checkpoint is not None

@@ -12,7 +12,10 @@ from isthmus.spec import TrainingSpec
 
 WARM_UP = 0.02  # share of the run in which the learning rate rises to its full value
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. (2024), "Muon": steepest slope at zero
-_WIDEST = 256  # orthogonalising a matrix costs the cube of its smaller side: wider ones are left to Adam
+# Smaller sides of the matrices that are orthogonalised: it costs the cube of that, and a matrix that is nearly a vector
+# gains nothing. The rest is left to Adam.
+_NARROWEST, _WIDEST = 16, 256
+_ADAM_SHARE = 0.15  # Adam's learning rate beside that of Muon, whose steps have another unit
 
 
 def learning_rate_factor(progress: float) -> float:
@@ -33,14 +36,14 @@ def adam(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
 def muon(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
     """Muon for weight matrices and convolution kernels, AdamW for the rest: fewer steps for convolutional networks."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim >= 2 and min(len(p), p[0].numel()) <= _WIDEST]
+    matrices = [p for p in trained if p.ndim >= 2 and _NARROWEST <= min(len(p), p[0].numel()) <= _WIDEST]
     chosen = {id(p) for p in matrices}
     rest = [p for p in trained if id(p) not in chosen]
     made: list[torch.optim.Optimizer] = []
     if matrices:
         made.append(Muon(matrices, spec.learning_rate, weight_decay=spec.weight_decay))
     if rest:
-        made.append(_adam(rest, 0.15 * spec.learning_rate, spec))  # the steps of Muon have another unit
+        made.append(_adam(rest, _ADAM_SHARE * spec.learning_rate, spec))
     return made
 
 
@@ -88,7 +91,7 @@ class Muon(torch.optim.Optimizer):
         return state["momentum_buffer"]
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrix: Tensor, steps: int = 4) -> Tensor:
     """The matrix with all singular values brought near 1, by a quintic Newton–Schulz iteration.
 
     Every iterate is a polynomial of the Gram matrix times the matrix itself, so that all but the first and the last

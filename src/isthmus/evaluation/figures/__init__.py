@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus.evaluation.figures.charts import error_distribution, errors_by_class, errors_by_column, loss_curves
-from isthmus.evaluation.figures.codes import code_map, effects, error_map, picture_map, traversals
+from isthmus.evaluation.figures.codes import code_map, decoded_grid, effects, error_map, picture_map, traversals
 from isthmus.evaluation.figures.samples import through_the_isthmus, worst_and_best
 from isthmus.evaluation.figures.style import DARK, LIGHT, Plate, Print, Theme, clipped, number, render, theme_colors
 
@@ -15,6 +15,7 @@ __all__ = [
     "Theme",
     "clipped",
     "code_map",
+    "decoded_grid",
     "effects",
     "error_distribution",
     "error_map",

@@ -17,11 +17,11 @@ _ROWS_HEIGHT = 190  # at least, shared by the rows of a chart
 
 def loss_curves(study: Study, *, wide: bool = False) -> Plate | None:
     """The objective during training, on the training and the validation samples, and the learning rate below."""
-    history = [e for e in study.history if np.isfinite(e.get("loss") or np.nan) and e["loss"] > 0]
+    history = [e for e in study.history if _is_positive(e.get("loss"))]
     if len(history) < 2:
         return None
-    validated = [e for e in history if e.get("validation_loss")]
-    objective = study.description.get("objective", "objective")
+    validated = [e for e in history if _is_positive(e.get("validation_loss"))]
+    objective = clipped(study.description.get("objective", "error"), 60)
     if validated:
         best = min(validated, key=lambda e: e["validation_loss"])
         caption = (
@@ -31,6 +31,10 @@ def loss_curves(study: Study, *, wide: bool = False) -> Plate | None:
     else:
         caption = f"The objective ({objective}) on the training samples fell to {number(history[-1]['loss'])}."
     return Plate("loss", caption, lambda theme: _loss(history, validated, objective, theme, wide), wide)
+
+
+def _is_positive(value: float | None) -> bool:
+    return value is not None and 0 < value < np.inf
 
 
 def _loss(history: Sequence, validated: Sequence, objective: str, theme: Theme, wide: bool) -> Canvas:
@@ -110,7 +114,9 @@ def errors_by_class(study: Study) -> Plate | None:
     theirs = np.bincount(index, study.pca_metrics.per_sample_mse) / counts
     order = np.argsort(-ours, kind="stable")[:_MOST_ROWS]
     names = [study.classes.names[i] for i in order]
-    ratio = ours[order[0]] / max(study.metrics.mse, 1e-30)
+    if not ours.any():
+        return None
+    ratio = ours[order[0]] / study.metrics.mse
     shown = f" Shown are the {_MOST_ROWS} worst of {len(counts)} classes." if len(counts) > _MOST_ROWS else ""
     caption = f"“{clipped(names[0])}” is the hardest class, with {number(ratio)} times the mean error.{shown}"
     return Plate(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgba
 
-from isthmus.evaluation.directions import STEPS, Direction
+from isthmus.evaluation.directions import GRID, STEPS, Direction
 from isthmus.evaluation.figures.samples import draw_profile, pictures
 from isthmus.evaluation.figures.style import Canvas, Plate, Theme, clipped, number, signed_alpha
 from isthmus.evaluation.study import Study
@@ -21,13 +22,13 @@ _SIDE = 420  # of the map
 _THUMBNAIL = 27
 _CELL, _GAP = 42, 4
 _MOST_LABELS = 30  # columns whose names fit below a chart
-_MAP_TOP = 52  # room for two rows of a legend
+_LEGEND_ROW = 20
 _WIDE = 1008  # of figures that take the whole page
 
 
 def code_map(study: Study) -> Plate | None:
     """Each sample as a point at its code, coloured by class."""
-    points, axes = study.plane
+    points = study.plane[0]
     if len(points) < 3 or not np.ptp(points, axis=0).any():
         return None
     what = "its code" if study.code_size <= 2 else "the two principal components of its code"
@@ -37,12 +38,12 @@ def code_map(study: Study) -> Plate | None:
     def colors(theme: Theme) -> tuple[Colors, Legend]:
         return _class_colors(study, theme) if study.classes else ([to_rgba(theme.cool, 0.8)] * len(points), [])
 
-    return Plate("map", caption, lambda theme: _map(points, axes, *colors(theme), theme))
+    return Plate("map", caption, lambda theme: _map(study, *colors(theme), theme))
 
 
 def error_map(study: Study) -> Plate | None:
     """The same map, coloured by the error of each sample."""
-    points, axes = study.plane
+    points = study.plane[0]
     if len(points) < 20 or study.code_size == 1 or not np.ptp(points, axis=0).all() or not np.ptp(study.errors):
         return None
     caption = "The same map coloured by error: where orange gathers, samples are hard to rebuild."
@@ -52,16 +53,50 @@ def error_map(study: Study) -> Plate | None:
         steps = [to_rgba(theme.warm, 0.1 * step) for step in range(1, 10)]
         return [steps[int(8 * share)] for share in level], [("small error", steps[1]), ("large error", steps[8])]
 
-    return Plate("map_errors", caption, lambda theme: _map(points, axes, *colors(theme), theme))
+    return Plate("map_errors", caption, lambda theme: _map(study, *colors(theme), theme))
 
 
 def picture_map(study: Study) -> Plate | None:
     """The same map with the samples themselves."""
-    points, axes = study.plane
+    points = study.plane[0]
     if len(points) < 20 or not study.has_pictures or not np.ptp(points, axis=0).all():
         return None
     caption = "The same map with some of the samples themselves, each at the place of its code."
-    return Plate("map_pictures", caption, lambda theme: _picture_map(study, points, axes, theme))
+    return Plate("map_pictures", caption, lambda theme: _picture_map(study, theme))
+
+
+def decoded_grid(study: Study) -> Plate | None:
+    """What the decoder makes of codes on a grid, for pictures and codes of two numbers."""
+    grid = study.grid
+    if grid is None:
+        return None
+    caption = "What the decoder makes of codes on a square grid: the manifold of the data, unrolled."
+    return Plate("map_decoded", caption, lambda theme: _decoded_grid(study, grid, theme))
+
+
+def _decoded_grid(study: Study, grid: np.ndarray, theme: Theme) -> Canvas:
+    canvas, top = _map_canvas(study, theme)
+    size = _SIDE / GRID
+    for i, image in enumerate(pictures(study, grid)):
+        row, column = divmod(i, GRID)
+        canvas.picture(20 + column * size, top + row * size, size, image, radius=0)
+    return canvas
+
+
+def _map_canvas(study: Study, theme: Theme) -> tuple[Canvas, float]:
+    """A canvas with the names of the axes, and where the map begins: below the legend of the classes.
+
+    That is the same for all maps, since they stand side by side.
+    """
+    top = 34.0
+    if study.classes is not None:
+        names = [name for name, _ in _class_colors(study, theme)[1]]
+        top = 14.0 + _LEGEND_ROW * -(-len(names) // _legend_columns(names))
+    canvas = Canvas(_SIDE + 20, top + _SIDE + 26, theme)
+    axes = study.plane[1]
+    canvas.text(20 + _SIDE / 2, canvas.height - 10, axes[0], size=10.5)
+    canvas.text(8, top + _SIDE / 2, axes[1], size=10.5, rotation=90, rotation_mode="anchor")
+    return canvas, top
 
 
 def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,10 +106,11 @@ def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low - margin, high + margin
 
 
-def _map(points: np.ndarray, axes: tuple[str, str], colors: Colors, legend: Legend, theme: Theme) -> Canvas:
+def _map(study: Study, colors: Colors, legend: Legend, theme: Theme) -> Canvas:
+    points = study.plane[0]
     shown = np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).astype(int)
-    canvas = Canvas(_SIDE + 20, _MAP_TOP + _SIDE + 26, theme)
-    chart = canvas.chart(20, _MAP_TOP, _SIDE, _SIDE, grid="")
+    canvas, top = _map_canvas(study, theme)
+    chart = canvas.chart(20, top, _SIDE, _SIDE, grid="")
     low, high = _spread(points)
     chart.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
     size = 13 if len(shown) > 300 else 26
@@ -82,8 +118,6 @@ def _map(points: np.ndarray, axes: tuple[str, str], colors: Colors, legend: Lege
     x, y = points[order].T
     chart.scatter(x, y, size, color=[colors[i] for i in order], linewidths=0)
     _legend(canvas, legend)
-    canvas.text(20 + _SIDE / 2, canvas.height - 10, axes[0], size=10.5)
-    canvas.text(8, _MAP_TOP + _SIDE / 2, axes[1], size=10.5, rotation=90, rotation_mode="anchor")
     return canvas
 
 
@@ -96,29 +130,33 @@ def _class_colors(study: Study, theme: Theme) -> tuple[Colors, Legend]:
     colors = [theme.faint] * len(names)
     for color, i in zip(theme.classes, own, strict=False):
         colors[i] = color
-    legend: Legend = [(clipped(names[i], 13), colors[i]) for i in own]
+    legend: Legend = [(clipped(names[i], 18), colors[i]) for i in own]
     if len(names) > len(own):
         legend.append((f"{len(names) - len(own)} others", theme.faint))
     return [to_rgba(colors[i], 0.8) for i in study.classes.index], legend
 
 
+def _legend_columns(names: Sequence[str]) -> int:
+    return int(np.clip(_SIDE / (26 + 7 * max(map(len, names), default=0)), 2, 5))
+
+
 def _legend(canvas: Canvas, legend: Legend) -> None:
-    columns = 5 if len(legend) > 2 else 3
+    columns = _legend_columns([name for name, _ in legend])
     for i, (name, color) in enumerate(legend):
-        x, y = 20 + (i % columns) * _SIDE / columns, 10 + 20 * (i // columns)
+        x, y = 20 + (i % columns) * _SIDE / columns, 10 + _LEGEND_ROW * (i // columns)
         canvas.stage.plot(x + 5, y, "o", color=color, markersize=8, markeredgewidth=0)
         canvas.text(x + 15, y, name, ha="left", size=11, color=canvas.theme.ink)
 
 
-def _picture_map(study: Study, points: np.ndarray, axes: tuple[str, str], theme: Theme) -> Canvas:
-    canvas = Canvas(_SIDE + 20, _MAP_TOP + _SIDE + 26, theme)
+def _picture_map(study: Study, theme: Theme) -> Canvas:
+    points = study.plane[0]
+    canvas, top = _map_canvas(study, theme)
     low, high = _spread(points)
     places = (points - low) / (high - low) * (_SIDE - _THUMBNAIL)
     places[:, 1] = _SIDE - _THUMBNAIL - places[:, 1]
     chosen = _apart(places, _THUMBNAIL * 1.05)
     for sample, image in zip(chosen, pictures(study, study.originals[chosen]), strict=True):
-        canvas.picture(20 + places[sample, 0], _MAP_TOP + places[sample, 1], _THUMBNAIL, image, radius=4)
-    canvas.text(20 + _SIDE / 2, canvas.height - 10, axes[0], size=10.5)
+        canvas.picture(20 + places[sample, 0], top + places[sample, 1], _THUMBNAIL, image, radius=4)
     return canvas
 
 
@@ -134,21 +172,16 @@ def _apart(places: np.ndarray, distance: float) -> np.ndarray:
 
 def traversals(study: Study) -> Plate | None:
     """A walk along each direction of the code, the most important first."""
-    walked = _walked(study)
+    walked, total = study.directions.top, len(study.directions.importances)
     if not walked or study.kind == "table":
         return None
-    total = len(study.directions)
     some = f"the {len(walked)} most important of {total}" if total > len(walked) else "the most important first"
     what = "number of the code" if walked[0].name.startswith("z") else "principal direction of the codes"
     caption = f"Each row walks along one {what} from −2 to +2 standard deviations, the others at their mean; {some}."
     return Plate("traversals", caption, lambda theme: _walks(study, walked, theme), wide=not study.has_pictures)
 
 
-def _walked(study: Study) -> list[Direction]:
-    return [d for d in study.directions if d.walk is not None and d.importance > 0]
-
-
-def _walks(study: Study, walked: list[Direction], theme: Theme) -> Canvas:
+def _walks(study: Study, walked: Sequence[Direction], theme: Theme) -> Canvas:
     left = _gutter(walked)
     width = _CELL if study.has_pictures else (_WIDE - left) / len(STEPS) - 2 * _GAP
     pitch = width + (_GAP if study.has_pictures else 2 * _GAP)
@@ -158,7 +191,6 @@ def _walks(study: Study, walked: list[Direction], theme: Theme) -> Canvas:
             label = "mean" if step == 0 else f"{step:+.0f} σ".replace("-", "−")
             canvas.text(left + column * pitch + width / 2, 10, label, size=10.5)
     for row, direction in enumerate(walked):
-        assert direction.walk is not None
         y = 24 + row * (_CELL + _GAP)
         canvas.text(0, y + _CELL / 2, _short(direction.name), ha="left", size=11.5, color=theme.ink)
         images = pictures(study, direction.walk) if study.has_pictures else direction.walk
@@ -174,20 +206,20 @@ def _walks(study: Study, walked: list[Direction], theme: Theme) -> Canvas:
 
 def effects(study: Study) -> Plate | None:
     """How much each direction of the code changes a reconstruction, and where."""
-    walked = _walked(study)
+    walked, importances = study.directions.top, study.directions.importances
     if not walked:
         return None
-    idle = sum(d.importance < 0.01 * walked[0].importance for d in study.directions)
+    idle = int((importances < 0.01 * importances[0]).sum())
     name = walked[0].name[0].upper() + walked[0].name[1:] if len(walked[0].name) > 4 else walked[0].name
     caption = f"{name} moves the most, {number(walked[0].importance)} on average between −1 and +1 standard deviation"
-    caption += f"; {idle} of {len(study.directions)} do less than a hundredth of that" if idle else ""
+    caption += f"; {idle} of {len(importances)} do less than a hundredth of that" if idle else ""
     caption += ". Orange grows and green shrinks on the way from −σ to +σ around the mean code"
     caption += "; “where” is the mean change of real samples." if study.has_pictures else "."
     draw = _effects_in_pictures if study.has_pictures else _effects_as_heat
     return Plate("effects", caption, lambda theme: draw(study, walked, theme), wide=not study.has_pictures)
 
 
-def _effects_in_pictures(study: Study, walked: list[Direction], theme: Theme) -> Canvas:
+def _effects_in_pictures(study: Study, walked: Sequence[Direction], theme: Theme) -> Canvas:
     """Rows as in the traversals: the change around the mean code, where pixels move, and how much."""
     left, pitch = _gutter(walked), _CELL + _GAP
     bar = left + 2 * pitch + 10
@@ -216,7 +248,7 @@ def _flat_picture(values: np.ndarray) -> np.ndarray:
     return values[len(values) // 2] if values.ndim == 3 else values
 
 
-def _effects_as_heat(study: Study, walked: list[Direction], theme: Theme) -> Canvas:
+def _effects_as_heat(study: Study, walked: Sequence[Direction], theme: Theme) -> Canvas:
     """Directions by columns or positions: the change of each from −1 to +1 standard deviation."""
     left, row, top = _gutter(walked) + 10, 28, 2
     width = _WIDE - left
@@ -243,11 +275,10 @@ def _effects_as_heat(study: Study, walked: list[Direction], theme: Theme) -> Can
 
 def _change(direction: Direction) -> np.ndarray:
     """From −1 to +1 standard deviation, around the mean code."""
-    assert direction.walk is not None
     return direction.walk[np.argmin(np.abs(STEPS - 1))] - direction.walk[np.argmin(np.abs(STEPS + 1))]
 
 
-def _gutter(walked: list[Direction]) -> int:
+def _gutter(walked: Sequence[Direction]) -> int:
     return 34 if walked[0].name.startswith("z") else 58
 
 

@@ -177,7 +177,7 @@ def _level(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 def worst_and_best(study: Study) -> Plate | None:
     """The samples with the largest and the smallest errors, and where the errors lie."""
     count = min(6 if study.has_pictures else 4, len(study.errors) // 2)
-    if count < 1:
+    if count < 1 or not study.errors.any():
         return None
     order = np.argsort(study.errors, kind="stable")
     worst, best = order[::-1][:count], order[:count]

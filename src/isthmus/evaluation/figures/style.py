@@ -177,15 +177,16 @@ def number(value: float) -> str:
     if value == 0:
         return "0"
     if abs(value) < 1e-4 or abs(value) >= 1e6:
-        return f"{value:.2e}"
+        return f"{value:.2e}".replace("-", "−")
     decimals = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    return f"{value:,.{decimals}f}"
+    return f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def clipped(text: str, most: int = 22) -> str:
-    """One line of printable text of at most `most` characters."""
+    """One line of printable text of at most `most` characters: the middle of a longer one is left out."""
     line = "".join(c if c.isprintable() else " " for c in text).strip() or "(empty)"
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    tail = most // 3
+    return line if len(line) <= most else f"{line[: most - 1 - tail].rstrip()}…{line[-tail:].lstrip()}"
 
 
 @contextmanager

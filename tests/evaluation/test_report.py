@@ -1,0 +1,214 @@
+"""The report: its sections for every kind of data, one file, nothing loaded, nothing unescaped."""
+
+from __future__ import annotations
+
+import io
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from isthmus.evaluation.figures import style
+from isthmus.evaluation.report import write_report
+
+EVERYWHERE = {"reconstructions", "errors", "loss", "extremes", "map", "effects"}
+FIGURES = {
+    "images": {"map_pictures", "traversals", "classes"},
+    "colour": {"map_pictures", "traversals", "classes"},
+    "volumes": {"map_pictures", "traversals", "classes"},
+    "signals": {"map_errors", "traversals", "classes"},
+    "table": {"map_errors", "columns", "classes"},
+    "wide": {"map_errors", "columns", "classes"},
+}
+
+
+class Page(HTMLParser):
+    """Collects tags, figures and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.figures, self.tags, self.words = set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "figure":
+            self.figures.add(dict(attrs)["id"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """PNG files of one transparent pixel: for tests that look at the page."""
+    buffer = io.BytesIO()
+    Image.new("RGBA", (1, 1)).save(buffer, "PNG")
+    monkeypatch.setattr(style, "_png", lambda figure: buffer.getvalue())
+
+
+def check_page(path):
+    """What holds for every report; returns the page."""
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert "http" not in text and "@import" not in text and "<script" not in text
+    for tag, attrs in page.tags:
+        assert tag not in {"link", "iframe", "object", "embed"}
+        assert not any(name.startswith("on") for name in attrs)
+        for name in ("src", "href", "xlink:href", "srcset"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert not re.search(r"url\((?!#)", text)
+    assert len(text) < 3_000_000
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(svg)  # well-formed
+    files = {file.name for file in (path.parent / "figures").iterdir()}
+    assert files == {f"{name}{theme}.png" for name in page.figures for theme in ("", "-dark")}
+    for file in (path.parent / "figures").iterdir():
+        with Image.open(file) as image:
+            assert image.format == "PNG" and image.mode == "RGBA"
+            assert image.getpixel((0, image.height - 1))[3] == 0  # a transparent page
+    assert not list(path.parent.rglob(".*"))
+    return page
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_every_kind_of_data_has_its_sections(tmp_path, stand_in, kinds, kind):
+    samples, settings = kinds[kind]
+    half = len(samples) // 2
+    model = stand_in(samples[:half], 4, **settings)
+    path = write_report(
+        model, tmp_path / "model", train=samples[:half], test=samples[half:], labels=np.arange(len(samples) - half) % 3
+    )
+    assert path == tmp_path / "model" / "report.html"
+    page = check_page(path)
+    assert page.figures == EVERYWHERE | FIGURES[kind]
+    text = " ".join(page.words)
+    for phrase in (
+        "Beside PCA",
+        "Test error",
+        "Share of variance kept",
+        "StandIn.load('model')",
+        "isthmus reconstruct",
+    ):
+        assert phrase in text
+    assert ("SSIM" in text) == (kind in ("images", "colour", "volumes"))
+
+
+def test_figures_of_the_page_are_measured(quick, tmp_path, stand_in, digits):
+    images, labels = digits
+    model = stand_in(images[:1500], 10)
+    path = write_report(model, tmp_path, train=images[:1500], test=images[1500:], labels=labels[1500:], title="Digits")
+    words = check_page(path).words
+    rebuilt = model.scale(model.inverse_transform(model.transform(images[1500:])))
+    assert f"{np.square(rebuilt - model.scale(images[1500:])).mean():.4f}"[:6] in " ".join(words)
+    assert "Digits" in words and "10.0" in words  # 5 × 2.0 seconds
+    assert any("40 bytes as float32 for a sample of 64 bytes" in word for word in words)
+
+
+HOSTILE = ["<script>alert(1)</script>", "$\\frac{1}$ & \"quotes\" 'single'", "]]>\x00\x1b[31m\u202e", "名前 😀", ""]
+
+
+def test_hostile_names_are_escaped(quick, tmp_path, stand_in, kinds):
+    samples, settings = kinds["table"]
+    model = stand_in(samples, 2, **settings)
+    model.feature_names_in_ = np.array([*HOSTILE, "a", "b", "c", "d" * 500], dtype=object)
+    model.describe = lambda: {"<b>network</b>": "<img src=x onerror=alert(1)>", "objective": "<i>mse</i>"}
+    path = write_report(
+        model, tmp_path / "it's <b>", train=samples, test=samples, labels=np.arange(len(samples)) % 5,
+        class_names=HOSTILE, title="<h1 onclick='x()'>$title ${light}",
+    )  # fmt: skip
+    page = check_page(path)
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "img", "b", "i"} and sum(tag == "h1" for tag, _ in page.tags) == 1
+    assert "<h1 onclick='x()'>$title ${light}" in page.words
+    assert "\x00" not in path.read_text() and "\u202e" not in path.read_text()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 25])
+@pytest.mark.parametrize("kind", ["images", "signals", "table"])
+def test_few_samples(quick, tmp_path, stand_in, kinds, kind, n):
+    samples, settings = kinds[kind]
+    model = stand_in(samples[:n], 2, **settings)
+    page = check_page(write_report(model, tmp_path, train=samples[:n], test=samples[:n], labels=["one"] * n))
+    assert "reconstructions" in page.figures and "classes" not in page.figures
+
+
+@pytest.mark.parametrize("kind", ["images", "signals", "table"])
+def test_constant_data(quick, tmp_path, stand_in, kinds, kind):
+    samples, settings = kinds[kind]
+    samples = np.full_like(samples, 7)
+    page = check_page(write_report(stand_in(samples, 2, **settings), tmp_path, train=samples, test=samples))
+    assert {"reconstructions", "loss"} == page.figures
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2])
+def test_code_sizes(quick, tmp_path, stand_in, digits, latent_dim):
+    images = digits[0][:200]
+    page = check_page(write_report(stand_in(images, latent_dim), tmp_path, train=images, test=images))
+    assert {"map", "map_pictures", "traversals", "effects"} <= page.figures
+    assert ("map_decoded" in page.figures) == (latent_dim == 2)
+
+
+def test_spatial_code(quick, tmp_path, stand_in, digits):
+    images = digits[0][:100]
+    model = stand_in(images, 12, spatial=(2, 2, 3))
+    words = " ".join(check_page(write_report(model, tmp_path, train=images, test=images)).words)
+    assert "2 × 2 × 3" in words and "principal direction" in words and "(n, 2, 2, 3)" in words
+
+
+@pytest.mark.parametrize("history", [[], [{"step": 1, "loss": float("nan"), "validation_loss": None}]])
+def test_without_a_usable_history(quick, tmp_path, stand_in, digits, history):
+    images = digits[0][:60]
+    for entry in history:
+        entry |= {"seconds": 1.0, "samples_per_second": 10.0, "learning_rate": 0.1}
+    page = check_page(write_report(stand_in(images), tmp_path, train=images, test=images, history=history))
+    assert "loss" not in page.figures
+
+
+def test_more_classes_than_colours(quick, tmp_path, stand_in, digits):
+    images = digits[0][:150]
+    labels = np.arange(150) % 40
+    page = check_page(write_report(stand_in(images), tmp_path, train=images, test=images, labels=labels))
+    assert "31 others" in page.words and any("16 worst of 40 classes" in word for word in page.words)
+
+
+def test_figures_are_sharp_pictures(tmp_path, stand_in, digits):
+    write_report(stand_in(digits[0][:40]), tmp_path, train=digits[0][:40], test=digits[0][:40])
+    files = [tmp_path / "figures" / name for name in ("reconstructions.png", "reconstructions-dark.png")]
+    with Image.open(files[0]) as light, Image.open(files[1]) as dark:
+        assert light.size == dark.size and light.width > 2000
+        assert np.asarray(light).any() and not np.array_equal(light, dark)
+
+
+def test_the_users_matplotlib_is_left_alone(tmp_path, stand_in, digits):
+    images = digits[0][:40]
+    with matplotlib.rc_context({"font.size": 31, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        before = dict(matplotlib.rcParams)
+        write_report(stand_in(images), tmp_path, train=images, test=images)
+        assert dict(matplotlib.rcParams) == before
+
+
+def test_writing_twice_gives_the_same_files(tmp_path, stand_in, digits):
+    images, labels = digits[0][:80], digits[1][:80]
+    pages = []
+    for _ in range(2):
+        path = write_report(stand_in(images), tmp_path, train=images, test=images, labels=labels)
+        pages.append([path.read_bytes(), *(f.read_bytes() for f in sorted((tmp_path / "figures").iterdir()))])
+    assert pages[0] == pages[1]
+
+
+def test_real_model_and_a_source_with_labels(quick, tmp_path, digits):
+    from isthmus import AutoEncoder
+    from isthmus.data.base import ArraySource
+
+    images, labels = digits
+    model = AutoEncoder(latent_dim=3, network="dense", epochs=2, random_state=0).fit(images[:300])
+    source = ArraySource(images[300:400], labels=labels[300:400])
+    path = write_report(model, tmp_path / "report", train=images[:300], test=source, saved_as="models/digits-3")
+    page = check_page(path)
+    assert "classes" in page.figures
+    assert any("AutoEncoder.load('digits-3')" in word for word in page.words)
