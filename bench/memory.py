@@ -1,6 +1,6 @@
 """Resident memory of training on a generated 10 GB file: the command line as a user runs it.
 
-    python bench/memory.py [--gigabytes 10]
+python bench/memory.py [--gigabytes 10]
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+
 from machine import machine, table
 
 SIDE = 28

@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from machine import machine, table
 from sklearn.decomposition import PCA
 
 from isthmus import AutoEncoder, datasets
+from machine import machine, table
 
 RUNS = [("conv", 10, 0.0135), ("dense", 10, 0.0135), ("conv", 2, 0.036), ("conv", 32, 0.0060)]
 

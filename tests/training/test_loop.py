@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert 0 < factors[0] < 0.2
     assert max(factors) == pytest.approx(1, abs=0.01)
     assert factors[-1] == 0
-    assert all(a >= b for a, b in zip(factors[15:], factors[16:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[15:]))
 
 
 def test_epochs_and_steps_are_counted(X: np.ndarray) -> None:

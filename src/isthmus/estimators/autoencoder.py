@@ -14,16 +14,15 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from isthmus.data.scaling import fit_scaler, sample_channel_axis
+from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
 from isthmus.estimators.base import NetworkEstimator
-from isthmus.estimators.latent_dim import knee_dimension, probe_rows
-from isthmus.estimators.recipe import network_spec, training_spec
+from isthmus.estimators.recipe import latent_dim, network_spec, sees_rows, training_spec
 from isthmus.networks import build, wrap
 from isthmus.objectives import Objective
-from isthmus.spec import TrainingSpec, is_integer, is_real
+from isthmus.spec import TrainingSpec, is_real
 from isthmus.training.device import choose_device, in_best_memory_order
 from isthmus.training.feed import Feed
 from isthmus.training.loop import Trainer
@@ -256,7 +255,7 @@ class AutoEncoder(NetworkEstimator):
             self.seed_ = self._seed_from(self.random_state)
         device = choose_device(self.device)
         objective = Objective(self.objective if isinstance(self.objective, Mapping) else {self.objective: 1.0})
-        flat = self._is_flat(source)
+        flat = sees_rows(self, source.shape[1:])
         self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
         if objective.needs_images and flat:
             raise IsthmusError(
@@ -268,7 +267,7 @@ class AutoEncoder(NetworkEstimator):
             self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)
         else:
             self.network_spec_ = network_spec(
-                self, self.scaler_.network_shape, self._resolve_latent_dim(source), objective.output
+                self, self.scaler_.network_shape, latent_dim(self, source), objective.output
             )
             self.network_ = build(self.network_spec_, self.seed_)
         self.training_spec_ = training_spec(self, self.network_spec_, n_train, device)
@@ -277,28 +276,6 @@ class AutoEncoder(NetworkEstimator):
         self._optimizers = None
         self._measure_code(device)
         return device
-
-    def _is_flat(self, source: Source) -> bool:
-        """Whether the network sees rows of features: tables, and what is too small or too deep for convolutions."""
-        sample_shape = source.shape[1:]
-        if not isinstance(self.network, str):
-            return len(sample_shape) == 1
-        if self.network != "auto":
-            return self.network != "conv"
-        axis = sample_channel_axis(sample_shape, self.channel_axis)
-        spatial = [n for i, n in enumerate(sample_shape) if i != axis]
-        return len(sample_shape) == 1 or len(spatial) > 3 or min(spatial) < 4
-
-    def _resolve_latent_dim(self, source: Source) -> int | None:
-        if self.latent_channels is not None:
-            return None
-        if self.latent_dim != "auto":
-            if not is_integer(self.latent_dim):
-                raise IsthmusError(f"latent_dim (={self.latent_dim!r}) must be an integer of at least 1, or 'auto'")
-            return int(self.latent_dim)
-        rows = source.take(probe_rows(len(source), self.seed_))
-        scaled = self.scaler_.to_network(torch.from_numpy(np.ascontiguousarray(rows)))
-        return knee_dimension(scaled.flatten(1).numpy())
 
     @torch.inference_mode()
     def _measure_code(self, device: torch.device) -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
+from isthmus.estimators.latent_dim import knee_dimension, probe_rows
 from isthmus.networks import default_channels, default_hidden
 from isthmus.registry import networks
-from isthmus.spec import NetworkSpec, TrainingSpec
+from isthmus.spec import NetworkSpec, TrainingSpec, is_integer
 from isthmus.training.device import has_fast_bfloat16
+from isthmus.training.feed import as_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +25,31 @@ if TYPE_CHECKING:
 
 # Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
 _STEPS, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 3_000, 600, 50, 3
+_LEAST_SIDE = 4  # of what is convolved
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.04}
+
+
+def sees_rows(model: AutoEncoder, sample_shape: tuple[int, ...]) -> bool:
+    """Whether the network takes rows of features: for tables, and for what is too small or too deep to convolve."""
+    if not isinstance(model.network, str):
+        return len(sample_shape) == 1
+    if model.network != "auto":
+        return model.network != "conv"
+    axis = sample_channel_axis(sample_shape, model.channel_axis)
+    spatial = [n for i, n in enumerate(sample_shape) if i != axis]
+    return len(sample_shape) == 1 or len(spatial) > 3 or min(spatial) < _LEAST_SIDE
+
+
+def latent_dim(model: AutoEncoder, source: Source) -> int | None:
+    """Size of the code: the user's, or where PCA of some samples has its knee; None for a spatial code."""
+    if model.latent_channels is not None:
+        return None
+    if model.latent_dim != "auto":
+        if not is_integer(model.latent_dim):
+            raise IsthmusError(f"latent_dim (={model.latent_dim!r}) must be an integer of at least 1, or 'auto'")
+        return int(model.latent_dim)
+    rows = source.take(probe_rows(len(source), model.seed_))
+    return knee_dimension(model.scaler_.to_network(as_tensor(rows)).flatten(1).numpy())
 
 
 def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: int | None, output: str) -> NetworkSpec:

@@ -135,11 +135,7 @@ def study(
 
         codes, rebuilt = z.reshape(len(z), -1), decode(z)
         metrics = reconstruction_metrics(originals, rebuilt)
-        training = network_layout(model.scale(train_source.take(fitted)), sample_shape)
-        pca = pca_baseline(training, originals, codes.shape[1])
-        if samples.dtype.kind in "biu":  # the model's reconstructions are clipped to what the dtype holds
-            ends = network_layout(model.scale(_ends(samples)), sample_shape)
-            pca = replace(pca, reconstruction=pca.reconstruction.clip(*ends))
+        pca = _baseline(model, samples, originals, train_source.take(fitted), codes.shape[1])
         grid = code_grid(codes, decode) if z.ndim == 2 and originals.ndim >= 4 else None
         directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
     return Study(
@@ -175,6 +171,18 @@ def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndar
     if (signal or len(sample_shape) > 2) and sample_shape[-1] <= _FEW:
         return np.moveaxis(shaped, -1, 1)
     return shaped if signal else shaped[:, None]
+
+
+def _baseline(
+    model: Reconstructor, samples: np.ndarray, originals: np.ndarray, training: np.ndarray, n_components: int
+) -> PcaBaseline:
+    """PCA's reconstructions, clipped to what the dtype of the samples holds as the model's are."""
+    sample_shape = samples.shape[1:]
+    pca = pca_baseline(network_layout(model.scale(training), sample_shape), originals, n_components)
+    if samples.dtype.kind not in "biu":
+        return pca
+    ends = network_layout(model.scale(_ends(samples)), sample_shape)
+    return replace(pca, reconstruction=pca.reconstruction.clip(*ends))
 
 
 def _ends(samples: np.ndarray) -> np.ndarray:
