@@ -236,6 +236,25 @@ def test_bad_parameters_are_refused(params: dict, message: str) -> None:
         AutoEncoder(**{"latent_dim": 2, **params}).fit(DIGITS.train.images[:20])
 
 
+def test_probabilities_need_a_range() -> None:
+    X = noise(30, 6, dtype="float64")
+    with pytest.raises(IsthmusError, match="scaling='range'"):
+        AutoEncoder(2, objective="bce", **FAST).fit(X)
+    rebuilt = AutoEncoder(2, objective="bce", scaling="range", **FAST).fit(X).reconstruct(X)
+    assert X.min() <= rebuilt.min() <= rebuilt.max() <= X.max()
+
+
+def test_pooling_indices_help_reconstruct_but_are_not_in_the_code() -> None:
+    X = DIGITS.train.images[:300]
+    model = AutoEncoder(6, downsample="max-pool", upsample="max-unpool", epochs=15, random_state=0).fit(X)
+    scaled = model.scale(X)
+    with_indices, code_alone = (
+        float(((model.scale(rebuilt) - scaled) ** 2).mean())
+        for rebuilt in (model.reconstruct(X), model.inverse_transform(model.transform(X)))
+    )
+    assert with_indices < code_alone < scaled.var()
+
+
 def test_data_unlike_the_training_data_is_refused() -> None:
     model = AutoEncoder(2, **FAST).fit(noise(20, 8, 8))
     for X, message in [

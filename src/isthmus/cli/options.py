@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,7 @@ from isthmus.registry import Registry
 from isthmus.spec import Choice, parse_objective
 
 if TYPE_CHECKING:
+    from isthmus import AutoEncoder
     from isthmus.data.sources import Source
 
 Model = Annotated[str, typer.Argument(help="Folder of a trained model.", show_default=False)]
@@ -87,6 +89,21 @@ def class_names(data: str) -> Sequence[str] | None:
 
     name = data.partition(":")[0]
     return datasets.load(name).class_names if name in registry.named_datasets else None
+
+
+def report(model: AutoEncoder, folder: Path, data: str, training: Source, testing: Source, saved_as: Path) -> None:
+    """Write the report of a model on data into a folder, and print its main figures."""
+    from isthmus.evaluation.report import write_study
+    from isthmus.evaluation.study import study
+
+    measured = study(model, train=training, test=testing, class_names=class_names(data))
+    path = write_study(
+        measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as
+    )
+    ours, pca = measured.metrics.mse, measured.pca_metrics.mse
+    typer.echo(f"Test error  {ours:.5g}, the mean squared error of {len(measured.codes):,} samples in scaled units")
+    typer.echo(f"PCA         {pca:.5g}, with the same code size")
+    typer.echo(f"Report      {path}")
 
 
 def objective(text: str) -> dict[str, float]:

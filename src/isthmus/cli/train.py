@@ -163,7 +163,7 @@ def train(
         typer.echo(f"Stopped. The best model so far is in {folder}. To continue: isthmus {shlex.join(again)}")
         raise typer.Exit(1)
     checkpoint.unlink(missing_ok=True)
-    _conclude(model, folder, training, testing, report=not no_report)
+    _conclude(model, folder, data, training, testing, report=not no_report)
 
 
 def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
@@ -213,12 +213,8 @@ def _listeners(folder: Path, quiet: bool, tensorboard: bool) -> list[Any]:
     return listeners
 
 
-def _conclude(model: AutoEncoder, folder: Path, training: Source, testing: Source, *, report: bool) -> None:
-    from isthmus.evaluation.report import write_report
-
+def _conclude(model: AutoEncoder, folder: Path, data: str, training: Source, testing: Source, *, report: bool) -> None:
+    """Write the report and say what came out."""
     if report:
-        summary = write_report(model, folder, train=training, test=testing, title=folder.name)
-        typer.echo(summary)
-    typer.echo(f"Model   {folder}/")
-    if report:
-        typer.echo(f"Report  {folder / 'report.html'}")
+        options.report(model, folder, data, training, testing, folder)
+    typer.echo(f"Model       {folder}")

@@ -130,7 +130,6 @@ def report(
     import numpy as np
 
     from isthmus.data.sources import subset
-    from isthmus.evaluation.report import write_report
 
     reading = options.Reading(mixed_sizes, labels_column, drop_column)
     autoencoder, source = _load(model, data, reading, device)
@@ -142,8 +141,7 @@ def report(
         order = np.random.default_rng(0).permutation(len(source))
         halves = np.sort(order[: len(source) // 2]), np.sort(order[len(source) // 2 :])
         fitted, judged = subset(source, halves[0]), subset(source, halves[1])
-    path = write_report(autoencoder, output or Path(model), train=fitted, test=judged, title=Path(model).name)
-    typer.echo(f"Report  {path}")
+    options.report(autoencoder, output or Path(model), data, fitted, judged, Path(model))
 
 
 def export(

@@ -261,6 +261,10 @@ class AutoEncoder(NetworkEstimator):
             raise IsthmusError(
                 f"objective {self.objective!r} compares images; a dense network needs mse, mae or the like"
             )
+        if objective.output == "sigmoid" and self.scaler_.kind == "standard":
+            raise IsthmusError(
+                f"objective {self.objective!r} takes values from 0 to 1, not standardised columns: set scaling='range'"
+            )
         if not isinstance(self.network, str):
             self.network_spec_ = None
             encoder, decoder = (copy.deepcopy(module) for module in self.network)

@@ -51,8 +51,20 @@ def write_report(
 
     Raises IsthmusError where data cannot be read or labels do not match.
     """
-    folder = Path(folder)
     measured = study(model, train=train, test=test, labels=labels, class_names=class_names, history=history)
+    return write_study(measured, folder, estimator=type(model).__name__, title=title, saved_as=saved_as)
+
+
+def write_study(
+    measured: Study,
+    folder: str | Path,
+    *,
+    estimator: str,
+    title: str | None = None,
+    saved_as: str | Path | None = None,
+) -> Path:
+    """What `write_report` writes, of a study that was made before; `estimator` is the name of the model's class."""
+    folder = Path(folder)
     sections = _sections(measured)
     prints = {}
     for _, plates in sections:
@@ -61,7 +73,7 @@ def write_report(
             write_bytes(folder / "figures" / f"{plate.name}.png", prints[plate.name].light)
             write_bytes(folder / "figures" / f"{plate.name}-dark.png", prints[plate.name].dark)
     body = [_section(heading, [prints[p.name] for p in plates], measured) for heading, plates in sections]
-    body.append(_model_section(measured, type(model).__name__, Path(saved_as or folder).resolve().name))
+    body.append(_model_section(measured, estimator, Path(saved_as or folder).resolve().name))
     page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8")).substitute(
         version=escape(__version__),
         title=escape(_printable(title or folder.resolve().name)),
