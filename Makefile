@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-quality bench-variants bench-memory clean
+.PHONY: demo test lint bench-quality bench-variants bench-recipe bench-memory clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -36,6 +36,9 @@ bench-quality: $(VENV)/.installed
 bench-variants: $(VENV)/.installed
 	$(BIN)/python bench/variants.py upsamplings
 	$(BIN)/python bench/variants.py objectives
+
+bench-recipe: $(VENV)/.installed
+	$(BIN)/python bench/recipe.py
 
 bench-memory: $(VENV)/.installed
 	$(BIN)/python bench/memory.py

@@ -149,7 +149,6 @@ def train(
         random_state=seed,
     )
     checkpoint = folder / CHECKPOINT
-    folder.mkdir(parents=True, exist_ok=True)
     model.fit(
         training,
         checkpoint=checkpoint,

@@ -12,6 +12,7 @@ at them.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -82,7 +83,7 @@ def depth_to_space(x: Tensor, factor: int) -> Tensor:
     return x.movedim(-1, 1)
 
 
-class _UpSampling(nn.Module):
+class _UpSampling(nn.Module, ABC):
     """Checks sizes; subclasses define `up`."""
 
     def __init__(self, factor: int) -> None:
@@ -98,8 +99,9 @@ class _UpSampling(nn.Module):
             )
         return self.up(x, size, indices)
 
+    @abstractmethod
     def up(self, x: Tensor, size: Sequence[int], indices: Tensor | None) -> Tensor:
-        raise NotImplementedError
+        """Up-sample and convolve, sizes checked."""
 
 
 class _ConvAfter(_UpSampling):

@@ -92,14 +92,17 @@ class Trainer:
         self._best: dict[str, Tensor] = {}
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
+        self._saved = 0.0
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=spec.precision == "bfloat16")
 
     def run(self, *, resume: bool = False) -> None:
         """Train to the end, or to Ctrl-C, which sets `interrupted` and keeps the best weights so far."""
         if resume:
             self._restore()
-        self._emit("start")
+        elif self._checkpoint:
+            self._save()  # from here on the run can be resumed
         self._saved = time.perf_counter()
+        self._emit("start")
         with _interrupt_flag() as interrupted:
             while not self.position.finished and not self.interrupted:
                 self._epoch(interrupted)
