@@ -8,9 +8,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from machine import machine, table
-
 from isthmus import AutoEncoder, datasets
+from machine import machine, table
 
 CHANGES: dict[str, dict[str, object]] = {
     "the default": {},
