@@ -28,7 +28,7 @@ class StoredModel:
     """What a model folder holds.
 
     estimator : name of the class that wrote it. config : JSON values of that class. tensors : arrays by name.
-    history : one dictionary for each validation of the training run.
+    history : the entries of the training run.
     """
 
     estimator: str

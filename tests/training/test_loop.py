@@ -44,7 +44,7 @@ def test_minutes_end_the_run_and_reach_a_learning_rate_of_zero(X: np.ndarray) ->
 
 def test_best_weights_are_kept_and_patience_stops(X: np.ndarray) -> None:
     model = AutoEncoder(2, epochs=400, batch_size=16, learning_rate=0.3, patience=2, random_state=0).fit(X)
-    losses = [entry["validation_loss"] for entry in model.history_]
+    losses = [e["validation_loss"] for e in model.history_ if e["validation_loss"] is not None]
     assert model.history_[-1]["epoch"] < 400
     _, held_out = model._split(len(X))
     assert -model.score(X[held_out]) == pytest.approx(min(losses), rel=0.05)
@@ -78,7 +78,7 @@ def test_the_log_holds_what_the_history_holds(X: np.ndarray, tmp_path: Path) -> 
     kinds = [event.kind for event in events]
     assert kinds[0] == "start"
     assert kinds[-1] == "end"
-    assert kinds.count("epoch") == len(model.history_)
+    assert kinds.count("entry") == len(model.history_)
     assert events[-1].progress == 1
 
 

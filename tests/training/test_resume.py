@@ -97,7 +97,7 @@ def test_in_process(tmp_path: Path, optimizer: str) -> None:
         pass
 
     def stopper(event) -> None:
-        if event.kind == "epoch" and event.entry["step"] > 60:
+        if event.kind == "entry" and event.entry["step"] > 60:
             raise Stop
 
     def model() -> AutoEncoder:

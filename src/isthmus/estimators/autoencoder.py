@@ -89,7 +89,7 @@ class AutoEncoder(NetworkEstimator):
     network_spec_ : NetworkSpec or None for modules of your own
     training_spec_ : TrainingSpec
     scaler_ : Scaler
-    history_ : list of dict, one for each validation
+    history_ : list of dict, the run's losses in order; validation_loss is None in entries between validations
     interrupted_ : bool, whether Ctrl-C ended the run
 
     Examples

@@ -131,8 +131,8 @@ def _card(model: AutoEncoder, name: str) -> str:
         f"# {name}\n\nAn auto-encoder made with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n{quality}"
         f"```python\nfrom isthmus import AutoEncoder\n\nautoencoder = AutoEncoder.load({name!r})\n"
         f"Z = autoencoder.transform(X)\nX2 = autoencoder.inverse_transform(Z)\n```\n\n"
-        f"Files: `config.json` (settings), `model.safetensors` (weights), `training.jsonl` (the run, one line for each "
-        f"validation). Nothing in them is executed when the model is loaded.\n"
+        f"Files: `config.json` (settings), `model.safetensors` (weights), `training.jsonl` (the losses of the run). "
+        f"Nothing in them is executed when the model is loaded.\n"
     )
 
 

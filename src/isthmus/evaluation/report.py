@@ -45,7 +45,7 @@ def write_report(
     test : samples that the model has not seen, in the user's layout; at most 10,000 are measured.
     labels : one for each test sample, text or integers; by default those of `test`, where it is a Source with labels.
     class_names : what integer labels mean.
-    history : one entry for each validation of the training run; by default ``model.history_``.
+    history : entries of the training run, with and without a validation; by default ``model.history_``.
     title : by default the folder's name.
     saved_as : folder of the saved model, for the lines that show how to use it; by default `folder`.
 

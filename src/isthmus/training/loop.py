@@ -31,6 +31,7 @@ from isthmus.training.progress import Event, Listener
 
 _TICK = 0.25  # seconds between signs of life
 _STEPS_BETWEEN_VALIDATIONS = 50  # at least: epochs of a small data set are too short to validate each
+_ENTRY, _STEPS_IN_ENTRY = 0.02, 10  # share of the run, and steps, from one training loss in the history to the next
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Position:
     step: int = 0
     seconds: float = 0.0
     validated_step: int = 0
+    recorded: float = 0.0  # progress at the last entry of the history
     best_loss: float | None = None
     validations_without_improvement: int = 0
     finished: bool = False
@@ -136,6 +138,8 @@ class Trainer:
                 self._emit("tick", self._entry())
             if self.progress >= 1 or interrupted():
                 break
+            if self.progress - position.recorded >= _ENTRY and self._loss_count >= _STEPS_IN_ENTRY:
+                self._record(self._entry())
             if self._checkpoint and now - self._saved > self._checkpoint_seconds:
                 self._save()
         self.interrupted = interrupted()
@@ -191,10 +195,15 @@ class Trainer:
         else:
             position.validations_without_improvement += 1
         position.validated_step = position.step
-        position.history.append(entry)
+        self._record(entry)
+
+    def _record(self, entry: dict[str, Any]) -> None:
+        """Add an entry to the history; the next one's loss is the mean of the steps from here on."""
+        self.position.history.append(entry)
+        self.position.recorded = self.progress
         self._loss_sum.zero_()
         self._loss_count = 0
-        self._emit("epoch", entry)
+        self._emit("entry", entry)
 
     def _is_stale(self) -> bool:
         patience = self.spec.patience

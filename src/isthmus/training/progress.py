@@ -18,9 +18,10 @@ _FULL = 1000  # parts of a whole progress bar
 class Event:
     """The state of a run at one moment.
 
-    kind : "start", "tick" (a few times a second), "epoch" (after a validation) or "end".
+    kind : "start", "tick" (a few times a second), "entry" (a new entry in the history) or "end".
     progress : share of the run that is done, 0 to 1.
-    entry : figures so far: epoch, step, loss, validation_loss, learning_rate, samples_per_second, seconds.
+    entry : figures so far: epoch, step, loss (the mean since the entry before), validation_loss (None where there
+        was no validation), learning_rate, samples_per_second, seconds.
     """
 
     kind: str
@@ -37,7 +38,7 @@ class Listener(Protocol):
 
 
 class JsonLines:
-    """Writes one line of JSON for every validation to a file; a resumed run continues it without repetition."""
+    """Writes one line of JSON for every entry of the history; a resumed run continues the file without repetition."""
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
@@ -46,7 +47,7 @@ class JsonLines:
         """Write the history so far at the start, then line by line."""
         if event.kind == "start":
             write_text(self._path, to_json_lines(event.history))
-        elif event.kind == "epoch":
+        elif event.kind == "entry":
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(to_json_lines([event.entry]))
 
@@ -62,8 +63,8 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder))
 
     def __call__(self, event: Event) -> None:
-        """Write the figures of every validation."""
-        if event.kind == "epoch":
+        """Write the figures of every entry."""
+        if event.kind == "entry":
             for name in ("loss", "validation_loss", "learning_rate", "samples_per_second"):
                 if event.entry.get(name) is not None:
                     self._writer.add_scalar(name, event.entry[name], event.entry["step"])
