@@ -18,7 +18,7 @@ from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
-from isthmus.estimators.base import NetworkEstimator
+from isthmus.estimators.base import NetworkEstimator, fill
 from isthmus.estimators.recipe import latent_dim, network_spec, sees_rows, training_spec
 from isthmus.networks import build, wrap
 from isthmus.objectives import Objective
@@ -324,7 +324,7 @@ class AutoEncoder(NetworkEstimator):
         check_is_fitted(self)
         source = self._open(X, reset=False)
         codes = np.empty((len(source), *self.code_shape_), np.float32)
-        _fill(codes, self._codes(source))
+        fill(codes, self._codes(source))
         return codes
 
     def iter_encode(self, X: Any) -> Iterator[np.ndarray]:
@@ -346,7 +346,7 @@ class AutoEncoder(NetworkEstimator):
         if not np.isfinite(codes).all():
             raise IsthmusError("codes contain NaN or infinity; decode finite numbers")
         decoded = np.empty((len(codes), *self.scaler_.sample_shape), self.scaler_.dtype)
-        _fill(decoded, self._decoded(codes))
+        fill(decoded, self._decoded(codes))
         return decoded
 
     def reconstruct(self, X: Any) -> np.ndarray:
@@ -354,7 +354,7 @@ class AutoEncoder(NetworkEstimator):
         check_is_fitted(self)
         source = self._open(X, reset=False)
         rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
-        _fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
+        fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
         return rebuilt
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -363,7 +363,7 @@ class AutoEncoder(NetworkEstimator):
         source = self._open(X, reset=False)
         objective = Objective(self.training_spec_.objective)
         scores = np.empty(len(source), np.float32)
-        _fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
+        fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
         return scores
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -405,10 +405,3 @@ class AutoEncoder(NetworkEstimator):
         """The model in words, for reports and the command line."""
         check_is_fitted(self)
         return persistence.describe(self)
-
-
-def _fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
-    start = 0
-    for block in blocks:
-        target[start : start + len(block)] = block
-        start += len(block)

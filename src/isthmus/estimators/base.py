@@ -21,7 +21,7 @@ from isthmus.networks import AutoEncoderNetwork
 from isthmus.training.device import choose_device, memory_format
 from isthmus.training.feed import as_tensor
 
-_BATCH_NUMBERS = 1 << 20  # numbers in one batch of inference: enough to keep the cores busy, small enough for caches
+_BATCH_NUMBERS = 1 << 17  # numbers in one batch of inference: enough to keep the cores busy, small enough for caches
 
 
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -123,4 +123,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         """
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        return np.concatenate([x.cpu().numpy() for x in self._scaled_batches(source)])
+        scaled = np.empty((len(source), *self.scaler_.network_shape), np.float32)
+        fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source)))
+        return scaled
+
+
+def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
+    """Write successive blocks into an array of their total length."""
+    start = 0
+    for block in blocks:
+        target[start : start + len(block)] = block
+        start += len(block)

@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.errors import IsthmusError
 
-_CHUNK_NUMBERS = 1 << 22  # numbers that are compared at a time: temporary arrays stay small
+_CHUNK_NUMBERS = 1 << 19  # numbers that are compared at a time: temporary arrays stay small
 _PSNR_CAP = 100.0  # decibels: one exact reconstruction must not make the mean of many infinite
 
 

@@ -135,7 +135,8 @@ def study(
 
         codes, rebuilt = z.reshape(len(z), -1), decode(z)
         metrics = reconstruction_metrics(originals, rebuilt)
-        pca = _baseline(model, samples, originals, train_source.take(fitted), codes.shape[1])
+        training = network_layout(model.scale(train_source.take(fitted)), sample_shape)
+        pca = _clipped(pca_baseline(training, originals, codes.shape[1]), model, samples)
         grid = code_grid(codes, decode) if z.ndim == 2 and originals.ndim >= 4 else None
         directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
     return Study(
@@ -173,15 +174,11 @@ def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndar
     return shaped if signal else shaped[:, None]
 
 
-def _baseline(
-    model: Reconstructor, samples: np.ndarray, originals: np.ndarray, training: np.ndarray, n_components: int
-) -> PcaBaseline:
+def _clipped(pca: PcaBaseline, model: Reconstructor, samples: np.ndarray) -> PcaBaseline:
     """PCA's reconstructions, clipped to what the dtype of the samples holds as the model's are."""
-    sample_shape = samples.shape[1:]
-    pca = pca_baseline(network_layout(model.scale(training), sample_shape), originals, n_components)
     if samples.dtype.kind not in "biu":
         return pca
-    ends = network_layout(model.scale(_ends(samples)), sample_shape)
+    ends = network_layout(model.scale(_ends(samples)), samples.shape[1:])
     return replace(pca, reconstruction=pca.reconstruction.clip(*ends))
 
 
