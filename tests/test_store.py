@@ -51,7 +51,7 @@ def edit(folder: Path, **changes: object) -> None:
         (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-3]), "damaged"),
         (lambda f: (f / WEIGHTS).write_bytes(b""), "damaged"),
         (lambda f: edit(f, format=99, isthmus="9.0"), "format 99 .*9.0.*upgrade"),
-        (lambda f: edit(f, weights_sha256="0" * 64), "belongs to another model"),
+        (lambda f: edit(f, sha256="0" * 64), "do not belong together"),
     ],
 )
 def test_damage_is_one_clear_line(folder: Path, damage, message: str) -> None:

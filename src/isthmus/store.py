@@ -1,7 +1,7 @@
 """A model on disk: a folder with config.json, model.safetensors, training.jsonl and README.md.
 
-Nothing in it is ever executed. The configuration holds the digest of the weights, so that a folder whose files do
-not belong together is refused.
+Nothing in it is ever executed. The configuration holds a digest of itself and of the weights, so that a folder whose
+files were changed or do not belong together is refused.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_path, write_text
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FORMAT = 1
+_HEAD = ("format", "isthmus", "estimator", "sha256")  # keys of the configuration that are not the estimator's own
 CONFIG, WEIGHTS, LOG, CARD = "config.json", "model.safetensors", "training.jsonl", "README.md"
 
 
@@ -43,22 +45,27 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     Each file is written atomically, the configuration last. Raises IsthmusError where `folder` is a file or holds
     something that is no model.
     """
+    import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     folder = Path(folder)
     check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
-    with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(tensors, temporary, metadata={"format": "pt"})
-        digest = _digest(temporary)
+    try:
+        with atomic_path(folder / WEIGHTS) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt"})
+            digest = _digest(temporary)
+    except SafetensorError as error:
+        raise IsthmusError(f"cannot write {folder / WEIGHTS}: {error}") from error
     write_text(folder / LOG, "".join(json.dumps(dict(entry)) + "\n" for entry in model.history))
     write_text(folder / CARD, card)
     config = {
         "format": FORMAT,
         "isthmus": __version__,
         "estimator": model.estimator,
-        "weights_sha256": digest,
+        "sha256": _seal(digest, model.config),
         **model.config,
     }
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
@@ -69,6 +76,8 @@ def check_target(folder: Path) -> None:
     """Refuse a place where a model cannot be written without harm to something else."""
     if folder.exists() and not folder.is_dir():
         raise IsthmusError(f"cannot save a model to {folder}: it is a file; name a folder")
+    if (folder / CARD).exists() and not (folder / CONFIG).exists():
+        raise IsthmusError(f"cannot save a model to {folder}: it has a {CARD} of something else; name another folder")
 
 
 def load_model(folder: str | Path) -> StoredModel:
@@ -81,17 +90,16 @@ def load_model(folder: str | Path) -> StoredModel:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise IsthmusError(f"{folder} is not a complete model: {WEIGHTS} is missing")
-    if _digest(weights) != config["weights_sha256"]:
+    body = {key: value for key, value in config.items() if key not in _HEAD}
+    if _seal(_digest(weights), body) != config["sha256"]:
         raise IsthmusError(
-            f"{weights} is damaged or belongs to another model: its SHA-256 is not the one in {CONFIG}; copy the "
+            f"{folder} is damaged: {WEIGHTS} and {CONFIG} do not belong together, or one of them was changed; copy the "
             f"folder again or train the model again"
         )
     try:
         tensors = load_file(weights)
     except (SafetensorError, ValueError, OSError) as error:
         raise IsthmusError(f"{weights} cannot be read ({error}); copy the folder again") from error
-    head = ("format", "isthmus", "estimator", "weights_sha256")
-    body = {key: value for key, value in config.items() if key not in head}
     return StoredModel(config["estimator"], body, tensors, _read_history(folder / LOG))
 
 
@@ -105,7 +113,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise IsthmusError(f"{path} is damaged ({error}); copy the folder again") from error
-    if not isinstance(config, dict) or not {"format", "estimator", "weights_sha256"} <= set(config):
+    if not isinstance(config, dict) or not {"format", "estimator", "sha256"} <= set(config):
         raise IsthmusError(f"{path} is not the configuration of an isthmus model")
     if config["format"] != FORMAT:
         raise IsthmusError(
@@ -125,6 +133,11 @@ def _read_history(path: Path) -> list[dict[str, Any]]:
             except ValueError:
                 break
     return entries
+
+
+def _seal(weights: str, config: Mapping[str, Any]) -> str:
+    """SHA-256 of the weights' digest and the estimator's configuration together."""
+    return hashlib.sha256((weights + json.dumps(config, sort_keys=True)).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

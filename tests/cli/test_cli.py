@@ -148,6 +148,32 @@ def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_what_a_killed_run_left_is_no_dead_end(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / ".checkpoint.safetensors.abc.safetensors").write_bytes(b"half")
+    done = isthmus("train", "digits", *TRAIN, "--no-report", "-o", folder)
+    assert done.returncode == 0, done.stderr
+    assert not list(folder.glob(".checkpoint*"))
+    done = isthmus("train", "digits", *TRAIN, "-o", folder, "--resume")
+    assert done.returncode == 1
+    assert "finished" in done.stderr
+
+
+def test_resuming_what_never_began_begins(tmp_path: Path) -> None:
+    done = isthmus("train", "digits", *TRAIN, "--no-report", "-o", tmp_path / "m", "--resume")
+    assert done.returncode == 0, done.stderr
+    assert "from the beginning" in done.stderr
+
+
+def test_test_data_of_another_shape_are_refused_before_training(tmp_path: Path) -> None:
+    np.save(tmp_path / "other.npy", np.zeros((5, 3, 3), np.uint8))
+    done = isthmus("train", "digits", "--test", tmp_path / "other.npy", "-o", tmp_path / "m")
+    assert done.returncode == 1
+    assert "other.npy" in done.stderr
+    assert not (tmp_path / "m").exists()
+
+
 def test_help_names_every_choice() -> None:
     text = " ".join(isthmus("train", "--help").stdout.replace("│", " ").split())
     for registry in (networks, upsamplings, objectives, corruptions, bottlenecks):

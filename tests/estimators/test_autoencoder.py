@@ -257,6 +257,8 @@ def test_pooling_indices_help_reconstruct_but_are_not_in_the_code() -> None:
 
 def test_data_unlike_the_training_data_is_refused() -> None:
     model = AutoEncoder(2, **FAST).fit(noise(20, 8, 8))
+    with pytest.raises(IsthmusError, match="float"):
+        AutoEncoder(2, **FAST).fit(noise(20, 8, 8) / 255).transform(noise(3, 8, 8))
     for X, message in [
         (noise(3, 8, 9), r"shape \(8, 9\).*\(8, 8\)"),
         (noise(3, 8, 8).astype(float) / 255, "uint8"),
@@ -270,7 +272,55 @@ def test_data_unlike_the_training_data_is_refused() -> None:
             model.inverse_transform(Z)
 
 
+def test_columns_are_known_by_name(tmp_path: Path) -> None:
+    rows = noise(30, 3, dtype="float64")
+    for name, header in [("a", "x,y,z"), ("b", "z,y,x"), ("c", "x,y,w")]:
+        np.savetxt(tmp_path / f"{name}.csv", rows, delimiter=",", header=header, comments="")
+    model = AutoEncoder(2, **FAST).fit(tmp_path / "a.csv")
+    model = AutoEncoder.load(model.save(tmp_path / "model"))
+    np.testing.assert_array_equal(model.transform(tmp_path / "a.csv"), model.transform(tmp_path / "a.csv"))
+    for other in ("b", "c"):
+        with pytest.raises(IsthmusError, match="columns x, y, z in this order"):
+            model.transform(tmp_path / f"{other}.csv")
+
+
+def test_channels_first_are_found() -> None:
+    model = AutoEncoder(3, **FAST).fit(noise(20, 3, 9, 11))
+    assert model.network_spec_.sample_shape == (3, 9, 11)
+    assert model.reconstruct(noise(20, 3, 9, 11)).shape == (20, 3, 9, 11)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [({"hidden": 64}, r"hidden \(=64\)"), ({"channels": ()}, "at least one stage"), ({"batch_size": 0}, "batch_size"),
+     ({"network": nn.Linear(2, 2)}, "pair")],
+)  # fmt: skip
+def test_settings_of_the_wrong_kind_are_refused(params: dict, message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
+        AutoEncoder(**{"latent_dim": 2, **FAST, **params}).fit(DIGITS.train.images[:20])
+
+
+def test_numbers_too_large_are_refused() -> None:
+    with pytest.raises(IsthmusError, match="too large"):
+        AutoEncoder(1, **FAST).fit(np.array([[1.0, 1e200], [2.0, -1e200], [3.0, 0.0]]))
+
+
 # On disk.
+
+
+def test_a_foreign_card_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(IsthmusError, match="something else"):
+        AutoEncoder(2, **FAST).fit(noise(20, 5)).save(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_an_edited_configuration_is_refused(tmp_path: Path) -> None:
+    folder = AutoEncoder(2, **FAST).fit(noise(20, 5)).save(tmp_path / "model")
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace("silu", "relu"))
+    with pytest.raises(IsthmusError, match="changed"):
+        AutoEncoder.load(folder)
 
 
 @pytest.mark.parametrize("X", [noise(40, 9, 11, 3), noise(40, 6, dtype="float64")], ids=["images", "table"])

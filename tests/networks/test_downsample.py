@@ -37,3 +37,18 @@ def test_strided_convolution_sees_every_position() -> None:
     x = torch.zeros(1, 1, 16).requires_grad_()
     (gradient,) = torch.autograd.grad(module(x)[0].sum(), x)
     assert (gradient[..., :14] > 0).all()
+
+
+@pytest.mark.parametrize("spatial", [(1,), (1, 1), (5, 1)])
+def test_gradients_of_one_position_are_right_in_bfloat16(spatial: tuple[int, ...]) -> None:
+    """Where the last axis has one position, torch's own bfloat16 gradient of a strided kernel can be anything."""
+    torch.manual_seed(0)
+    stage = downsamplings["stride"](len(spatial), 4, 8, 2, 3)
+    x = torch.rand(6, 4, *spatial)
+    gradients = []
+    for enabled in (False, True):
+        stage.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            stage(x)[0].float().sum().backward()
+        gradients.append(stage.conv.weight.grad.clone())
+    torch.testing.assert_close(*gradients, rtol=0.02, atol=0.02)

@@ -12,6 +12,7 @@ import typer
 from isthmus import registry
 from isthmus.cli import options
 from isthmus.errors import IsthmusError
+from isthmus.store import CONFIG, LOG
 
 if TYPE_CHECKING:
     from isthmus import AutoEncoder
@@ -79,6 +80,10 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many validations without improvement.", rich_help_panel=_TRAINING)
     ] = None,
+    channel_axis: Annotated[
+        str,
+        typer.Option(help="Axis of the channels (1, -1, ...), none or auto.", metavar="INT", rich_help_panel="Network"),
+    ] = "auto",
     scaling: Annotated[
         str, typer.Option(help="auto, range or standard.", metavar="NAME", rich_help_panel=_TRAINING)
     ] = "auto",
@@ -121,13 +126,14 @@ def train(
     if epochs is not None and minutes is not None:
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
+    resume = resume and _can_resume(folder)
     _check_output(folder, resume, overwrite)
 
     from isthmus import AutoEncoder
 
     training, testing = _open(data, test, options.Reading(mixed_sizes, labels_column, drop_column), seed)
     model = AutoEncoder(
-        latent_dim if latent_dim == "auto" else _whole(latent_dim),
+        latent_dim if latent_dim == "auto" else _whole(latent_dim, "--latent-dim"),
         network=network,
         latent_channels=latent_channels,
         hidden=widths,
@@ -145,6 +151,7 @@ def train(
         learning_rate=learning_rate,
         patience=patience,
         scaling=scaling,
+        channel_axis=_axis(channel_axis),
         device=device,
         random_state=seed,
     )
@@ -165,22 +172,46 @@ def train(
     _conclude(model, folder, data, training, testing, report=not no_report)
 
 
+def _can_resume(folder: Path) -> bool:
+    """Whether there is a run to continue; without one, training starts anew, so that scripts may always resume."""
+    if (folder / CHECKPOINT).exists():
+        return True
+    if (folder / CONFIG).exists():
+        raise IsthmusError(
+            f"{folder} holds a finished model, so there is nothing to resume; to train anew, --overwrite"
+        )
+    typer.echo(f"There is no checkpoint in {folder}: training starts from the beginning.", err=True)
+    return False
+
+
 def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
+    """Refuse to write where something else would be harmed; what a killed run left is removed."""
     if folder.exists() and not folder.is_dir():
         raise IsthmusError(f"cannot write a model to {folder}: it is a file; name a folder with --output")
-    occupied = folder.is_dir() and any(folder.iterdir())
-    if occupied and not (resume or overwrite):
-        hint = " or --resume to continue it" if (folder / CHECKPOINT).exists() else ""
-        raise IsthmusError(f"{folder} exists and is not empty; choose another --output, or give --overwrite{hint}")
-    if occupied and not resume and not ((folder / "config.json").exists() or (folder / CHECKPOINT).exists()):
+    if resume or not folder.is_dir():
+        return
+    files = list(folder.iterdir())
+    if all(path.name == LOG or path.name.startswith(f".{CHECKPOINT}.") for path in files):
+        for path in files:
+            path.unlink()
+    elif not {CHECKPOINT, CONFIG} & {path.name for path in files}:
         raise IsthmusError(f"{folder} holds something that is not a model; choose another --output")
+    elif not overwrite:
+        hint = " or --resume to continue it" if (folder / CHECKPOINT).exists() else ""
+        raise IsthmusError(f"{folder} holds a model; choose another --output, or give --overwrite{hint}")
 
 
-def _whole(text: str) -> int:
+def _whole(text: str, flag: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise typer.BadParameter(f"--latent-dim {text!r} is neither an integer nor auto") from error
+        raise typer.BadParameter(f"{flag} {text!r} is not an integer") from error
+
+
+def _axis(text: str) -> int | str | None:
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    return _whole(text, "--channel-axis")
 
 
 def _open(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:
@@ -191,7 +222,10 @@ def _open(data: str, test: str | None, reading: options.Reading, seed: int) -> t
 
     training = reading.open(data)
     if test is not None:
-        return training, reading.open(test)
+        testing = reading.open(test)
+        if testing.shape[1:] != training.shape[1:] or testing.feature_names != training.feature_names:
+            raise IsthmusError(f"samples of --test {test} do not have the shape or the columns of those of {data}")
+        return training, testing
     if data in registry.named_datasets:
         return training, reading.open(f"{data}:test")
     held_out = min(10_000, len(training) // 10)

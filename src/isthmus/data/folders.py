@@ -240,7 +240,8 @@ def _common_size(paths: Sequence[Path], headers: Sequence[_Header], on_mixed_siz
     one, other = (next(i for i, h in enumerate(headers) if h.size == size) for size in (usual, others[0][0]))
     raise IsthmusError(
         f"{name} has images of {len(sizes)} sizes, as {paths[one]} ({_size(headers[one])}) and {paths[other]} "
-        f"({_size(headers[other])}); choose on_mixed_sizes='crop' (the middle of each, as large as the smallest) or "
+        f"({_size(headers[other])}); choose on_mixed_sizes='crop' "
+        "(--mixed-sizes crop; the middle of each, as large as the smallest) or "
         "'resize' (scale all to the usual size)"
     )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KINDS = ("auto", "range", "standard")
 _CHUNK_BYTES = 32 << 20
-_MOST_CHANNELS = 4  # a last axis of up to this size holds colour channels, unless the user says otherwise
+_MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
         "standard" gives each column mean 0 and standard deviation 1; a constant column becomes 0. "auto" takes
         "standard" for tables (2-D data) other than uint8 and booleans, which hold pixels, and "range" for the rest.
     channel_axis : axis of the channels, counted with the sample axis as 0 (or from the end, as -1); None for no such
-        axis. "auto" takes the last axis of data of 4 and more dimensions where it has at most 4 entries.
+        axis. "auto" takes, in data of 4 and more dimensions, the last axis where it has at most 4 entries, else axis 1
+        where that has at most 4.
 
     Raises IsthmusError for NaN and infinities, with their place.
     """
@@ -155,7 +156,9 @@ def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str |
     if channel_axis is None:
         return None
     if channel_axis == "auto":
-        return dimensions - 2 if dimensions >= 4 and sample_shape[-1] <= _MOST_CHANNELS else None
+        if dimensions >= 4 and sample_shape[-1] <= _MOST_CHANNELS:
+            return dimensions - 2
+        return 0 if dimensions >= 4 and sample_shape[0] <= _MOST_CHANNELS else None
     if not isinstance(channel_axis, int) or channel_axis == 0 or not -dimensions < channel_axis < dimensions:
         raise IsthmusError(
             f"channel_axis (={channel_axis!r}) must be 'auto', None or an axis of data with {dimensions} dimensions "
@@ -197,6 +200,7 @@ def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(low), np.asarray(high - low if high > low else 1.0)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every feature, chunks merged after Chan, Golub and LeVeque (1983)."""
     count, mean, squares = 0, np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
@@ -210,6 +214,9 @@ def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
         mean += delta * (size / (count + size))
         count += size
     deviation = np.sqrt(squares / count)
+    if not np.isfinite(deviation).all():
+        column = int(np.flatnonzero(~np.isfinite(deviation))[0])
+        raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
     constant = deviation <= 1e-9 * np.abs(mean)  # a spread below this is rounding, not information
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
 

@@ -40,7 +40,8 @@ class Columns:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             raise IsthmusError(
                 f"{table} has columns that hold no numbers: {listed}{more}; leave them out with "
-                f"drop_columns={list(wrong)[:5]!r}, or name one of them as labels_column"
+                f"drop_columns={list(wrong)[:5]!r} (--drop-column), or name one of them as labels_column "
+                "(--labels-column)"
             )
         if not features:
             raise IsthmusError(f"{table} has 0 feature(s) (shape=(?, 0)) while a minimum of 1 is required.")

@@ -73,7 +73,8 @@ class AutoEncoder(NetworkEstimator):
     scaling : {"auto", "range", "standard"}, default="auto"
         "range" maps one range to [0, 1], "standard" standardises each column. "auto": standard for tables.
     channel_axis : int, "auto" or None, default="auto"
-        Axis of X with the channels. "auto": the last one, where X has 4 or more dimensions and it is at most 4 long.
+        Axis of X with the channels. "auto": where X has 4 or more dimensions, the last one if it is at most 4 long,
+        else axis 1 if that is.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of matrix products in training. Encoding and decoding are always in float32.
     device : str or torch.device, default="auto"
@@ -266,6 +267,8 @@ class AutoEncoder(NetworkEstimator):
                 f"objective {self.objective!r} takes values from 0 to 1, not standardised columns: set scaling='range'"
             )
         if not isinstance(self.network, str):
+            if not (isinstance(self.network, tuple | list) and len(self.network) == 2):
+                raise IsthmusError(f"network (={self.network!r}) must be a name or a pair (encoder, decoder)")
             self.network_spec_ = None
             encoder, decoder = (copy.deepcopy(module) for module in self.network)
             self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)

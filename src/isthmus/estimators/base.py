@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -48,13 +49,34 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             source = open_source(X)
             if named and hasattr(X, "columns"):
                 validate_data(self, X, reset=reset, skip_check_array=True)
-            elif reset and len(source.shape) == 2:
-                self.n_features_in_ = source.shape[1]
+            else:
+                self._remember_columns(source) if reset else self._check_columns(source)
         if len(source) == 0:
             raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
         if not reset:
             self._check_samples(source)
         return source
+
+    def _remember_columns(self, source: Source) -> None:
+        if len(source.shape) == 2:
+            self.n_features_in_ = source.shape[1]
+        if source.feature_names is not None:
+            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _check_columns(self, source: Source) -> None:
+        """A table must have the columns of the training data, in their order."""
+        trained = getattr(self, "feature_names_in_", None)
+        if trained is None or source.feature_names is None:
+            return
+        for number, (expected, seen) in enumerate(itertools.zip_longest(trained, source.feature_names)):
+            if expected != seen:
+                names = ", ".join(map(str, trained[:8])) + (", ..." if len(trained) > 8 else "")
+                raise IsthmusError(
+                    f"column {number} of {source.name} is {seen!r}, but the model was trained with {expected!r} there; "
+                    f"give the columns {names} in this order"
+                )
 
     @staticmethod
     def _is_array_like(X: Any) -> bool:
@@ -71,10 +93,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             raise IsthmusError(
                 f"samples of {source.name} have shape {seen}, but the model was trained on samples of shape {trained}"
             )
-        if source.dtype.kind == "f" and np.dtype(self.scaler_.dtype).kind in "biu":
+        floats = [np.dtype(dtype).kind == "f" for dtype in (source.dtype, self.scaler_.dtype)]
+        if floats[0] != floats[1] and (floats[0] or self.scaler_.kind == "range"):
             raise IsthmusError(
                 f"samples of {source.name} are {source.dtype}, but the model was trained on {self.scaler_.dtype}; "
-                f"give them in the same units as {self.scaler_.dtype}, since a range of 0 to 1 would be misread"
+                f"give them with that dtype and in its units, since another range would be misread"
             )
 
     @staticmethod

@@ -70,13 +70,13 @@ def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: 
     hidden: tuple[int, ...] = ()
     channels: tuple[int, ...] = ()
     if kind == "dense":
-        hidden = tuple(default_hidden(sample_shape[0], latent_dim or 1) if model.hidden is None else model.hidden)
+        hidden = default_hidden(sample_shape[0], latent_dim or 1) if model.hidden is None else _widths(model, "hidden")
     else:
-        channels = tuple(model.channels or default_channels(sample_shape))
+        channels = default_channels(sample_shape) if model.channels is None else _widths(model, "channels")
         if latent_dim is not None:
-            hidden = tuple(conv_hidden(latent_dim) if model.hidden is None else model.hidden)
+            hidden = conv_hidden(latent_dim) if model.hidden is None else _widths(model, "hidden")
         elif model.hidden is not None:
-            hidden = tuple(model.hidden)
+            hidden = _widths(model, "hidden")
     return NetworkSpec(
         network=kind,
         sample_shape=tuple(sample_shape),
@@ -96,7 +96,7 @@ def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: 
 
 def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int, device: torch.device) -> TrainingSpec:
     """How to train on `n_train` samples."""
-    batch_size = model.batch_size or default_batch_size(n_train)
+    batch_size = default_batch_size(n_train) if model.batch_size is None else model.batch_size
     epochs, minutes = model.epochs, model.minutes
     if epochs is None and minutes is None:
         epochs = default_epochs(n_train, batch_size)
@@ -123,6 +123,14 @@ def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int,
         precision=precision,
         seed=model.seed_,
     )
+
+
+def _widths(model: AutoEncoder, name: str) -> tuple[int, ...]:
+    value = getattr(model, name)
+    try:
+        return tuple(value)
+    except TypeError:
+        raise IsthmusError(f"{name} (={value!r}) must be a sequence of integers such as (64, 32)") from None
 
 
 def conv_hidden(latent_dim: int) -> tuple[int, int]:

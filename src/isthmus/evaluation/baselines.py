@@ -31,8 +31,7 @@ class PcaBaseline:
 def pca_baseline(train: np.ndarray, test: np.ndarray, n_components: int, *, random_state: int = 0) -> PcaBaseline:
     """Fit PCA on training samples and rebuild test samples from `n_components` numbers each.
 
-    train, test : arrays (n, ...) in scaled units. Of `train`, at most 20,000 evenly spaced samples are used; it is
-        overwritten, which saves a copy.
+    train, test : arrays (n, ...) in scaled units. Of `train`, at most 20,000 evenly spaced samples are used.
     """
     from sklearn.decomposition import PCA
 
@@ -43,7 +42,7 @@ def pca_baseline(train: np.ndarray, test: np.ndarray, n_components: int, *, rand
         return PcaBaseline(codes, np.repeat(train[:1], len(test), axis=0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # constant data: a share of no variance
-        pca = PCA(n_components, copy=False, random_state=random_state).fit(rows)
+        pca = PCA(n_components, random_state=random_state).fit(rows)
     codes = pca.transform(flat).astype(np.float32, copy=False)
     rebuilt = pca.inverse_transform(codes).astype(np.float32, copy=False)
     return PcaBaseline(codes, rebuilt.reshape(test.shape))

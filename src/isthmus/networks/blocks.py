@@ -46,7 +46,14 @@ def linear(in_features: int, out_features: int, gain: float = HIDDEN_GAIN) -> nn
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, padding: int = 0) -> Tensor:
-    """torch's conv1d, conv2d or conv3d, whichever fits: (N, in, *S) * (out, in, *K) -> (N, out, *T)."""
+    """torch's conv1d, conv2d or conv3d, whichever fits: (N, in, *S) * (out, in, *K) -> (N, out, *T).
+
+    On CPUs the bfloat16 gradient of a strided kernel is uninitialised memory where the last axis has one position (seen
+    with torch 2.13), so that such layers compute in float32.
+    """
+    if stride > 1 and x.shape[-1] == 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return convolve(x.float(), weight, bias, stride, padding)
     return _CONVOLUTIONS[weight.ndim - 2](x, weight, bias, stride=stride, padding=padding)
 
 

@@ -30,8 +30,11 @@ def save_checkpoint(
         for index, values in optimizer.state_dict()["state"].items():
             for name, value in values.items():
                 stored[f"optimizer.{number}.{index}.{name}"] = torch.as_tensor(value).detach().contiguous()
-    with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata={"format": str(FORMAT), "state": json.dumps(state)})
+    try:
+        with atomic_path(path) as temporary:
+            save_file(stored, temporary, metadata={"format": str(FORMAT), "state": json.dumps(state)})
+    except SafetensorError as error:
+        raise IsthmusError(f"cannot write the checkpoint {path}: {error}") from error
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -185,7 +185,8 @@ class Trainer:
         entry = self._entry() | {"validation_loss": loss}
         if not math.isfinite(entry["loss"]) or (loss is not None and not math.isfinite(loss)):
             raise IsthmusError(
-                f"training diverged: the loss is {entry['loss']} at step {position.step}; try a learning_rate below "
+                f"training diverged: the loss is {entry['loss']:.4g} at step {position.step}, that of the validation "
+                f"{'none' if loss is None else format(loss, '.4g')}; try a learning_rate below "
                 f"{self.spec.learning_rate:g}"
             )
         if loss is not None and (position.best_loss is None or loss < position.best_loss):

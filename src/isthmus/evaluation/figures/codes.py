@@ -115,7 +115,7 @@ def _map(study: Study, colors: Colors, legend: Legend, theme: Theme) -> Canvas:
     chart.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
     size = 13 if len(shown) > 300 else 26
     order = np.random.default_rng(0).permutation(shown)  # no class lies on top of the others
-    x, y = points[order].T
+    x, y = points[order].clip(low, high).T  # the few that lie outside are shown at the edge
     chart.scatter(x, y, size, color=[colors[i] for i in order], linewidths=0)
     _legend(canvas, legend)
     return canvas
