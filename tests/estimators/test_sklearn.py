@@ -1,4 +1,9 @@
-"""scikit-learn's contract."""
+"""scikit-learn's contract.
+
+Every check of `check_estimator` runs. scikit-learn itself skips one, array-API input, unless SCIPY_ARRAY_API is set
+and the package array-api-strict is installed: it concerns estimators that compute on such arrays, and ours computes
+on torch tensors of its own.
+"""
 
 from __future__ import annotations
 
