@@ -18,7 +18,14 @@ from sklearn.decomposition import PCA
 from isthmus import AutoEncoder, datasets
 from machine import machine, table
 
-RUNS = [("conv", 10, 0.0135), ("dense", 10, 0.0135), ("conv", 2, 0.036), ("conv", 32, 0.0060)]
+RUNS = [
+    ("conv", 10, 0.0135),
+    ("dense", 10, 0.0135),
+    ("conv", 2, 0.036),
+    ("dense", 2, 0.036),
+    ("conv", 32, 0.0060),
+    ("dense", 32, 0.0060),
+]
 
 
 def main() -> None:
