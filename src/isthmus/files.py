@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -36,6 +38,11 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def write_text(path: str | Path, content: str) -> None:
     """Write UTF-8 `content` to `path` at once."""
     write_bytes(path, content.encode("utf-8"))
+
+
+def to_json_lines(entries: Sequence[Mapping[str, Any]]) -> str:
+    """One line of JSON for each entry."""
+    return "".join(json.dumps(dict(entry)) + "\n" for entry in entries)
 
 
 def _umask() -> int:

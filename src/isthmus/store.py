@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_path, write_text
+from isthmus.files import atomic_path, to_json_lines, write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
             digest = _digest(temporary)
     except SafetensorError as error:
         raise IsthmusError(f"cannot write {folder / WEIGHTS}: {error}") from error
-    write_text(folder / LOG, "".join(json.dumps(dict(entry)) + "\n" for entry in model.history))
+    write_text(folder / LOG, to_json_lines(model.history))
     write_text(folder / CARD, card)
     config = {
         "format": FORMAT,

@@ -165,7 +165,7 @@ def train(
     )
     model.save(folder)
     if model.interrupted_:
-        again = sys.argv[1:] if resume else [*sys.argv[1:], "--resume"]
+        again = [*(word for word in sys.argv[1:] if word != "--resume"), "--resume"]
         typer.echo(f"Stopped. The best model so far is in {folder}. To continue: isthmus {shlex.join(again)}")
         raise typer.Exit(1)
     checkpoint.unlink(missing_ok=True)

@@ -41,13 +41,13 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
     def _open(self, X: Any, *, reset: bool) -> Source:
         """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
-        named = hasattr(X, "columns") or hasattr(X, "column_names")
+        named = hasattr(X, "columns")
         if self._is_array_like(X) and not named:
             X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
             source = open_source(X)
         else:
             source = open_source(X)
-            if named and hasattr(X, "columns"):
+            if named:
                 validate_data(self, X, reset=reset, skip_check_array=True)
             else:
                 self._remember_columns(source) if reset else self._check_columns(source)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from isthmus.errors import MissingExtraError
-from isthmus.files import write_text
+from isthmus.files import to_json_lines, write_text
 
 _FULL = 1000  # parts of a whole progress bar
 
@@ -116,8 +115,3 @@ class Bar:
         self._bar.update(self._task, completed=_FULL * event.progress, epoch=epoch, figures=figures)
         if event.kind == "end":
             self._bar.stop()
-
-
-def to_json_lines(entries: Sequence[Mapping[str, Any]]) -> str:
-    """One line of JSON for each entry."""
-    return "".join(json.dumps(dict(entry)) + "\n" for entry in entries)
