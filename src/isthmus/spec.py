@@ -16,6 +16,7 @@ from typing import Any, Self
 from isthmus import registry
 from isthmus.errors import IsthmusError, unknown_name
 
+OUTPUTS = ("linear", "sigmoid", "bounded")
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
 _CHOICE = re.compile(rf"(?P<name>[a-z][a-z0-9-]*?)(?::(?P<low>{_NUMBER})(?:-(?P<high>{_NUMBER}))?)?", re.IGNORECASE)
 
@@ -104,7 +105,7 @@ class NetworkSpec(_Spec):
     downsample: str = "stride"
     upsample: str = "nearest"
     bottleneck: str = "plain"
-    output: str = "linear"  # "sigmoid" where the objective reads outputs as probabilities
+    output: str = "linear"  # "sigmoid" where the objective reads outputs as probabilities; "bounded" for black and white
 
     def __post_init__(self) -> None:
         registry.networks.check(self.network)
@@ -112,8 +113,8 @@ class NetworkSpec(_Spec):
         registry.downsamplings.check(self.downsample)
         registry.upsamplings.check(self.upsample)
         Choice.parse(self.bottleneck, registry.bottlenecks)
-        if self.output not in ("linear", "sigmoid"):
-            raise unknown_name("output", self.output, ("linear", "sigmoid"))
+        if self.output not in OUTPUTS:
+            raise unknown_name("output", self.output, OUTPUTS)
         if (self.latent_dim is None) == (self.latent_channels is None):
             raise IsthmusError(
                 f"give either latent_dim (={self.latent_dim}) for a flat code or "

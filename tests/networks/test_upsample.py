@@ -12,7 +12,7 @@ from torch import Tensor
 from isthmus.errors import IsthmusError
 from isthmus.networks.blocks import HIDDEN_GAIN, Conv, as_output, convolve, crop
 from isthmus.networks.downsample import MaxPool
-from isthmus.networks.upsample import PixelShuffle, Transposed, box_kernel, depth_to_space, transposed_convolution
+from isthmus.networks.upsample import PixelShuffle, Transposed, box_kernel, box_matrix, depth_to_space, transposed_convolution
 from isthmus.registry import upsamplings
 
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -64,12 +64,12 @@ def test_both_ways_of_computing_a_transposed_convolution(
     full = TRANSPOSED[d](x, kernel.transpose(0, 1), bias, stride=factor)
     length = min(3 * factor, full.shape[2] - 2 * padding)
     if length >= 1:
-        found = transposed_convolution(x, kernel, bias, factor, padding, [length] * d)
+        found = transposed_convolution(x, kernel.transpose(0, 1), bias, factor, padding, [length] * d)
         torch.testing.assert_close(found, crop(full, [length] * d, start=padding))
 
 
 def test_box_kernel_of_a_single_tap_is_a_box() -> None:
-    assert torch.equal(box_kernel(torch.ones(1, 1, 1, 1), 3), torch.ones(1, 1, 3, 3))
+    assert torch.equal(box_kernel(torch.ones(1, 1, 1, 1), box_matrix(1, 3, 2)), torch.ones(1, 1, 3, 3))
 
 
 @pytest.mark.parametrize("num_spatial_dims", [1, 2, 3])

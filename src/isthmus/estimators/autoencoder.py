@@ -19,7 +19,7 @@ from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
 from isthmus.estimators.base import NetworkEstimator, fill
-from isthmus.estimators.recipe import latent_dim, network_spec, sees_rows, training_spec
+from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
 from isthmus.networks import build, wrap
 from isthmus.objectives import Objective
 from isthmus.spec import TrainingSpec, is_real
@@ -28,7 +28,7 @@ from isthmus.training.feed import Feed
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Bar, Listener
 
-_MOST_VALIDATION = 10_000  # samples: more would cost time and say nothing new
+_MOST_VALIDATION = 2_000  # samples: more would cost time and say nothing new
 
 
 class AutoEncoder(NetworkEstimator):
@@ -69,7 +69,7 @@ class AutoEncoder(NetworkEstimator):
         Training; None and "auto" choose by network and size of the data. `patience` counts validations without
         improvement before the run stops early; None runs to the end.
     validation_fraction : float in [0, 1), default=0.1
-        Share of the samples (at most 10,000) held out to pick the best weights.
+        Share of the samples (at most 2,000) held out to pick the best weights.
     scaling : {"auto", "range", "standard"}, default="auto"
         "range" maps one range to [0, 1], "standard" standardises each column. "auto": standard for tables.
     channel_axis : int, "auto" or None, default="auto"
@@ -274,7 +274,10 @@ class AutoEncoder(NetworkEstimator):
             self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)
         else:
             self.network_spec_ = network_spec(
-                self, self.scaler_.network_shape, latent_dim(self, source), objective.output
+                self,
+                self.scaler_.network_shape,
+                latent_dim(self, source),
+                objective.output if objective.output == "sigmoid" else output(self, source),
             )
             self.network_ = build(self.network_spec_, self.seed_)
         self.training_spec_ = training_spec(self, self.network_spec_, n_train, device)

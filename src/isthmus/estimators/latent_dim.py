@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-_MOST_SAMPLES = 5_000
 _MOST_DIMENSIONS = 64
 
 
@@ -29,8 +28,3 @@ def knee_dimension(scaled: np.ndarray) -> int:
     return max(1, int(above.argmax()))
 
 
-def probe_rows(n_samples: int, seed: int) -> np.ndarray:
-    """Sorted indices of the samples that are looked at."""
-    if n_samples <= _MOST_SAMPLES:
-        return np.arange(n_samples)
-    return np.sort(np.random.default_rng(seed).choice(n_samples, _MOST_SAMPLES, replace=False))

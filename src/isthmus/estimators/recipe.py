@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
-from isthmus.estimators.latent_dim import knee_dimension, probe_rows
+from isthmus.estimators.latent_dim import knee_dimension
 from isthmus.networks import default_channels, default_hidden
 from isthmus.registry import networks
 from isthmus.spec import NetworkSpec, TrainingSpec, is_integer
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
     from isthmus.estimators.autoencoder import AutoEncoder
 
 # Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
-_STEPS, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 3_000, 600, 50, 3
+_SAMPLES, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 400_000, 600, 50, 3
+_BATCH_SIZES = (16, 64)
+_MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, and memory stays flat
 _LEAST_SIDE = 4  # of what is convolved
-_LEARNING_RATES = {"adam": 3e-3, "muon": 0.04}
+_LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
+_PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples that are looked at
+_AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
 
 
 def sees_rows(model: AutoEncoder, sample_shape: tuple[int, ...]) -> bool:
@@ -48,8 +54,28 @@ def latent_dim(model: AutoEncoder, source: Source) -> int | None:
         if not is_integer(model.latent_dim):
             raise IsthmusError(f"latent_dim (={model.latent_dim!r}) must be an integer of at least 1, or 'auto'")
         return int(model.latent_dim)
-    rows = source.take(probe_rows(len(source), model.seed_))
-    return knee_dimension(model.scaler_.to_network(as_tensor(rows)).flatten(1).numpy())
+    return knee_dimension(_probe(model, source))
+
+
+def output(model: AutoEncoder, source: Source) -> str:
+    """How the decoder ends: "bounded" where many values lie at the ends of the range, as of ink on paper.
+
+    Only where these ends are natural: for pixels of 8 bits or booleans, and for numbers that span just 0 to 1.
+    """
+    scaler = model.scaler_
+    natural = source.dtype in (np.uint8, np.bool_) or (not scaler.offset.any() and (scaler.scale == 1).all())
+    if scaler.kind != "range" or not natural:
+        return "linear"
+    values = _probe(model, source)
+    return "bounded" if ((values <= 0) | (values >= 1)).mean() >= _AT_THE_ENDS else "linear"
+
+
+def _probe(model: AutoEncoder, source: Source) -> np.ndarray:
+    """Some samples as the network sees them, in rows."""
+    n, features = len(source), math.prod(source.shape[1:])
+    count = min(n, _PROBED_SAMPLES, max(1, _PROBED_NUMBERS // features))
+    rows = np.sort(np.random.default_rng(model.seed_).choice(n, count, replace=False)) if count < n else np.arange(n)
+    return model.scaler_.to_network(as_tensor(source.take(rows))).flatten(1).numpy()
 
 
 def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: int | None, output: str) -> NetworkSpec:
@@ -96,13 +122,14 @@ def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: 
 
 def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int, device: torch.device) -> TrainingSpec:
     """How to train on `n_train` samples."""
-    batch_size = default_batch_size(n_train) if model.batch_size is None else model.batch_size
+    features = math.prod(model.scaler_.network_shape)
+    batch_size = default_batch_size(n_train, features) if model.batch_size is None else model.batch_size
     epochs, minutes = model.epochs, model.minutes
     if epochs is None and minutes is None:
         epochs = default_epochs(n_train, batch_size)
     optimizer = model.optimizer
     if optimizer == "auto":
-        optimizer = "muon" if network is not None and network.network == "conv" else "adam"
+        optimizer = "adam" if network is None else "muon"
     learning_rate = model.learning_rate
     if learning_rate is None:
         learning_rate = 1e-3 if network is None else _LEARNING_RATES.get(optimizer, 1e-3)
@@ -138,13 +165,15 @@ def conv_hidden(latent_dim: int) -> tuple[int, int]:
     return max(128, latent_dim), max(64, latent_dim)
 
 
-def default_batch_size(n_train: int) -> int:
-    """A twentieth of the samples, rounded down to a power of two between 16 and 128."""
-    return 2 ** max(4, min(7, int(math.log2(max(1, n_train / 20)))))
+def default_batch_size(n_train: int, features: int) -> int:
+    """A twentieth of the samples, rounded down to a power of two between 16 and 64; fewer of more than 2^15 numbers."""
+    smallest, largest = _BATCH_SIZES
+    size = min(largest, max(smallest, n_train // 20), max(1, _MOST_NUMBERS // features))
+    return 2 ** int(math.log2(size))
 
 
 def default_epochs(n_train: int, batch_size: int) -> int:
-    """About 3,000 steps, in 3 to 50 epochs; more epochs only where these are fewer than 600 steps."""
+    """About 400,000 samples, in 3 to 50 epochs; more epochs only where these are fewer than 600 steps."""
     per_epoch = max(1, n_train // batch_size)
-    epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_STEPS / per_epoch)))
+    epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_SAMPLES / n_train)))
     return max(epochs, math.ceil(_LEAST_STEPS / per_epoch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,10 @@ class AutoEncoderNetwork(nn.Module):
         x (N, *sample) ──encoder──▶ h ──bottleneck──▶ z (N, d) or (N, c, *S') ──decoder──▶ x' (N, *sample)
 
     Any module that maps (N, ...) to (N, d) may be the encoder (for a variational bottleneck to (N, 2 d): means, then
-    log-variances), and any that maps (N, d) back the decoder. With output "sigmoid" the decoder's result is taken as
-    the logits of probabilities.
+    log-variances), and any that maps (N, d) back the decoder.
+
+    output : "linear"; "sigmoid", where the decoder's result is taken as the logits of probabilities; or "bounded", the
+        same for data that lie mostly at the ends of their range, trained by `_BoundedSigmoid`.
 
     Max-unpooling takes from max-pooling where each maximum was: those positions pass by the code ("what-where
     auto-encoders", Zhao et al. 2015, arXiv:1506.02351). `reconstruct` uses them; `decode`, which has the code alone,
@@ -98,7 +101,30 @@ class AutoEncoderNetwork(nn.Module):
     def _decode(self, z: Tensor, spatial: Sequence[int] | None, indices: Indices | None) -> Tensor:
         ours = isinstance(self.decoder, ConvDecoder)
         x = self.decoder(z, spatial, indices or None) if ours else self.decoder(z)
-        return torch.sigmoid(x.float()) if self.output == "sigmoid" else x
+        if self.output == "linear":
+            return x
+        return _BoundedSigmoid.apply(x.float()) if self.output == "bounded" and self.training else x.float().sigmoid()
+
+
+class _BoundedSigmoid(torch.autograd.Function):
+    """A sigmoid that hands its gradient straight through.
+
+    For the squared error that is the gradient of the cross-entropy, the sigmoid's matching loss (Auer, Herbster and
+    Warmuth 1995, "Exponentially many local minima for single neurons"): convex in the logits, never flat where the
+    sigmoid saturates, and smallest for the same reconstruction, the mean of what a code stands for.
+    """
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x.sigmoid()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
 
 
 def build(spec: NetworkSpec, seed: int) -> AutoEncoderNetwork:

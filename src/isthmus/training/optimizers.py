@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.registry import optimizers
@@ -12,9 +13,8 @@ from isthmus.spec import TrainingSpec
 
 WARM_UP = 0.02  # share of the run in which the learning rate rises to its full value
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. (2024), "Muon": steepest slope at zero
-# Smaller sides of the matrices that are orthogonalised: it costs the cube of that, and a matrix that is nearly a vector
-# gains nothing. The rest is left to Adam.
-_NARROWEST, _WIDEST = 16, 256
+_BLOCK = 32  # rows that are orthogonalised together: the cost of a step grows with it, its worth hardly
+_NARROWEST = 8  # smaller side of the matrices that are orthogonalised: one that is nearly a vector gains nothing
 _ADAM_SHARE = 0.15  # Adam's learning rate beside that of Muon, whose steps have another unit
 
 
@@ -28,15 +28,15 @@ def learning_rate_factor(progress: float) -> float:
 
 @optimizers.register("adam")
 def adam(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
-    """AdamW with betas (0.9, 0.99): a good default for fully connected networks."""
+    """AdamW with betas (0.9, 0.99): for modules of your own."""
     return [_adam([p for p in network.parameters() if p.requires_grad], spec.learning_rate, spec)]
 
 
 @optimizers.register("muon")
 def muon(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
-    """Muon for weight matrices and convolution kernels, AdamW for the rest: fewer steps for convolutional networks."""
+    """Muon for weight matrices and convolution kernels, AdamW for the rest: the same error after fewer samples."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim >= 2 and _NARROWEST <= min(len(p), p[0].numel()) <= _WIDEST]
+    matrices = [p for p in trained if p.ndim >= 2 and min(len(p), p[0].numel()) >= _NARROWEST]
     chosen = {id(p) for p in matrices}
     rest = [p for p in trained if id(p) not in chosen]
     made: list[torch.optim.Optimizer] = []
@@ -58,11 +58,13 @@ class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised: every direction of a weight matrix moves equally far.
 
     Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks". Kernels of convolutions are
-    taken as matrices (out_channels, everything else).
+    taken as matrices (out_channels, everything else). A matrix is cut along its shorter side into blocks of at most 32
+    rows, each orthogonalised for itself: a wide layer then costs a tenth of what the whole matrix would, so that Muon
+    pays for fully connected networks too.
     """
 
     def __init__(
-        self, params: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0
+        self, params: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.9, weight_decay: float = 0.0
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -79,10 +81,11 @@ class Muon(torch.optim.Optimizer):
             torch._foreach_lerp_(grads, buffers, group["momentum"])  # Nesterov
             if group["weight_decay"]:
                 torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-            for p, grad in zip(params, grads, strict=True):
-                matrix = orthogonalise(grad.flatten(1))
-                scale = max(1.0, len(matrix) / matrix.shape[1]) ** 0.5
-                p.add_(matrix.reshape(grad.shape), alpha=-group["lr"] * scale)
+            last = [grad.movedim(1, -1) for grad in grads]  # channels last, as kernels lie: flattened without a copy
+            updates = orthogonalise([grad.flatten(1) for grad in last])
+            for p, update, grad in zip(params, updates, last, strict=True):
+                scale = max(1.0, len(update) / update.shape[1]) ** 0.5
+                p.add_(update.reshape(grad.shape).movedim(-1, 1), alpha=-group["lr"] * scale)
 
     def _buffer(self, parameter: nn.Parameter) -> Tensor:
         state = self.state[parameter]
@@ -91,25 +94,38 @@ class Muon(torch.optim.Optimizer):
         return state["momentum_buffer"]
 
 
-def orthogonalise(matrix: Tensor, steps: int = 4) -> Tensor:
-    """The matrix with all singular values brought near 1, by a quintic Newton–Schulz iteration.
+def orthogonalise(matrices: Sequence[Tensor], steps: int = 4) -> list[Tensor]:
+    """Matrices (m, n) with the singular values of every block brought near 1, by a quintic Newton–Schulz iteration.
 
-    Every iterate is a polynomial of the Gram matrix times the matrix itself, so that all but the first and the last
-    product are between square matrices of the smaller side.
+    A block is at most 32 rows, or columns where these are fewer. Every iterate is a polynomial of a block's Gram
+    matrix times the block itself, so that all but the first and the last product are between small square matrices:
+    those of all blocks of all matrices together, filled up with zeros, which stay zeros.
     """
     a, b, c = _NEWTON_SCHULZ
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    gram = x @ x.T
-    scale = torch.rsqrt(gram.diagonal().sum() + 1e-14)
+    blocks = [_blocks(matrix if len(matrix) <= matrix.shape[1] else matrix.T) for matrix in matrices]
+    grams = [torch.bmm(block, block.mT) for block in blocks]
+    side = max(gram.shape[1] for gram in grams)
+    gram = torch.cat([F.pad(gram, (0, side - gram.shape[1], 0, side - gram.shape[1])) for gram in grams])
+    scale = torch.rsqrt(gram.diagonal(dim1=1, dim2=2).sum(1) + 1e-14)[:, None, None]
     gram.mul_(scale * scale)
     product: Tensor | None = None
     for step in range(steps):
-        factor = torch.addmm(gram, gram, gram, beta=b, alpha=c)
-        factor.diagonal().add_(a)
-        product = factor if product is None else factor @ product
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = factor if product is None else torch.bmm(factor, product)
         if step < steps - 1:
-            gram = factor @ gram @ factor
+            gram = torch.bmm(torch.bmm(factor, gram), factor)
     assert product is not None
-    x = (product @ x).mul_(scale)
-    return x.T if tall else x
+    products = product.mul_(scale).split([len(block) for block in blocks])
+    results = []
+    for matrix, block, left in zip(matrices, blocks, products, strict=True):
+        rows = block.shape[1]
+        result = torch.bmm(left[:, :rows, :rows], block).flatten(0, 1)[: min(matrix.shape)]
+        results.append(result if len(matrix) <= matrix.shape[1] else result.T)
+    return results
+
+
+def _blocks(matrix: Tensor) -> Tensor:
+    """(m, n) -> (count, at most 32, n), equally many rows each; rows of zeros fill the last one up."""
+    count = -(-len(matrix) // _BLOCK)
+    return F.pad(matrix, (0, 0, 0, -len(matrix) % count)).unflatten(0, (count, -1))
