@@ -1,13 +1,14 @@
-"""A Keras auto-encoder on MNIST until it reaches a test error; run by bench/time_to_quality.py in Keras' own environment.
+"""A Keras auto-encoder on MNIST until it reaches a test error: bench/time_to_quality.py runs it in Keras' environment.
 
 python bench/peers/keras_mnist.py DATA.npz {conv,dense} SEED MARK LIMIT
 
-Keras as its guides use it: `fit` on float32 arrays, Adam, batches of 64. The error on the test images is looked at every
-50 steps; that time is not counted. Prints one line of JSON.
+Keras as its guides use it: `fit` on float32 arrays, Adam, batches of 64. The error on the test images is looked at
+every 50 steps; that time is not counted. Prints one line of JSON.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -92,15 +93,10 @@ def main() -> None:
     model = convolutional() if network == "conv" else dense()
     model.compile(optimizer="adam", loss="mse", jit_compile=os.environ.get("KERAS_JIT") == "1")
     stop = StopAtMark(test, float(mark), float(limit))
-    try:
+    with contextlib.suppress(StopIteration):
         model.fit(train, train, batch_size=64, epochs=1000, verbose=0, callbacks=[stop])
-    except StopIteration:
-        pass
-    print(
-        json.dumps(
-            {"seconds": stop.seconds, "error": stop.error, "best": stop.best, "steps": stop.steps, "version": keras.__version__}
-        )
-    )
+    figures = {"seconds": stop.seconds, "error": stop.error, "best": stop.best, "steps": stop.steps}
+    print(json.dumps(figures | {"version": keras.__version__}))
 
 
 if __name__ == "__main__":

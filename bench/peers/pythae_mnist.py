@@ -1,4 +1,4 @@
-"""A pythae auto-encoder on MNIST until it reaches a test error; run by bench/time_to_quality.py in pythae's environment.
+"""A pythae auto-encoder on MNIST until it reaches a test error: bench/time_to_quality.py runs it in its environment.
 
 python bench/peers/pythae_mnist.py DATA.npz {conv,dense} SEED MARK LIMIT
 
@@ -9,6 +9,7 @@ line of JSON.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import sys
@@ -107,10 +108,8 @@ def main() -> None:
         dataset = BaseDataset(train, torch.zeros(len(train)))
         trainer = BaseTrainer(model, dataset, training_config=config, callbacks=[stop])
         stop.clock = time.perf_counter()
-        try:
+        with contextlib.suppress(StopIteration):
             trainer.train()
-        except StopIteration:
-            pass
     figures = {"seconds": stop.seconds, "error": stop.error, "best": stop.best, "steps": stop.steps}
     print("\n" + json.dumps(figures | {"version": version("pythae")}))
 

@@ -105,7 +105,7 @@ class NetworkSpec(_Spec):
     downsample: str = "stride"
     upsample: str = "nearest"
     bottleneck: str = "plain"
-    output: str = "linear"  # "sigmoid" where the objective reads outputs as probabilities; "bounded" for black and white
+    output: str = "linear"  # "sigmoid" where the objective reads probabilities; "bounded" for black and white
 
     def __post_init__(self) -> None:
         registry.networks.check(self.network)

@@ -12,7 +12,14 @@ from torch import Tensor
 from isthmus.errors import IsthmusError
 from isthmus.networks.blocks import HIDDEN_GAIN, Conv, as_output, convolve, crop
 from isthmus.networks.downsample import MaxPool
-from isthmus.networks.upsample import PixelShuffle, Transposed, box_kernel, box_matrix, depth_to_space, transposed_convolution
+from isthmus.networks.upsample import (
+    PixelShuffle,
+    Transposed,
+    box_kernel,
+    box_matrix,
+    depth_to_space,
+    transposed_convolution,
+)
 from isthmus.registry import upsamplings
 
 TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}

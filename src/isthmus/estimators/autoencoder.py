@@ -191,14 +191,13 @@ class AutoEncoder(NetworkEstimator):
         if resume and checkpoint is None:
             raise IsthmusError("resume=True needs checkpoint=, the file to continue from")
         source = self._open(X, reset=True)
-        train, validation = self._split(len(source))
-        device = self._prepare(source, len(train))
+        validation = self._held_out(len(source))
+        device = self._prepare(source, len(source) - len(validation))
         trainer = Trainer(
             self.network_,
             Feed(source, self.scaler_, device),
             self.training_spec_,
             device,
-            train=train,
             validation=validation,
             listeners=(*listeners, Bar()) if self.verbose else listeners,
             checkpoint=None if checkpoint is None else Path(checkpoint),
@@ -216,9 +215,8 @@ class AutoEncoder(NetworkEstimator):
         """
         first = not hasattr(self, "network_")
         source = self._open(X, reset=first)
-        train = np.arange(len(source))
         if first:
-            self._prepare(source, len(train))
+            self._prepare(source, len(source))
         spec = self.training_spec_.to_dict() | {
             "epochs": 1,
             "minutes": None,
@@ -230,8 +228,7 @@ class AutoEncoder(NetworkEstimator):
             Feed(source, self.scaler_, device),
             TrainingSpec.from_dict(spec),
             device,
-            train=train,
-            validation=train[:0],
+            validation=np.arange(0),
             schedule=lambda progress: 1.0,
             optimizer_states=getattr(self, "_optimizers", None),
         )
@@ -241,14 +238,14 @@ class AutoEncoder(NetworkEstimator):
         self.history_ = [*self.history_, entry]
         return self
 
-    def _split(self, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    def _held_out(self, n_samples: int) -> np.ndarray:
+        """Sorted indices of the samples that validate."""
         fraction = self.validation_fraction
         if not (is_real(fraction) and 0 <= fraction < 1):
             raise IsthmusError(f"validation_fraction (={fraction!r}) must be a number of at least 0 and below 1")
         self.seed_ = self._seed_from(self.random_state)
-        held_out = min(_MOST_VALIDATION, int(fraction * n_samples))
-        order = np.random.default_rng([self.seed_, 1]).permutation(n_samples)
-        return np.sort(order[held_out:]), np.sort(order[:held_out])
+        count = min(_MOST_VALIDATION, int(fraction * n_samples))
+        return np.sort(np.random.default_rng([self.seed_, 1]).choice(n_samples, count, replace=False, shuffle=False))
 
     def _prepare(self, source: Source, n_train: int) -> torch.device:
         """Resolve every choice, measure the scaling and build the network."""

@@ -26,5 +26,3 @@ def knee_dimension(scaled: np.ndarray) -> int:
     cumulative = np.concatenate([[0.0], np.cumsum(spectrum)])
     above = cumulative / cumulative[-1] - np.linspace(0, 1, most + 1)
     return max(1, int(above.argmax()))
-
-

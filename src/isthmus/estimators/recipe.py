@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
 _SAMPLES, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 400_000, 600, 50, 3
-_BATCH_SIZES = (16, 64)
+_BATCH_SIZES = {"conv": (16, 64), "dense": (16, 128)}  # smallest and largest; a step of a small network is overhead
 _MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, and memory stays flat
 _LEAST_SIDE = 4  # of what is convolved
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
@@ -123,7 +123,8 @@ def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: 
 def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int, device: torch.device) -> TrainingSpec:
     """How to train on `n_train` samples."""
     features = math.prod(model.scaler_.network_shape)
-    batch_size = default_batch_size(n_train, features) if model.batch_size is None else model.batch_size
+    kind = "dense" if network is None else network.network
+    batch_size = default_batch_size(kind, n_train, features) if model.batch_size is None else model.batch_size
     epochs, minutes = model.epochs, model.minutes
     if epochs is None and minutes is None:
         epochs = default_epochs(n_train, batch_size)
@@ -165,9 +166,12 @@ def conv_hidden(latent_dim: int) -> tuple[int, int]:
     return max(128, latent_dim), max(64, latent_dim)
 
 
-def default_batch_size(n_train: int, features: int) -> int:
-    """A twentieth of the samples, rounded down to a power of two between 16 and 64; fewer of more than 2^15 numbers."""
-    smallest, largest = _BATCH_SIZES
+def default_batch_size(network: str, n_train: int, features: int) -> int:
+    """A twentieth of the samples, rounded down to a power of two from 16 to 64 ("conv") or 128 ("dense").
+
+    Samples of many numbers come fewer at a time, so that memory stays flat.
+    """
+    smallest, largest = _BATCH_SIZES.get(network, _BATCH_SIZES["dense"])
     size = min(largest, max(smallest, n_train // 20), max(1, _MOST_NUMBERS // features))
     return 2 ** int(math.log2(size))
 

@@ -32,6 +32,9 @@ class Feed:
         if array is not None and device.type == "cuda" and array.nbytes < 0.5 * torch.cuda.mem_get_info(device)[0]:
             self._on_device = as_tensor(array).to(device)
 
+    def __len__(self) -> int:
+        return len(self._source)
+
     def batch(self, indices: np.ndarray) -> Tensor:
         """The samples at `indices`, in that order."""
         if self._on_device is not None:

@@ -27,6 +27,7 @@ from isthmus.training.checkpoint import load_checkpoint, restore_network, restor
 from isthmus.training.device import memory_format
 from isthmus.training.feed import Feed
 from isthmus.training.optimizers import learning_rate_factor
+from isthmus.training.order import epoch_batches
 from isthmus.training.progress import Event, Listener
 
 _TICK = 0.25  # seconds between signs of life
@@ -51,7 +52,7 @@ class Position:
 
 
 class Trainer:
-    """Trains a network on the samples at `train` of a feed.
+    """Trains a network on the samples of a feed, all but those at `validation` (sorted).
 
     The order of the samples is drawn from (seed, epoch) and every other random number from (seed, step): a run
     that continues from a checkpoint does exactly what the uninterrupted run would have done.
@@ -65,7 +66,6 @@ class Trainer:
         spec: TrainingSpec,
         device: torch.device,
         *,
-        train: np.ndarray,
         validation: np.ndarray,
         listeners: Sequence[Listener] = (),
         checkpoint: Path | None = None,
@@ -76,15 +76,15 @@ class Trainer:
     ) -> None:
         self.network, self.spec, self.position = network, spec, Position()
         self.interrupted = False
-        self._feed, self._device, self._train, self._validation = feed, device, train, validation
+        self._feed, self._device, self._validation = feed, device, validation
         self._listeners, self._schedule = listeners, schedule
         self._checkpoint, self._checkpoint_seconds, self._fingerprint = (
             checkpoint,
             checkpoint_seconds,
             fingerprint,
         )
-        self._batch_size = min(spec.batch_size, len(train))
-        self._batches_per_epoch = len(train) // self._batch_size
+        self._batch_size = min(spec.batch_size, len(feed) - len(validation))
+        self._batches_per_epoch = (len(feed) - len(validation)) // self._batch_size
         self._objective = Objective(spec.objective)
         self._corruption = None if spec.corruption is None else Corruption(spec.corruption)
         self.optimizers = optimizer_states or optimizers[spec.optimizer](network, spec)
@@ -154,15 +154,15 @@ class Trainer:
             self._save()
 
     def _order(self) -> Iterator[np.ndarray]:
-        generator = np.random.default_rng([self.spec.seed, self.position.epoch])
-        order = generator.permutation(self._train)
-        for batch in range(self.position.batch, self._batches_per_epoch):
-            yield order[batch * self._batch_size : (batch + 1) * self._batch_size]
+        position = self.position
+        return epoch_batches(
+            len(self._feed), self._validation, self._batch_size, [self.spec.seed, position.epoch], position.batch
+        )
 
     def _step(self, target: Tensor) -> None:
         generator = self._generator.manual_seed(_mix(self.spec.seed, self.position.step))
         factor = self._schedule(self.progress)
-        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self._full_rates, strict=True):
             group["lr"] = rate * factor
         with self._autocast:
