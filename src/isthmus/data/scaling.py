@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,14 @@ class Scaler:
     offset: np.ndarray
     scale: np.ndarray
 
+    @cached_property
+    def _shifts(self) -> bool:
+        return bool(self.offset.any())
+
+    @cached_property
+    def _stretches(self) -> bool:
+        return bool((self.scale != 1).any())
+
     @property
     def network_shape(self) -> tuple[int, ...]:
         """Shape of one sample as networks see it."""
@@ -64,10 +73,11 @@ class Scaler:
 
         wide = batch.dtype in (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
         x = batch.to(torch.float64 if wide else torch.float32)
-        if self.offset.any():
+        if self._shifts:
             x = x - torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
-        if (self.scale != 1).any():
-            x = x * torch.as_tensor(1.0 / self.scale, dtype=x.dtype, device=x.device)
+        if self._stretches:
+            factor = torch.as_tensor(1.0 / self.scale, dtype=x.dtype, device=x.device)
+            x = x * factor if x is batch else x.mul_(factor)
         x = x.to(torch.float32)
         if self.flat:
             return x.flatten(1)  # (N, *sample_shape) -> (N, features)
@@ -84,9 +94,9 @@ class Scaler:
         dtype = np.dtype(self.dtype)
         wide = dtype.itemsize > 2 and dtype != np.float32 and x.device.type != "mps"
         x = x.to(torch.float64 if wide else torch.float32)
-        if (self.scale != 1).any():
+        if self._stretches:
             x = x * torch.as_tensor(self.scale, dtype=x.dtype, device=x.device)
-        if self.offset.any():
+        if self._shifts:
             x = x + torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
         return x
 
@@ -95,8 +105,14 @@ class Scaler:
 
         Integers are rounded and clipped to what the dtype can hold.
         """
-        values = self.to_user_units(x).cpu().numpy()
+        import torch
+
         dtype = np.dtype(self.dtype)
+        values = self.to_user_units(x)
+        if dtype == np.uint8:  # every float32 from 0 to 255 is exact: rounded by torch, on all cores
+            values = values.round_() if values is not x and self._stretches else values.round()
+            return values.clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        values = values.cpu().numpy()
         if dtype.kind == "b":
             return values >= 0.5
         return _round_to(values, dtype) if dtype.kind in "iu" else values.astype(dtype, copy=False)

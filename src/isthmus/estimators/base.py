@@ -22,7 +22,7 @@ from isthmus.networks import AutoEncoderNetwork
 from isthmus.training.device import choose_device, memory_format
 from isthmus.training.feed import as_tensor
 
-_BATCH_NUMBERS = 1 << 17  # numbers in one batch of inference: enough to keep the cores busy, small enough for caches
+_BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep the cores busy, little memory
 
 
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
