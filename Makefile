@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-quality bench-variants bench-recipe bench-memory clean
+.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -30,8 +30,12 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@ $(VENV)/.installed
 
 # Measurements: see docs/benchmarks.md. They need MNIST (ISTHMUS_DATA, the cache, or a network).
-bench-quality: $(VENV)/.installed
-	$(BIN)/python bench/quality.py
+bench-speed: $(VENV)/.installed
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/time_to_quality.py
+	$(BIN)/python bench/quality_at_budget.py
+	$(BIN)/python bench/growth.py
 
 bench-variants: $(VENV)/.installed
 	$(BIN)/python bench/variants.py upsamplings

@@ -3,9 +3,9 @@
 python bench/time_to_quality.py [--seeds 3] [--limit 300] [--only isthmus]
 
 The same layers for all three. Keras (TensorFlow) and pythae run in virtual environments of their own, made on first
-use in .bench/. They stop as soon as the test error, looked at every 50 steps at no cost, reaches the mark; the faster of
-Keras with and without XLA counts. isthmus anneals, so it has to know where a run ends: its figure is the shortest
-of a ladder of budgets whose median error reaches the mark, as the wall time of `fit` and all that it does.
+use in .bench/. They stop as soon as the test error, looked at every 50 steps at no cost, reaches the mark; Keras
+runs with XLA or without, whichever is faster. isthmus anneals, so it has to know where a run ends: its figure is the
+shortest of a ladder of budgets whose median error reaches the mark, as the wall time of `fit` and all that it does.
 """
 
 from __future__ import annotations

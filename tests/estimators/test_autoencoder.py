@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from isthmus import AutoEncoder, IsthmusError, datasets
+from isthmus.estimators.recipe import default_batch_size
 from isthmus.registry import bottlenecks, corruptions, objectives
 
 DIGITS = datasets.load("digits")
@@ -37,6 +38,29 @@ def test_trained_beats_untrained_and_pca_on_digits(network: str, latent_dim: int
     pca = PCA(latent_dim, random_state=0).fit(rows)
     linear = -float(((pca.inverse_transform(pca.transform(new)) - new) ** 2).mean())
     assert trained > linear > untrained
+
+
+def test_the_data_decide_how_the_decoder_ends() -> None:
+    def output(X: np.ndarray, **more: object) -> str:
+        return AutoEncoder(2, **{**FAST, **more}).fit(X).network_spec_.output
+
+    digits = DIGITS.train.images[:100]
+    grey = noise(60, 8, 8)
+    assert output(digits) == output(digits / np.float32(255)) == output(digits > 127) == "bounded"
+    assert output(digits, network="dense") == "bounded"
+    assert output(digits, objective="bce") == "sigmoid"
+    assert output(grey) == output(digits.reshape(100, -1).astype(np.float32)) == "linear"
+    assert output(digits.astype(np.float32) / 250) == "linear"  # its largest number says little about numbers to come
+    rebuilt = AutoEncoder(2, **FAST).fit(digits / np.float32(255)).reconstruct(digits / np.float32(255))
+    assert rebuilt.min() >= 0
+    assert rebuilt.max() <= 1
+
+
+def test_large_samples_come_in_small_batches() -> None:
+    sizes = {side: default_batch_size("conv", 10_000, side**2) for side in (28, 128, 512, 1024, 4096)}
+    assert sizes == {28: 64, 128: 64, 512: 8, 1024: 2, 4096: 1}
+    assert default_batch_size("dense", 10_000, 20) == 128
+    assert default_batch_size("dense", 400, 20) == default_batch_size("conv", 1, 1) == 16
 
 
 def test_a_curve_in_a_table_is_found() -> None:

@@ -130,3 +130,18 @@ def test_exports_to_onnx_with_any_number_of_samples(spec: NetworkSpec) -> None:
         found = session.run(None, {"x": part.numpy()})
         for array, tensor in zip(found, module(part), strict=True):
             torch.testing.assert_close(torch.from_numpy(array), tensor.detach(), rtol=0, atol=1e-5)
+
+
+def test_a_bounded_output_is_a_sigmoid_whose_gradient_goes_straight_through_in_training_only() -> None:
+    network = build(NetworkSpec("dense", (6,), latent_dim=2, hidden=(8,), output="bounded"), 0)
+    linear = build(NetworkSpec("dense", (6,), latent_dim=2, hidden=(8,)), 0)
+    x, weights = torch.rand(5, 6), torch.randn(5, 6)
+    logits = linear(x)[0]
+    assert torch.equal(network.reconstruct(x), logits.sigmoid())
+
+    def gradient(of: torch.Tensor, module: AutoEncoderNetwork) -> torch.Tensor:
+        return torch.autograd.grad((of * weights).sum(), next(iter(module.parameters())))[0]
+
+    assert torch.equal(gradient(network.train()(x)[0], network), gradient(linear.train()(x)[0], linear))
+    network.eval()
+    assert torch.allclose(gradient(network(x)[0], network), gradient(linear(x)[0].sigmoid(), linear))
