@@ -64,7 +64,7 @@ class AutoEncoder(NetworkEstimator):
         What is done to X before f sees it, as in "gaussian:0.1" or "masking:0-0.5"; the target stays clean. Levels
         are in scaled units: fractions of the range of images, standard deviations of table columns.
     epochs, minutes : optional
-        Length of the run; the learning rate reaches zero at its end. Default: about 3,000 steps, at most 50 epochs.
+        Length of the run; the learning rate reaches zero at its end. Default: 400,000 samples, at most 50 epochs.
     batch_size, optimizer, learning_rate, weight_decay, gradient_clip, patience : optional
         Training; None and "auto" choose by network and size of the data. `patience` counts validations without
         improvement before the run stops early; None runs to the end.
