@@ -49,6 +49,7 @@ def test_the_data_decide_how_the_decoder_ends() -> None:
     assert output(digits) == output(digits / np.float32(255)) == output(digits > 127) == "bounded"
     assert output(digits, network="dense") == "bounded"
     assert output(digits, objective="bce") == "sigmoid"
+    assert output(digits, bottleneck="variational") == "linear"
     assert output(grey) == output(digits.reshape(100, -1).astype(np.float32)) == "linear"
     assert output(digits.astype(np.float32) / 250) == "linear"  # its largest number says little about numbers to come
     rebuilt = AutoEncoder(2, **FAST).fit(digits / np.float32(255)).reconstruct(digits / np.float32(255))

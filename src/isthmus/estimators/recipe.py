@@ -60,11 +60,12 @@ def latent_dim(model: AutoEncoder, source: Source) -> int | None:
 def output(model: AutoEncoder, source: Source) -> str:
     """How the decoder ends: "bounded" where many values lie at the ends of the range, as of ink on paper.
 
-    Only where these ends are natural: for pixels of 8 bits or booleans, and for numbers that span just 0 to 1.
+    Only where these ends are natural: for pixels of 8 bits or booleans, and for numbers that span just 0 to 1. Not
+    beside the penalty of a variational code, whose weight is that of the squared error's own gradient.
     """
     scaler = model.scaler_
     natural = source.dtype in (np.uint8, np.bool_) or (not scaler.offset.any() and (scaler.scale == 1).all())
-    if scaler.kind != "range" or not natural:
+    if scaler.kind != "range" or not natural or str(model.bottleneck).startswith("variational"):
         return "linear"
     values = _probe(model, source)
     return "bounded" if ((values <= 0) | (values >= 1)).mean() >= _AT_THE_ENDS else "linear"
