@@ -32,6 +32,7 @@ _MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, and m
 _LEAST_SIDE = 4  # of what is convolved
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
 _PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples that are looked at
+_SMALL_CODE = 16
 _AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
 
 
@@ -162,9 +163,12 @@ def _widths(model: AutoEncoder, name: str) -> tuple[int, ...]:
         raise IsthmusError(f"{name} (={value!r}) must be a sequence of integers such as (64, 32)") from None
 
 
-def conv_hidden(latent_dim: int) -> tuple[int, int]:
-    """Widths between the last convolution and a flat code: 128 and 64, but never narrower than the code."""
-    return max(128, latent_dim), max(64, latent_dim)
+def conv_hidden(latent_dim: int) -> tuple[int, ...]:
+    """Widths between the last convolution and a flat code: 128 and 64 for up to 16 numbers, none for more.
+
+    They help to fold much into few numbers, and are in the way of many.
+    """
+    return (128, 64) if latent_dim <= _SMALL_CODE else ()
 
 
 def default_batch_size(network: str, n_train: int, features: int) -> int:
