@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus import AutoEncoder, datasets
-from isthmus.training.device import memory_format
+from isthmus.training.device import has_fast_bfloat16, memory_format
 from isthmus.training.feed import Feed
 from isthmus.training.loop import Trainer
 from machine import machine, table
@@ -56,7 +56,7 @@ def interleaved(functions: list[Callable[[], object]], rounds: int = ROUNDS) -> 
 def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
     """Floating-point operations a second of the best of some matrix products."""
     rates = []
-    for n in (1024, 2048):
+    for n in (1024, 2048, 1024, 2048):
         a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
         rates.append(2 * n**3 / seconds(lambda a=a, b=b: a @ b))
     return max(rates)
@@ -73,7 +73,7 @@ def trainer(settings: dict, batch_size: int | None, X: np.ndarray) -> tuple[Auto
     return model, Trainer(model.network_, feed, model.training_spec_, device, validation=validation)
 
 
-def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray) -> dict[str, str]:
+def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates: dict) -> dict[str, str]:
     """Training at batch 128, and how much of the floor's rate that is."""
     model, run = trainer({**settings, "optimizer": optimizer}, 128, X)
     batches = run._feed.batches(itertools.chain.from_iterable(run._order() for _ in range(10**6)))
@@ -108,7 +108,7 @@ def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray) -> di
             reconstruction, _ = run.network(x, None)
         torch.nn.functional.mse_loss(reconstruction.float(), x).backward()
     dtype = torch.bfloat16 if model.training_spec_.precision == "bfloat16" else torch.float32
-    floor = counter.get_total_flops() / matrix_rate(dtype, x.device)
+    floor = counter.get_total_flops() / rates[dtype]
     whole, fixed, net = (value / STEPS for value in interleaved([loop, bare, network]))
     return {
         "network": name,
@@ -158,11 +158,12 @@ def inference_row(name: str, settings: dict, X: np.ndarray) -> dict[str, str]:
 def main() -> None:
     X = np.array(datasets.load("mnist").test.images)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    rates = {str(dtype).removeprefix("torch."): matrix_rate(dtype, device) for dtype in (torch.float32,)}
+    dtypes = [torch.float32, *([torch.bfloat16] if has_fast_bfloat16(device) else [])]
+    rates = {dtype: matrix_rate(dtype, device) for dtype in dtypes}
     print(f"{machine()}\nmatrix products: " + ", ".join(f"{k} {v / 1e9:,.0f} GFLOP/s" for k, v in rates.items()))
     optimizers = {"conv": ("muon",), "dense": ("muon", "adam")}
     rows = [
-        training_row(name, settings, optimizer, X)
+        training_row(name, settings, optimizer, X, rates)
         for name, settings in NETWORKS.items()
         for optimizer in optimizers[settings["network"]]
     ]

@@ -15,7 +15,7 @@ CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (3, 2), (5, 3), (3, 1)])
 @pytest.mark.parametrize("bias", [True, False])
-def test_few_channels(d: int, channels: int, kernel: int, stride: int, bias: bool) -> None:
+def test_one_and_more_channels(d: int, channels: int, kernel: int, stride: int, bias: bool) -> None:
     generator = torch.Generator().manual_seed(0)
     for sizes in ([8] * d, [5, 7, 1][:d]):
         x = torch.randn(2, channels, *sizes, generator=generator)
@@ -32,7 +32,7 @@ def test_few_channels(d: int, channels: int, kernel: int, stride: int, bias: boo
             torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
 
 
-def test_few_channels_with_a_gradient() -> None:
+def test_one_channel_with_a_gradient() -> None:
     x = torch.randn(2, 1, 9, 9, requires_grad=True)
     weight = torch.randn(4, 1, 3, 3)
     (found,) = torch.autograd.grad(convolve(x, weight, None, 2, 1).square().sum(), x)

@@ -16,7 +16,6 @@ HIDDEN_GAIN = math.sqrt(2)  # in front of an activation that halves the variance
 CODE_GAIN = 1.0  # no activation follows: the code keeps the variance of what it is computed from
 OUTPUT_GAIN = 0.3  # the first reconstructions are near zero, so that early gradients say what to add
 
-_FEW_CHANNELS = 4  # of images: torch's strided convolutions of these reach a hundredth of the CPU's speed
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
@@ -50,19 +49,19 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, pa
     """torch's conv1d, conv2d or conv3d, whichever fits: (N, in, *S) * (out, in, *K) -> (N, out, *T).
 
     On CPUs the bfloat16 gradient of a strided kernel is uninitialised memory where the last axis has one position (seen
-    with torch 2.13), so that such layers compute in float32. Samples of few channels go through a matrix product there,
-    several times faster.
+    with torch 2.13), so that such layers compute in float32. Samples of one channel go through a matrix product there,
+    several times faster: torch's strided convolutions of these reach a hundredth of what a CPU can do.
     """
     exporting = torch.compiler.is_compiling()
-    if stride > 1 and x.device.type == "cpu" and len(weight[0]) <= _FEW_CHANNELS and not (x.requires_grad or exporting):
-        return _convolve_few(x, weight, bias, stride, padding)
+    if stride > 1 and x.device.type == "cpu" and weight.shape[1] == 1 and not (x.requires_grad or exporting):
+        return _convolve_grey(x, weight, bias, stride, padding)
     if stride > 1 and x.shape[-1] == 1 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
         with torch.autocast("cpu", enabled=False):
             return convolve(x.float(), weight, bias, stride, padding)
     return _CONVOLUTIONS[weight.ndim - 2](x, weight, bias, stride=stride, padding=padding)
 
 
-def _convolve_few(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+def _convolve_grey(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
     """`convolve` as a product of the kernel and what it sees at every position; for inputs without a gradient."""
     d, kernel = x.ndim - 2, weight.shape[2:]
     x = F.pad(x.movedim(1, -1), (0, 0, *[padding] * (2 * d))).contiguous()  # (N, *S, in)
