@@ -108,11 +108,11 @@ class Scaler:
         import torch
 
         dtype = np.dtype(self.dtype)
-        values = self.to_user_units(x)
+        scaled = self.to_user_units(x)
         if dtype == np.uint8:  # every float32 from 0 to 255 is exact: rounded by torch, on all cores
-            values = values.round_() if values is not x and self._stretches else values.round()
-            return values.clamp_(0, 255).to(torch.uint8).cpu().numpy()
-        values = values.cpu().numpy()
+            scaled = scaled.round_() if self._stretches else scaled.round()  # a stretched one is ours to change
+            return scaled.clamp_(0, 255).to(torch.uint8).cpu().numpy()
+        values = scaled.cpu().numpy()
         if dtype.kind == "b":
             return values >= 0.5
         return _round_to(values, dtype) if dtype.kind in "iu" else values.astype(dtype, copy=False)
