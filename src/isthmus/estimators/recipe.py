@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
 _SAMPLES, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 400_000, 600, 50, 3
 _BATCH_SIZES = {"conv": (16, 64), "dense": (16, 128)}  # smallest and largest; a step of a small network is overhead
-_MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, and memory stays flat
+_MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, which bounds the memory of a step
 _LEAST_SIDE = 4  # of what is convolved
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
 _PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples that are looked at
@@ -174,7 +174,7 @@ def conv_hidden(latent_dim: int) -> tuple[int, ...]:
 def default_batch_size(network: str, n_train: int, features: int) -> int:
     """A twentieth of the samples, rounded down to a power of two from 16 to 64 ("conv") or 128 ("dense").
 
-    Samples of many numbers come fewer at a time, so that memory stays flat.
+    Samples of many numbers come fewer at a time, which bounds the memory of a step.
     """
     smallest, largest = _BATCH_SIZES.get(network, _BATCH_SIZES["dense"])
     size = min(largest, max(smallest, n_train // 20), max(1, _MOST_NUMBERS // features))
