@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AutoEncoder", "IsthmusError", "__version__", "datasets"]
+__all__ = ["AutoEncoder", "Codec", "IsthmusError", "__version__", "datasets"]
 
 _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
+    "Codec": ("isthmus.estimators.codec", "Codec"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
     "datasets": ("isthmus.data.datasets", None),
 }
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from isthmus.data import datasets
     from isthmus.errors import IsthmusError
     from isthmus.estimators.autoencoder import AutoEncoder
+    from isthmus.estimators.codec import Codec
 
 
 def __getattr__(name: str) -> Any:

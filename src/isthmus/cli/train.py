@@ -11,7 +11,8 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
-from isthmus.errors import IsthmusError
+from isthmus.cli.codec import train_codec
+from isthmus.errors import IsthmusError, unknown_name
 from isthmus.store import CONFIG, LOG
 
 if TYPE_CHECKING:
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     from isthmus.data.sources import Source
 
 CHECKPOINT = "checkpoint.safetensors"
+TASKS = ("represent", "codec")
 _TRAINING, _RUN = "Training", "Run"
+
+
+def _known_task(name: str) -> str:
+    if name not in TASKS:
+        raise typer.BadParameter(str(unknown_name("task", name, TASKS)))
+    return name
 
 
 def train(
@@ -28,6 +36,10 @@ def train(
         Path | None,
         typer.Option("-o", "--output", help="Folder for the model and its report.", show_default="DATA-LATENT_DIM"),
     ] = None,
+    task: Annotated[
+        str, typer.Option(help=f"What to train for: {', '.join(TASKS)}.", metavar="NAME", callback=_known_task)
+    ] = "represent",
+    lossless: Annotated[bool, typer.Option("--lossless", help="A codec that loses nothing (the default).")] = False,
     latent_dim: Annotated[
         str, typer.Option(help="Numbers in the code, or auto.", metavar="INT|auto", rich_help_panel="Network")
     ] = "auto",
@@ -120,11 +132,20 @@ def train(
       isthmus train table.csv --objective huber --epochs 50
 
       isthmus train mnist -o digits-10 --latent-dim 10 --minutes 2 --resume
+
+      isthmus train photos/ --task codec --lossless --minutes 10 -o photos-codec
     """
     weights = options.objective(objective)
     widths, depths = options.integers(hidden, "--hidden"), options.integers(channels, "--channels")
     if epochs is not None and minutes is not None:
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
+    if task == "codec":
+        folder = output or Path(f"{Path(data).stem}-codec")
+        _check_output(folder, False, overwrite)
+        listeners = _listeners(folder, quiet, tensorboard)
+        train_codec(data, folder, mode="lossless", epochs=epochs, minutes=minutes, seed=seed, device=device,
+                    listeners=listeners)  # fmt: skip
+        return
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
     resume = resume and _can_resume(folder)
     _check_output(folder, resume, overwrite)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli import options
+from isthmus.cli import codec, options
 from isthmus.errors import IsthmusError
+from isthmus.store import read_config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,26 +84,39 @@ def embed(
     typer.echo(f"{len(source):,} codes of {autoencoder._n_features_out} numbers in {output}")
 
 
-def info(model: options.Model) -> None:
-    """Show what a model is and how it was trained.
+def info(
+    model: Annotated[str, typer.Argument(help="Folder of a trained model, or an archive.", show_default=False)],
+) -> None:
+    """Show what a model is and how it was trained, or what an archive holds.
 
-    Example:
+    Examples:
 
       isthmus info digits-10
+
+      isthmus info photos.isth
     """
     from rich.console import Console
     from rich.table import Table
 
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, value in _describe(Path(model)).items():
+        table.add_row(f"[bold]{key}[/bold]", value)
+    Console().print(table)
+
+
+def _describe(path: Path) -> dict[str, str]:
+    if path.is_file():
+        return codec.describe_archive(path)
+    if read_config(path)["estimator"] == "Codec":
+        from isthmus import Codec
+
+        return codec.describe_codec(Codec.load(path, device="cpu"))
     from isthmus import AutoEncoder
 
-    autoencoder = AutoEncoder.load(model, device="cpu")
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for key, value in autoencoder.describe().items():
-        table.add_row(f"[bold]{key}[/bold]", value)
+    autoencoder = AutoEncoder.load(path, device="cpu")
+    rows = autoencoder.describe()
     validated = [e["validation_loss"] for e in autoencoder.history_ if e.get("validation_loss") is not None]
-    if validated:
-        table.add_row("[bold]best validation[/bold]", f"{min(validated):.6g}")
-    Console().print(table)
+    return rows | ({"best validation": f"{min(validated):.6g}"} if validated else {})
 
 
 def report(

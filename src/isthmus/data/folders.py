@@ -91,17 +91,8 @@ class ImageFiles(Source):
         return block
 
     def _decode(self, index: int) -> np.ndarray:
-        from PIL import Image
-
-        path = self.paths[index]
-        with reading(path, "an image"), Image.open(path) as opened:
-            turn = _UPRIGHT.get(_orientation(opened))
-            image = _converted(opened, self._mode)
-            if turn is not None:
-                image = image.transpose(Image.Transpose(turn))
-            if (image.height, image.width) != (expected := self._headers[index]).size:
-                raise ValueError(f"it is {image.width}×{image.height} now and was {_size(expected)} before")
-            return np.asarray(self._fitted(image))
+        header = self._headers[index]
+        return _decoded(self.paths[index], _Header(header.height, header.width, self._mode), self._fitted)
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         """`image` in the size of the source."""
@@ -126,14 +117,25 @@ def folder_source(folder: Path, **options: Any) -> ImageFiles:
 
     Where every image lies in a sub-folder, the names of the first-level sub-folders are the labels.
     """
+    paths = image_paths(folder)
+    relative = [path.relative_to(folder) for path in paths]
+    labels = np.array([path.parts[0] for path in relative]) if all(len(p.parts) > 1 for p in relative) else None
+    return ImageFiles(paths, name=str(folder), labels=labels, **options)
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """All image files in a folder and its sub-folders in natural order, at least one."""
     paths = sorted(_walk(folder), key=_natural)
     if not paths:
         seen = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         holds = f"it holds {', '.join(seen[:4])}{', ...' if len(seen) > 4 else ''}" if seen else "it is empty"
         raise IsthmusError(f"folder {folder} holds no images ({', '.join(SUFFIXES)}); {holds}")
-    relative = [path.relative_to(folder) for path in paths]
-    labels = np.array([path.parts[0] for path in relative]) if all(len(p.parts) > 1 for p in relative) else None
-    return ImageFiles(paths, name=str(folder), labels=labels, **options)
+    return paths
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as it is, upright: (height, width), or (height, width, 3 or 4) in colour."""
+    return _decoded(path, _header(path))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -156,6 +158,22 @@ def _natural(path: Path) -> tuple:
     parts = [[(int(t), "") if t.isdecimal() else (-1, t) for t in re.split(r"(\d+)", part.lower())]
              for part in path.parts]  # fmt: skip
     return (parts, str(path))
+
+
+def _decoded(
+    path: Path, expected: _Header, fit: Callable[[Image.Image], Image.Image] = lambda image: image
+) -> np.ndarray:
+    """An image file in the mode of a header, upright, through `fit`."""
+    from PIL import Image
+
+    with reading(path, "an image"), Image.open(path) as opened:
+        turn = _UPRIGHT.get(_orientation(opened))
+        image = _converted(opened, expected.mode)
+        if turn is not None:
+            image = image.transpose(Image.Transpose(turn))
+        if (image.height, image.width) != expected.size:
+            raise ValueError(f"it is {image.width}×{image.height} now and was {_size(expected)} before")
+        return np.asarray(fit(image))
 
 
 def _header(path: Path) -> _Header:

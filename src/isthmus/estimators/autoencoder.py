@@ -270,12 +270,9 @@ class AutoEncoder(NetworkEstimator):
             encoder, decoder = (copy.deepcopy(module) for module in self.network)
             self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)
         else:
-            self.network_spec_ = network_spec(
-                self,
-                self.scaler_.network_shape,
-                latent_dim(self, source),
-                objective.output if objective.output == "sigmoid" else output(self, source),
-            )
+            size = latent_dim(self, source)
+            ends = objective.output if objective.output == "sigmoid" else output(self, source, size)
+            self.network_spec_ = network_spec(self, self.scaler_.network_shape, size, ends)
             self.network_ = build(self.network_spec_, self.seed_)
         self.training_spec_ = training_spec(self, self.network_spec_, n_train, device)
         in_best_memory_order(self.network_.to(device), len(self.scaler_.network_shape) + 1)

@@ -33,6 +33,7 @@ _LEAST_SIDE = 4  # of what is convolved
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
 _PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples that are looked at
 _SMALL_CODE = 16
+_TINY_CODE, _TINY_CODE_RATE = 4, 0.02  # up to so many numbers, which leave out most of a sample: learn more slowly
 _AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
 
 
@@ -58,12 +59,15 @@ def latent_dim(model: AutoEncoder, source: Source) -> int | None:
     return knee_dimension(_probe(model, source))
 
 
-def output(model: AutoEncoder, source: Source) -> str:
+def output(model: AutoEncoder, source: Source, latent_dim: int | None) -> str:
     """How the decoder ends: "bounded" where many values lie at the ends of the range, as of ink on paper.
 
     Only where these ends are natural: for pixels of 8 bits or booleans, and for numbers that span just 0 to 1. Not
-    beside the penalty of a variational code, whose weight is that of the squared error's own gradient.
+    beside the penalty of a variational code, whose weight is that of the squared error's own gradient. And not for
+    codes of up to 4 numbers: what they leave out is grey, and a linear output follows the error's own gradient.
     """
+    if latent_dim is not None and latent_dim <= _TINY_CODE:
+        return "linear"
     scaler = model.scaler_
     natural = source.dtype in (np.uint8, np.bool_) or (not scaler.offset.any() and (scaler.scale == 1).all())
     if scaler.kind != "range" or not natural or str(model.bottleneck).startswith("variational"):
@@ -136,6 +140,8 @@ def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int,
     learning_rate = model.learning_rate
     if learning_rate is None:
         learning_rate = 1e-3 if network is None else _LEARNING_RATES.get(optimizer, 1e-3)
+        if optimizer == "muon" and network is not None and (network.latent_dim or network.num_features) <= _TINY_CODE:
+            learning_rate = _TINY_CODE_RATE
     precision = model.precision
     if precision == "auto":
         precision = "bfloat16" if has_fast_bfloat16(device) else "float32"

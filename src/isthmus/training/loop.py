@@ -57,12 +57,15 @@ class Trainer:
     The order of the samples is drawn from (seed, epoch) and every other random number from (seed, step): a run
     that continues from a checkpoint does exactly what the uninterrupted run would have done.
     With a validation set the network ends with the weights of the best validation.
+
+    A subclass that overrides `_loss` and `_evaluate` trains any network on the batches of any feed with `__len__` and
+    `batches`; its `spec` has no objective.
     """
 
     def __init__(
         self,
-        network: AutoEncoderNetwork,
-        feed: Feed,
+        network: Any,
+        feed: Any,
         spec: TrainingSpec,
         device: torch.device,
         *,
@@ -85,7 +88,7 @@ class Trainer:
         )
         self._batch_size = min(spec.batch_size, len(feed) - len(validation))
         self._batches_per_epoch = (len(feed) - len(validation)) // self._batch_size
-        self._objective = Objective(spec.objective)
+        self._objective = None if spec.objective is None else Objective(spec.objective)
         self._corruption = None if spec.corruption is None else Corruption(spec.corruption)
         self.optimizers = optimizer_states or optimizers[spec.optimizer](network, spec)
         self._full_rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
@@ -126,8 +129,8 @@ class Trainer:
         position = self.position
         self.network.train()
         clock = tick = time.perf_counter()
-        for x in self._feed.batches(self._order()):
-            self._step(x)
+        for batch in self._feed.batches(self._order()):
+            self._step(batch)
             position.batch += 1
             position.step += 1
             now = time.perf_counter()
@@ -159,17 +162,27 @@ class Trainer:
             len(self._feed), self._validation, self._batch_size, [self.spec.seed, position.epoch], position.batch
         )
 
-    def _step(self, target: Tensor) -> None:
+    def _loss(self, batch: Any, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """What a batch of the feed costs: the objective, and the bottleneck's penalty if it has one."""
+        assert self._objective is not None
+        with self._autocast:
+            x = batch if self._corruption is None else self._corruption(batch, generator)
+            x = x.contiguous(memory_format=memory_format(x.ndim))
+            reconstruction, penalty = self.network(x, generator)
+        return self._objective(reconstruction, batch), penalty
+
+    def _evaluate(self) -> float | None:
+        """Mean objective of the validation samples; None where there are none."""
+        assert self._objective is not None
+        return evaluate(self.network, self._feed, self._validation, self._objective, self._autocast)
+
+    def _step(self, batch: Any) -> None:
         generator = self._generator.manual_seed(_mix(self.spec.seed, self.position.step))
         factor = self._schedule(self.progress)
         groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self._full_rates, strict=True):
             group["lr"] = rate * factor
-        with self._autocast:
-            x = target if self._corruption is None else self._corruption(target, generator)
-            x = x.contiguous(memory_format=memory_format(x.ndim))
-            reconstruction, penalty = self.network(x, generator)
-        loss = self._objective(reconstruction, target)
+        loss, penalty = self._loss(batch, generator)
         (loss if penalty is None else loss + penalty).backward()
         if self.spec.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.gradient_clip)
@@ -181,7 +194,7 @@ class Trainer:
 
     def _validate(self) -> None:
         position = self.position
-        loss = evaluate(self.network, self._feed, self._validation, self._objective, self._autocast)
+        loss = self._evaluate()
         entry = self._entry() | {"validation_loss": loss}
         if not math.isfinite(entry["loss"]) or (loss is not None and not math.isfinite(loss)):
             raise IsthmusError(

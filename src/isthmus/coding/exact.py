@@ -1,0 +1,127 @@
+"""Networks whose results are the same integers on every machine, and the probabilities made of them.
+
+A sum of products of 8-bit weights and 8-bit activations is exact in float32, in any order of summation, as long as it
+stays below 2^24: every intermediate result is a whole number that float32 holds. So matrix products may be split,
+threaded, fused and vectorised at will. What follows them are single operations of IEEE 754 on exact numbers (multiply,
+add, round, compare), which every processor rounds alike, and look-ups in tables that are part of the model.
+Integer networks for entropy coding: Ballé, Johnston and Minnen 2019, "Integer networks for data compression with
+latent-variable models", ICLR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from isthmus.errors import IsthmusError
+
+ACTIVATION = 255  # largest activation of a hidden layer
+UNIT = 64  # logits and logarithms of scales are whole numbers of 1/64
+SUBLEVEL = 16  # means of mixtures are whole numbers of 1/16 grey level
+COUNT = 1 << 15  # of the most probable symbol; 256 of them are below 2^24
+_EXACT = 1 << 24  # float32 holds all integers up to here
+_OUTPUT = (1 << 15) - 1  # largest output of a last layer
+
+
+class Layer:
+    """`round((x @ weight) * scale + bias)`, clipped; x holds whole numbers of at most 255.
+
+    weight : int8 (inputs, outputs). scale, bias : float32 (outputs,).
+    """
+
+    def __init__(self, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> None:
+        inputs, outputs = weight.shape
+        if weight.dtype != np.int8 or scale.shape != (outputs,) or bias.shape != (outputs,):
+            raise IsthmusError(f"a layer of the codec is damaged: weight {weight.shape}, scale {scale.shape}")
+        if not (np.isfinite(scale).all() and np.isfinite(bias).all()):
+            raise IsthmusError("a layer of the codec is damaged: it has scales that are not finite")
+        largest = int(np.abs(weight.astype(np.int64)).sum(0).max(initial=0)) * ACTIVATION
+        if largest >= _EXACT:
+            raise IsthmusError(f"a layer with {inputs} inputs can reach {largest:,}, which must stay below {_EXACT:,}")
+        self.weight, self.scale, self.bias = weight, scale.astype(np.float32), bias.astype(np.float32)
+        self._matrix = weight.astype(np.float32)
+
+    def __call__(self, x: np.ndarray, extra: np.ndarray | None = None, *, hidden: bool = True) -> np.ndarray:
+        """Float32 whole numbers (n, inputs) -> (n, outputs); `extra` (n, outputs) is added to the bias."""
+        y = x @ self._matrix
+        y *= self.scale
+        y += self.bias
+        if extra is not None:
+            y += extra
+        np.rint(y, out=y)
+        return np.clip(y, 0 if hidden else -_OUTPUT, ACTIVATION if hidden else _OUTPUT, out=y)
+
+
+def layers(tensors: Mapping[str, np.ndarray]) -> dict[str, Layer]:
+    """All layers among some tensors, in the order of their names; "x.weight", "x.scale" and "x.bias" make "x"."""
+    names = sorted(name.removesuffix(".weight") for name in tensors if name.endswith(".weight"))
+    return {name: Layer(*(tensors[f"{name}.{part}"] for part in ("weight", "scale", "bias"))) for name in names}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What turns outputs into probabilities. Stored in the model: exp() differs in its last bit between machines.
+
+    exp : int32 (t,), exp(-i / 64), the largest being 2^15. logistic : int32 (2 t + 1,), the logistic function of
+    (i - t) / 64. inverse_scale : float32 (s,), of the scales that output 0, 1, ... of a mixture stand for, in units
+    of the argument of `logistic` per 1/16 level.
+    """
+
+    exp: np.ndarray
+    logistic: np.ndarray
+    inverse_scale: np.ndarray
+
+    def __post_init__(self) -> None:
+        if not (self.exp.max() == COUNT and self.exp.min() >= 0 and len(self.logistic) % 2):
+            raise IsthmusError("the tables of the codec are damaged")
+        if not (self.logistic.min() >= 0 and self.logistic.max() <= COUNT and np.isfinite(self.inverse_scale).all()):
+            raise IsthmusError("the tables of the codec are damaged")
+
+    @classmethod
+    def make(cls) -> Tables:
+        """The tables of a new model."""
+        steps = np.arange(12 * UNIT)
+        wide = np.arange(-12 * UNIT, 12 * UNIT + 1)
+        log_scales = np.arange(8 * SUBLEVEL + 1) / SUBLEVEL - 2.5  # natural logarithms, of grey levels
+        return cls(
+            exp=np.maximum(np.rint(COUNT * np.exp(-steps / UNIT)), 0).astype(np.int32),
+            logistic=np.rint(COUNT / (1 + np.exp(-wide / UNIT))).astype(np.int32),
+            inverse_scale=(UNIT / SUBLEVEL * np.exp(-log_scales)).astype(np.float32),
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The tables by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def softmax(self, logits: np.ndarray) -> np.ndarray:
+        """Counts, float32 (n, symbols), in proportion to exp(logits / 64); each is at least 1."""
+        below = logits.max(1, keepdims=True) - logits
+        np.minimum(below, len(self.exp) - 1, out=below)
+        return np.maximum(self.exp[below.astype(np.intp)], 1).astype(np.float32)
+
+    def mixture(self, outputs: np.ndarray, centre: np.ndarray) -> np.ndarray:
+        """Counts, float32 (n, 256), of grey levels under a mixture of logistic distributions.
+
+        outputs : (n, 3 k), logits of the k components, their means in 1/16 level above `centre`, and the numbers of
+        their scales. Discretised logistic mixtures: Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517.
+        """
+        k, middle = outputs.shape[1] // 3, len(self.logistic) // 2
+        weights = self.softmax(outputs[:, :k])
+        weights = 1 + np.floor(weights * (252 / COUNT) / (weights.sum(1, keepdims=True) / COUNT))
+        means = outputs[:, k : 2 * k] + SUBLEVEL * centre[:, None]
+        numbers = np.clip(outputs[:, 2 * k :], 0, len(self.inverse_scale) - 1).astype(np.intp)
+        slopes = self.inverse_scale[numbers]
+        edges = (np.arange(1, 256) * SUBLEVEL - SUBLEVEL // 2).astype(np.float32)
+        cumulative = np.zeros((len(outputs), 257), np.float32)
+        cumulative[:, 256] = COUNT * weights.sum(1)
+        for i in range(k):
+            steps = edges - means[:, i, None]
+            steps *= slopes[:, i, None]
+            np.clip(np.rint(steps, out=steps), -middle, middle, out=steps)
+            part = self.logistic[steps.astype(np.intp) + middle] * weights[:, i, None]
+            cumulative[:, 1:256] += part
+        counts = np.diff(cumulative, axis=1)
+        counts += 1
+        return counts

@@ -1,0 +1,141 @@
+"""Which pixels a pixel's probability is made of, and the order in which pixels are coded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+_GROUP = 4096  # pixels that an encoder looks at together
+
+
+@dataclass(frozen=True)
+class Window:
+    """Neighbours above and to the left of a pixel, as (row, column) relative to it.
+
+    `skew` is how many pixels a row lags behind the one above it: all pixels with the same column + skew * row are
+    coded in one step, each from neighbours of earlier steps ("wavefront").
+    """
+
+    offsets: np.ndarray  # int (k, 2)
+    skew: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows, columns = np.asarray(self.offsets).reshape(-1, 2).T
+        if not ((rows < 0) | ((rows == 0) & (columns < 0))).all():
+            raise ValueError("a window holds only what is above a pixel, or left of it in its row")
+        above = rows < 0
+        object.__setattr__(self, "skew", 1 + int((columns[above] // -rows[above]).max(initial=0)))
+
+    @classmethod
+    def disk(cls, radius: float, skew: int) -> Window:
+        """All neighbours within `radius` that leave the lag between rows at `skew`."""
+        reach = int(radius)
+        offsets = [
+            (row, column)
+            for row in range(-reach, 1)
+            for column in range(-reach, reach + 1)
+            if row * row + column * column <= radius * radius and column < -skew * row and (row, column) < (0, 0)
+        ]
+        return cls(np.array(offsets, np.int32))
+
+    @property
+    def rows(self) -> int:
+        """How far up it reaches."""
+        return int(-self.offsets[:, 0].min())
+
+    @property
+    def margin(self) -> int:
+        """How far it reaches to either side."""
+        return int(np.abs(self.offsets[:, 1]).max())
+
+    def find(self, row: int, column: int) -> int:
+        """Number of the neighbour at an offset."""
+        return int(np.flatnonzero((self.offsets == (row, column)).all(1))[0])
+
+
+class Canvas:
+    """Images of any sizes below one another in one flat array, with room around each for the window.
+
+    values : (positions, channels), filled with `fill` outside the images.
+    """
+
+    def __init__(self, sizes: np.ndarray, channels: int, window: Window, fill: int, dtype: type = np.int16) -> None:
+        self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
+        self.window = window
+        self._stride = int(self.sizes[:, 1].max(initial=0)) + window.margin
+        heights = (self.sizes[:, 0] + window.rows) * self._stride
+        self._starts = np.cumsum(heights) - heights + window.rows * self._stride + window.margin
+        self.values = np.full((int(heights.sum()) + self._stride + window.margin, channels), fill, dtype)
+        self._steps = (window.offsets[:, 0] * self._stride + window.offsets[:, 1]).astype(np.intp)
+
+    def positions(self, image: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        """Where pixels lie in `values`."""
+        return self._starts[image] + row * self._stride + column
+
+    def view(self, image: int) -> np.ndarray:
+        """The values of one image, (height, width, channels), to be written to."""
+        height, width = self.sizes[image]
+        start = self._starts[image]
+        rows = self.values[start : start + height * self._stride].reshape(height, self._stride, -1)
+        return rows[:, :width]
+
+    def neighbours(self, positions: np.ndarray) -> np.ndarray:
+        """What the window holds at each position, (n, k, channels)."""
+        return self.values[positions[:, None] + self._steps]
+
+    def wave(self) -> Wave:
+        """All pixels of all images in the order of coding."""
+        return Wave(self)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Some pixels of a canvas: image, row, column and position in `values`, each int (n,)."""
+
+    image: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    positions: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class Wave(Pixels):
+    """All pixels of a canvas in the order of coding, sorted by step."""
+
+    _bounds: list[int]
+
+    def __init__(self, canvas: Canvas) -> None:
+        heights, widths = canvas.sizes.T
+        counts = heights * widths
+        image = np.repeat(np.arange(len(counts)), counts)
+        number = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
+        row, column = np.divmod(number, np.maximum(widths, 1)[image])
+        step = column + canvas.window.skew * row
+        order = np.argsort(step, kind="stable")
+        image, row, column = image[order], row[order], column[order]
+        super().__init__(image, row, column, canvas.positions(image, row, column))
+        bounds = np.flatnonzero(np.diff(step[order], prepend=-1, append=-1)).tolist()
+        object.__setattr__(self, "_bounds", bounds if len(order) else [0])
+
+    def __getitem__(self, pixels: slice) -> Pixels:
+        return Pixels(self.image[pixels], self.row[pixels], self.column[pixels], self.positions[pixels])
+
+    def steps(self) -> Iterator[slice]:
+        """The pixels of each step."""
+        for start, stop in pairwise(self._bounds):
+            yield slice(start, stop)
+
+    def groups(self) -> Iterator[tuple[slice, list[slice]]]:
+        """Runs of whole steps of a few thousand pixels, and the steps in each relative to its start."""
+        inside: list[slice] = []
+        first = 0
+        for step in self.steps():
+            inside.append(slice(step.start - first, step.stop - first))
+            if step.stop - first >= _GROUP or step.stop == len(self):
+                yield slice(first, step.stop), inside
+                inside, first = [], step.stop

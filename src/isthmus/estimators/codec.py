@@ -1,0 +1,273 @@
+"""`Codec`: compress images, without loss, with a model learned from images like them."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from isthmus.coding import chunks
+from isthmus.coding.archive import LIST, Chunk, Reader, Writer
+from isthmus.coding.chunks import Sample, grouped
+from isthmus.coding.model import CodecModel
+from isthmus.data.images import open_images
+from isthmus.errors import IsthmusError, unknown_name
+from isthmus.estimators.base import NetworkEstimator
+from isthmus.store import StoredModel, load_model, save_model
+from isthmus.training.progress import Bar, Listener
+
+MODES = ("lossless",)
+
+
+class Codec(BaseEstimator):
+    """Compress images with a model learned from images like them: smaller files than any general format.
+
+        X (n, height, width) ──compress──▶ bytes ──decompress──▶ X
+
+    What was compressed on one machine decodes to the same bits on every other: all that reading depends on is exact
+    integer arithmetic. Images that do not fit the model (another depth, noise) are stored as PNG or xz and come
+    back exactly too.
+
+    Parameters
+    ----------
+    mode : {"lossless"}, default="lossless"
+    epochs, minutes : optional
+        Length of the training. Default: 300,000 samples (images, or blocks of 16 × 16 pixels), at most 50 epochs.
+    device : str or torch.device, default="auto"
+        Of the training. Compressing runs on the CPU.
+    random_state : int, NumPy generator or None, default=None
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    model_ : CodecModel, all that compressing and decompressing depend on
+    history_ : list of dict, the run's losses, in bits per value
+
+    Examples
+    --------
+    >>> from isthmus import Codec, datasets
+    >>> X = datasets.load("digits").train.images
+    >>> codec = Codec(epochs=2, random_state=0).fit(X)
+    >>> data = codec.compress(X)
+    >>> len(data) < X.nbytes / 2
+    True
+    >>> bool((codec.decompress(data) == X).all())
+    True
+    """
+
+    def __init__(
+        self,
+        mode: str = "lossless",
+        *,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        device: Any = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.mode = mode
+        self.epochs = epochs
+        self.minutes = minutes
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    model_: CodecModel
+    history_: list[dict[str, Any]]
+
+    def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
+        """Learn from images.
+
+        X : array of shape (n, height, width) or (n, height, width, channels), uint8, uint16 or bool; a list of such
+            images of different sizes; a path, the name of a data set or a Source. y : ignored.
+        """
+        from isthmus.estimators.codec_fit import Run, fit_lossless
+        from isthmus.training.device import choose_device
+
+        if self.mode not in MODES:
+            raise unknown_name("mode", self.mode, MODES)
+        if self.epochs is not None and self.minutes is not None:
+            raise IsthmusError(f"give epochs (={self.epochs}) or minutes (={self.minutes}), not both")
+        self.seed_ = NetworkEstimator._seed_from(self.random_state)
+        options = {"listeners": (*listeners, Bar()) if self.verbose else listeners}
+        run = Run(self.epochs, self.minutes, self.seed_, choose_device(self.device), options)
+        fitted = fit_lossless(open_images(X), run)
+        self.model_, self.training_spec_ = fitted.model, fitted.spec
+        self.history_ = fitted.trainer.position.history
+        self.seconds_, self.interrupted_ = fitted.trainer.position.seconds, fitted.trainer.interrupted
+        return self
+
+    def compress(self, X: Any, *, embed_model: bool = False) -> bytes:
+        """The images as an archive. X as in `fit`; `embed_model` puts the model inside, so that nothing else is
+        needed to read it."""
+        check_is_fitted(self)
+        images = open_images(X)
+        buffer = io.BytesIO()
+        mixed = isinstance(X, list | tuple) or images.paths is not None
+        self.write(buffer, (Sample(image) for image in images), embed_model=embed_model, flags=LIST if mixed else 0)
+        return buffer.getvalue()
+
+    def write(
+        self,
+        file: BinaryIO,
+        samples: Iterable[Sample],
+        *,
+        embed_model: bool = False,
+        flags: int = 0,
+        name: str = "",
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> int:
+        """Compress samples one after the other to an open file, in constant memory; returns how many there were.
+
+        name : of the model, for messages. progress : called with the number of samples done so far.
+        """
+        check_is_fitted(self)
+        writer = Writer(file, self.model_.id, flags=flags, model=self.model_.to_bytes() if embed_model else None)
+        coder = self.model_.coder
+        for made in in_parallel(lambda group: chunks.encode(group, coder), grouped(samples)):
+            for chunk in made:
+                writer.add(chunk)
+            progress(writer.count)
+        writer.finish({"model": name} if name else {})
+        return writer.count
+
+    def decompress(self, data: bytes) -> Any:
+        """The images of an archive: an array (n, ...), or a list where `compress` was given a list.
+
+        IsthmusError where the archive was written with another model or is damaged.
+        """
+        check_is_fitted(self)
+        reader = Reader(io.BytesIO(data))
+        if reader.model_id != self.model_.id:
+            raise IsthmusError(
+                f"the archive was written with model {reader.model_id.hex()}, and this is {self.model_.id.hex()}: load "
+                f"the model that compressed it"
+            )
+        if reader.damaged:
+            raise IsthmusError(f"the archive is damaged: {'; '.join(reader.damaged)}")
+        images = [image for _, _, image in read_images(reader, self.model_)]
+        return images if reader.flags & LIST or not images else np.stack(images)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Minus the bits per value that X takes in an archive, so that larger is better."""
+        images = open_images(X)
+        values = sum(image.size for image in images)
+        return -8 * len(self.compress(X)) / values
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to a folder; nothing in it is ever executed."""
+        check_is_fitted(self)
+        params = {**self.get_params(deep=False), "device": str(self.device), "random_state": self.seed_}
+        config = {
+            "params": params,
+            "kind": self.model_.kind,
+            "id": self.model_.id.hex(),
+            "model": dict(self.model_.config),
+            "training": self.training_spec_.to_dict(),
+            "seconds": self.seconds_,
+        }
+        stored = StoredModel("Codec", config, self.model_.tensors, self.history_)
+        return save_model(folder, stored, _card(self, Path(folder).name))
+
+    @classmethod
+    def load(cls, folder: str | Path, device: Any = "auto") -> Codec:
+        """Read a model that `save` wrote."""
+        from isthmus.spec import TrainingSpec
+
+        stored = load_model(folder)
+        if stored.estimator != cls.__name__:
+            raise IsthmusError(
+                f"{folder} holds a {stored.estimator}, not a Codec; load it with {stored.estimator}.load"
+            )
+        config = stored.config
+        try:
+            codec = cls(**{**config["params"], "device": device, "verbose": False})
+            codec.model_ = CodecModel(config["kind"], config["model"], stored.tensors)
+            codec.training_spec_ = TrainingSpec.from_dict(config["training"])
+            codec.seed_, codec.seconds_, codec.interrupted_ = codec.random_state, config["seconds"], False
+        except (KeyError, TypeError) as error:
+            raise IsthmusError(f"{folder} is not a complete model: {error}") from error
+        codec.history_ = [dict(entry) for entry in stored.history]
+        return codec
+
+
+def read_images(
+    reader: Reader, model: CodecModel, on_damage: Callable[[IsthmusError], None] | None = None
+) -> Iterator[tuple[Chunk, int, np.ndarray]]:
+    """The samples of an archive in order, each with its chunk and its number in it; bands are put together.
+
+    What is damaged is told to `on_damage` and left out; without it, IsthmusError is raised.
+    """
+
+    def decoded(number: int) -> tuple[Chunk, np.ndarray] | IsthmusError:
+        try:
+            chunk = reader.chunk(number)
+            return chunk, chunks.decode(chunk, model.coder)
+        except IsthmusError as error:
+            if on_damage is None:
+                raise
+            return error
+
+    band: list[np.ndarray] = []
+    first: Chunk | None = None
+    for found in in_parallel(decoded, range(len(reader.chunks))):
+        if isinstance(found, IsthmusError):
+            assert on_damage is not None
+            on_damage(found)
+            band, first = [], None
+            continue
+        chunk, images = found
+        if chunk.band is None:
+            yield from ((chunk, i, image) for i, image in enumerate(images))
+            continue
+        first = chunk if chunk.band[0] == 0 else first
+        band = [images[0]] if chunk.band[0] == 0 else [*band, images[0]]
+        rows = sum(map(len, band))
+        if first is None or rows != chunk.band[0] + chunk.shape[1]:
+            continue  # another band of it is damaged
+        if rows == chunk.band[1]:
+            yield first, 0, np.concatenate(band)
+
+
+def in_parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """`map` on all cores, in order, with only a few items at a time in memory."""
+    workers = os.cpu_count() or 1
+
+    def limited(item: Any) -> Any:
+        with threadpool_limits(1):
+            return function(item)
+
+    with ThreadPoolExecutor(workers, "isthmus-codec") as pool:
+        waiting: deque[Future] = deque()
+        iterator = iter(items)
+        for item in itertools.islice(iterator, workers + 1):
+            waiting.append(pool.submit(limited, item))
+        while waiting:
+            yield waiting.popleft().result()
+            for item in itertools.islice(iterator, 1):
+                waiting.append(pool.submit(limited, item))
+
+
+def _card(codec: Codec, name: str) -> str:
+    """The model card."""
+    model = codec.model_
+    validated = [e["validation_loss"] for e in codec.history_ if e.get("validation_loss") is not None]
+    quality = f"Validation: {min(validated):.4f} bits per value.\n\n" if validated else ""
+    return (
+        f"# {name}\n\nA codec made with isthmus: {codec.mode}, {model.kind}, {model.nbytes:,} bytes, "
+        f"model {model.id.hex()}.\n\n{quality}"
+        f"```python\nfrom isthmus import Codec\n\ncodec = Codec.load({name!r})\ndata = codec.compress(X)\n"
+        f"X2 = codec.decompress(data)\n```\n\nKeep this folder: archives that were made with it cannot be read "
+        f"without it (unless they hold the model themselves).\n"
+    )

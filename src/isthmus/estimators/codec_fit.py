@@ -1,0 +1,198 @@
+"""How a codec's model is learned from images: which kind suits them, and its training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from isthmus.coding import levels, tones
+from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
+from isthmus.coding.model import CodecModel
+from isthmus.coding.symbols import Statics
+from isthmus.coding.window import Window
+from isthmus.data.images import Images
+from isthmus.errors import IsthmusError
+from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
+from isthmus.spec import TrainingSpec
+from isthmus.training.pixels import LevelsFeed, LevelsTrainer, TonesFeed, TonesTrainer, learn_codebook
+
+_MOST_VALUES = 1 << 27  # of the images that are learned from
+_PLAIN = 0.25  # share of the commonest value from which on it counts as background
+_LEAST_SIMILAR = 64  # images of one shape, for a model of images on a plain background
+_MOST_VALIDATION = 1_000
+_SAMPLES, _LEAST_EPOCHS, _MOST_EPOCHS, _LEAST_STEPS = 300_000, 3, 50, 600
+_LEVELS = {"radius": 7.2, "skew": 8, "hidden": 128, "entries": 64, "batch_size": 8, "learning_rate": 0.02}
+_TONES = {"radius": 3.9, "skew": 3, "hidden": 64, "components": 3, "batch_size": 16, "learning_rate": 0.02}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to train: `epochs` or `minutes` or neither; what `Trainer` takes beside the network and the data."""
+
+    epochs: int | None
+    minutes: float | None
+    seed: int
+    device: torch.device
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model, its training's settings and the trainer."""
+
+    model: CodecModel
+    spec: TrainingSpec
+    trainer: Any
+
+
+def fit_lossless(images: Images, run: Run) -> Fitted:
+    """Learn to code images without loss."""
+    chosen = choose(images, run.seed)
+    one = chosen[0]
+    same = all(image.shape == one.shape for image in chosen)
+    if one.dtype == np.uint8 and one.ndim == 2 and same and len(chosen) >= _LEAST_SIMILAR:
+        stack = np.stack(chosen)
+        counts = np.bincount(stack.ravel(), minlength=256)
+        if counts.max() >= _PLAIN * stack.size:
+            return _fit_levels(stack, int(counts.argmax()), run)
+    return _fit_tones(chosen, run)
+
+
+def choose(images: Images, seed: int) -> list[np.ndarray]:
+    """Images to learn from, of the commonest dtype and number of channels: all of them, or a random part."""
+    if len(images) == 0:
+        raise IsthmusError(f"{images.name} holds 0 images; at least 1 is needed")
+    order = np.random.default_rng([seed, 4]).permutation(len(images))
+    groups: dict[tuple, list[tuple[int, np.ndarray]]] = {}
+    values = 0
+    for index in order.tolist():
+        image = images[index]
+        if image.dtype == np.bool_:
+            image = image.astype(np.uint8)
+        if image.dtype not in (np.uint8, np.uint16):
+            raise IsthmusError(
+                f"{images.location(index)} is {image.dtype}; a codec takes uint8, uint16 and bool: scale and round "
+                f"measurements to one of these first"
+            )
+        channels = (*image.shape, 1)[2]
+        groups.setdefault((image.dtype.str, channels), []).append((index, image))
+        values += image.size
+        if values >= _MOST_VALUES:
+            break
+    known = {key: found for key, found in groups.items() if key[1] in (1, 3, 4)}
+    if not known:
+        raise IsthmusError(f"{images.name} has images of {max(groups)[1]} channels; a codec takes 1, 3 or 4")
+    found = max(known.values(), key=lambda group: sum(image.size for _, image in group))
+    return [image for _, image in sorted(found, key=lambda pair: pair[0])]
+
+
+def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
+    window = Window.disk(_LEVELS["radius"], int(_LEVELS["skew"]))
+    codebook, entries = learn_codebook(images, background, int(_LEVELS["entries"]), run.seed)
+    with _seeded(run.seed):
+        inputs = 2 * len(window.offsets) + 4
+        logs = torch.from_numpy(codebook.astype(np.float32) / UNIT)
+        network = LevelsNetwork(inputs, int(_LEVELS["hidden"]), logs, background)
+    feed = LevelsFeed(images, background, window, codebook, entries)
+    spec, validation = _spec(_LEVELS, len(feed), run)
+    trainer = LevelsTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
+    trainer.run()
+    boxes, size = levels.find_boxes(images, background), images.shape[1:]
+    tensors = {
+        "codebook": codebook,
+        "entries": entries.counts,
+        "height": Statics.of(boxes[:, 2], size[0] + 1).counts,
+        "width": Statics.of(boxes[:, 3], size[1] + 1).counts,
+        **network.cpu().export(levels.FEATURE_UNIT, UNIT),
+    }
+    centre, places = _usual_places(images, background, window, codebook, entries)
+    tensors |= places
+    config = {
+        "background": background,
+        "window": window.offsets.tolist(),
+        "size": list(map(int, size)),
+        "centre": centre,
+    }
+    return Fitted(_model("levels", config, tensors), spec, trainer)
+
+
+def _usual_places(
+    images: np.ndarray, background: int, window: Window, codebook: np.ndarray, entries: Statics
+) -> tuple[list[int], dict[str, np.ndarray]]:
+    """The centre of mass that best says where contents lie, and how often they lie how far from it."""
+    parts = [
+        levels.prepare(part, background, window, codebook, entries)
+        for part in np.array_split(images, max(1, len(images) // 512))
+    ]
+    within = np.concatenate([levels.centres(part, background) for part in parts])
+    boxes = np.concatenate([part.boxes for part in parts])
+    filled = boxes[:, 2] > 0
+    centre, places = [], {}
+    for axis, name in enumerate(("top", "left")):
+        whole = 256 * boxes[filled, axis] + within[filled, axis]
+        centre.append(int(np.median(whole)) if filled.any() else 0)
+        away = (boxes[:, axis] - ((centre[axis] - within[:, axis] + 128) >> 8)) % images.shape[1 + axis]
+        places[name] = Statics.of(away, images.shape[1 + axis]).counts
+    return centre, places
+
+
+def _fit_tones(images: Sequence[np.ndarray], run: Run) -> Fitted:
+    depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
+    window = Window.disk(_TONES["radius"], int(_TONES["skew"]))
+    symbols = channels * depth // 8
+    inputs = (len(window.offsets) + 1) * channels + 3
+    with _seeded(run.seed):
+        network = TonesNetwork(inputs, int(_TONES["hidden"]), int(_TONES["components"]), symbols)
+    feed = TonesFeed(images, window, symbols)
+    spec, validation = _spec(_TONES, len(feed), run)
+    trainer = TonesTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
+    trainer.run()
+    config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
+    return Fitted(_model("tones", config, network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)), spec, trainer)
+
+
+def _model(kind: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> CodecModel:
+    tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
+    return CodecModel(kind, config, {**tensors, **tables})
+
+
+def _spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[TrainingSpec, np.ndarray]:
+    """The settings of the run and the samples that validate."""
+    held_out = min(_MOST_VALIDATION, samples // 20)
+    validation = np.sort(np.random.default_rng([run.seed, 1]).choice(samples, held_out, replace=False))
+    batch_size = max(1, min(int(recipe["batch_size"]), samples - held_out))
+    epochs = run.epochs
+    if epochs is None and run.minutes is None:
+        per_epoch = max(1, (samples - held_out) // batch_size)
+        epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_SAMPLES / samples)))
+        epochs = max(epochs, math.ceil(_LEAST_STEPS / per_epoch))
+    spec = TrainingSpec(
+        objective=None,
+        epochs=epochs,
+        minutes=run.minutes,
+        batch_size=batch_size,
+        optimizer="muon",
+        learning_rate=recipe["learning_rate"],
+        seed=run.seed,
+    )
+    return spec, validation
+
+
+class _seeded:
+    """torch's CPU generator at a seed for the length of a block, then as it was."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __enter__(self) -> None:
+        self._fork = torch.random.fork_rng(devices=[])
+        self._fork.__enter__()
+        torch.default_generator.manual_seed(self._seed)
+
+    def __exit__(self, *details: Any) -> None:
+        self._fork.__exit__(*details)

@@ -1,0 +1,145 @@
+"""Networks that predict pixels, trained with the 8-bit weights and activations that the codec will compute with.
+
+Rounding lets the gradient pass straight through (Jacob et al. 2018, "Quantization and training of neural networks for
+efficient integer-arithmetic-only inference", arXiv:1712.05877, section 3). What is exported are `coding.exact.Layer`s.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_LARGEST_WEIGHT = 127
+_LARGEST_ACTIVATION = 6.0  # which the whole number 255 stands for
+_STEPS = 255
+_HIDDEN_UNIT = _STEPS / _LARGEST_ACTIVATION
+_PROBABLE = 1e-12
+_MEAN_UNIT, _SCALE_UNIT, _SCALE_START = 8.0, 2.0, 1.0  # what an output of 1 changes, in grey levels and nats
+
+
+class RoundedLinear(nn.Module):
+    """Fully connected, with weights of 8 bits: each output has its own step. (n, inputs) -> (n, outputs)."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        nn.init.orthogonal_(self.weight, gain)
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        step = self._step()
+        rounded = torch.round(self.weight / step) * step
+        return F.linear(x, self.weight + (rounded - self.weight).detach(), self.bias)
+
+    def _step(self) -> Tensor:
+        return (self.weight.detach().abs().amax(1, keepdim=True) / _LARGEST_WEIGHT).clamp(min=1e-8)
+
+    @torch.no_grad()
+    def export(self, name: str, unit: float, out_unit: float | Tensor, out_start: float | Tensor = 0.0) -> dict:
+        """Tensors of the layer as `coding.exact.Layer` takes them.
+
+        unit : the whole number that stands for an input of 1. out_unit, out_start : the same for the outputs, and
+        the whole number that stands for an output of 0.
+        """
+        step = self._step()
+        arrays = {
+            "weight": torch.round(self.weight / step).T.to(torch.int8),
+            "scale": step[:, 0] * out_unit / unit,
+            "bias": self.bias * out_unit + out_start,
+        }
+        return {f"{name}.{part}": np.ascontiguousarray(array.numpy()) for part, array in arrays.items()}
+
+
+def rounded_relu(x: Tensor) -> Tensor:
+    """A ReLU that ends at 6, in 255 steps."""
+    x = x.clamp(0, _LARGEST_ACTIVATION)
+    return x + (torch.round(x * _HIDDEN_UNIT) / _HIDDEN_UNIT - x).detach()
+
+
+class LevelsNetwork(nn.Module):
+    """For images on a plain background: is a pixel background, and if not, which of 256 levels is it?
+
+    features (n, inputs) ──+ bias of the image's entry──▶ hidden ──▶ hidden ──┬──▶ flag, weight of the codebook
+                                                                             └──▶ 256 logits + weight · entry
+    """
+
+    def __init__(self, inputs: int, hidden: int, codebook: Tensor, background: int) -> None:
+        super().__init__()
+        self.background = background
+        self.first = RoundedLinear(inputs, hidden, 0.8)
+        self.second = RoundedLinear(hidden, hidden, 1.5)
+        self.flag = RoundedLinear(hidden, 2, 0.1)
+        self.level = RoundedLinear(hidden, 256, 0.1)
+        self.entry_bias = nn.Parameter(torch.zeros(len(codebook), hidden))
+        self.register_buffer("codebook", codebook, persistent=False)
+
+    def forward(self, x: Tensor, entries: Tensor, symbols: Tensor) -> Tensor:
+        """Nats that the symbols, int64 (n,), cost together."""
+        h = rounded_relu(self.first(x) + self.entry_bias[entries])
+        h = rounded_relu(self.second(h))
+        flag, weight = self.flag(h).unbind(1)
+        present = symbols != self.background
+        nats = F.binary_cross_entropy_with_logits(flag, present.float(), reduction="sum")
+        some = present.nonzero().squeeze(1)
+        logits = self.level(h[some]) + (1 + weight[some, None]).clamp(0, 4) * self.codebook[entries[some]]
+        logits[:, self.background] = -1e4
+        return nats + F.cross_entropy(logits, symbols[some], reduction="sum")
+
+    def export(self, unit: float, logit_unit: float) -> dict[str, np.ndarray]:
+        """The tensors of `coding.levels.Levels` that were trained."""
+        return {
+            **self.first.export("hidden.0", unit, _HIDDEN_UNIT),
+            **self.second.export("hidden.1", _HIDDEN_UNIT, _HIDDEN_UNIT),
+            **self.flag.export("flag", _HIDDEN_UNIT, logit_unit),
+            **self.level.export("level", _HIDDEN_UNIT, logit_unit),
+            "entry_bias": (self.entry_bias.detach() * _HIDDEN_UNIT).numpy(),
+        }
+
+
+class TonesNetwork(nn.Module):
+    """For continuous tones: a mixture of logistic distributions for each symbol of a pixel.
+
+    features (n, inputs) ──▶ hidden ──▶ hidden ──▶ logits, means and scales of the components
+    """
+
+    def __init__(self, inputs: int, hidden: int, components: int, symbols: int) -> None:
+        super().__init__()
+        self.components = components
+        widths = [(inputs, hidden, 1.5), (hidden, hidden, 1.5), (hidden, 3 * components, 0.1)]
+        self.symbols = nn.ModuleList(nn.ModuleList(RoundedLinear(*width) for width in widths) for _ in range(symbols))
+
+    def forward(self, number: int, x: Tensor, centre: Tensor, symbols: Tensor) -> Tensor:
+        """Nats that symbol `number` of some pixels, float (n,), costs; means are relative to `centre` (n,)."""
+        *layers, output = self.symbols[number]
+        for layer in layers:
+            x = rounded_relu(layer(x))
+        logits, means, scales = output(x).unflatten(1, (3, -1)).unbind(1)
+        slopes = torch.exp(-(_SCALE_UNIT * scales + _SCALE_START).clamp(-2.5, 5.5))
+        away = (symbols - centre)[:, None] - _MEAN_UNIT * means
+        upper = torch.where(symbols[:, None] >= 255, 1.0, torch.sigmoid((away + 0.5) * slopes))
+        lower = torch.where(symbols[:, None] <= 0, 0.0, torch.sigmoid((away - 0.5) * slopes))
+        tail = -away.abs() * slopes + slopes.log()  # where the difference of the two has no digits left
+        likely = torch.where(upper - lower > 1e-5, (upper - lower).clamp(min=_PROBABLE).log(), tail)
+        return -torch.logsumexp(F.log_softmax(logits, 1) + likely, 1).sum()
+
+    def export(self, unit: float, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
+        """The tensors of `coding.tones.Tones`."""
+        k = self.components
+        units = torch.tensor([logit_unit, _MEAN_UNIT * sublevel, _SCALE_UNIT * sublevel]).repeat_interleave(k)
+        start = torch.tensor([0.0, 0.0, (_SCALE_START + 2.5) * sublevel]).repeat_interleave(k)
+        tensors: dict[str, np.ndarray] = {}
+        for i, network in enumerate(self.symbols):
+            first, second, output = network
+            tensors |= first.export(f"{i}.0", unit, _HIDDEN_UNIT)
+            tensors |= second.export(f"{i}.1", _HIDDEN_UNIT, _HIDDEN_UNIT)
+            tensors |= output.export(f"{i}.2", _HIDDEN_UNIT, units, start)
+        return tensors
+
+
+def bits(nats: Tensor, values: int) -> Tensor:
+    """Bits per value."""
+    return nats / (math.log(2) * values)
