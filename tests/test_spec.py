@@ -100,7 +100,6 @@ def test_wrong_network_settings_name_what_is_wrong(changes: dict, message: str) 
         ({"learning_rate": -1}, "learning_rate"),
         ({"learning_rate": float("nan")}, "learning_rate"),
         ({"batch_size": 0}, "batch_size"),
-        ({"objective": {}}, "objective"),
         ({"objective": {"mse": 0}}, "weight"),
         ({"objective": "l2"}, "mse"),
         ({"corruption": "fog"}, "gaussian"),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from isthmus.errors import IsthmusError
 from isthmus.registry import objectives
-from isthmus.spec import Choice
+from isthmus.spec import Choice, parse_objective
 
 _PROBABILITIES = {"bce"}  # these read the reconstruction as probabilities: it has to come out of a sigmoid
 _IMAGES = {"ssim", "ms-ssim"}  # these compare neighbourhoods: they need spatial dimensions
@@ -118,7 +118,7 @@ class Objective:
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._terms = []
-        for text, weight in weights.items():
+        for text, weight in parse_objective(weights).items():
             choice = Choice.parse(text, objectives)
             function = objectives[choice.name]
             default = inspect.signature(function).parameters["value"].default
@@ -127,7 +127,7 @@ class Objective:
                     f"objective {choice.name!r} takes no number: write {choice.name!r} instead of {text!r}"
                 )
             value = None if default is None else choice.value(default)
-            self._terms.append((choice.name, function, value, float(weight)))
+            self._terms.append((choice.name, function, value, weight))
         names = {name for name, *_ in self._terms}
         self.output = "sigmoid" if names & _PROBABILITIES else "linear"
         self.needs_images = bool(names & _IMAGES)

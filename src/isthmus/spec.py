@@ -186,7 +186,7 @@ class TrainingSpec(_Spec):
     Exactly one of `epochs` and `minutes` says where the run ends, and so where the learning rate reaches zero.
     """
 
-    objective: Mapping[str, float] | None  # name -> weight; None where the trainer brings its own
+    objective: Mapping[str, float]  # name -> weight; none where the trainer brings its own
     corruption: str | None = None
     epochs: int | None = None
     minutes: float | None = None
@@ -200,7 +200,7 @@ class TrainingSpec(_Spec):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.objective is not None:
+        if self.objective != {}:
             object.__setattr__(self, "objective", parse_objective(self.objective))
         if self.corruption is not None:
             Choice.parse(self.corruption, registry.corruptions)

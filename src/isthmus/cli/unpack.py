@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_path, write_bytes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from isthmus.coding.archive import Chunk
 
-_EXACT = {"png": {}, "bmp": {}, "tif": {}, "tiff": {}, "webp": {"lossless": True, "exact": True}}  # format -> options
+_EXACT: dict[str, dict[str, Any]] = {"png": {}, "bmp": {}, "tif": {}, "tiff": {}, "webp": {"lossless": True, "exact": True}}  # format -> options
 
 
 class Unpacker:

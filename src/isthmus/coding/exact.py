@@ -101,27 +101,49 @@ class Tables:
         np.minimum(below, len(self.exp) - 1, out=below)
         return np.maximum(self.exp[below.astype(np.intp)], 1).astype(np.float32)
 
-    def mixture(self, outputs: np.ndarray, centre: np.ndarray) -> np.ndarray:
-        """Counts, float32 (n, 256), of grey levels under a mixture of logistic distributions.
+    def mixture(self, outputs: np.ndarray, centre: np.ndarray) -> Mixture:
+        """The mixtures of logistic distributions that outputs (n, 3 k) stand for, around `centre` (n,).
 
-        outputs : (n, 3 k), logits of the k components, their means in 1/16 level above `centre`, and the numbers of
-        their scales. Discretised logistic mixtures: Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517.
+        outputs : logits of the k components, their means in 1/16 level above `centre`, the numbers of their scales.
         """
-        k, middle = outputs.shape[1] // 3, len(self.logistic) // 2
+        k = outputs.shape[1] // 3
         weights = self.softmax(outputs[:, :k])
         weights = 1 + np.floor(weights * (252 / COUNT) / (weights.sum(1, keepdims=True) / COUNT))
         means = outputs[:, k : 2 * k] + SUBLEVEL * centre[:, None]
         numbers = np.clip(outputs[:, 2 * k :], 0, len(self.inverse_scale) - 1).astype(np.intp)
-        slopes = self.inverse_scale[numbers]
-        edges = (np.arange(1, 256) * SUBLEVEL - SUBLEVEL // 2).astype(np.float32)
-        cumulative = np.zeros((len(outputs), 257), np.float32)
-        cumulative[:, 256] = COUNT * weights.sum(1)
-        for i in range(k):
-            steps = edges - means[:, i, None]
-            steps *= slopes[:, i, None]
+        return Mixture(self.logistic, weights, means, self.inverse_scale[numbers])
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Distributions over 256 levels, each a mixture of k discretised logistic distributions; all arrays (n, k).
+
+    A level is coded as two digits of 4 bits. Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517, section 2.1.
+    """
+
+    logistic: np.ndarray
+    weights: np.ndarray
+    means: np.ndarray
+    slopes: np.ndarray
+
+    def high(self) -> np.ndarray:
+        """Counts of the upper digits, float32 (n, 16)."""
+        edges = np.broadcast_to(np.arange(0, 257, 16), (len(self.means), 17))
+        return np.diff(self._below(edges), axis=1) + 16
+
+    def low(self, high: np.ndarray) -> np.ndarray:
+        """Counts of the lower digits, float32 (n, 16), given the upper ones (n,)."""
+        return np.diff(self._below(16 * high[:, None] + np.arange(17)), axis=1) + 1
+
+    def _below(self, edges: np.ndarray) -> np.ndarray:
+        """How much lies below levels (n, m), whole numbers in float32."""
+        middle = len(self.logistic) // 2
+        positions = (edges * SUBLEVEL - SUBLEVEL // 2).astype(np.float32)
+        positions[edges == 0], positions[edges == 256] = -(1 << 22), 1 << 22
+        total = np.zeros(edges.shape, np.float32)
+        for mean, slope, weight in zip(self.means.T, self.slopes.T, self.weights.T, strict=True):
+            steps = positions - mean[:, None]
+            steps *= slope[:, None]
             np.clip(np.rint(steps, out=steps), -middle, middle, out=steps)
-            part = self.logistic[steps.astype(np.intp) + middle] * weights[:, i, None]
-            cumulative[:, 1:256] += part
-        counts = np.diff(cumulative, axis=1)
-        counts += 1
-        return counts
+            total += self.logistic[steps.astype(np.intp) + middle] * weight[:, None]
+        return total

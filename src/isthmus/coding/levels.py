@@ -82,7 +82,7 @@ class Levels:
         self._code_places(coder, contents, images.shape[1:])
         return coder.finish()
 
-    def decode(self, data: bytes, shape: tuple[int, int, int]) -> np.ndarray:
+    def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """The images, uint8 (n, height, width)."""
         coder = Decoder(data)
         contents = self._decode_sides(coder, shape)
@@ -132,7 +132,7 @@ class Levels:
             sides = contents.boxes[:, 2 + axis]
             coder.encode_static(sides, self._side(name, size, axis))
 
-    def _decode_sides(self, coder: Decoder, shape: tuple[int, int, int]) -> Contents:
+    def _decode_sides(self, coder: Decoder, shape: tuple[int, ...]) -> Contents:
         n = shape[0]
         boxes = np.zeros((n, 4), np.int64)
         entries = coder.decode_static(n, self._statics["entries"])
@@ -165,7 +165,7 @@ class Levels:
         shift = (np.asarray(size) - self.size) * 128  # half of what the image is larger
         return (self.centre + shift - centres(contents, self.background) + 128) >> 8
 
-    def _paste(self, contents: Contents, shape: tuple[int, int, int]) -> np.ndarray:
+    def _paste(self, contents: Contents, shape: tuple[int, ...]) -> np.ndarray:
         images = np.full(shape, self.background, np.uint8)
         wave, (top, left) = contents.wave, contents.boxes.T[:2]
         row, column = wave.row + top[wave.image], wave.column + left[wave.image]

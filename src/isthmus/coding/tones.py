@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.coding.exact import Tables, layers
+from isthmus.coding.exact import Mixture, Tables, layers
 from isthmus.coding.symbols import Decoder, Encoder
 from isthmus.coding.window import Canvas, Pixels, Window
 from isthmus.errors import IsthmusError
@@ -59,17 +59,20 @@ class Tones:
     def encode(self, images: np.ndarray) -> bytes:
         """uint8 or uint16 (n, height, width[, channels]) to bytes."""
         coder = Encoder()
-        values = place(images, self.window)
+        values = place(list(images), self.window)
         wave = values.canvas.wave()
         for group, steps in wave.groups():
-            symbols, counts = [], []
+            digits: list[np.ndarray] = []
+            counts: list[np.ndarray] = []
             pixels = wave[group]
             for number in range(len(self._networks)):
-                symbols.append(symbol(values, pixels, number))
-                counts.append(self._counts(number, *features(values, pixels, number)))
+                high, low = np.divmod(symbol(values, pixels, number), 16)
+                mixture = self._mixture(number, *features(values, pixels, number))
+                digits += [high, low]
+                counts += [mixture.high(), mixture.low(high)]
             for step in steps:
-                for coded, likely in zip(symbols, counts, strict=True):
-                    coder.encode(coded[step], likely[step])
+                for digit, likely in zip(digits, counts, strict=True):
+                    coder.encode(digit[step], likely[step])
         return coder.finish()
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
@@ -82,14 +85,16 @@ class Tones:
             pixels = wave[step]
             for number in range(len(self._networks)):
                 channel, part = divmod(number, self.depth // 8)
-                decoded = coder.decode(self._counts(number, *features(values, pixels, number)))
+                mixture = self._mixture(number, *features(values, pixels, number))
+                high = coder.decode(mixture.high())
+                decoded = 16 * high + coder.decode(mixture.low(high))
                 if part:
                     canvas.values[pixels.positions, channel] += decoded
                 else:
                     canvas.values[pixels.positions, channel] = decoded << (self.depth - 8)
         return pick_up(values, shape)
 
-    def _counts(self, number: int, x: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    def _mixture(self, number: int, x: np.ndarray, centre: np.ndarray) -> Mixture:
         *hidden, output = self._networks[number]
         for layer in hidden:
             x = layer(x)

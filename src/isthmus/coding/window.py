@@ -68,7 +68,7 @@ class Canvas:
         self._stride = int(self.sizes[:, 1].max(initial=0)) + window.margin
         heights = (self.sizes[:, 0] + window.rows) * self._stride
         self._starts = np.cumsum(heights) - heights + window.rows * self._stride + window.margin
-        self.values = np.full((int(heights.sum()) + self._stride + window.margin, channels), fill, dtype)
+        self.values: np.ndarray = np.full((int(heights.sum()) + self._stride + window.margin, channels), fill, dtype)
         self._steps = (window.offsets[:, 0] * self._stride + window.offsets[:, 1]).astype(np.intp)
 
     def positions(self, image: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:

@@ -74,16 +74,17 @@ class ImagePaths(Images):
     """Image files, each in its own size, mode and depth."""
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
-        self.paths, self.name = list(paths), name
+        self.paths = self._files = list(paths)
+        self.name = name
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._files)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return read_image(self.paths[index])
+        return read_image(self._files[index])
 
     def location(self, index: int) -> str:
-        return str(self.paths[index])
+        return str(self._files[index])
 
 
 def open_images(data: Any) -> Images:

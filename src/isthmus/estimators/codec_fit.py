@@ -172,7 +172,7 @@ def _spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[Training
         epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_SAMPLES / samples)))
         epochs = max(epochs, math.ceil(_LEAST_STEPS / per_epoch))
     spec = TrainingSpec(
-        objective=None,
+        objective={},
         epochs=epochs,
         minutes=run.minutes,
         batch_size=batch_size,

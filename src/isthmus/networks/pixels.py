@@ -75,6 +75,7 @@ class LevelsNetwork(nn.Module):
         self.flag = RoundedLinear(hidden, 2, 0.1)
         self.level = RoundedLinear(hidden, 256, 0.1)
         self.entry_bias = nn.Parameter(torch.zeros(len(codebook), hidden))
+        self.codebook: Tensor
         self.register_buffer("codebook", codebook, persistent=False)
 
     def forward(self, x: Tensor, entries: Tensor, symbols: Tensor) -> Tensor:
@@ -110,13 +111,13 @@ class TonesNetwork(nn.Module):
         super().__init__()
         self.components = components
         widths = [(inputs, hidden, 1.5), (hidden, hidden, 1.5), (hidden, 3 * components, 0.1)]
-        self.symbols = nn.ModuleList(nn.ModuleList(RoundedLinear(*width) for width in widths) for _ in range(symbols))
+        self.symbols = symbols
+        self.layers = nn.ModuleList(RoundedLinear(*width) for _ in range(symbols) for width in widths)
 
     def forward(self, number: int, x: Tensor, centre: Tensor, symbols: Tensor) -> Tensor:
         """Nats that symbol `number` of some pixels, float (n,), costs; means are relative to `centre` (n,)."""
-        *layers, output = self.symbols[number]
-        for layer in layers:
-            x = rounded_relu(layer(x))
+        first, second, output = self._of(number)
+        x = rounded_relu(second(rounded_relu(first(x))))
         logits, means, scales = output(x).unflatten(1, (3, -1)).unbind(1)
         slopes = torch.exp(-(_SCALE_UNIT * scales + _SCALE_START).clamp(-2.5, 5.5))
         away = (symbols - centre)[:, None] - _MEAN_UNIT * means
@@ -126,14 +127,17 @@ class TonesNetwork(nn.Module):
         likely = torch.where(upper - lower > 1e-5, (upper - lower).clamp(min=_PROBABLE).log(), tail)
         return -torch.logsumexp(F.log_softmax(logits, 1) + likely, 1).sum()
 
+    def _of(self, number: int) -> list[RoundedLinear]:
+        return [layer for layer in self.layers[3 * number : 3 * number + 3] if isinstance(layer, RoundedLinear)]
+
     def export(self, unit: float, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
         """The tensors of `coding.tones.Tones`."""
         k = self.components
         units = torch.tensor([logit_unit, _MEAN_UNIT * sublevel, _SCALE_UNIT * sublevel]).repeat_interleave(k)
         start = torch.tensor([0.0, 0.0, (_SCALE_START + 2.5) * sublevel]).repeat_interleave(k)
         tensors: dict[str, np.ndarray] = {}
-        for i, network in enumerate(self.symbols):
-            first, second, output = network
+        for i in range(self.symbols):
+            first, second, output = self._of(i)
             tensors |= first.export(f"{i}.0", unit, _HIDDEN_UNIT)
             tensors |= second.export(f"{i}.1", _HIDDEN_UNIT, _HIDDEN_UNIT)
             tensors |= output.export(f"{i}.2", _HIDDEN_UNIT, units, start)

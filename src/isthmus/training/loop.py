@@ -88,7 +88,7 @@ class Trainer:
         )
         self._batch_size = min(spec.batch_size, len(feed) - len(validation))
         self._batches_per_epoch = (len(feed) - len(validation)) // self._batch_size
-        self._objective = None if spec.objective is None else Objective(spec.objective)
+        self._objective = Objective(spec.objective) if spec.objective else None
         self._corruption = None if spec.corruption is None else Corruption(spec.corruption)
         self.optimizers = optimizer_states or optimizers[spec.optimizer](network, spec)
         self._full_rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]

@@ -126,7 +126,7 @@ def _mean(trainer: LevelsTrainer | TonesTrainer, batch_size: int) -> float | Non
     if not len(samples):
         return None
     parts = np.array_split(samples, -(-len(samples) // batch_size))
-    losses = [float(trainer._loss(batch)[0]) for batch in trainer._feed.batches(parts)]  # type: ignore[arg-type]
+    losses = [float(trainer._loss(batch)[0]) for batch in trainer._feed.batches(parts)]
     return float(np.average(losses, weights=[len(part) for part in parts]))
 
 
