@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from isthmus.coding.archive import Chunk
 
-_EXACT: dict[str, dict[str, Any]] = {"png": {}, "bmp": {}, "tif": {}, "tiff": {}, "webp": {"lossless": True, "exact": True}}  # format -> options
+_EXACT: dict[str, dict[str, Any]] = {
+    "png": {},
+    "bmp": {},
+    "tif": {},
+    "tiff": {},
+    "webp": {"lossless": True, "exact": True},
+}  # format -> options
 
 
 class Unpacker:

@@ -160,12 +160,10 @@ class Reader:
         offset, first, count = self.chunks[number]
         found = self._section(offset, _CHUNK)
         if found is None:
-            raise IsthmusError(f"samples {first:,} to {first + count - 1:,} are damaged")
+            raise IsthmusError(f"{which(first, count)} damaged")
         chunk = Chunk.from_bytes(found[0])
         if (chunk.first, chunk.count) != (first, count):
-            raise IsthmusError(
-                f"samples {first:,} to {first + count - 1:,} are damaged: another chunk is in their place"
-            )
+            raise IsthmusError(f"{which(first, count)} damaged: another chunk lies there")
         return chunk
 
     def holding(self, sample: int) -> int:
@@ -211,12 +209,14 @@ class Reader:
                     intact = False
                 else:
                     if chunk.first > expected:
-                        self.damaged.append(f"samples {expected:,} to {chunk.first - 1:,} are damaged or missing")
+                        self.damaged.append(f"{which(expected, chunk.first - expected)} damaged or missing")
                     self.chunks.append((at, chunk.first, chunk.count))
                     expected = max(expected, chunk.first + chunk.count)
             at = end
-        if not self.chunks and self.size > _HEAD.size:
+        if not self.chunks:
             self.damaged.append("no chunk is intact")
+        elif intact and len(self.chunks) > 1:
+            self.damaged.append(f"the end is missing, after sample {expected - 1:,}")  # only a lone chunk has none
         elif not intact and not self.damaged:
             self.damaged.append(f"bytes after sample {expected - 1:,} are damaged or missing")
 
@@ -262,6 +262,11 @@ class Reader:
         with self._lock:
             self._file.seek(at)
             return self._file.read(size)
+
+
+def which(first: int, count: int) -> str:
+    """Some samples, for messages."""
+    return f"sample {first:,} is" if count <= 1 else f"samples {first:,} to {first + count - 1:,} are"
 
 
 def _varint(value: int) -> bytes:

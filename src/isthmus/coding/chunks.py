@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.coding.archive import MOST_VALUES, Chunk
+from isthmus.coding.archive import MOST_VALUES, Chunk, which
 from isthmus.coding.model import Coder
 from isthmus.errors import IsthmusError
 
@@ -129,7 +129,7 @@ def decode(chunk: Chunk, coder: Coder | None) -> np.ndarray:
     stored = np.dtype(np.uint8) if dtype == np.bool_ else dtype
     if chunk.method == "model":
         if coder is None or not coder.takes(chunk.shape[1:], stored):
-            raise IsthmusError(f"{_which(chunk)} of shape {chunk.shape[1:]} and {dtype} do not belong to this model")
+            raise _damaged(chunk, f"shape {chunk.shape[1:]} and {dtype} do not belong to this model")
         images = coder.decode(chunk.data, chunk.shape)
     elif chunk.method == "png":
         images = _from_png(chunk)
@@ -139,16 +139,16 @@ def decode(chunk: Chunk, coder: Coder | None) -> np.ndarray:
         size = math.prod(chunk.shape) * stored.itemsize
         content = _unpack(chunk, size)
         if len(content) != size:
-            raise IsthmusError(f"{_which(chunk)} are damaged: {len(content):,} bytes for shape {chunk.shape}")
+            raise _damaged(chunk, f"{len(content):,} bytes for shape {chunk.shape}")
         images = np.frombuffer(content, stored.newbyteorder("<")).reshape(chunk.shape).astype(stored)
     images = images.astype(dtype) if dtype == np.bool_ else images
     if zlib.crc32(_plain_bytes(images)) != chunk.check:
-        raise IsthmusError(f"{_which(chunk)} are damaged: their checksum is wrong")
+        raise _damaged(chunk, "the checksum is wrong")
     return images
 
 
-def _which(chunk: Chunk) -> str:
-    return f"samples {chunk.first:,} to {chunk.first + max(1, chunk.count) - 1:,}"
+def _damaged(chunk: Chunk, reason: object) -> IsthmusError:
+    return IsthmusError(f"{which(chunk.first, chunk.count)} damaged: {reason}")
 
 
 def _plain_bytes(images: np.ndarray) -> bytes:
@@ -161,7 +161,7 @@ def _unpack(chunk: Chunk, expected: int) -> bytes:
         unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=1 << 28)
         return unpacker.decompress(chunk.data, max_length=expected)
     except (lzma.LZMAError, EOFError, MemoryError) as error:
-        raise IsthmusError(f"{_which(chunk)} are damaged: {error}") from error
+        raise _damaged(chunk, error) from error
 
 
 def _to_png(image: np.ndarray) -> bytes | None:
@@ -184,7 +184,7 @@ def _from_png(chunk: Chunk) -> np.ndarray:
                 raise ValueError(f"{image.width}×{image.height} pixels")
             values = np.asarray(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise IsthmusError(f"{_which(chunk)} are damaged: {error}") from error
+        raise _damaged(chunk, error) from error
     if values[None].shape != chunk.shape:
-        raise IsthmusError(f"{_which(chunk)} are damaged: a PNG of shape {values.shape}")
+        raise _damaged(chunk, f"a PNG of shape {values.shape}")
     return values[None].astype(np.uint16 if chunk.dtype == "uint16" else np.uint8)

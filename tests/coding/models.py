@@ -1,0 +1,83 @@
+"""Codecs with random weights: coding must be exact whatever the weights are, and none of this waits for training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from isthmus.coding import levels, tones
+from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
+from isthmus.coding.model import CodecModel
+from isthmus.coding.symbols import Statics
+from isthmus.coding.window import Window
+from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
+
+
+def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
+    return network
+
+
+def _with_tables(kind: str, config: dict, tensors: dict) -> CodecModel:
+    return CodecModel(kind, config, {**tensors, **{f"tables.{k}": v for k, v in Tables.make().arrays().items()}})
+
+
+def levels_model(size: tuple[int, int] = (9, 8), background: int = 0, seed: int = 0) -> CodecModel:
+    """For grey images on a plain background."""
+    rng = np.random.default_rng(seed)
+    window = Window.disk(2.3, 3)
+    codebook = -rng.integers(0, 400, (3, 256)).astype(np.int16)
+    network = LevelsNetwork(2 * len(window.offsets) + 4, 8, torch.from_numpy(codebook / np.float32(UNIT)), background)
+    counts = {"entries": 3, "height": size[0] + 1, "width": size[1] + 1, "top": size[0], "left": size[1]}
+    tensors = {
+        "codebook": codebook,
+        **{name: Statics.of(rng.integers(0, n, 50), n).counts for name, n in counts.items()},
+        **_scrambled(network, seed).export(levels.FEATURE_UNIT, UNIT),
+    }
+    config = {
+        "background": background,
+        "window": window.offsets.tolist(),
+        "size": list(size),
+        "centre": [128 * n for n in size],
+    }
+    return _with_tables("levels", config, tensors)
+
+
+def tones_model(channels: int = 1, depth: int = 8, seed: int = 0) -> CodecModel:
+    """For continuous tones."""
+    window = Window.disk(2.3, 2)
+    symbols = channels * depth // 8
+    network = TonesNetwork((len(window.offsets) + 1) * channels + 3, 8, 2, symbols)
+    config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
+    tensors = _scrambled(network, seed).export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)
+    return _with_tables("tones", config, tensors)
+
+
+MODELS = {
+    "levels": levels_model(),
+    "levels on white": levels_model(background=255, seed=1),
+    "grey": tones_model(),
+    "colour": tones_model(3),
+    "transparent": tones_model(4),
+    "16 bits": tones_model(1, 16),
+    "16-bit colour": tones_model(3, 16),
+}
+
+
+def example(name: str, n: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Images that the model of that name takes: half smooth, half empty or noise."""
+    rng = np.random.default_rng(seed)
+    config = MODELS[name].config
+    channels, depth = config.get("channels", 1), config.get("depth", 8)
+    top = (1 << depth) - 1
+    ramp = np.add.outer(np.arange(height), np.arange(width))[None, :, :, None] * (top // 40)
+    images = (ramp + rng.integers(0, top // 8, (n, height, width, channels))) % (top + 1)
+    images[::3] = rng.integers(0, top + 1, images[::3].shape)
+    if "background" in config:
+        images[rng.random(images.shape) < 0.6] = config["background"]
+        images[1::4] = config["background"]
+    return images.astype(np.uint8 if depth == 8 else np.uint16).reshape(
+        (n, height, width, channels)[: 4 if channels > 1 else 3]
+    )
