@@ -24,7 +24,7 @@ MOST_VALUES = 1 << 22  # in one chunk: larger images are cut into bands, and who
 _MOST_SAMPLES = 1 << 40
 _MOST_TEXT = 1 << 25  # bytes of unpacked names or of the directory
 _BAND = 16  # added to the number of the method where a chunk is a band of an image
-METHODS = ("model", "png", "xz", "file")
+METHODS = ("model", "png", "xz", "file", "lossy")
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Chunk:
     """Some successive samples.
 
     first : number of the first. method : one of METHODS. shape, dtype : of the samples together, (n, height,
-    width[, channels]); for a file as it is, (1, bytes). names : (name, format) of each sample, or one pair for all,
-    or none. check : CRC-32 of the samples' bytes. data : what `method` reads. band : first row and height of the
-    whole image, where the chunk is a band of an image that is too large for one chunk.
+    width[, channels]); for a file as it is, (1, bytes). names : (name, format) of each sample, or none. check : CRC-32
+    of the samples' bytes, or of a lossy coder's codes. data : what `method` reads. band : first row and height of the
+    whole image, where the chunk is a band of an image that is too large for one.
     """
 
     first: int

@@ -8,11 +8,11 @@ import math
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from isthmus.coding.archive import MOST_VALUES, Chunk, which
-from isthmus.coding.model import Coder
 from isthmus.errors import IsthmusError
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.bool_))
@@ -93,16 +93,21 @@ def _bands(number: int, sample: Sample) -> Iterator[Group]:
         yield Group(number, image[None, top : top + step], names, band=(top, len(image)))
 
 
-def encode(group: Group, coder: Coder) -> list[Chunk]:
-    """The smallest of what the methods give: one chunk, or one for each file where the files are smaller."""
+def encode(group: Group, coder: Any, quality: float | None = None) -> list[Chunk]:
+    """The smallest of what the methods give: one chunk, or one for each file where the files are smaller.
+
+    coder : see `CodecModel.coder`. quality : 0 to 1, for a lossy one.
+    """
     if group.images is None:
         return _as_files(group)
     images = group.images
     plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
     if images.dtype not in DTYPES:
         raise IsthmusError(f"images of {images.dtype} cannot be compressed: give uint8, uint16 or bool")
+    if quality is not None and images.dtype != np.bool_ and coder.takes(images.shape[1:], images.dtype):
+        return [_lossy(group, *coder.encode(images, quality))]
     candidates: dict[str, bytes] = {}
-    if coder.takes(plain.shape[1:], plain.dtype):
+    if quality is None and coder.takes(plain.shape[1:], plain.dtype):
         candidates["model"] = coder.encode(plain)
     if not candidates or len(candidates["model"]) > _DOUBTFUL * images.nbytes:
         candidates["xz"] = lzma.compress(_plain_bytes(images), format=lzma.FORMAT_ALONE, preset=6)
@@ -116,6 +121,12 @@ def encode(group: Group, coder: Coder) -> list[Chunk]:
     return [Chunk(group.first, method, images.shape, dtype, group.names, check, candidates[method], group.band)]
 
 
+def _lossy(group: Group, data: bytes, check: int) -> Chunk:
+    assert group.images is not None
+    dtype = str(group.images.dtype)
+    return Chunk(group.first, "lossy", group.images.shape, dtype, group.names, check, data, group.band)
+
+
 def _as_files(group: Group) -> list[Chunk]:
     return [
         Chunk(group.first + i, "file", (1, max(1, len(file))), "uint8", [name], zlib.crc32(file), file)
@@ -123,13 +134,19 @@ def _as_files(group: Group) -> list[Chunk]:
     ]
 
 
-def decode(chunk: Chunk, coder: Coder | None) -> np.ndarray:
+def decode(chunk: Chunk, coder: Any) -> np.ndarray:
     """The samples of a chunk, (n, ...); for a file as it is, its bytes (1, n). IsthmusError unless they are exact."""
     dtype = np.dtype(chunk.dtype)
     stored = np.dtype(np.uint8) if dtype == np.bool_ else dtype
-    if chunk.method == "model":
-        if coder is None or not coder.takes(chunk.shape[1:], stored):
+    if chunk.method in ("model", "lossy"):
+        if (
+            coder is None
+            or (coder.kind == "lossy") != (chunk.method == "lossy")
+            or not coder.takes(chunk.shape[1:], stored)
+        ):
             raise _damaged(chunk, f"shape {chunk.shape[1:]} and {dtype} do not belong to this model")
+        if chunk.method == "lossy":
+            return _decode_lossy(chunk, coder)
         images = coder.decode(chunk.data, chunk.shape)
     elif chunk.method == "png":
         images = _from_png(chunk)
@@ -145,6 +162,13 @@ def decode(chunk: Chunk, coder: Coder | None) -> np.ndarray:
     if zlib.crc32(_plain_bytes(images)) != chunk.check:
         raise _damaged(chunk, "the checksum is wrong")
     return images
+
+
+def _decode_lossy(chunk: Chunk, coder: Any) -> np.ndarray:
+    try:
+        return coder.decode(chunk.data, chunk.shape, chunk.check)
+    except IsthmusError as error:
+        raise _damaged(chunk, error) from error
 
 
 def _damaged(chunk: Chunk, reason: object) -> IsthmusError:

@@ -26,18 +26,20 @@ _OUTPUT = (1 << 15) - 1  # largest output of a last layer
 
 
 class Layer:
-    """`round((x @ weight) * scale + bias)`, clipped; x holds whole numbers of at most 255.
+    """`round((x @ weight) * scale + bias)`, clipped; x holds whole numbers of at most 255, or `largest_input`.
 
     weight : int8 (inputs, outputs). scale, bias : float32 (outputs,).
     """
 
-    def __init__(self, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> None:
+    def __init__(
+        self, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray, largest_input: int = ACTIVATION
+    ) -> None:
         inputs, outputs = weight.shape
         if weight.dtype != np.int8 or scale.shape != (outputs,) or bias.shape != (outputs,):
             raise IsthmusError(f"a layer of the codec is damaged: weight {weight.shape}, scale {scale.shape}")
         if not (np.isfinite(scale).all() and np.isfinite(bias).all()):
             raise IsthmusError("a layer of the codec is damaged: it has scales that are not finite")
-        largest = int(np.abs(weight.astype(np.int64)).sum(0).max(initial=0)) * ACTIVATION
+        largest = int(np.abs(weight.astype(np.int64)).sum(0).max(initial=0)) * largest_input
         if largest >= _EXACT:
             raise IsthmusError(f"a layer with {inputs} inputs can reach {largest:,}, which must stay below {_EXACT:,}")
         self.weight, self.scale, self.bias = weight, scale.astype(np.float32), bias.astype(np.float32)
@@ -57,7 +59,12 @@ class Layer:
 def layers(tensors: Mapping[str, np.ndarray]) -> dict[str, Layer]:
     """All layers among some tensors, in the order of their names; "x.weight", "x.scale" and "x.bias" make "x"."""
     names = sorted(name.removesuffix(".weight") for name in tensors if name.endswith(".weight"))
-    return {name: Layer(*(tensors[f"{name}.{part}"] for part in ("weight", "scale", "bias"))) for name in names}
+    return {name: layer(tensors, name) for name in names}
+
+
+def layer(tensors: Mapping[str, np.ndarray], name: str, largest_input: int = ACTIVATION) -> Layer:
+    """The layer of that name."""
+    return Layer(tensors[f"{name}.weight"], tensors[f"{name}.scale"], tensors[f"{name}.bias"], largest_input)
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ class Tables:
         """The tables of a new model."""
         steps = np.arange(12 * UNIT)
         wide = np.arange(-12 * UNIT, 12 * UNIT + 1)
-        log_scales = np.arange(8 * SUBLEVEL + 1) / SUBLEVEL - 2.5  # natural logarithms, of grey levels
+        log_scales = np.arange(8 * SUBLEVEL + 1) / SUBLEVEL - 3.5  # natural logarithms, of grey levels
         return cls(
             exp=np.maximum(np.rint(COUNT * np.exp(-steps / UNIT)), 0).astype(np.int32),
             logistic=np.rint(COUNT / (1 + np.exp(-wide / UNIT))).astype(np.int32),

@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from isthmus.coding.exact import Tables
-from isthmus.coding.levels import Levels
-from isthmus.coding.tones import Tones
 from isthmus.errors import IsthmusError
 
-KINDS = {coder.kind: coder for coder in (Levels, Tones)}
-
-
-class Coder(Protocol):
-    """Codes images of one shape together."""
-
-    def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
-        """Whether images of this shape and dtype can be coded."""
-
-    def encode(self, images: np.ndarray) -> bytes:
-        """Images (n, ...) to bytes."""
-
-    def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
-        """Bytes to images of that shape (n, ...)."""
+KINDS = {
+    "levels": "isthmus.coding.levels.Levels",
+    "tones": "isthmus.coding.tones.Tones",
+    "lossy": "isthmus.coding.lossy.LossyCoder",
+}
 
 
 @dataclass(frozen=True)
@@ -41,13 +31,19 @@ class CodecModel:
     tensors: Mapping[str, np.ndarray]
 
     @cached_property
-    def coder(self) -> Coder:
-        """What codes with this model."""
+    def coder(self) -> Any:
+        """What codes images with this model.
+
+        `takes(shape, dtype)` says whether it can code images of one shape. Without loss, `encode(images)` gives bytes
+        and `decode(data, shape)` images; with loss, `encode(images, quality)` gives bytes and a checksum of the codes,
+        and `decode(data, shape, checksum)` images.
+        """
         if self.kind not in KINDS:
             raise IsthmusError(f"this codec is of kind {self.kind!r}; this isthmus knows {', '.join(KINDS)}")
         try:
             tables = {k.removeprefix("tables."): v for k, v in self.tensors.items() if k.startswith("tables.")}
-            return KINDS[self.kind](self.config, self.tensors, Tables(**tables))
+            module, _, name = KINDS[self.kind].rpartition(".")
+            return getattr(importlib.import_module(module), name)(self.config, self.tensors, Tables(**tables))
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise IsthmusError(f"the codec's model is not complete: {error}") from error
 

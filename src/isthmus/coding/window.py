@@ -44,12 +44,12 @@ class Window:
     @property
     def rows(self) -> int:
         """How far up it reaches."""
-        return int(-self.offsets[:, 0].min())
+        return int(-self.offsets[:, 0].min(initial=0))
 
     @property
     def margin(self) -> int:
         """How far it reaches to either side."""
-        return int(np.abs(self.offsets[:, 1]).max())
+        return int(np.abs(self.offsets[:, 1]).max(initial=0))
 
     def find(self, row: int, column: int) -> int:
         """Number of the neighbour at an offset."""

@@ -1,4 +1,4 @@
-"""`Codec`: compress images, without loss, with a model learned from images like them."""
+"""`Codec`: compress images, with or without loss, with a model learned from images like them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from isthmus.estimators.base import NetworkEstimator
 from isthmus.store import StoredModel, load_model, save_model
 from isthmus.training.progress import Bar, Listener
 
-MODES = ("lossless",)
+MODES = ("lossless", "lossy")
+DEFAULT_QUALITY = 50
 
 
 class Codec(BaseEstimator):
@@ -40,7 +41,10 @@ class Codec(BaseEstimator):
 
     Parameters
     ----------
-    mode : {"lossless"}, default="lossless"
+    mode : {"lossless", "lossy"}, default="lossless"
+        "lossy" trains one model for all qualities; `compress` takes the quality.
+    objective : {"mse", "ms-ssim"}, default="mse"
+        What a lossy codec keeps small beside the bytes.
     epochs, minutes : optional
         Length of the training. Default: 300,000 samples (images, or blocks of 16 × 16 pixels), at most 50 epochs.
     device : str or torch.device, default="auto"
@@ -70,6 +74,7 @@ class Codec(BaseEstimator):
         self,
         mode: str = "lossless",
         *,
+        objective: str = "mse",
         epochs: int | None = None,
         minutes: float | None = None,
         device: Any = "auto",
@@ -77,6 +82,7 @@ class Codec(BaseEstimator):
         verbose: bool = False,
     ) -> None:
         self.mode = mode
+        self.objective = objective
         self.epochs = epochs
         self.minutes = minutes
         self.device = device
@@ -93,30 +99,67 @@ class Codec(BaseEstimator):
             images of different sizes; a path, the name of a data set or a Source. y : ignored.
         """
         from isthmus.estimators.codec_fit import Run, fit_lossless
+        from isthmus.estimators.lossy import OBJECTIVES, fit_lossy
         from isthmus.training.device import choose_device
 
         if self.mode not in MODES:
             raise unknown_name("mode", self.mode, MODES)
+        if self.objective not in OBJECTIVES:
+            raise unknown_name("objective", self.objective, OBJECTIVES)
         if self.epochs is not None and self.minutes is not None:
             raise IsthmusError(f"give epochs (={self.epochs}) or minutes (={self.minutes}), not both")
         self.seed_ = NetworkEstimator._seed_from(self.random_state)
         options = {"listeners": (*listeners, Bar()) if self.verbose else listeners}
         run = Run(self.epochs, self.minutes, self.seed_, choose_device(self.device), options)
-        fitted = fit_lossless(open_images(X), run)
+        images = open_images(X)
+        fitted = fit_lossless(images, run) if self.mode == "lossless" else fit_lossy(images, self.objective, run)
         self.model_, self.training_spec_ = fitted.model, fitted.spec
         self.history_ = fitted.trainer.position.history
         self.seconds_, self.interrupted_ = fitted.trainer.position.seconds, fitted.trainer.interrupted
         return self
 
-    def compress(self, X: Any, *, embed_model: bool = False) -> bytes:
-        """The images as an archive. X as in `fit`; `embed_model` puts the model inside, so that nothing else is
-        needed to read it."""
+    def compress(
+        self,
+        X: Any,
+        *,
+        quality: float | None = None,
+        target_mse: float | None = None,
+        target_bytes: float | None = None,
+        embed_model: bool = False,
+    ) -> bytes:
+        """The images as an archive.
+
+        X : as in `fit`. quality : of a lossy codec, 1 to 100 (default 50); or, in place of it, `target_mse`, the mean
+        squared error in units of the range (1 for 255²), or `target_bytes`, the size of the archive, both met within
+        2 % where any quality does. embed_model : put the model inside, so that nothing else is needed to read it.
+        """
         check_is_fitted(self)
         images = open_images(X)
         buffer = io.BytesIO()
         mixed = isinstance(X, list | tuple) or images.paths is not None
-        self.write(buffer, (Sample(image) for image in images), embed_model=embed_model, flags=LIST if mixed else 0)
+        dial = self.dial(images, quality, target_mse, target_bytes)
+        samples = (Sample(image) for image in images)
+        self.write(buffer, samples, embed_model=embed_model, flags=LIST if mixed else 0, dial=dial)
         return buffer.getvalue()
+
+    def dial(
+        self,
+        X: Any,
+        quality: float | None = None,
+        target_mse: float | None = None,
+        target_bytes: float | None = None,
+    ) -> float | None:
+        """The place on a lossy codec's scale from 0 to 1 that a quality or a target asks for; None without loss."""
+        from isthmus.estimators.targets import find_dial
+
+        check_is_fitted(self)
+        wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        if self.model_.kind != "lossy":
+            if given:
+                raise IsthmusError(f"{next(iter(given))} is for lossy codecs; this one loses nothing")
+            return None
+        return find_dial(self.model_.coder, open_images(X), given or {"quality": DEFAULT_QUALITY})
 
     def write(
         self,
@@ -125,17 +168,20 @@ class Codec(BaseEstimator):
         *,
         embed_model: bool = False,
         flags: int = 0,
+        dial: float | None = None,
         name: str = "",
         progress: Callable[[int], None] = lambda done: None,
     ) -> int:
         """Compress samples one after the other to an open file, in constant memory; returns how many there were.
 
-        name : of the model, for messages. progress : called with the number of samples done so far.
+        dial : see `dial`. name : of the model, for messages. progress : called with the number of samples done so far.
         """
         check_is_fitted(self)
         writer = Writer(file, self.model_.id, flags=flags, model=self.model_.to_bytes() if embed_model else None)
         coder = self.model_.coder
-        for made in in_parallel(lambda group: chunks.encode(group, coder), grouped(samples)):
+        if self.model_.kind == "lossy" and dial is None:
+            dial = DEFAULT_QUALITY / 100
+        for made in in_parallel(lambda group: chunks.encode(group, coder, dial), grouped(samples)):
             for chunk in made:
                 writer.add(chunk)
             progress(writer.count)

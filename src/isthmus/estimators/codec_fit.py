@@ -94,12 +94,12 @@ def choose(images: Images, seed: int) -> list[np.ndarray]:
 def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
     window = Window.disk(_LEVELS["radius"], int(_LEVELS["skew"]))
     codebook, entries = learn_codebook(images, background, int(_LEVELS["entries"]), run.seed)
-    with _seeded(run.seed):
+    with seeded(run.seed):
         inputs = 2 * len(window.offsets) + 4
         logs = torch.from_numpy(codebook.astype(np.float32) / UNIT)
         network = LevelsNetwork(inputs, int(_LEVELS["hidden"]), logs, background)
     feed = LevelsFeed(images, background, window, codebook, entries)
-    spec, validation = _spec(_LEVELS, len(feed), run)
+    spec, validation = new_spec(_LEVELS, len(feed), run)
     trainer = LevelsTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
     trainer.run()
     boxes, size = levels.find_boxes(images, background), images.shape[1:]
@@ -146,10 +146,10 @@ def _fit_tones(images: Sequence[np.ndarray], run: Run) -> Fitted:
     window = Window.disk(_TONES["radius"], int(_TONES["skew"]))
     symbols = channels * depth // 8
     inputs = (len(window.offsets) + 1) * channels + 3
-    with _seeded(run.seed):
+    with seeded(run.seed):
         network = TonesNetwork(inputs, int(_TONES["hidden"]), int(_TONES["components"]), symbols)
     feed = TonesFeed(images, window, symbols)
-    spec, validation = _spec(_TONES, len(feed), run)
+    spec, validation = new_spec(_TONES, len(feed), run)
     trainer = TonesTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
     trainer.run()
     config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
@@ -161,7 +161,7 @@ def _model(kind: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarra
     return CodecModel(kind, config, {**tensors, **tables})
 
 
-def _spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[TrainingSpec, np.ndarray]:
+def new_spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[TrainingSpec, np.ndarray]:
     """The settings of the run and the samples that validate."""
     held_out = min(_MOST_VALIDATION, samples // 20)
     validation = np.sort(np.random.default_rng([run.seed, 1]).choice(samples, held_out, replace=False))
@@ -183,7 +183,7 @@ def _spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[Training
     return spec, validation
 
 
-class _seeded:
+class seeded:
     """torch's CPU generator at a seed for the length of a block, then as it was."""
 
     def __init__(self, seed: int) -> None:

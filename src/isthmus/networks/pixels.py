@@ -16,8 +16,9 @@ from torch import Tensor, nn
 _LARGEST_WEIGHT = 127
 _LARGEST_ACTIVATION = 6.0  # which the whole number 255 stands for
 _STEPS = 255
-_HIDDEN_UNIT = _STEPS / _LARGEST_ACTIVATION
+HIDDEN_UNIT = _STEPS / _LARGEST_ACTIVATION
 _PROBABLE = 1e-12
+SCALES = (-3.5, 4.5)  # of logistic distributions: the smallest and the largest logarithm
 _MEAN_UNIT, _SCALE_UNIT, _SCALE_START = 8.0, 2.0, 1.0  # what an output of 1 changes, in grey levels and nats
 
 
@@ -57,7 +58,7 @@ class RoundedLinear(nn.Module):
 def rounded_relu(x: Tensor) -> Tensor:
     """A ReLU that ends at 6, in 255 steps."""
     x = x.clamp(0, _LARGEST_ACTIVATION)
-    return x + (torch.round(x * _HIDDEN_UNIT) / _HIDDEN_UNIT - x).detach()
+    return x + (torch.round(x * HIDDEN_UNIT) / HIDDEN_UNIT - x).detach()
 
 
 class LevelsNetwork(nn.Module):
@@ -93,11 +94,11 @@ class LevelsNetwork(nn.Module):
     def export(self, unit: float, logit_unit: float) -> dict[str, np.ndarray]:
         """The tensors of `coding.levels.Levels` that were trained."""
         return {
-            **self.first.export("hidden.0", unit, _HIDDEN_UNIT),
-            **self.second.export("hidden.1", _HIDDEN_UNIT, _HIDDEN_UNIT),
-            **self.flag.export("flag", _HIDDEN_UNIT, logit_unit),
-            **self.level.export("level", _HIDDEN_UNIT, logit_unit),
-            "entry_bias": (self.entry_bias.detach() * _HIDDEN_UNIT).numpy(),
+            **self.first.export("hidden.0", unit, HIDDEN_UNIT),
+            **self.second.export("hidden.1", HIDDEN_UNIT, HIDDEN_UNIT),
+            **self.flag.export("flag", HIDDEN_UNIT, logit_unit),
+            **self.level.export("level", HIDDEN_UNIT, logit_unit),
+            "entry_bias": (self.entry_bias.detach() * HIDDEN_UNIT).numpy(),
         }
 
 
@@ -118,14 +119,10 @@ class TonesNetwork(nn.Module):
         """Nats that symbol `number` of some pixels, float (n,), costs; means are relative to `centre` (n,)."""
         first, second, output = self._of(number)
         x = rounded_relu(second(rounded_relu(first(x))))
-        logits, means, scales = output(x).unflatten(1, (3, -1)).unbind(1)
-        slopes = torch.exp(-(_SCALE_UNIT * scales + _SCALE_START).clamp(-2.5, 5.5))
-        away = (symbols - centre)[:, None] - _MEAN_UNIT * means
-        upper = torch.where(symbols[:, None] >= 255, 1.0, torch.sigmoid((away + 0.5) * slopes))
-        lower = torch.where(symbols[:, None] <= 0, 0.0, torch.sigmoid((away - 0.5) * slopes))
-        tail = -away.abs() * slopes + slopes.log()  # where the difference of the two has no digits left
-        likely = torch.where(upper - lower > 1e-5, (upper - lower).clamp(min=_PROBABLE).log(), tail)
-        return -torch.logsumexp(F.log_softmax(logits, 1) + likely, 1).sum()
+        parts = output(x).unflatten(1, (3, -1)).unbind(1)
+        ends = (symbols <= 0)[:, None], (symbols >= 255)[:, None]
+        away = (symbols - centre)[:, None]
+        return logistic_nats(away, *parts, units=(_MEAN_UNIT, _SCALE_UNIT, _SCALE_START), ends=ends).sum()
 
     def _of(self, number: int) -> list[RoundedLinear]:
         return [layer for layer in self.layers[3 * number : 3 * number + 3] if isinstance(layer, RoundedLinear)]
@@ -134,14 +131,40 @@ class TonesNetwork(nn.Module):
         """The tensors of `coding.tones.Tones`."""
         k = self.components
         units = torch.tensor([logit_unit, _MEAN_UNIT * sublevel, _SCALE_UNIT * sublevel]).repeat_interleave(k)
-        start = torch.tensor([0.0, 0.0, (_SCALE_START + 2.5) * sublevel]).repeat_interleave(k)
+        start = torch.tensor([0.0, 0.0, (_SCALE_START - SCALES[0]) * sublevel]).repeat_interleave(k)
         tensors: dict[str, np.ndarray] = {}
         for i in range(self.symbols):
             first, second, output = self._of(i)
-            tensors |= first.export(f"{i}.0", unit, _HIDDEN_UNIT)
-            tensors |= second.export(f"{i}.1", _HIDDEN_UNIT, _HIDDEN_UNIT)
-            tensors |= output.export(f"{i}.2", _HIDDEN_UNIT, units, start)
+            tensors |= first.export(f"{i}.0", unit, HIDDEN_UNIT)
+            tensors |= second.export(f"{i}.1", HIDDEN_UNIT, HIDDEN_UNIT)
+            tensors |= output.export(f"{i}.2", HIDDEN_UNIT, units, start)
         return tensors
+
+
+def logistic_nats(
+    values: Tensor,
+    logits: Tensor,
+    means: Tensor,
+    scales: Tensor,
+    *,
+    units: tuple[float, float, float],
+    ends: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
+    """Nats of values (..., 1) under mixtures of discretised logistic distributions whose parts are (..., k).
+
+    units : what a mean of 1 and a scale of 1 stand for, and the logarithm that a scale of 0 does. ends : which values
+    are the lowest and the highest there are, and hold all that lies beyond.
+    """
+    mean_unit, scale_unit, scale_start = units
+    log_scales = (scale_unit * scales + scale_start).clamp(*SCALES)
+    slopes = torch.exp(-log_scales)
+    away = values - mean_unit * means
+    upper, lower = torch.sigmoid((away + 0.5) * slopes), torch.sigmoid((away - 0.5) * slopes)
+    if ends is not None:
+        upper, lower = torch.where(ends[1], 1.0, upper), torch.where(ends[0], 0.0, lower)
+    tail = -away.abs() * slopes - log_scales  # where the difference of the two has no digits left
+    likely = torch.where(upper - lower > 1e-5, (upper - lower).clamp(min=_PROBABLE).log(), tail)
+    return -torch.logsumexp(F.log_softmax(logits, -1) + likely, -1)
 
 
 def bits(nats: Tensor, values: int) -> Tensor:

@@ -1,0 +1,105 @@
+"""Lossy coding: an auto-encoder's rounded code, coded exactly; the decoder's pixels agree within one level anywhere.
+
+The only part of `coding` that needs torch, and it is imported only for lossy models.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.coding.exact import Tables
+from isthmus.coding.latents import MOST_CODE, Latents
+from isthmus.errors import IsthmusError
+from isthmus.networks import build
+from isthmus.networks.latents import LossyNetwork, RateNetwork
+from isthmus.spec import NetworkSpec
+from isthmus.training.device import in_best_memory_order, memory_format
+
+QUALITIES = 255  # qualities are stored as 0 to 255
+_BATCH_VALUES = 1 << 19
+
+
+class LossyCoder:
+    """The model. config : "network" (a NetworkSpec), "latents" (see `Latents`), "channels", "depth". tensors : those of
+    `Latents`, and the weights of the auto-encoder and the gains as "network.name"."""
+
+    kind = "lossy"
+
+    def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
+        spec = NetworkSpec.from_dict(config["network"])
+        latents = config["latents"]
+        self._latents = Latents(latents, tensors, tables)
+        self._sample_shape = spec.sample_shape
+        self._depth = int(config["depth"])
+        self.flat = spec.latent_dim is not None
+        self._factor = spec.factor ** len(spec.channels)
+        rate = RateNetwork(np.zeros((0, 2), int), self._latents.channels, 1, 8)  # not used after training
+        self._network = LossyNetwork(build(spec, 0), rate, self._latents.channels)
+        weights = {k.removeprefix("network."): torch.from_numpy(v) for k, v in tensors.items() if "network." in k[:8]}
+        missing, unexpected = self._network.load_state_dict(weights, strict=False)
+        if unexpected or any(not name.startswith("rate.") for name in missing):
+            raise IsthmusError(f"the codec's model is not complete: {', '.join([*missing, *unexpected])[:200]}")
+        in_best_memory_order(self._network.eval(), 4)
+
+    def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Whether images of this shape (height, width[, channels]) and dtype can be coded."""
+        channels, *size = self._sample_shape
+        fits = (*shape, 1)[2] == channels and len(shape) in (2, 3) and dtype == np.dtype(f"u{self._depth // 8}")
+        return fits and (not self.flat or list(shape[:2]) == size)
+
+    @torch.inference_mode()
+    def encode(self, images: np.ndarray, quality: float) -> tuple[bytes, int]:
+        """Images (n, ...) at a quality from 0 to 1: bytes, and a checksum of the codes."""
+        number = round(QUALITIES * quality)
+        codes = np.concatenate([self._codes(part, number) for part in self._parts(images)])
+        data = bytes([number]) + self._latents.encode(codes, number)
+        return data, zlib.crc32(codes.astype("<i2").tobytes())
+
+    @torch.inference_mode()
+    def decode(self, data: bytes, shape: tuple[int, ...], check: int) -> np.ndarray:
+        """Bytes to images of that shape; IsthmusError where the codes are not those that were written."""
+        if not data:
+            raise IsthmusError("there are no codes")
+        grid = (1, 1) if self.flat else tuple(-(-n // self._factor) for n in shape[1:3])
+        codes = self._latents.decode(data[1:], (shape[0], *grid), data[0])
+        if zlib.crc32(codes.astype("<i2").tobytes()) != check:
+            raise IsthmusError("the checksum of the codes is wrong")
+        size = max(1, _BATCH_VALUES // math.prod(shape[1:]))
+        parts = [self._pixels(codes[i : i + size], shape, data[0]) for i in range(0, len(codes), size)]
+        return np.concatenate(parts).reshape(shape)
+
+    @torch.inference_mode()
+    def reconstruct(self, images: np.ndarray, quality: float) -> np.ndarray:
+        """What `decode` gives for what `encode` makes of some images."""
+        number = round(QUALITIES * quality)
+        parts = [self._pixels(self._codes(part, number), part.shape, number) for part in self._parts(images)]
+        return np.concatenate(parts).reshape(images.shape)
+
+    def _parts(self, images: np.ndarray) -> list[np.ndarray]:
+        size = max(1, _BATCH_VALUES // math.prod(images.shape[1:]))
+        return [images[i : i + size] for i in range(0, len(images), size)]
+
+    def _codes(self, images: np.ndarray, number: int) -> np.ndarray:
+        x = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
+        scaled = torch.from_numpy(x.astype(np.float32) / np.float32((1 << self._depth) - 1))
+        scaled = scaled.contiguous(memory_format=memory_format(4))
+        y = torch.round(self._network.scaled(scaled, self._quality(len(x), number))).clamp(-MOST_CODE, MOST_CODE)
+        return y.permute(0, 2, 3, 1).to(torch.int16).numpy()
+
+    def _pixels(self, codes: np.ndarray, shape: tuple[int, ...], number: int) -> np.ndarray:
+        y = torch.from_numpy(codes.astype(np.float32)).permute(0, 3, 1, 2)
+        x = self._network.reconstruct(y, self._quality(len(y), number), shape[1:3])
+        top = (1 << self._depth) - 1
+        levels = (x.permute(0, 2, 3, 1) * top).round_().clamp_(0, top)
+        return levels.numpy().astype(f"u{self._depth // 8}")
+
+    @staticmethod
+    def _quality(n: int, number: int) -> Tensor:
+        return torch.full((n,), number / QUALITIES)

@@ -1,0 +1,80 @@
+"""How a lossy codec is learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
+from isthmus.coding.model import CodecModel
+from isthmus.coding.window import Window
+from isthmus.data.images import Images
+from isthmus.estimators.codec_fit import Fitted, Run, choose, new_spec, seeded
+from isthmus.networks import build, default_channels
+from isthmus.networks.latents import LossyNetwork, RateNetwork
+from isthmus.networks.pixels import SCALES
+from isthmus.objectives import Objective
+from isthmus.spec import NetworkSpec
+from isthmus.training.device import in_best_memory_order
+from isthmus.training.lossy import CROP, CropFeed, LossyTrainer
+
+OBJECTIVES = {"mse": 1.0, "ms-ssim": 0.05}  # what they count beside the squared error
+_SMALL = 64  # side up to which images of one size get a flat code
+_FLAT = {"codes": 128, "groups": 8, "hidden": 128, "batch_size": 32, "learning_rate": 0.02}
+_SPATIAL = {"codes": 64, "groups": 4, "hidden": 128, "batch_size": 8, "learning_rate": 0.01}
+_SPATIAL_CHANNELS = (64, 96, 128)
+_LEAST_LAMBDA, _LAMBDA_RANGE = 0.1, 150.0
+
+
+def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
+    """Learn to code images with loss."""
+    chosen = choose(images, run.seed)
+    depth, channels = 8 * chosen[0].dtype.itemsize, (*chosen[0].shape, 1)[2]
+    sizes = np.array([image.shape[:2] for image in chosen])
+    flat = bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL
+    recipe = _FLAT if flat else _SPATIAL
+    side = None if flat else tuple(int(n) for n in np.minimum(CROP, sizes.min(0)))
+    shape = (channels, *map(int, sizes[0])) if flat else (channels, *side)  # type: ignore[misc]
+    codes, window = int(recipe["codes"]), Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(2.3, 3)
+    if flat:
+        codes = min(codes, math.prod(shape))
+    spec = NetworkSpec(
+        network="conv",
+        sample_shape=shape,
+        latent_dim=codes if flat else None,
+        latent_channels=None if flat else codes,
+        channels=default_channels(shape) if flat else _SPATIAL_CHANNELS,
+    )
+    with seeded(run.seed):
+        rate = RateNetwork(window.offsets, codes, int(recipe["groups"]), int(recipe["hidden"]))
+    network = LossyNetwork(build(spec, run.seed), rate, codes)
+    in_best_memory_order(network.to(run.device), 4)
+    feed = CropFeed(chosen, None if flat else side)  # type: ignore[arg-type]
+    training, validation = new_spec(recipe, len(feed), run)
+    trainer = LossyTrainer(network, feed, training, run.device, validation=validation, **run.options)
+    least = _LEAST_LAMBDA / _roughness(chosen)
+    trainer.lambdas = (least, _LAMBDA_RANGE * least)
+    trainer.distortion = Objective({objective: OBJECTIVES[objective]})
+    trainer.run()
+    network.cpu()
+    state = {f"network.{k}": v.contiguous().numpy() for k, v in network.state_dict().items() if "rate." not in k[:5]}
+    config = {
+        "network": spec.to_dict(),
+        "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
+        "channels": channels,
+        "depth": depth,
+        "lambdas": list(trainer.lambdas),
+    }
+    tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
+    model = CodecModel("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL, SCALES[0]), **tables})
+    return Fitted(model, training, trainer)
+
+
+def _roughness(images: Sequence[np.ndarray]) -> float:
+    """Mean squared difference of neighbouring values, in units of the range: how much there is to code."""
+    top = np.iinfo(images[0].dtype).max
+    some = images[:: max(1, len(images) // 500)]
+    squares = [(np.diff(image.astype(np.float32), axis=1) ** 2).mean() for image in some if image.shape[1] > 1]
+    return max(float(np.mean(squares)) / top**2 if squares else 1.0, 1e-6)
