@@ -17,8 +17,9 @@ from torch import Tensor
 from isthmus.coding.exact import Tables
 from isthmus.coding.latents import MOST_CODE, Latents
 from isthmus.errors import IsthmusError
-from isthmus.networks import build
+from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.networks.latents import LossyNetwork, RateNetwork
+from isthmus.networks.patches import PATCH, PatchNetwork
 from isthmus.spec import NetworkSpec
 from isthmus.training.device import in_best_memory_order, memory_format
 
@@ -27,21 +28,24 @@ _BATCH_VALUES = 1 << 19
 
 
 class LossyCoder:
-    """The model. config : "network" (a NetworkSpec), "latents" (see `Latents`), "channels", "depth". tensors : those of
+    """The model. config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (see `Latents`), "channels", "depth". tensors : those of
     `Latents`, and the weights of the auto-encoder and the gains as "network.name"."""
 
     kind = "lossy"
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        spec = NetworkSpec.from_dict(config["network"])
-        latents = config["latents"]
-        self._latents = Latents(latents, tensors, tables)
-        self._sample_shape = spec.sample_shape
-        self._depth = int(config["depth"])
-        self.flat = spec.latent_dim is not None
-        self._factor = spec.factor ** len(spec.channels)
+        self._latents = Latents(config["latents"], tensors, tables)
+        self._depth, self._channels = int(config["depth"]), int(config["channels"])
+        self._size: list[int] | None = None  # of images with a flat code
+        autoencoder: AutoEncoderNetwork | PatchNetwork
+        if "latent_dim" in config["network"]:
+            spec = NetworkSpec.from_dict(config["network"])
+            self._size = list(spec.sample_shape[1:])
+            autoencoder = build(spec, 0)
+        else:
+            autoencoder = PatchNetwork(**config["network"])
         rate = RateNetwork(np.zeros((0, 2), int), self._latents.channels, 1, 8)  # not used after training
-        self._network = LossyNetwork(build(spec, 0), rate, self._latents.channels)
+        self._network = LossyNetwork(autoencoder, rate, self._latents.channels)
         weights = {k.removeprefix("network."): torch.from_numpy(v) for k, v in tensors.items() if "network." in k[:8]}
         missing, unexpected = self._network.load_state_dict(weights, strict=False)
         if unexpected or any(not name.startswith("rate.") for name in missing):
@@ -50,9 +54,8 @@ class LossyCoder:
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether images of this shape (height, width[, channels]) and dtype can be coded."""
-        channels, *size = self._sample_shape
-        fits = (*shape, 1)[2] == channels and len(shape) in (2, 3) and dtype == np.dtype(f"u{self._depth // 8}")
-        return fits and (not self.flat or list(shape[:2]) == size)
+        fits = (*shape, 1)[2] == self._channels and len(shape) in (2, 3) and dtype == np.dtype(f"u{self._depth // 8}")
+        return fits and (self._size is None or list(shape[:2]) == self._size)
 
     @torch.inference_mode()
     def encode(self, images: np.ndarray, quality: float) -> tuple[bytes, int]:
@@ -67,8 +70,8 @@ class LossyCoder:
         """Bytes to images of that shape; IsthmusError where the codes are not those that were written."""
         if not data:
             raise IsthmusError("there are no codes")
-        grid = (1, 1) if self.flat else tuple(-(-n // self._factor) for n in shape[1:3])
-        codes = self._latents.decode(data[1:], (shape[0], *grid), data[0])
+        height, width = (-(-n // PATCH) for n in shape[1:3]) if self._size is None else (1, 1)
+        codes = self._latents.decode(data[1:], (shape[0], height, width), data[0])
         if zlib.crc32(codes.astype("<i2").tobytes()) != check:
             raise IsthmusError("the checksum of the codes is wrong")
         size = max(1, _BATCH_VALUES // math.prod(shape[1:]))

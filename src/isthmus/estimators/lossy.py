@@ -14,6 +14,7 @@ from isthmus.data.images import Images
 from isthmus.estimators.codec_fit import Fitted, Run, choose, new_spec, seeded
 from isthmus.networks import build, default_channels
 from isthmus.networks.latents import LossyNetwork, RateNetwork
+from isthmus.networks.patches import PATCH, PatchNetwork
 from isthmus.networks.pixels import SCALES
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
@@ -23,9 +24,10 @@ from isthmus.training.lossy import CROP, CropFeed, LossyTrainer
 OBJECTIVES = {"mse": 1.0, "ms-ssim": 0.05}  # what they count beside the squared error
 _SMALL = 64  # side up to which images of one size get a flat code
 _FLAT = {"codes": 128, "groups": 8, "hidden": 128, "batch_size": 32, "learning_rate": 0.02}
-_SPATIAL = {"codes": 64, "groups": 4, "hidden": 128, "batch_size": 8, "learning_rate": 0.01}
-_SPATIAL_CHANNELS = (64, 96, 128)
-_LEAST_LAMBDA, _LAMBDA_RANGE = 0.1, 150.0
+_PATCHES = {"codes": 64, "groups": 3, "hidden": 96, "repair": 32, "batch_size": 8, "learning_rate": 0.02}
+_MOST_PATCHES = 20_000  # that the principal components are of
+_COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
+_LEAST_LAMBDA, _LAMBDA_RANGE = 0.05, 300.0
 
 
 def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
@@ -34,34 +36,34 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     depth, channels = 8 * chosen[0].dtype.itemsize, (*chosen[0].shape, 1)[2]
     sizes = np.array([image.shape[:2] for image in chosen])
     flat = bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL
-    recipe = _FLAT if flat else _SPATIAL
+    recipe = _FLAT if flat else _PATCHES
     side = None if flat else tuple(int(n) for n in np.minimum(CROP, sizes.min(0)))
     shape = (channels, *map(int, sizes[0])) if flat else (channels, *side)  # type: ignore[misc]
     codes, window = int(recipe["codes"]), Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(2.3, 3)
-    if flat:
-        codes = min(codes, math.prod(shape))
-    spec = NetworkSpec(
-        network="conv",
-        sample_shape=shape,
-        latent_dim=codes if flat else None,
-        latent_channels=None if flat else codes,
-        channels=default_channels(shape) if flat else _SPATIAL_CHANNELS,
-    )
+    least = _LEAST_LAMBDA / _roughness(chosen)
+    lambdas = (least, _LAMBDA_RANGE * least)
+    codes = min(codes, math.prod(shape) if flat else channels * PATCH * PATCH)
     with seeded(run.seed):
         rate = RateNetwork(window.offsets, codes, int(recipe["groups"]), int(recipe["hidden"]))
-    network = LossyNetwork(build(spec, run.seed), rate, codes)
+        if flat:
+            described = _flat_spec(shape, codes).to_dict()
+            network = LossyNetwork(build(_flat_spec(shape, codes), run.seed), rate, codes)
+        else:
+            described = {"channels": channels, "codes": codes, "hidden": int(recipe["repair"])}
+            patches = PatchNetwork(**described, patches=_patches(chosen, run.seed))
+            first, last = (math.sqrt(value) / _COARSE for value in lambdas)
+            network = LossyNetwork(patches, rate, codes, (first, last))
     in_best_memory_order(network.to(run.device), 4)
     feed = CropFeed(chosen, None if flat else side)  # type: ignore[arg-type]
     training, validation = new_spec(recipe, len(feed), run)
     trainer = LossyTrainer(network, feed, training, run.device, validation=validation, **run.options)
-    least = _LEAST_LAMBDA / _roughness(chosen)
-    trainer.lambdas = (least, _LAMBDA_RANGE * least)
+    trainer.lambdas = lambdas
     trainer.distortion = Objective({objective: OBJECTIVES[objective]})
     trainer.run()
     network.cpu()
     state = {f"network.{k}": v.contiguous().numpy() for k, v in network.state_dict().items() if "rate." not in k[:5]}
     config = {
-        "network": spec.to_dict(),
+        "network": described,
         "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
         "channels": channels,
         "depth": depth,
@@ -70,6 +72,22 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
     model = CodecModel("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL, SCALES[0]), **tables})
     return Fitted(model, training, trainer)
+
+
+def _flat_spec(shape: tuple[int, ...], codes: int) -> NetworkSpec:
+    return NetworkSpec(network="conv", sample_shape=shape, latent_dim=codes, channels=default_channels(shape))
+
+
+def _patches(images: Sequence[np.ndarray], seed: int) -> np.ndarray:
+    """Random patches in [0, 1], (n, channels, 8, 8); images smaller than one are repeated to its size."""
+    rng, found = np.random.default_rng([seed, 5]), []
+    for image in images:
+        whole = image.reshape(*image.shape[:2], -1)
+        whole = np.pad(whole, [(0, max(0, PATCH - n)) for n in whole.shape[:2]] + [(0, 0)], mode="symmetric")
+        count = max(1, _MOST_PATCHES // len(images))
+        rows, columns = (rng.integers(0, n - PATCH + 1, count) for n in whole.shape[:2])
+        found += [whole[r : r + PATCH, c : c + PATCH].transpose(2, 0, 1) for r, c in zip(rows, columns, strict=True)]
+    return np.stack(found).astype(np.float32) / np.iinfo(images[0].dtype).max
 
 
 def _roughness(images: Sequence[np.ndarray]) -> float:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.networks.autoencoder import AutoEncoderNetwork
+from isthmus.networks.patches import PatchNetwork
 from isthmus.networks.pixels import HIDDEN_UNIT, RoundedLinear, logistic_nats, rounded_relu
 
 CODE_UNIT = 8  # features are whole numbers that stand for 1/8
@@ -108,12 +109,22 @@ class RateNetwork(nn.Module):
 
 
 class LossyNetwork(nn.Module):
-    """x ──encoder──▶ y ──· gain(q), round──▶ whole numbers ──/ gain'(q)──▶ decoder ──▶ x'."""
+    """x ──encoder──▶ y ──· gain(q), round──▶ whole numbers ──/ gain'(q)──▶ decoder ──▶ x'.
 
-    def __init__(self, autoencoder: AutoEncoderNetwork, rate: RateNetwork, channels: int) -> None:
+    autoencoder : with a flat code, or of patches. gains : at qualities 0 and 1, to begin with.
+    """
+
+    def __init__(
+        self,
+        autoencoder: AutoEncoderNetwork | PatchNetwork,
+        rate: RateNetwork,
+        channels: int,
+        gains: tuple[float, float] = (2.0, 20.0),
+    ) -> None:
         super().__init__()
         self.autoencoder, self.rate = autoencoder, rate
-        start = torch.linspace(math.log(2), math.log(20), _KNOTS)[:, None].expand(_KNOTS, channels)
+        first, last = map(math.log, gains)
+        start = torch.linspace(first, last, _KNOTS)[:, None].expand(_KNOTS, channels)
         self.gains, self.inverse_gains = nn.Parameter(start.clone()), nn.Parameter(-start.clone())
 
     def forward(self, x: Tensor, quality: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -133,7 +144,7 @@ class LossyNetwork(nn.Module):
     def reconstruct(self, rounded: Tensor, quality: Tensor, spatial: tuple[int, ...] | torch.Size) -> Tensor:
         """From whole numbers (N, C, H, W) to samples of that spatial size."""
         y = rounded * _interpolated(self.inverse_gains, quality)[:, :, None, None].exp()
-        if self.autoencoder.decoder.is_flat:
+        if isinstance(self.autoencoder, AutoEncoderNetwork):
             return self.autoencoder.decode(y[:, :, 0, 0])
         return self.autoencoder.decode(y, spatial)
 

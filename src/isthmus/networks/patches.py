@@ -1,0 +1,75 @@
+"""An auto-encoder of photographs that starts as the best linear one: principal components of 8 × 8 patches.
+
+Training turns the components into overlapping ones (a lapped transform: Malvar and Staelin 1989, "The LOT: transform
+coding without blocking effects") and learns to repair what rounding leaves behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PATCH = 8
+_REACH = 4  # pixels that a component reaches beyond its patch
+_KERNEL = PATCH + 2 * _REACH
+_PACE = 0.15  # how much slower the components learn than the rest
+
+
+class PatchNetwork(nn.Module):
+    """Patches to components and back, and a small network that cleans the result.
+
+        x (N, C, H, W) ──16 × 16 kernels, step 8──▶ y (N, codes, H / 8, W / 8)
+        y ──transposed──▶ x0 ──+ repair(x0)──▶ x' (N, C, H, W)
+
+    patches : float32 (n, channels, 8, 8) to take the principal components of.
+    """
+
+    def __init__(self, channels: int, codes: int, hidden: int, patches: np.ndarray | None = None) -> None:
+        super().__init__()
+        shape = (codes, channels, _KERNEL, _KERNEL)
+        self.components: Tensor
+        self.register_buffer("components", torch.zeros(codes, channels, PATCH, PATCH))
+        self.mean = nn.Parameter(torch.full((channels,), 0.5))
+        if patches is not None:
+            self._start(patches, codes)
+        self.analysis, self.synthesis = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(shape))
+        widths = (4 * channels, hidden, hidden, 4 * channels)
+        self.repair = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
+        for layer in self.repair:
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            nn.init.orthogonal_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.repair[-1].weight)  # type: ignore[arg-type]
+
+    def _start(self, patches: np.ndarray, codes: int) -> None:
+        rows = patches.reshape(len(patches), -1).astype(np.float64)
+        mean = patches.mean((0, 2, 3))
+        rows -= np.repeat(mean, PATCH * PATCH)
+        _, vectors = np.linalg.eigh(rows.T @ rows)
+        best = vectors[:, ::-1][:, :codes].T.reshape(codes, *patches.shape[1:])
+        self.components.copy_(torch.from_numpy(best.copy()))
+        self.mean.data = torch.from_numpy(mean.astype(np.float32))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Components of every patch, (N, codes, ceil(H / 8), ceil(W / 8))."""
+        height, width = x.shape[2:]
+        pad = (0, -width % PATCH, 0, -height % PATCH)
+        x = F.pad(x - self.mean[:, None, None], pad, mode="replicate")
+        return F.conv2d(F.pad(x, (_REACH,) * 4, mode="replicate"), self._kernels(self.analysis), stride=PATCH)
+
+    def decode(self, y: Tensor, spatial: Sequence[int]) -> Tensor:
+        """Images of that height and width."""
+        x = F.conv_transpose2d(y, self._kernels(self.synthesis), stride=PATCH, padding=_REACH)
+        z = F.pixel_unshuffle(x, 2)
+        for i, layer in enumerate(self.repair):
+            z = layer(F.silu(z) if i else z)
+        x = x + F.pixel_shuffle(z, 2) + self.mean[:, None, None]
+        return x[:, :, : spatial[0], : spatial[1]]
+
+    def _kernels(self, learned: Tensor) -> Tensor:
+        return F.pad(self.components, (_REACH,) * 4) + _PACE * learned
