@@ -19,7 +19,7 @@ from isthmus.coding.latents import MOST_CODE, Latents
 from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.networks.latents import LossyNetwork, RateNetwork
-from isthmus.networks.patches import PATCH, PatchNetwork
+from isthmus.networks.patches import PatchNetwork
 from isthmus.spec import NetworkSpec
 from isthmus.training.device import in_best_memory_order, memory_format
 
@@ -28,8 +28,8 @@ _BATCH_VALUES = 1 << 19
 
 
 class LossyCoder:
-    """The model. config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (see `Latents`), "channels", "depth". tensors : those of
-    `Latents`, and the weights of the auto-encoder and the gains as "network.name"."""
+    """The model. config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (see `Latents`), "channels" and
+    "depth". tensors : those of `Latents`; the weights of the auto-encoder and the gains as "network.name"."""
 
     kind = "lossy"
 
@@ -70,8 +70,9 @@ class LossyCoder:
         """Bytes to images of that shape; IsthmusError where the codes are not those that were written."""
         if not data:
             raise IsthmusError("there are no codes")
-        height, width = (-(-n // PATCH) for n in shape[1:3]) if self._size is None else (1, 1)
-        codes = self._latents.decode(data[1:], (shape[0], height, width), data[0])
+        patches = self._network.autoencoder
+        grid = patches.grid(shape[1:3]) if isinstance(patches, PatchNetwork) else (1, 1)
+        codes = self._latents.decode(data[1:], (shape[0], *grid), data[0])
         if zlib.crc32(codes.astype("<i2").tobytes()) != check:
             raise IsthmusError("the checksum of the codes is wrong")
         size = max(1, _BATCH_VALUES // math.prod(shape[1:]))

@@ -26,7 +26,7 @@ _PLAIN = 0.25  # share of the commonest value from which on it counts as backgro
 _LEAST_SIMILAR = 64  # images of one shape, for a model of images on a plain background
 _MOST_VALIDATION = 1_000
 _SAMPLES, _LEAST_EPOCHS, _MOST_EPOCHS, _LEAST_STEPS = 300_000, 3, 50, 600
-_LEVELS = {"radius": 7.2, "skew": 8, "hidden": 128, "entries": 64, "batch_size": 8, "learning_rate": 0.02}
+_LEVELS = {"radius": 7.2, "skew": 8, "hidden": 192, "entries": 128, "batch_size": 8, "learning_rate": 0.02}
 _TONES = {"radius": 4.9, "skew": 3, "hidden": 96, "components": 3, "batch_size": 16, "learning_rate": 0.02}
 
 

@@ -14,7 +14,7 @@ from isthmus.data.images import Images
 from isthmus.estimators.codec_fit import Fitted, Run, choose, new_spec, seeded
 from isthmus.networks import build, default_channels
 from isthmus.networks.latents import LossyNetwork, RateNetwork
-from isthmus.networks.patches import PATCH, PatchNetwork
+from isthmus.networks.patches import PatchNetwork
 from isthmus.networks.pixels import SCALES
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
@@ -24,7 +24,17 @@ from isthmus.training.lossy import CROP, CropFeed, LossyTrainer
 OBJECTIVES = {"mse": 1.0, "ms-ssim": 0.05}  # what they count beside the squared error
 _SMALL = 64  # side up to which images of one size get a flat code
 _FLAT = {"codes": 128, "groups": 8, "hidden": 128, "batch_size": 32, "learning_rate": 0.02}
-_PATCHES = {"codes": 64, "groups": 3, "hidden": 96, "repair": 32, "batch_size": 8, "learning_rate": 0.02}
+_PATCHES = {
+    "patch": 8,
+    "radius": 2.3,
+    "skew": 3,
+    "codes": 64,
+    "groups": 3,
+    "hidden": 96,
+    "repair": 32,
+    "batch_size": 8,
+    "learning_rate": 0.02,
+}
 _MOST_PATCHES = 20_000  # that the principal components are of
 _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
 _LEAST_LAMBDA, _LAMBDA_RANGE = 0.05, 300.0
@@ -39,18 +49,22 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     recipe = _FLAT if flat else _PATCHES
     side = None if flat else tuple(int(n) for n in np.minimum(CROP, sizes.min(0)))
     shape = (channels, *map(int, sizes[0])) if flat else (channels, *side)  # type: ignore[misc]
-    codes, window = int(recipe["codes"]), Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(2.3, 3)
+    codes, window = (
+        int(recipe["codes"]),
+        Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], int(recipe["skew"])),
+    )
     least = _LEAST_LAMBDA / _roughness(chosen)
     lambdas = (least, _LAMBDA_RANGE * least)
-    codes = min(codes, math.prod(shape) if flat else channels * PATCH * PATCH)
+    codes = min(codes, math.prod(shape) if flat else channels * int(recipe["patch"]) ** 2)
     with seeded(run.seed):
         rate = RateNetwork(window.offsets, codes, int(recipe["groups"]), int(recipe["hidden"]))
         if flat:
             described = _flat_spec(shape, codes).to_dict()
             network = LossyNetwork(build(_flat_spec(shape, codes), run.seed), rate, codes)
         else:
-            described = {"channels": channels, "codes": codes, "hidden": int(recipe["repair"])}
-            patches = PatchNetwork(**described, patches=_patches(chosen, run.seed))
+            patch, repair = int(recipe["patch"]), int(recipe["repair"])
+            described = {"channels": channels, "patch": patch, "codes": codes, "hidden": repair}
+            patches = PatchNetwork(channels, patch, codes, repair, _patches(chosen, patch, run.seed))
             first, last = (math.sqrt(value) / _COARSE for value in lambdas)
             network = LossyNetwork(patches, rate, codes, (first, last))
     in_best_memory_order(network.to(run.device), 4)
@@ -78,15 +92,15 @@ def _flat_spec(shape: tuple[int, ...], codes: int) -> NetworkSpec:
     return NetworkSpec(network="conv", sample_shape=shape, latent_dim=codes, channels=default_channels(shape))
 
 
-def _patches(images: Sequence[np.ndarray], seed: int) -> np.ndarray:
-    """Random patches in [0, 1], (n, channels, 8, 8); images smaller than one are repeated to its size."""
+def _patches(images: Sequence[np.ndarray], patch: int, seed: int) -> np.ndarray:
+    """Random patches in [0, 1], (n, channels, patch, patch); images smaller than one are repeated to its size."""
     rng, found = np.random.default_rng([seed, 5]), []
     for image in images:
         whole = image.reshape(*image.shape[:2], -1)
-        whole = np.pad(whole, [(0, max(0, PATCH - n)) for n in whole.shape[:2]] + [(0, 0)], mode="symmetric")
+        whole = np.pad(whole, [(0, max(0, patch - n)) for n in whole.shape[:2]] + [(0, 0)], mode="symmetric")
         count = max(1, _MOST_PATCHES // len(images))
-        rows, columns = (rng.integers(0, n - PATCH + 1, count) for n in whole.shape[:2])
-        found += [whole[r : r + PATCH, c : c + PATCH].transpose(2, 0, 1) for r, c in zip(rows, columns, strict=True)]
+        rows, columns = (rng.integers(0, n - patch + 1, count) for n in whole.shape[:2])
+        found += [whole[r : r + patch, c : c + patch].transpose(2, 0, 1) for r, c in zip(rows, columns, strict=True)]
     return np.stack(found).astype(np.float32) / np.iinfo(images[0].dtype).max
 
 

@@ -1,4 +1,4 @@
-"""An auto-encoder of photographs that starts as the best linear one: principal components of 8 × 8 patches.
+"""An auto-encoder of images of any size that starts as the best linear one: principal components of patches.
 
 Training turns the components into overlapping ones (a lapped transform: Malvar and Staelin 1989, "The LOT: transform
 coding without blocking effects") and learns to repair what rounding leaves behind.
@@ -14,26 +14,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PATCH = 8
 _REACH = 4  # pixels that a component reaches beyond its patch
-_KERNEL = PATCH + 2 * _REACH
 _PACE = 0.15  # how much slower the components learn than the rest
 
 
 class PatchNetwork(nn.Module):
     """Patches to components and back, and a small network that cleans the result.
 
-        x (N, C, H, W) ──16 × 16 kernels, step 8──▶ y (N, codes, H / 8, W / 8)
+        x (N, C, H, W) ──kernels of patch + 8, step patch──▶ y (N, codes, H / patch, W / patch)
         y ──transposed──▶ x0 ──+ repair(x0)──▶ x' (N, C, H, W)
 
-    patches : float32 (n, channels, 8, 8) to take the principal components of.
+    patch : side of the patches. patches : float32 (n, channels, patch, patch) to take the principal components of.
     """
 
-    def __init__(self, channels: int, codes: int, hidden: int, patches: np.ndarray | None = None) -> None:
+    def __init__(self, channels: int, patch: int, codes: int, hidden: int, patches: np.ndarray | None = None) -> None:
         super().__init__()
-        shape = (codes, channels, _KERNEL, _KERNEL)
+        self.patch = patch
+        shape = (codes, channels, patch + 2 * _REACH, patch + 2 * _REACH)
         self.components: Tensor
-        self.register_buffer("components", torch.zeros(codes, channels, PATCH, PATCH))
+        self.register_buffer("components", torch.zeros(codes, channels, patch, patch))
         self.mean = nn.Parameter(torch.full((channels,), 0.5))
         if patches is not None:
             self._start(patches, codes)
@@ -49,22 +48,29 @@ class PatchNetwork(nn.Module):
     def _start(self, patches: np.ndarray, codes: int) -> None:
         rows = patches.reshape(len(patches), -1).astype(np.float64)
         mean = patches.mean((0, 2, 3))
-        rows -= np.repeat(mean, PATCH * PATCH)
+        rows -= np.repeat(mean, self.patch**2)
         _, vectors = np.linalg.eigh(rows.T @ rows)
         best = vectors[:, ::-1][:, :codes].T.reshape(codes, *patches.shape[1:])
         self.components.copy_(torch.from_numpy(best.copy()))
         self.mean.data = torch.from_numpy(mean.astype(np.float32))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Components of every patch, (N, codes, ceil(H / 8), ceil(W / 8))."""
+        """Components of every patch, (N, codes, *self.grid((H, W)))."""
         height, width = x.shape[2:]
-        pad = (0, -width % PATCH, 0, -height % PATCH)
+        rows, columns = self.grid((height, width))
+        pad = (0, columns * self.patch - width, 0, rows * self.patch - height)
         x = F.pad(x - self.mean[:, None, None], pad, mode="replicate")
-        return F.conv2d(F.pad(x, (_REACH,) * 4, mode="replicate"), self._kernels(self.analysis), stride=PATCH)
+        return F.conv2d(F.pad(x, (_REACH,) * 4, mode="replicate"), self._kernels(self.analysis), stride=self.patch)
+
+    def grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of codes for images of that height and width: an even number of pixels in each."""
+        step = 1 if self.patch % 2 == 0 else 2
+        rows, columns = (step * -(-n // (step * self.patch)) for n in size)
+        return rows, columns
 
     def decode(self, y: Tensor, spatial: Sequence[int]) -> Tensor:
         """Images of that height and width."""
-        x = F.conv_transpose2d(y, self._kernels(self.synthesis), stride=PATCH, padding=_REACH)
+        x = F.conv_transpose2d(y, self._kernels(self.synthesis), stride=self.patch, padding=_REACH)
         z = F.pixel_unshuffle(x, 2)
         for i, layer in enumerate(self.repair):
             z = layer(F.silu(z) if i else z)
