@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory clean
+.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory bench-codec clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -46,6 +46,12 @@ bench-recipe: $(VENV)/.installed
 
 bench-memory: $(VENV)/.installed
 	$(BIN)/python bench/memory.py
+
+bench-codec: $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[all,bench]'
+	$(BIN)/python bench/codec_lossless.py
+	$(BIN)/python bench/codec_lossy.py
+	$(BIN)/python bench/codec_mutations.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,6 +18,7 @@ LIST, EMBEDDED = 1, 2  # flags: samples of unequal shapes; the model is inside
 _CHUNK, _MODEL, _DIRECTORY = b"C", b"M", b"D"
 _TRAILER = struct.Struct("<Q4s")  # where the directory begins, and a mark
 _END = b"HTSI"
+_LONE = b"E"  # ends an archive of one chunk, which needs no directory
 _HEAD = struct.Struct("<4sBB8s")
 _DTYPES = ("uint8", "uint16", "bool")
 MOST_VALUES = 1 << 22  # in one chunk: larger images are cut into bands, and whoever claims more is wrong
@@ -103,6 +104,7 @@ class Writer:
     def finish(self, description: dict[str, Any]) -> None:
         """Write the directory: where the chunks are, for random access. One lone chunk needs none."""
         if len(self._chunks) == 1 and not description:
+            self._write(_LONE)
             return
         start = self._at
         content = json.dumps({"chunks": self._chunks, **description}, separators=(",", ":"))
@@ -196,7 +198,7 @@ class Reader:
         """Find the chunks one after the other; what does not hold together is passed over byte by byte."""
         at, expected, intact = _HEAD.size, 0, True
         self._budget = 8 * self.size + (1 << 16)  # bytes to look at: a hostile file must not keep us for hours
-        while at < self.size and self._budget > 0 and not self._is_trailer(at):
+        while at < self.size and self._budget > 0 and not self._is_end(at):
             found = self._any_section(at)
             if found is None:
                 intact = False
@@ -215,13 +217,12 @@ class Reader:
             at = end
         if not self.chunks:
             self.damaged.append("no chunk is intact")
-        elif intact and len(self.chunks) > 1:
-            self.damaged.append(f"the end is missing, after sample {expected - 1:,}")  # only a lone chunk has none
-        elif not intact and not self.damaged:
+        elif not (intact and self._is_end(at)) and not self.damaged:
             self.damaged.append(f"bytes after sample {expected - 1:,} are damaged or missing")
 
-    def _is_trailer(self, at: int) -> bool:
-        return self.size - at == _TRAILER.size and self._read(self.size - 4, 4) == _END
+    def _is_end(self, at: int) -> bool:
+        rest = self._read(at, _TRAILER.size)
+        return (rest == _LONE and len(self.chunks) == 1) or (len(rest) == _TRAILER.size and rest[-4:] == _END)
 
     def _next_candidate(self, at: int) -> int:
         """The next byte at which a section may begin."""

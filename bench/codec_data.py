@@ -1,0 +1,55 @@
+"""What the codec is measured on, and the models it is measured with."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from isthmus import Codec, datasets
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("ISTHMUS_DATA") or ROOT.parent / "shared" / "data")
+MODELS = ROOT / ".bench" / "codec"
+
+
+def mnist() -> tuple[np.ndarray, np.ndarray]:
+    """Training and test images."""
+    sets = datasets.load("mnist")
+    return np.asarray(sets.train.images), np.asarray(sets.test.images)
+
+
+def cifar() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """8,000 and 2,000 of the 10,000 test images of CIFAR-10."""
+    return _split(sorted((DATA / "cifar10").rglob("*.jp*g")), 8_000)
+
+
+def grey() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """400 grey photographs to learn from, 12 others to judge on."""
+    folders = (sorted((DATA / name).glob("*.png")) for name in ("bsd400", "set12"))
+    train, test = ([np.asarray(Image.open(path).convert("L")) for path in paths] for paths in folders)
+    return train, test
+
+
+def colour() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """160 colour photographs to learn from, 40 others."""
+    return _split(sorted((DATA / "bsds500").glob("*.jpg")), 160)
+
+
+def _split(paths: list[Path], count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    order = np.random.default_rng(0).permutation(len(paths))
+    images = [np.asarray(Image.open(paths[i])) for i in order]
+    return images[:count], images[count:]
+
+
+def trained(name: str, mode: str, minutes: float, images: Callable[[], object]) -> Codec:
+    """The codec of that name, trained unless it was before (delete its folder in .bench/codec to train it again)."""
+    folder = MODELS / name
+    if not (folder / "config.json").exists():
+        print(f"training {name} for {minutes:g} minutes ...", file=sys.stderr, flush=True)
+        Codec(mode, minutes=minutes, random_state=0).fit(images()).save(folder)
+    return Codec.load(folder)
