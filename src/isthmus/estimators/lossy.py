@@ -35,6 +35,7 @@ _PATCHES = {
     "batch_size": 8,
     "learning_rate": 0.02,
 }
+_LARGEST = 100  # whole number that the largest component is given at the best quality
 _MOST_PATCHES = 20_000  # that the principal components are of
 _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
 _LEAST_LAMBDA, _LAMBDA_RANGE = 0.05, 300.0
@@ -64,7 +65,9 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
         else:
             patch, repair = int(recipe["patch"]), int(recipe["repair"])
             described = {"channels": channels, "patch": patch, "codes": codes, "hidden": repair}
-            patches = PatchNetwork(channels, patch, codes, repair, _patches(chosen, patch, run.seed))
+            some = _patches(chosen, patch, run.seed)
+            patches = PatchNetwork(channels, patch, codes, repair, some)
+            lambdas = _representable(lambdas, patches, some)
             first, last = (math.sqrt(value) / _COARSE for value in lambdas)
             network = LossyNetwork(patches, rate, codes, (first, last))
     in_best_memory_order(network.to(run.device), 4)
@@ -90,6 +93,15 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
 
 def _flat_spec(shape: tuple[int, ...], codes: int) -> NetworkSpec:
     return NetworkSpec(network="conv", sample_shape=shape, latent_dim=codes, channels=default_channels(shape))
+
+
+def _representable(lambdas: tuple[float, float], network: PatchNetwork, patches: np.ndarray) -> tuple[float, float]:
+    """As much of the range as leaves the components within ±127 when they are rounded."""
+    components = network.components.flatten(1).numpy()
+    rows = (patches - network.mean.detach().numpy()[:, None, None]).reshape(len(patches), -1)
+    largest = float(np.abs(rows @ components.T).max())
+    high = min(lambdas[1], (_COARSE * _LARGEST / max(largest, 1e-9)) ** 2)
+    return min(lambdas[0], high / 10), high
 
 
 def _patches(images: Sequence[np.ndarray], patch: int, seed: int) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from isthmus.coding.archive import Writer
 from isthmus.coding.chunks import Sample, encode, grouped
 from isthmus.coding.lossy import QUALITIES
 from isthmus.data.images import Images
@@ -14,8 +16,7 @@ from isthmus.errors import IsthmusError
 from isthmus.spec import is_real
 
 _SAMPLES, _VALUES = 2_000, 1 << 23  # that a target is measured on, at most
-_HEADER = 60  # bytes of an archive beside its chunks
-_CHUNK_HEADER = 22
+_HEADER = 15  # bytes of an archive that do not grow with what is in it
 
 
 def find_dial(coder: Any, images: Images, wanted: Mapping[str, float]) -> float:
@@ -32,7 +33,7 @@ def find_dial(coder: Any, images: Images, wanted: Mapping[str, float]) -> float:
     groups, share = _some(coder, images)
     if name == "target_mse":
         return _search(lambda dial: -_mse(coder, groups, dial), -value, f"mean squared error of {value:g}")
-    return _search(lambda dial: _size(coder, groups, dial) / share, value, f"size of {value:,.0f} bytes")
+    return _search(lambda dial: _size(coder, groups, dial, share), value, f"size of {value:,.0f} bytes")
 
 
 def _some(coder: Any, images: Images) -> tuple[list, float]:
@@ -62,9 +63,14 @@ def _mse(coder: Any, groups: list, dial: float) -> float:
     return squares / count
 
 
-def _size(coder: Any, groups: list, dial: float) -> float:
-    chunks = [chunk for group in groups for chunk in encode(group, coder, dial)]
-    return sum(len(chunk.data) + _CHUNK_HEADER for chunk in chunks) + _HEADER
+def _size(coder: Any, groups: list, dial: float, share: float) -> float:
+    file = io.BytesIO()
+    writer = Writer(file, bytes(8))
+    for group in groups:
+        for chunk in encode(group, coder, dial):
+            writer.add(chunk)
+    writer.finish({})
+    return _HEADER + (file.tell() - _HEADER) / share
 
 
 def _search(measure: Callable[[float], float], target: float, what: str) -> float:
