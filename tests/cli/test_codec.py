@@ -133,7 +133,9 @@ def test_an_archive_cannot_write_outside_its_folder(model: Path, tmp_path: Path,
 
 def test_the_wrong_model_and_other_files_are_refused(model: Path, photos: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    assert run("train", "digits", "--task", "codec", "--epochs", 1, "--seed", 1, "-q", "-o", other)[0] == 0
+    assert (
+        run("train", "digits", "--task", "codec", "--lossless", "--epochs", 1, "--seed", 1, "-q", "-o", other)[0] == 0
+    )
     archive = tmp_path / "digits.isth"
     run("compress", model, "digits:test", "-o", archive)
     status, said = run("decompress", archive, "--model", other, "-o", tmp_path / "back")
@@ -152,3 +154,23 @@ def test_unknown_tasks_are_refused() -> None:
 def test_info_describes_a_codec(model: Path) -> None:
     status, said = run("info", model)
     assert status == 0 and "lossless, levels" in said
+
+
+def test_lossy_archives_have_a_dial(tmp_path: Path) -> None:
+    model, sizes = tmp_path / "lossy", []
+    assert run("train", "digits", "--task", "codec", "--epochs", 3, "-q", "-o", model)[0] == 0
+    for quality in (1, 100):
+        archive = tmp_path / f"{quality}.isth"
+        assert run("compress", model, "digits:test", "-o", archive, "--quality", quality)[0] == 0
+        assert run("verify", archive)[0] == 0
+        sizes.append(archive.stat().st_size)
+    assert sizes[0] < sizes[1]
+    middle = (sizes[0] + sizes[1]) // 2
+    target = tmp_path / "target.isth"
+    status, said = run("compress", model, "digits:test", "-o", target, "--target-bytes", middle)
+    assert status == 0, said
+    assert target.stat().st_size < sizes[1]
+    assert run("decompress", target, "-o", tmp_path / "back")[0] == 0
+    assert np.load(tmp_path / "back" / "digits-test.npy").shape == DIGITS.test.images.shape
+    status, said = run("compress", model, "digits:test", "-o", tmp_path / "x.isth", "--quality", 101)
+    assert status == 1 and "from 1 to 100" in said

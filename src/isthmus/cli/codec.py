@@ -59,12 +59,17 @@ def compress(
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The archive, as photos.isth.", show_default=False)],
+    quality: Annotated[float | None, typer.Option(help="Of a lossy codec, 1 to 100.", show_default="50")] = None,
+    target_mse: Annotated[
+        float | None, typer.Option(help="In place of a quality: the mean squared error, in units of the range.")
+    ] = None,
+    target_bytes: Annotated[float | None, typer.Option(help="In place of a quality: the size of the archive.")] = None,
     embed_model: Annotated[
         bool, typer.Option("--embed-model", help="Put the model inside: nothing else is needed to read it.")
     ] = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Compress images into one archive, without loss.
+    """Compress images into one archive.
 
     Folders come back as folders, with their file names and formats; files that are no images are kept as they are.
 
@@ -72,16 +77,20 @@ def compress(
 
       isthmus compress digits-codec mnist:test -o digits.isth
 
-      isthmus compress photos-codec photos/ -o photos.isth --embed-model
+      isthmus compress photos-codec photos/ -o photos.isth --quality 40 --embed-model
     """
     from isthmus import Codec
     from isthmus.files import atomic_path
 
     _check_archive_output(output, overwrite)
     codec = Codec.load(model, device="cpu")
+    targets = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
+    looked_at = _images(files) if target_mse is not None or target_bytes is not None else []
+    dial = codec.dial(looked_at, **targets) if any(value is not None for value in targets.values()) else None
     counts = {"plain": 0}
     with atomic_path(output) as temporary, temporary.open("wb") as file:
-        count = codec.write(file, _samples(files, counts), embed_model=embed_model, name=Path(model).resolve().name)
+        name = Path(model).resolve().name
+        count = codec.write(file, _samples(files, counts), embed_model=embed_model, dial=dial, name=name)
     size = output.stat().st_size
     share = f", {size / counts['plain']:.1%} of the uncompressed values" if counts["plain"] else ""
     typer.echo(f"{count:,} samples in {output}: {size:,} bytes, {size / max(1, count):,.1f} each{share}")
@@ -224,6 +233,10 @@ def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:
             sample = _file_sample(file, name)
             counts["plain"] += len(sample.file or b"") if sample.image is None else sample.image.nbytes
             yield sample
+
+
+def _images(files: list[str]) -> list[Any]:
+    return [sample.image for sample in _samples(files, {"plain": 0}) if sample.image is not None]
 
 
 def _file_sample(path: Path, name: str) -> Sample:

@@ -39,7 +39,7 @@ def train(
     task: Annotated[
         str, typer.Option(help=f"What to train for: {', '.join(TASKS)}.", metavar="NAME", callback=_known_task)
     ] = "represent",
-    lossless: Annotated[bool, typer.Option("--lossless", help="A codec that loses nothing (the default).")] = False,
+    lossless: Annotated[bool, typer.Option("--lossless", help="With --task codec: lose nothing.")] = False,
     latent_dim: Annotated[
         str, typer.Option(help="Numbers in the code, or auto.", metavar="INT|auto", rich_help_panel="Network")
     ] = "auto",
@@ -143,8 +143,9 @@ def train(
         folder = output or Path(f"{Path(data).stem}-codec")
         _check_output(folder, False, overwrite)
         listeners = _listeners(folder, quiet, tensorboard)
-        train_codec(data, folder, mode="lossless", epochs=epochs, minutes=minutes, seed=seed, device=device,
-                    listeners=listeners)  # fmt: skip
+        mode = "lossless" if lossless else "lossy"
+        run = {"epochs": epochs, "minutes": minutes, "seed": seed, "device": device}
+        train_codec(data, folder, mode=mode, listeners=listeners, **run)
         return
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
     resume = resume and _can_resume(folder)

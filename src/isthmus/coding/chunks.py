@@ -105,7 +105,8 @@ def encode(group: Group, coder: Any, quality: float | None = None) -> list[Chunk
     if images.dtype not in DTYPES:
         raise IsthmusError(f"images of {images.dtype} cannot be compressed: give uint8, uint16 or bool")
     if quality is not None and images.dtype != np.bool_ and coder.takes(images.shape[1:], images.dtype):
-        return [_lossy(group, *coder.encode(images, quality))]
+        made = _lossy(group, *coder.encode(images, quality))
+        return _as_files(group) if group.files and sum(map(len, group.files)) < len(made.data) else [made]
     candidates: dict[str, bytes] = {}
     if quality is None and coder.takes(plain.shape[1:], plain.dtype):
         candidates["model"] = coder.encode(plain)

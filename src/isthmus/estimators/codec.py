@@ -159,7 +159,7 @@ class Codec(BaseEstimator):
             if given:
                 raise IsthmusError(f"{next(iter(given))} is for lossy codecs; this one loses nothing")
             return None
-        return find_dial(self.model_.coder, open_images(X), given or {"quality": DEFAULT_QUALITY})
+        return find_dial(self.model_.coder, X, given or {"quality": DEFAULT_QUALITY})
 
     def write(
         self,

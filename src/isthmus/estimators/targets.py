@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.coding.archive import Writer
 from isthmus.coding.chunks import Sample, encode, grouped
 from isthmus.coding.lossy import QUALITIES
-from isthmus.data.images import Images
+from isthmus.data.images import Images, open_images
 from isthmus.errors import IsthmusError
 from isthmus.spec import is_real
 
@@ -19,7 +19,7 @@ _SAMPLES, _VALUES = 2_000, 1 << 23  # that a target is measured on, at most
 _HEADER = 15  # bytes of an archive that do not grow with what is in it
 
 
-def find_dial(coder: Any, images: Images, wanted: Mapping[str, float]) -> float:
+def find_dial(coder: Any, X: Any, wanted: Mapping[str, float]) -> float:
     """The place from 0 to 1 that one of "quality" (1 to 100), "target_mse" or "target_bytes" asks for."""
     if len(wanted) != 1:
         raise IsthmusError(f"give one of quality, target_mse and target_bytes, not {' and '.join(wanted)}")
@@ -30,7 +30,7 @@ def find_dial(coder: Any, images: Images, wanted: Mapping[str, float]) -> float:
         if not 1 <= value <= 100:
             raise IsthmusError(f"quality (={value!r}) must be a number from 1 to 100")
         return (value - 1) / 99
-    groups, share = _some(coder, images)
+    groups, share = _some(coder, open_images(X))
     if name == "target_mse":
         return _search(lambda dial: -_mse(coder, groups, dial), -value, f"mean squared error of {value:g}")
     return _search(lambda dial: _size(coder, groups, dial, share), value, f"size of {value:,.0f} bytes")
