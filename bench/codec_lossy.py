@@ -44,9 +44,11 @@ def peers() -> dict[str, list[Callable]]:
         "JPEG 2000": _levels(
             (24, 27, 30, 33, 36, 39, 42), lambda x, v: c.jpeg2k_encode(x, level=v, reversible=False), c.jpeg2k_decode
         ),
-        "WebP": _levels((1, 10, 25, 40, 55, 70, 80, 90), lambda x, v: c.webp_encode(_rgb(x), level=v), c.webp_decode),
+        "WebP": _levels(
+            (1, 10, 25, 40, 55, 70, 80, 90), lambda x, v: c.webp_encode(_rgb(x), level=v, lossless=False), c.webp_decode
+        ),
         "AVIF": _levels(
-            (20, 30, 40, 50, 60, 70, 80, 90), lambda x, v: c.avif_encode(_rgb(x), level=v, speed=4), c.avif_decode
+            (20, 30, 40, 50, 60, 70, 80, 90), lambda x, v: c.avif_encode(_rgb(x), level=v, speed=6), c.avif_decode
         ),
         "JPEG XL": _levels((8, 5, 3, 2, 1.2, 0.7), lambda x, v: c.jpegxl_encode(x, distance=v), c.jpegxl_decode),
     }
@@ -203,7 +205,7 @@ def _crops(codec: Codec, test: Sequence[np.ndarray]) -> None:
     shown = [("original", x, x.nbytes), ("isthmus", codec.decompress(archive)[0], len(archive))]
     for name, encode, decode in (
         ("JPEG", imagecodecs.jpeg_encode, imagecodecs.jpeg_decode),
-        ("WebP", imagecodecs.webp_encode, imagecodecs.webp_decode),
+        ("WebP", lambda x, level: imagecodecs.webp_encode(x, level=level, lossless=False), imagecodecs.webp_decode),
     ):
         files = [encode(np.ascontiguousarray(x), level=level) for level in range(1, 80)]
         best = min(files, key=lambda file: abs(len(file) - len(archive)))

@@ -30,10 +30,10 @@ ModelFolder = Annotated[
 def train_codec(
     data: str,
     folder: Path,
-    *,
     mode: str,
     epochs: int | None,
     minutes: float | None,
+    *,
     seed: int,
     device: str,
     listeners: list[Listener],

@@ -144,8 +144,7 @@ def train(
         _check_output(folder, False, overwrite)
         listeners = _listeners(folder, quiet, tensorboard)
         mode = "lossless" if lossless else "lossy"
-        run = {"epochs": epochs, "minutes": minutes, "seed": seed, "device": device}
-        train_codec(data, folder, mode=mode, listeners=listeners, **run)
+        train_codec(data, folder, mode, epochs, minutes, seed=seed, device=device, listeners=listeners)
         return
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
     resume = resume and _can_resume(folder)

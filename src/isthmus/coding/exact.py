@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
@@ -86,6 +87,10 @@ class Tables:
         if not (self.logistic.min() >= 0 and self.logistic.max() <= COUNT and np.isfinite(self.inverse_scale).all()):
             raise IsthmusError("the tables of the codec are damaged")
 
+    @cached_property
+    def _positive(self) -> np.ndarray:
+        return np.maximum(self.exp, 1).astype(np.float32)
+
     @classmethod
     def make(cls) -> Tables:
         """The tables of a new model."""
@@ -106,7 +111,7 @@ class Tables:
         """Counts, float32 (n, symbols), in proportion to exp(logits / 64); each is at least 1."""
         below = logits.max(1, keepdims=True) - logits
         np.minimum(below, len(self.exp) - 1, out=below)
-        return np.maximum(self.exp[below.astype(np.intp)], 1).astype(np.float32)
+        return self._positive.take(below.astype(np.intp))
 
     def mixture(self, outputs: np.ndarray, centre: np.ndarray) -> Mixture:
         """The mixtures of logistic distributions that outputs (n, 3 k) stand for, around `centre` (n,).

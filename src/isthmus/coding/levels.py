@@ -118,7 +118,9 @@ class Levels:
     def _levels(self, hidden: np.ndarray, entries: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Counts (n, 256) of the levels that are not background."""
         logits = self._layers["level"](hidden, hidden=False)
-        logits += np.rint(self._codebook[entries] * weight[:, None] * np.float32(1 / UNIT))
+        book = self._codebook[entries]
+        book *= weight[:, None] * np.float32(1 / UNIT)
+        logits += np.rint(book, out=book)
         logits[:, self.background] = -(1 << 20)
         counts = self._tables.softmax(logits)
         counts[:, self.background] = 0
