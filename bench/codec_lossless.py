@@ -18,7 +18,7 @@ import zstandard
 import codec_data as data
 from machine import machine, table
 
-MINUTES = {"mnist": 20.0, "cifar": 5.0, "grey": 5.0}
+MINUTES = {"mnist": 20.0, "cifar": 3.0, "grey": 3.0}
 
 
 def png(x: np.ndarray) -> bytes:
