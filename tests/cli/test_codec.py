@@ -151,6 +151,12 @@ def test_unknown_tasks_are_refused() -> None:
     assert status == 2 and "codec" in said
 
 
+@pytest.mark.parametrize("options", [["--task", "codec", "--resume"], ["--lossless"]])
+def test_options_that_would_do_nothing_are_refused(options: list[str], tmp_path: Path) -> None:
+    assert run("train", "digits", *options, "-o", tmp_path / "model")[0] == 2
+    assert not (tmp_path / "model").exists()
+
+
 def test_info_describes_a_codec(model: Path) -> None:
     status, said = run("info", model)
     assert status == 0 and "lossless, levels" in said

@@ -139,7 +139,11 @@ def train(
     widths, depths = options.integers(hidden, "--hidden"), options.integers(channels, "--channels")
     if epochs is not None and minutes is not None:
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
+    if lossless and task != "codec":
+        raise typer.BadParameter("--lossless is for --task codec")
     if task == "codec":
+        if resume:
+            raise typer.BadParameter("--resume is for auto-encoders; the training of a codec starts anew")
         folder = output or Path(f"{Path(data).stem}-codec")
         _check_output(folder, False, overwrite)
         listeners = _listeners(folder, quiet, tensorboard)
