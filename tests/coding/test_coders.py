@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from models import MODELS, example
 
 from isthmus.coding.exact import Layer, Tables
+from isthmus.coding.model import CodecModel
 from isthmus.coding.symbols import Decoder, Encoder, Statics
 from isthmus.coding.window import Canvas, Window
 from isthmus.errors import IsthmusError
@@ -130,3 +131,20 @@ def test_a_window_holds_only_pixels_of_earlier_steps(window: Window) -> None:
     for number, step in enumerate(wave.steps()):
         assert (canvas.neighbours(wave.positions[step]) < number).all()
         canvas.values[wave.positions[step]] = number
+
+
+@pytest.mark.parametrize("name", ["levels", "colour"])
+@pytest.mark.parametrize("change", ["no tensors", "no config", "another kind", "wrong shape"])
+def test_a_model_that_is_not_whole_is_one_clear_line(name: str, change: str) -> None:
+    model = MODELS[name]
+    kind, config, tensors = model.kind, dict(model.config), dict(model.tensors)
+    if change == "no tensors":
+        tensors = {k: v for k, v in tensors.items() if k.startswith("tables.")}
+    elif change == "no config":
+        config = {}
+    elif change == "another kind":
+        kind = "wavelets"
+    else:
+        tensors = {k: v[:-1] if k.endswith(".scale") else v for k, v in tensors.items()}
+    with pytest.raises(IsthmusError):
+        CodecModel(kind, config, tensors).coder  # noqa: B018

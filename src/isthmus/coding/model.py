@@ -44,7 +44,9 @@ class CodecModel:
             tables = {k.removeprefix("tables."): v for k, v in self.tensors.items() if k.startswith("tables.")}
             module, _, name = KINDS[self.kind].rpartition(".")
             return getattr(importlib.import_module(module), name)(self.config, self.tensors, Tables(**tables))
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
+        except IsthmusError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
             raise IsthmusError(f"the codec's model is not complete: {error}") from error
 
     @cached_property
