@@ -10,7 +10,9 @@ from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
 from isthmus.coding.model import CodecModel
 from isthmus.coding.symbols import Statics
 from isthmus.coding.window import Window
-from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
+from isthmus.networks.latents import LossyNetwork, RateNetwork
+from isthmus.networks.patches import PatchNetwork
+from isthmus.networks.pixels import SCALES, LevelsNetwork, TonesNetwork
 
 
 def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -53,6 +55,24 @@ def tones_model(channels: int = 1, depth: int = 8, seed: int = 0) -> CodecModel:
     config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
     tensors = _scrambled(network, seed).export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)
     return _with_tables("tones", config, tensors)
+
+
+def lossy_model(seed: int = 0) -> CodecModel:
+    """With loss, of patches of 4 × 4 grey pixels."""
+    rng = np.random.default_rng(seed)
+    window = Window.disk(1.5, 2)
+    patches = PatchNetwork(1, 4, 6, 4, rng.random((200, 1, 4, 4), np.float32))
+    rate = RateNetwork(window.offsets, 6, 2, 8)
+    _scrambled(rate, seed)
+    network = LossyNetwork(patches, rate, 6)
+    state = {f"network.{k}": v.numpy() for k, v in network.state_dict().items() if not k.startswith("rate.")}
+    config = {
+        "network": {"channels": 1, "patch": 4, "codes": 6, "hidden": 4},
+        "latents": {"window": window.offsets.tolist(), "channels": 6, "groups": rate.sizes},
+        "channels": 1,
+        "depth": 8,
+    }
+    return _with_tables("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL, SCALES[0])})
 
 
 MODELS = {

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from isthmus.coding import chunks
@@ -32,3 +33,11 @@ def test_golden_archives_are_read(name: str) -> None:
     )
     assert reader.count == ARCHIVES[name]["samples"]
     assert hashlib.sha256(plain).hexdigest() == ARCHIVES[name]["sha256"]
+
+
+def test_a_golden_archive_with_loss_has_the_same_codes_and_nearly_the_same_pixels() -> None:
+    for path in sorted(GOLDEN.glob("v*-lossy.isth")):
+        reader = Reader(io.BytesIO(path.read_bytes()))
+        assert reader.model is not None and len(reader.chunks) == 1
+        images = chunks.decode(reader.chunk(0), CodecModel.from_bytes(reader.model).coder)  # checks the codes
+        assert np.abs(images.astype(int) - np.load(path.with_suffix(".npy"))).max() <= 1

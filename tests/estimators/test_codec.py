@@ -130,7 +130,7 @@ def test_sixteen_bits_are_learned_too() -> None:
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        (np.zeros((3, 8, 8), np.float32), "sample 0 is float32; a codec takes uint8, uint16 and bool"),
+        (np.zeros((3, 8, 8), np.float32), r"sample \d is float32; a codec takes uint8, uint16 and bool"),
         (np.zeros((3, 8), np.uint8), "images have shape"),
         (np.zeros((0, 8, 8), np.uint8), "0 sample"),
         (np.zeros((3, 8, 8, 2), np.uint8), "2 channels"),

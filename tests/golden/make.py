@@ -11,13 +11,16 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "coding"))
 
-from models import MODELS, example  # noqa: E402
+from models import MODELS, example, lossy_model  # noqa: E402
 from test_archive import written  # noqa: E402
 
-from isthmus.coding.archive import VERSION  # noqa: E402
+from isthmus.coding import chunks  # noqa: E402
+from isthmus.coding.archive import VERSION, Writer  # noqa: E402
 from isthmus.coding.chunks import Sample  # noqa: E402
 
 
@@ -29,7 +32,20 @@ def main() -> None:
         path.write_bytes(written([Sample(image) for image in images], model=MODELS[name], embed=True))
         plain = io.BytesIO(b"".join(image.tobytes() for image in images)).getvalue()
         digests[path.name] = {"samples": len(images), "sha256": hashlib.sha256(plain).hexdigest()}
+    _lossy()
     (HERE / f"v{VERSION}.json").write_text(json.dumps(digests, indent=2) + "\n")
+
+
+def _lossy() -> None:
+    """With loss: the archive, and the pixels that it had when it was written."""
+    model, images, file = lossy_model(), example("grey", 3, 13, 18), io.BytesIO()
+    writer = Writer(file, model.id, model=model.to_bytes())
+    for group in chunks.grouped(Sample(image) for image in images):
+        for chunk in chunks.encode(group, model.coder, 0.7):
+            writer.add(chunk)
+            np.save(HERE / f"v{VERSION}-lossy.npy", chunks.decode(chunk, model.coder))
+    writer.finish({"model": "m"})
+    (HERE / f"v{VERSION}-lossy.isth").write_bytes(file.getvalue())
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ class CodecModel:
         from safetensors.numpy import save
 
         arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
-        return save(arrays, metadata={"kind": self.kind, "config": json.dumps(self.config)})
+        described = json.dumps({"kind": self.kind, "config": self.config}, sort_keys=True)
+        return save(arrays, metadata={"model": described})  # one key: the order of several would vary
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CodecModel:
@@ -79,7 +80,7 @@ class CodecModel:
 
         try:
             length = int.from_bytes(data[:8], "little")
-            metadata = json.loads(data[8 : 8 + length])["__metadata__"]
-            return cls(metadata["kind"], json.loads(metadata["config"]), load(data))
+            described = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
+            return cls(described["kind"], described["config"], load(data))
         except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise IsthmusError(f"the model inside the archive cannot be read: {error}") from error
