@@ -103,6 +103,11 @@ def load_model(folder: str | Path) -> StoredModel:
     return StoredModel(config["estimator"], body, tensors, _read_history(folder / LOG))
 
 
+def best_validation(history: Sequence[Mapping[str, Any]]) -> float | None:
+    """The smallest validation loss of a run; None where there was no validation."""
+    return min((e["validation_loss"] for e in history if e.get("validation_loss") is not None), default=None)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a model folder, its version checked."""
     path = Path(folder) / CONFIG

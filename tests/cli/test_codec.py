@@ -118,7 +118,7 @@ def test_nothing_is_overwritten_unless_asked(model: Path, photos: Path, tmp_path
     assert (back / "a.bmp").read_bytes() != b"mine"
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "C:\\evil.txt", "a/../../evil.txt"])
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "C:\\evil.txt", "a/../../evil.txt"])
 def test_an_archive_cannot_write_outside_its_folder(model: Path, tmp_path: Path, name: str) -> None:
     from isthmus import Codec
     from isthmus.coding.chunks import Sample

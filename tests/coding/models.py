@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from isthmus.coding import levels, tones
-from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
+from isthmus.coding.exact import SUBLEVEL, UNIT
 from isthmus.coding.model import CodecModel
 from isthmus.coding.symbols import Statics
 from isthmus.coding.window import Window
 from isthmus.networks.latents import LossyNetwork, RateNetwork
 from isthmus.networks.patches import PatchNetwork
-from isthmus.networks.pixels import SCALES, LevelsNetwork, TonesNetwork
+from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
 
 
 def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -20,10 +20,6 @@ def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
     return network
-
-
-def _with_tables(kind: str, config: dict, tensors: dict) -> CodecModel:
-    return CodecModel(kind, config, {**tensors, **{f"tables.{k}": v for k, v in Tables.make().arrays().items()}})
 
 
 def levels_model(size: tuple[int, int] = (9, 8), background: int = 0, seed: int = 0) -> CodecModel:
@@ -44,7 +40,7 @@ def levels_model(size: tuple[int, int] = (9, 8), background: int = 0, seed: int 
         "size": list(size),
         "centre": [128 * n for n in size],
     }
-    return _with_tables("levels", config, tensors)
+    return CodecModel.new("levels", config, tensors)
 
 
 def tones_model(channels: int = 1, depth: int = 8, seed: int = 0) -> CodecModel:
@@ -54,7 +50,7 @@ def tones_model(channels: int = 1, depth: int = 8, seed: int = 0) -> CodecModel:
     network = TonesNetwork((len(window.offsets) + 1) * channels + 3, 8, 2, symbols)
     config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
     tensors = _scrambled(network, seed).export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)
-    return _with_tables("tones", config, tensors)
+    return CodecModel.new("tones", config, tensors)
 
 
 def lossy_model(seed: int = 0) -> CodecModel:
@@ -64,7 +60,7 @@ def lossy_model(seed: int = 0) -> CodecModel:
     patches = PatchNetwork(1, 4, 6, 4, rng.random((200, 1, 4, 4), np.float32))
     rate = RateNetwork(window.offsets, 6, 2, 8)
     _scrambled(rate, seed)
-    network = LossyNetwork(patches, rate, 6)
+    network = LossyNetwork(patches, 6, rate)
     state = {f"network.{k}": v.numpy() for k, v in network.state_dict().items() if not k.startswith("rate.")}
     config = {
         "network": {"channels": 1, "patch": 4, "codes": 6, "hidden": 4},
@@ -72,7 +68,7 @@ def lossy_model(seed: int = 0) -> CodecModel:
         "channels": 1,
         "depth": 8,
     }
-    return _with_tables("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL, SCALES[0])})
+    return CodecModel.new("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL)})
 
 
 MODELS = {

@@ -11,7 +11,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.unpack import Unpacker
 from isthmus.errors import IsthmusError
-from isthmus.store import CONFIG, read_config
+from isthmus.store import CONFIG, best_validation, read_config
 
 if TYPE_CHECKING:
     from isthmus import Codec
@@ -44,9 +44,9 @@ def train_codec(
     codec = Codec(mode, epochs=epochs, minutes=minutes, device=device, random_state=seed)
     codec.fit(data, listeners=listeners)
     codec.save(folder)
-    validated = [e["validation_loss"] for e in codec.history_ if e.get("validation_loss") is not None]
-    if validated:
-        typer.echo(f"Validation  {min(validated):.4f} bits per value")
+    best = best_validation(codec.history_)
+    if best is not None:
+        typer.echo(f"Validation  {best:.4f} bits per value")
     typer.echo(f"Model       {folder} ({codec.model_.kind}, {codec.model_.nbytes:,} bytes)")
 
 
@@ -82,7 +82,7 @@ def compress(
     from isthmus import Codec
     from isthmus.files import atomic_path
 
-    _check_archive_output(output, overwrite)
+    options.check_output(output, overwrite, folder=False)
     codec = Codec.load(model, device="cpu")
     targets = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
     looked_at = _images(files) if target_mse is not None or target_bytes is not None else []
@@ -188,23 +188,16 @@ def _size(shape: tuple[int, ...], dtype: str) -> int:
 
 def describe_codec(codec: Codec) -> dict[str, str]:
     """Rows of a table: what a codec is."""
-    validated = [e["validation_loss"] for e in codec.history_ if e.get("validation_loss") is not None]
+    best = best_validation(codec.history_)
     rows = {
         "codec": f"{codec.mode}, {codec.model_.kind}",
         "model": f"{codec.model_.id.hex()}, {codec.model_.nbytes:,} bytes",
         "training": f"{codec.seconds_:.1f} s, {codec.history_[-1]['step'] if codec.history_ else 0:,} steps",
         "seed": str(codec.seed_),
     }
-    if validated:
-        rows["best validation"] = f"{min(validated):.4f} bits per value"
+    if best is not None:
+        rows["best validation"] = f"{best:.4f} bits per value"
     return rows
-
-
-def _check_archive_output(output: Path, overwrite: bool) -> None:
-    if output.is_dir():
-        raise IsthmusError(f"{output} is a folder; name a file with --output, as {output / 'archive.isth'}")
-    if output.exists() and not overwrite:
-        raise IsthmusError(f"{output} exists; give --overwrite to replace it")
 
 
 def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:

@@ -106,6 +106,17 @@ def report(model: AutoEncoder, folder: Path, data: str, training: Source, testin
     typer.echo(f"Report      {path}")
 
 
+def check_output(output: Path, overwrite: bool, *, folder: bool) -> None:
+    """Refuse a folder where a file is written, a file where a folder is, and what would be overwritten."""
+    if folder and output.exists() and not output.is_dir():
+        raise IsthmusError(f"{output} is a file; images need a folder as --output")
+    if not folder and output.is_dir():
+        raise IsthmusError(f"{output} is a folder; name a file with --output")
+    occupied = any(output.iterdir()) if output.is_dir() else output.exists()
+    if occupied and not overwrite:
+        raise IsthmusError(f"{output} exists; give --overwrite to replace what is there")
+
+
 def objective(text: str) -> dict[str, float]:
     """``mse`` or ``mse=1,ssim=0.1`` as weights by name."""
     weights = {}

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import codec, options
-from isthmus.errors import IsthmusError
-from isthmus.store import read_config
+from isthmus.store import best_validation, read_config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +44,7 @@ def reconstruct(
     """
     autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     paths = getattr(source, "paths", None)
-    _check_output(output, overwrite, folder=paths is not None)
+    options.check_output(output, overwrite, folder=paths is not None)
     if paths is None:
         blocks = (autoencoder.reconstruct(block) for block in _blocks(source))
         _write_npy(output, blocks, (len(source), *autoencoder.scaler_.sample_shape), autoencoder.scaler_.dtype)
@@ -74,7 +73,7 @@ def embed(
     """
     if output.suffix not in (".parquet", ".npy"):
         raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet or .npy")
-    _check_output(output, overwrite, folder=False)
+    options.check_output(output, overwrite, folder=False)
     autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     blocks = (autoencoder.encode(block) for block in _blocks(source))
     if output.suffix == ".npy":
@@ -115,8 +114,8 @@ def _describe(path: Path) -> dict[str, str]:
 
     autoencoder = AutoEncoder.load(path, device="cpu")
     rows = autoencoder.describe()
-    validated = [e["validation_loss"] for e in autoencoder.history_ if e.get("validation_loss") is not None]
-    return rows | ({"best validation": f"{min(validated):.6g}"} if validated else {})
+    best = best_validation(autoencoder.history_)
+    return rows if best is None else rows | {"best validation": f"{best:.6g}"}
 
 
 def report(
@@ -190,16 +189,6 @@ def _image_mode(autoencoder: AutoEncoder, data: str) -> str | None:
     if not Path(data).is_dir() or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
         return None
     return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
-
-
-def _check_output(output: Path, overwrite: bool, *, folder: bool) -> None:
-    if folder and output.exists() and not output.is_dir():
-        raise IsthmusError(f"{output} is a file; images need a folder as --output")
-    if not folder and output.is_dir():
-        raise IsthmusError(f"{output} is a folder; name a file with --output")
-    occupied = any(output.iterdir()) if output.is_dir() else output.exists()
-    if occupied and not overwrite:
-        raise IsthmusError(f"{output} exists; give --overwrite to replace what is there")
 
 
 def _blocks(source: Source) -> Iterator[Source]:

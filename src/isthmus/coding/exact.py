@@ -138,6 +138,11 @@ class Mixture:
     means: np.ndarray
     slopes: np.ndarray
 
+    def digits(self, levels: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The upper and the lower digits of levels (n,), each with its counts."""
+        high, low = np.divmod(levels, 16)
+        return [(high, self.high()), (low, self.low(high))]
+
     def high(self) -> np.ndarray:
         """Counts of the upper digits, float32 (n, 16)."""
         edges = np.broadcast_to(np.arange(0, 257, 16), (len(self.means), 17))

@@ -55,10 +55,9 @@ class Latents:
             values = canvas.values[pixels.positions].astype(np.int32)
             parts = []
             for number, channels in enumerate(self._groups):
-                high, low = np.divmod(values[:, channels] + _MIDDLE, 16)
                 mixture = self._mixture(number, features, values)
-                shape = (*high.shape, 16)
-                parts += [(high, mixture.high().reshape(shape)), (low, mixture.low(high.ravel()).reshape(shape))]
+                for digits, counts in mixture.digits((values[:, channels] + _MIDDLE).ravel()):
+                    parts.append((digits.reshape(len(pixels), -1), counts.reshape(len(pixels), -1, 16)))
             for step in steps:
                 for digits, counts in parts:
                     coder.encode(digits[step].ravel(), counts[step].reshape(-1, 16))
@@ -77,9 +76,7 @@ class Latents:
             values = np.zeros((len(pixels), self.channels), np.int32)
             for number, channels in enumerate(self._groups):
                 mixture = self._mixture(number, features, values)
-                high = coder.decode(mixture.high())
-                low = coder.decode(mixture.low(high))
-                values[:, channels] = (16 * high + low - _MIDDLE).reshape(len(pixels), -1)
+                values[:, channels] = (coder.decode_levels(mixture) - _MIDDLE).reshape(len(pixels), -1)
             canvas.values[pixels.positions] = values
         return np.stack([canvas.view(number) for number in range(shape[0])])
 

@@ -18,7 +18,7 @@ from isthmus.coding.exact import Tables
 from isthmus.coding.latents import MOST_CODE, Latents
 from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork, build
-from isthmus.networks.latents import LossyNetwork, RateNetwork
+from isthmus.networks.latents import LossyNetwork
 from isthmus.networks.patches import PatchNetwork
 from isthmus.spec import NetworkSpec
 from isthmus.training.device import in_best_memory_order, memory_format
@@ -44,12 +44,9 @@ class LossyCoder:
             autoencoder = build(spec, 0)
         else:
             autoencoder = PatchNetwork(**config["network"])
-        rate = RateNetwork(np.zeros((0, 2), int), self._latents.channels, 1, 8)  # not used after training
-        self._network = LossyNetwork(autoencoder, rate, self._latents.channels)
-        weights = {k.removeprefix("network."): torch.from_numpy(v) for k, v in tensors.items() if "network." in k[:8]}
-        missing, unexpected = self._network.load_state_dict(weights, strict=False)
-        if unexpected or any(not name.startswith("rate.") for name in missing):
-            raise IsthmusError(f"the codec's model is not complete: {', '.join([*missing, *unexpected])[:200]}")
+        self._network = LossyNetwork(autoencoder, self._latents.channels)
+        weights = {k: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("network.")}
+        self._network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
         in_best_memory_order(self._network.eval(), 4)
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:

@@ -30,6 +30,12 @@ class CodecModel:
     config: Mapping[str, Any]
     tensors: Mapping[str, np.ndarray]
 
+    @classmethod
+    def new(cls, kind: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> CodecModel:
+        """A model that was just trained: its tensors, and the tables of today."""
+        tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
+        return cls(kind, config, {**tensors, **tables})
+
     @cached_property
     def coder(self) -> Any:
         """What codes images with this model.

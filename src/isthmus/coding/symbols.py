@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.coding.exact import Mixture
 from isthmus.errors import IsthmusError, MissingExtraError
 
 
@@ -79,6 +80,11 @@ class Decoder:
             return self._coder.decode(self._family, counts)
         except AssertionError as error:  # what constriction raises
             raise IsthmusError("the compressed data are damaged") from error
+
+    def decode_levels(self, mixture: Mixture) -> np.ndarray:
+        """One level, int32, for each distribution of a mixture: what `Mixture.digits` took apart."""
+        high = self.decode(mixture.high())
+        return 16 * high + self.decode(mixture.low(high))
 
     def decode_static(self, n: int, statics: Statics) -> np.ndarray:
         """n symbols, int64, that all have the same counts."""

@@ -62,17 +62,14 @@ class Tones:
         values = place(list(images), self.window)
         wave = values.canvas.wave()
         for group, steps in wave.groups():
-            digits: list[np.ndarray] = []
-            counts: list[np.ndarray] = []
             pixels = wave[group]
+            parts: list[tuple[np.ndarray, np.ndarray]] = []
             for number in range(len(self._networks)):
-                high, low = np.divmod(symbol(values, pixels, number), 16)
                 mixture = self._mixture(number, *features(values, pixels, number))
-                digits += [high, low]
-                counts += [mixture.high(), mixture.low(high)]
+                parts += mixture.digits(symbol(values, pixels, number))
             for step in steps:
-                for digit, likely in zip(digits, counts, strict=True):
-                    coder.encode(digit[step], likely[step])
+                for digits, counts in parts:
+                    coder.encode(digits[step], counts[step])
         return coder.finish()
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
@@ -86,8 +83,7 @@ class Tones:
             for number in range(len(self._networks)):
                 channel, part = divmod(number, self.depth // 8)
                 mixture = self._mixture(number, *features(values, pixels, number))
-                high = coder.decode(mixture.high())
-                decoded = 16 * high + coder.decode(mixture.low(high))
+                decoded = coder.decode_levels(mixture)
                 if part:
                     canvas.values[pixels.positions, channel] += decoded
                 else:

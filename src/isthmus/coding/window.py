@@ -91,6 +91,15 @@ class Canvas:
         return Wave(self)
 
 
+def cells(sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Grid, row and column of every cell of grids of several sizes, int (n, 2)."""
+    rows, columns = sizes.T
+    counts = rows * columns
+    grid = np.repeat(np.arange(len(counts)), counts)
+    number = np.arange(len(grid)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return grid, *np.divmod(number, np.maximum(columns, 1)[grid])
+
+
 @dataclass(frozen=True)
 class Pixels:
     """Some pixels of a canvas: image, row, column and position in `values`, each int (n,)."""
@@ -110,11 +119,7 @@ class Wave(Pixels):
     _bounds: list[int]
 
     def __init__(self, canvas: Canvas) -> None:
-        heights, widths = canvas.sizes.T
-        counts = heights * widths
-        image = np.repeat(np.arange(len(counts)), counts)
-        number = np.arange(len(image)) - np.repeat(np.cumsum(counts) - counts, counts)
-        row, column = np.divmod(number, np.maximum(widths, 1)[image])
+        image, row, column = cells(canvas.sizes)
         step = column + canvas.window.skew * row
         order = np.argsort(step, kind="stable")
         image, row, column = image[order], row[order], column[order]

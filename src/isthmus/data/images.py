@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from isthmus.data.sources import Source, open_source
 from isthmus.errors import IsthmusError
 
 
-class Images:
+class Images(ABC):
     """A lazy sequence of images, arrays (height, width[, channels]) that may differ in shape and dtype.
 
     name : what it is called in messages. paths : the files, where each image is one.
@@ -23,11 +24,11 @@ class Images:
     name = "images"
     paths: Sequence[Path] | None = None
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        raise NotImplementedError
+    @abstractmethod
+    def __getitem__(self, index: int) -> np.ndarray: ...
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self[i] for i in range(len(self)))

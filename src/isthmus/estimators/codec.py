@@ -23,7 +23,7 @@ from isthmus.coding.model import CodecModel
 from isthmus.data.images import open_images
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.base import NetworkEstimator
-from isthmus.store import StoredModel, load_model, save_model
+from isthmus.store import StoredModel, best_validation, load_model, save_model
 from isthmus.training.progress import Bar, Listener
 
 MODES = ("lossless", "lossy")
@@ -308,8 +308,8 @@ def in_parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterato
 def _card(codec: Codec, name: str) -> str:
     """The model card."""
     model = codec.model_
-    validated = [e["validation_loss"] for e in codec.history_ if e.get("validation_loss") is not None]
-    quality = f"Validation: {min(validated):.4f} bits per value.\n\n" if validated else ""
+    best = best_validation(codec.history_)
+    quality = "" if best is None else f"Validation: {best:.4f} bits per value.\n\n"
     return (
         f"# {name}\n\nA codec made with isthmus: {codec.mode}, {model.kind}, {model.nbytes:,} bytes, "
         f"model {model.id.hex()}.\n\n{quality}"

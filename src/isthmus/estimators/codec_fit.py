@@ -11,12 +11,13 @@ import numpy as np
 import torch
 
 from isthmus.coding import levels, tones
-from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
+from isthmus.coding.exact import SUBLEVEL, UNIT
 from isthmus.coding.model import CodecModel
 from isthmus.coding.symbols import Statics
 from isthmus.coding.window import Window
 from isthmus.data.images import Images
 from isthmus.errors import IsthmusError
+from isthmus.networks import seeded
 from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
 from isthmus.spec import TrainingSpec
 from isthmus.training.pixels import LevelsFeed, LevelsTrainer, TonesFeed, TonesTrainer, learn_codebook
@@ -118,7 +119,7 @@ def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
         "size": list(map(int, size)),
         "centre": centre,
     }
-    return Fitted(_model("levels", config, tensors), spec, trainer)
+    return Fitted(CodecModel.new("levels", config, tensors), spec, trainer)
 
 
 def _usual_places(
@@ -153,12 +154,9 @@ def _fit_tones(images: Sequence[np.ndarray], run: Run) -> Fitted:
     trainer = TonesTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
     trainer.run()
     config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
-    return Fitted(_model("tones", config, network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)), spec, trainer)
-
-
-def _model(kind: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> CodecModel:
-    tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
-    return CodecModel(kind, config, {**tensors, **tables})
+    return Fitted(
+        CodecModel.new("tones", config, network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)), spec, trainer
+    )
 
 
 def new_spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[TrainingSpec, np.ndarray]:
@@ -181,18 +179,3 @@ def new_spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[Train
         seed=run.seed,
     )
     return spec, validation
-
-
-class seeded:
-    """torch's CPU generator at a seed for the length of a block, then as it was."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        self._fork = torch.random.fork_rng(devices=[])
-        self._fork.__enter__()
-        torch.default_generator.manual_seed(self._seed)
-
-    def __exit__(self, *details: Any) -> None:
-        self._fork.__exit__(*details)

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.coding.exact import SUBLEVEL, UNIT, Tables
+from isthmus.coding.exact import SUBLEVEL, UNIT
 from isthmus.coding.model import CodecModel
 from isthmus.coding.window import Window
 from isthmus.data.images import Images
-from isthmus.estimators.codec_fit import Fitted, Run, choose, new_spec, seeded
-from isthmus.networks import build, default_channels
+from isthmus.estimators.codec_fit import Fitted, Run, choose, new_spec
+from isthmus.networks import build, default_channels, seeded
 from isthmus.networks.latents import LossyNetwork, RateNetwork
 from isthmus.networks.patches import PatchNetwork
-from isthmus.networks.pixels import SCALES
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
 from isthmus.training.device import in_best_memory_order
@@ -50,18 +49,16 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     recipe = _FLAT if flat else _PATCHES
     side = None if flat else tuple(int(n) for n in np.minimum(CROP, sizes.min(0)))
     shape = (channels, *map(int, sizes[0])) if flat else (channels, *side)  # type: ignore[misc]
-    codes, window = (
-        int(recipe["codes"]),
-        Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], int(recipe["skew"])),
-    )
+    window = Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], int(recipe["skew"]))
     least = _LEAST_LAMBDA / _roughness(chosen)
     lambdas = (least, _LAMBDA_RANGE * least)
-    codes = min(codes, math.prod(shape) if flat else channels * int(recipe["patch"]) ** 2)
+    codes = min(int(recipe["codes"]), math.prod(shape) if flat else channels * int(recipe["patch"]) ** 2)
     with seeded(run.seed):
         rate = RateNetwork(window.offsets, codes, int(recipe["groups"]), int(recipe["hidden"]))
         if flat:
-            described = _flat_spec(shape, codes).to_dict()
-            network = LossyNetwork(build(_flat_spec(shape, codes), run.seed), rate, codes)
+            spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
+            described = spec.to_dict()
+            network = LossyNetwork(build(spec, run.seed), codes, rate)
         else:
             patch, repair = int(recipe["patch"]), int(recipe["repair"])
             described = {"channels": channels, "patch": patch, "codes": codes, "hidden": repair}
@@ -69,7 +66,7 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
             patches = PatchNetwork(channels, patch, codes, repair, some)
             lambdas = _representable(lambdas, patches, some)
             first, last = (math.sqrt(value) / _COARSE for value in lambdas)
-            network = LossyNetwork(patches, rate, codes, (first, last))
+            network = LossyNetwork(patches, codes, rate, (first, last))
     in_best_memory_order(network.to(run.device), 4)
     feed = CropFeed(chosen, None if flat else side)  # type: ignore[arg-type]
     training, validation = new_spec(recipe, len(feed), run)
@@ -78,7 +75,8 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     trainer.distortion = Objective({objective: OBJECTIVES[objective]})
     trainer.run()
     network.cpu()
-    state = {f"network.{k}": v.contiguous().numpy() for k, v in network.state_dict().items() if "rate." not in k[:5]}
+    weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}
+    state = {f"network.{name}": tensor.contiguous().numpy() for name, tensor in weights.items()}
     config = {
         "network": described,
         "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
@@ -86,13 +84,8 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
         "depth": depth,
         "lambdas": list(trainer.lambdas),
     }
-    tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
-    model = CodecModel("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL, SCALES[0]), **tables})
+    model = CodecModel.new("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL)})
     return Fitted(model, training, trainer)
-
-
-def _flat_spec(shape: tuple[int, ...], codes: int) -> NetworkSpec:
-    return NetworkSpec(network="conv", sample_shape=shape, latent_dim=codes, channels=default_channels(shape))
 
 
 def _representable(lambdas: tuple[float, float], network: PatchNetwork, patches: np.ndarray) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from isthmus.data.scaling import Scaler
 from isthmus.errors import IsthmusError
 from isthmus.networks import build, wrap
 from isthmus.spec import NetworkSpec, TrainingSpec
-from isthmus.store import StoredModel, load_model, save_model
+from isthmus.store import StoredModel, best_validation, load_model, save_model
 from isthmus.training.device import in_best_memory_order
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def _layers(spec: NetworkSpec) -> str:
 def _card(model: AutoEncoder, name: str) -> str:
     """The model card: what somebody who finds the folder needs to know."""
     rows = "\n".join(f"| {key} | {value} |" for key, value in describe(model).items())
-    validated = [e["validation_loss"] for e in model.history_ if e.get("validation_loss") is not None]
-    quality = f"Best validation objective: {min(validated):.6g} (scaled units).\n\n" if validated else ""
+    best = best_validation(model.history_)
+    quality = "" if best is None else f"Best validation objective: {best:.6g} (scaled units).\n\n"
     return (
         f"# {name}\n\nAn auto-encoder made with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n{quality}"
         f"```python\nfrom isthmus import AutoEncoder\n\nautoencoder = AutoEncoder.load({name!r})\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.networks.autoencoder import AutoEncoderNetwork, build, wrap
+from isthmus.networks.autoencoder import AutoEncoderNetwork, build, seeded, wrap
 from isthmus.networks.blocks import Conv
 from isthmus.networks.conv import ConvDecoder, ConvEncoder, default_channels
 from isthmus.networks.dense import DenseDecoder, DenseEncoder, default_hidden
@@ -19,5 +19,6 @@ __all__ = [
     "default_channels",
     "default_hidden",
     "resample",
+    "seeded",
     "wrap",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -127,10 +128,17 @@ class _BoundedSigmoid(torch.autograd.Function):
         return gradient
 
 
-def build(spec: NetworkSpec, seed: int) -> AutoEncoderNetwork:
-    """The network of a specification, its weights drawn from `seed`; torch's global generators stay as they are."""
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's CPU generator at a seed for the length of a block, then as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would seed every GPU too
+        yield
+
+
+def build(spec: NetworkSpec, seed: int) -> AutoEncoderNetwork:
+    """The network of a specification, its weights drawn from `seed`; torch's global generators stay as they are."""
+    with seeded(seed):
         encoder, decoder = networks[spec.network](spec)
     latent_size = spec.latent_dim or spec.latent_channels
     return AutoEncoderNetwork(

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from isthmus.networks.autoencoder import AutoEncoderNetwork
 from isthmus.networks.patches import PatchNetwork
-from isthmus.networks.pixels import HIDDEN_UNIT, RoundedLinear, logistic_nats, rounded_relu
+from isthmus.networks.pixels import RoundedPerceptron, export_all, logistic_nats
 
 CODE_UNIT = 8  # features are whole numbers that stand for 1/8
-MOST_CODE = 63  # features are cut off at this, codes at twice this plus 1
-_MEAN_UNIT, _SCALE_UNIT, _SCALE_START = 1.0, 2.0, 0.0
+_MOST_FEATURE, _MOST_CODE = 63, 126  # what features and codes are cut off at
+_UNITS = (1.0, 2.0, 0.0)  # of the mixtures: see `logistic_nats`
 _KNOTS = 7  # qualities with gains of their own; between them the gains' logarithms are interpolated
 _COMPONENTS = 2
 
@@ -36,14 +36,7 @@ class RateNetwork(nn.Module):
         self.offsets = [(int(row), int(column)) for row, column in offsets]
         self.sizes = [len(part) for part in np.array_split(np.arange(channels), groups)]
         inputs = (len(self.offsets) + 1) * channels + 4
-        layers: list[RoundedLinear] = []
-        for size in self.sizes:
-            layers += [
-                RoundedLinear(inputs, hidden, 1.0),
-                RoundedLinear(hidden, hidden, 1.5),
-                RoundedLinear(hidden, 3 * _COMPONENTS * size, 0.1),
-            ]
-        self.layers = nn.ModuleList(layers)
+        self.groups = nn.ModuleList(RoundedPerceptron(inputs, hidden, _COMPONENTS * size, 1.0) for size in self.sizes)
 
     def forward(self, codes: Tensor, rounded: Tensor, quality: Tensor) -> Tensor:
         """Nats of each sample (N,); codes, rounded : (N, C, H, W), the noisy and the rounded ones; quality : (N,)."""
@@ -53,15 +46,13 @@ class RateNetwork(nn.Module):
         known = rounded.permute(0, 2, 3, 1).reshape(-1, channels)
         total = torch.zeros(len(values), device=codes.device)
         start = 0
-        for i, size in enumerate(self.sizes):
+        for network, size in zip(self.groups, self.sizes, strict=True):
             before = torch.zeros_like(known)
-            before[:, :start] = known[:, :start].clamp(-MOST_CODE, MOST_CODE) / CODE_UNIT
+            before[:, :start] = known[:, :start].clamp(-_MOST_FEATURE, _MOST_FEATURE) / CODE_UNIT
             x = torch.cat([features, before], 1)
-            first, second, output = self._of(i)
-            x = rounded_relu(second(rounded_relu(first(x))))
-            parts = output(x).unflatten(1, (3, size, _COMPONENTS)).unbind(1)
+            parts = network(x).unflatten(1, (3, size, _COMPONENTS)).unbind(1)
             coded = values[:, start : start + size, None]
-            total = total + logistic_nats(coded, *parts, units=(_MEAN_UNIT, _SCALE_UNIT, _SCALE_START)).sum(1)
+            total = total + logistic_nats(coded, *parts, units=_UNITS).sum(1)
             start += size
         return total.view(n, height * width).sum(1)
 
@@ -70,7 +61,7 @@ class RateNetwork(nn.Module):
         n, _, height, width = rounded.shape
         up = max((-row for row, _ in self.offsets), default=0)
         side = max((abs(column) for _, column in self.offsets), default=0)
-        padded = nn.functional.pad(rounded.clamp(-MOST_CODE, MOST_CODE) / CODE_UNIT, (side, side, up, 0))
+        padded = nn.functional.pad(rounded.clamp(-_MOST_FEATURE, _MOST_FEATURE) / CODE_UNIT, (side, side, up, 0))
         seen = [
             padded[:, :, up + row : up + row + height, side + column : side + column + width]
             for row, column in self.offsets
@@ -91,34 +82,22 @@ class RateNetwork(nn.Module):
             1,
         )
 
-    def _of(self, number: int) -> list[RoundedLinear]:
-        return [layer for layer in self.layers[3 * number : 3 * number + 3] if isinstance(layer, RoundedLinear)]
-
-    def export(self, logit_unit: float, sublevel: float, least_scale: float) -> dict[str, np.ndarray]:
+    def export(self, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
         """The tensors of `coding.latents.Latents`: layers "i.0", "i.1" and "i.2" of each group."""
-        tensors: dict[str, np.ndarray] = {}
-        for i, size in enumerate(self.sizes):
-            count = size * _COMPONENTS
-            units = torch.tensor([logit_unit, _MEAN_UNIT * sublevel, _SCALE_UNIT * sublevel]).repeat_interleave(count)
-            start = torch.tensor([0.0, 0.0, (_SCALE_START - least_scale) * sublevel]).repeat_interleave(count)
-            first, second, output = self._of(i)
-            tensors |= first.export(f"{i}.0", CODE_UNIT, HIDDEN_UNIT)
-            tensors |= second.export(f"{i}.1", HIDDEN_UNIT, HIDDEN_UNIT)
-            tensors |= output.export(f"{i}.2", HIDDEN_UNIT, units, start)
-        return tensors
+        return export_all(self.groups, CODE_UNIT, _UNITS, logit_unit, sublevel)
 
 
 class LossyNetwork(nn.Module):
     """x ──encoder──▶ y ──· gain(q), round──▶ whole numbers ──/ gain'(q)──▶ decoder ──▶ x'.
 
-    autoencoder : with a flat code, or of patches. gains : at qualities 0 and 1, to begin with.
+    autoencoder : with a flat code, or of patches. rate : for training only. gains : first ones, at qualities 0 and 1.
     """
 
     def __init__(
         self,
         autoencoder: AutoEncoderNetwork | PatchNetwork,
-        rate: RateNetwork,
         channels: int,
+        rate: RateNetwork | None = None,
         gains: tuple[float, float] = (2.0, 20.0),
     ) -> None:
         super().__init__()
@@ -129,6 +108,7 @@ class LossyNetwork(nn.Module):
 
     def forward(self, x: Tensor, quality: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The reconstruction of a batch, and the nats of each sample's code (N,)."""
+        assert self.rate is not None
         y = self.scaled(x, quality)
         rounded = y + (torch.round(y) - y).detach()
         noise = torch.rand(y.shape, generator=generator, device=y.device) - 0.5
@@ -139,7 +119,7 @@ class LossyNetwork(nn.Module):
         """The code before rounding, (N, C, H, W); H = W = 1 for a flat one."""
         y = self.autoencoder.encode(x)
         y = y[:, :, None, None] if y.ndim == 2 else y
-        return (y * _interpolated(self.gains, quality)[:, :, None, None].exp()).clamp(-2 * MOST_CODE, 2 * MOST_CODE)
+        return (y * _interpolated(self.gains, quality)[:, :, None, None].exp()).clamp(-_MOST_CODE, _MOST_CODE)
 
     def reconstruct(self, rounded: Tensor, quality: Tensor, spatial: tuple[int, ...] | torch.Size) -> Tensor:
         """From whole numbers (N, C, H, W) to samples of that spatial size."""

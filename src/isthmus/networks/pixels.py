@@ -19,7 +19,7 @@ _STEPS = 255
 HIDDEN_UNIT = _STEPS / _LARGEST_ACTIVATION
 _PROBABLE = 1e-12
 SCALES = (-3.5, 4.5)  # of logistic distributions: the smallest and the largest logarithm
-_MEAN_UNIT, _SCALE_UNIT, _SCALE_START = 8.0, 2.0, 1.0  # what an output of 1 changes, in grey levels and nats
+_UNITS = (8.0, 2.0, 1.0)  # of the mixtures: see `logistic_nats`
 
 
 class RoundedLinear(nn.Module):
@@ -59,6 +59,32 @@ def rounded_relu(x: Tensor) -> Tensor:
     """A ReLU that ends at 6, in 255 steps."""
     x = x.clamp(0, _LARGEST_ACTIVATION)
     return x + (torch.round(x * HIDDEN_UNIT) / HIDDEN_UNIT - x).detach()
+
+
+class RoundedPerceptron(nn.Module):
+    """Two hidden layers to the parts of mixtures: features (n, inputs) -> logits, means and scales, (n, 3 · parts)."""
+
+    def __init__(self, inputs: int, hidden: int, parts: int, gain: float) -> None:
+        super().__init__()
+        self.first, self.second = RoundedLinear(inputs, hidden, gain), RoundedLinear(hidden, hidden, 1.5)
+        self.output = RoundedLinear(hidden, 3 * parts, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(rounded_relu(self.second(rounded_relu(self.first(x)))))
+
+    def export(
+        self, name: str, unit: float, units: tuple[float, float, float], logit_unit: float, sublevel: float
+    ) -> dict[str, np.ndarray]:
+        """The layers "name.0", "name.1" and "name.2"; `units` are those of `logistic_nats`."""
+        mean_unit, scale_unit, scale_start = units
+        parts = len(self.output.bias) // 3
+        out_units = torch.tensor([logit_unit, mean_unit * sublevel, scale_unit * sublevel]).repeat_interleave(parts)
+        start = torch.tensor([0.0, 0.0, (scale_start - SCALES[0]) * sublevel]).repeat_interleave(parts)
+        return {
+            **self.first.export(f"{name}.0", unit, HIDDEN_UNIT),
+            **self.second.export(f"{name}.1", HIDDEN_UNIT, HIDDEN_UNIT),
+            **self.output.export(f"{name}.2", HIDDEN_UNIT, out_units, start),
+        }
 
 
 class LevelsNetwork(nn.Module):
@@ -110,35 +136,29 @@ class TonesNetwork(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, components: int, symbols: int) -> None:
         super().__init__()
-        self.components = components
-        widths = [(inputs, hidden, 1.5), (hidden, hidden, 1.5), (hidden, 3 * components, 0.1)]
-        self.symbols = symbols
-        self.layers = nn.ModuleList(RoundedLinear(*width) for _ in range(symbols) for width in widths)
+        self.symbols = nn.ModuleList(RoundedPerceptron(inputs, hidden, components, 1.5) for _ in range(symbols))
 
     def forward(self, number: int, x: Tensor, centre: Tensor, symbols: Tensor) -> Tensor:
         """Nats that symbol `number` of some pixels, float (n,), costs; means are relative to `centre` (n,)."""
-        first, second, output = self._of(number)
-        x = rounded_relu(second(rounded_relu(first(x))))
-        parts = output(x).unflatten(1, (3, -1)).unbind(1)
+        parts = self.symbols[number](x).unflatten(1, (3, -1)).unbind(1)
         ends = (symbols <= 0)[:, None], (symbols >= 255)[:, None]
         away = (symbols - centre)[:, None]
-        return logistic_nats(away, *parts, units=(_MEAN_UNIT, _SCALE_UNIT, _SCALE_START), ends=ends).sum()
-
-    def _of(self, number: int) -> list[RoundedLinear]:
-        return [layer for layer in self.layers[3 * number : 3 * number + 3] if isinstance(layer, RoundedLinear)]
+        return logistic_nats(away, *parts, units=_UNITS, ends=ends).sum()
 
     def export(self, unit: float, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
         """The tensors of `coding.tones.Tones`."""
-        k = self.components
-        units = torch.tensor([logit_unit, _MEAN_UNIT * sublevel, _SCALE_UNIT * sublevel]).repeat_interleave(k)
-        start = torch.tensor([0.0, 0.0, (_SCALE_START - SCALES[0]) * sublevel]).repeat_interleave(k)
-        tensors: dict[str, np.ndarray] = {}
-        for i in range(self.symbols):
-            first, second, output = self._of(i)
-            tensors |= first.export(f"{i}.0", unit, HIDDEN_UNIT)
-            tensors |= second.export(f"{i}.1", HIDDEN_UNIT, HIDDEN_UNIT)
-            tensors |= output.export(f"{i}.2", HIDDEN_UNIT, units, start)
-        return tensors
+        return export_all(self.symbols, unit, _UNITS, logit_unit, sublevel)
+
+
+def export_all(
+    networks: nn.ModuleList, unit: float, units: tuple[float, float, float], logit_unit: float, sublevel: float
+) -> dict[str, np.ndarray]:
+    """The layers of `RoundedPerceptron`s, each named by its number."""
+    tensors: dict[str, np.ndarray] = {}
+    for i, network in enumerate(networks):
+        assert isinstance(network, RoundedPerceptron)
+        tensors |= network.export(str(i), unit, units, logit_unit, sublevel)
+    return tensors
 
 
 def logistic_nats(

@@ -11,7 +11,7 @@ from torch import Tensor
 from isthmus.coding import levels, tones
 from isthmus.coding.exact import UNIT
 from isthmus.coding.symbols import Statics
-from isthmus.coding.window import Canvas, Pixels, Window
+from isthmus.coding.window import Canvas, Pixels, Window, cells
 from isthmus.networks.pixels import LevelsNetwork, TonesNetwork, bits
 from isthmus.training.loop import Trainer
 
@@ -53,11 +53,8 @@ class TonesFeed:
         self._symbols = symbols
         sizes = np.array([image.shape[:2] for image in images])
         self._values = tones.place(images, window)
-        rows, columns = -(-sizes // BLOCK).T
-        counts = rows * columns
-        self._image = np.repeat(np.arange(len(images)), counts)
-        number = np.arange(len(self._image)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self._row, self._column = (BLOCK * part for part in np.divmod(number, columns[self._image]))
+        self._image, row, column = cells(-(-sizes // BLOCK))
+        self._row, self._column = BLOCK * row, BLOCK * column
         self._within = np.divmod(np.arange(BLOCK * BLOCK), BLOCK)
 
     def __len__(self) -> int:
