@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.corruptions import Corruption
+from isthmus.corruptions import ROW_REACH, Corruption
 from isthmus.errors import IsthmusError
 from isthmus.registry import corruptions
 
-SPATIAL = {"blur", "block-masking"}
+SPATIAL = {"blur", "block-masking", "rows"}
 SHAPES = [(4, 1, 28, 28), (4, 3, 9, 14), (4, 2, 50), (4, 1, 6, 7, 8)]
 
 
@@ -140,6 +140,38 @@ def test_spatial_corruptions_refuse_tables(name):
 def test_poisson_refuses_standardised_tables():
     with pytest.raises(IsthmusError, match="standardised"):
         Corruption("poisson")(torch.randn((5, 7), generator=generator()), generator())
+
+
+def test_speckle_grows_with_the_signal():
+    x = torch.ones(1, 1, 200, 400)
+    x[..., 200:] = 3.0
+    noise = Corruption("speckle:0.2")(x, generator()) - x
+    assert float(noise[..., :200].std()) == pytest.approx(0.2, rel=0.03)
+    assert float(noise[..., 200:].std()) == pytest.approx(0.6, rel=0.03)
+
+
+def test_rows_are_correlated_within_their_reach_and_not_beyond():
+    noise = Corruption("rows:0.3")(torch.zeros(4, 1, 300, 300), generator())
+    power = float((noise**2).mean())
+    assert power**0.5 == pytest.approx(0.3, rel=0.03)
+    along = [float((noise[..., k:] * noise[..., :-k]).mean()) / power for k in range(1, ROW_REACH + 2)]
+    assert along[:ROW_REACH] == pytest.approx([1 - k / (ROW_REACH + 1) for k in range(1, ROW_REACH + 1)], abs=0.02)
+    assert along[ROW_REACH] == pytest.approx(0, abs=0.02)
+    assert float((noise[..., 1:, :] * noise[..., :-1, :]).mean()) / power == pytest.approx(0, abs=0.02)
+
+
+def test_corruptions_follow_one_another():
+    x = torch.rand((64, 1, 40, 40), generator=generator())
+    noise = Corruption("poisson:30+gaussian:0.1")(x, generator()) - x
+    assert float((noise**2).mean()) == pytest.approx(float(x.mean()) / 30 + 0.01, rel=0.03)
+    with pytest.raises(IsthmusError, match="gausian"):
+        Corruption("poisson:30+gausian:0.1")
+
+
+def test_salt_and_pepper_are_the_ends_of_the_range():
+    x = torch.full((1, 1, 50, 50), 200.0)
+    y = Corruption("salt-and-pepper:0.5", ends=(100.0, 300.0))(x, generator())
+    assert y.unique().tolist() == [100.0, 200.0, 300.0]
 
 
 def test_summaries_are_sentences():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AutoEncoder", "Codec", "IsthmusError", "__version__", "datasets"]
+__all__ = ["AutoEncoder", "Codec", "Denoiser", "IsthmusError", "__version__", "datasets"]
 
 _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
     "Codec": ("isthmus.estimators.codec", "Codec"),
+    "Denoiser": ("isthmus.estimators.denoiser", "Denoiser"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
     "datasets": ("isthmus.data.datasets", None),
 }
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from isthmus.errors import IsthmusError
     from isthmus.estimators.autoencoder import AutoEncoder
     from isthmus.estimators.codec import Codec
+    from isthmus.estimators.denoiser import Denoiser
 
 
 def __getattr__(name: str) -> Any:

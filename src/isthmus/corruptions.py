@@ -1,5 +1,7 @@
 """What is done to X before f sees it: corruptions by name.
 
+Several at once are joined with a plus, in the order in which they happen: ``"poisson:30+gaussian:0.05"``.
+
 A corruption is one function ``(x, level, generator) -> corrupted x`` on scaled samples, (N, C, *spatial) or
 (N, features). `level` is a tensor of shape (N,), so that every sample can have its own, or one number; its default in
 the signature is the default of the command line.
@@ -18,9 +20,10 @@ from torch import Generator, Tensor
 
 from isthmus.errors import IsthmusError
 from isthmus.registry import corruptions
-from isthmus.spec import Choice
+from isthmus.spec import Choice, parse_corruption
 
 _FRACTIONS = {"salt-and-pepper", "masking", "block-masking"}  # their level is a share: at most 1
+ROW_REACH = 3  # positions along a row within which "rows" is correlated
 _BLOCK = 4  # blocks are a quarter as long as the shortest side
 
 
@@ -40,6 +43,23 @@ def poisson(x: Tensor, level: Tensor | float = 30.0, generator: Generator | None
         )
     peak = _broadcast(level, x)
     return torch.poisson(x.float().clamp(min=0) * peak, generator).to(x.dtype) / peak
+
+
+@corruptions.register("speckle")
+def speckle(x: Tensor, level: Tensor | float = 0.2, generator: Generator | None = None) -> Tensor:
+    """Noise that grows with the signal (radar, ultrasound, lasers): x · (1 + level · n), n standard normal."""
+    return x + _broadcast(level, x) * x * _normal(x, generator)
+
+
+@corruptions.register("rows")
+def rows(x: Tensor, level: Tensor | float = 0.1, generator: Generator | None = None) -> Tensor:
+    """Gaussian noise that is correlated along rows (the last axis), as scanners have it; the level is its deviation.
+
+    A moving sum over ROW_REACH + 1 positions: values further apart than ROW_REACH are independent.
+    """
+    _spatial(x, "rows")
+    wide = torch.randn((*x.shape[:-1], x.shape[-1] + ROW_REACH), generator=generator, device=x.device, dtype=x.dtype)
+    return x + _broadcast(level, x) * wide.unfold(-1, ROW_REACH + 1, 1).sum(-1) / (ROW_REACH + 1) ** 0.5
 
 
 @corruptions.register("salt-and-pepper")
@@ -92,15 +112,33 @@ def blur(x: Tensor, level: Tensor | float = 1.0, generator: Generator | None = N
 
 
 class Corruption:
-    """A named corruption whose level is drawn anew for each sample.
+    """Named corruptions, one after the other, whose levels are drawn anew for each sample.
 
-    choice : ``"gaussian"`` (default level), ``"gaussian:0.3"`` (that level) or ``"gaussian:0-0.6"`` (uniform between
-        the two). Raises IsthmusError for unknown names and impossible levels.
+    choice : ``"gaussian"`` (default level), ``"gaussian:0.3"`` (that level), ``"gaussian:0-0.6"`` (uniform between
+        the two) or several with a plus between them. Raises IsthmusError for unknown names and impossible levels.
+    ends : the ends of the data's range, which salt and pepper are.
     """
 
-    def __init__(self, choice: str | Choice) -> None:
-        choice = Choice.parse(choice, corruptions)
-        self._function = corruptions[choice.name]
+    def __init__(self, choice: str | Choice, ends: tuple[float, float] = (0.0, 1.0)) -> None:
+        self._stages = [_Stage(part) for part in parse_corruption(choice)]
+        self._ends = ends
+
+    def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """The samples, each corrupted at a level of its own; `x` itself is left alone."""
+        low, high = self._ends
+        for stage in self._stages:
+            if stage.name == "salt-and-pepper" and self._ends != (0.0, 1.0):
+                x = low + (high - low) * stage((x - low) / (high - low), generator)
+            else:
+                x = stage(x, generator)
+        return x
+
+
+class _Stage:
+    """One corruption."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.name, self._function = choice.name, corruptions[choice.name]
         default = inspect.signature(self._function).parameters["level"].default
         self._low = default if choice.low is None else choice.low
         self._high = default if choice.high is None else choice.high
@@ -109,8 +147,7 @@ class Corruption:
         if choice.name == "poisson" and self._low <= 0:
             raise IsthmusError(f"corruption '{choice}' has a count of {self._low:g}; it must be above 0")
 
-    def __call__(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """The samples, each corrupted at a level of its own; `x` itself is left alone."""
+    def __call__(self, x: Tensor, generator: Generator | None) -> Tensor:
         level = torch.full((len(x),), float(self._low), device=x.device)
         if self._high > self._low:
             level += (self._high - self._low) * torch.rand(len(x), generator=generator, device=x.device)

@@ -61,7 +61,7 @@ class Choice:
         return f"{self.name}:{self.low:g}" + ("" if self.low == self.high else f"-{self.high:g}")
 
 
-class _Spec:
+class Spec:
     """JSON in and out; unknown keys are refused."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class _Spec:
 
 
 @dataclass(frozen=True)
-class NetworkSpec(_Spec):
+class NetworkSpec(Spec):
     """The layers of one auto-encoder, every size resolved.
 
     sample_shape : (channels, *spatial) of one sample for "conv", (features,) for "dense".
@@ -180,7 +180,7 @@ def spatial_sizes(spatial: tuple[int, ...], stages: int, factor: int) -> list[tu
 
 
 @dataclass(frozen=True)
-class TrainingSpec(_Spec):
+class TrainingSpec(Spec):
     """How an auto-encoder is trained, every choice resolved.
 
     Exactly one of `epochs` and `minutes` says where the run ends, and so where the learning rate reaches zero.
@@ -203,7 +203,7 @@ class TrainingSpec(_Spec):
         if self.objective != {}:
             object.__setattr__(self, "objective", parse_objective(self.objective))
         if self.corruption is not None:
-            Choice.parse(self.corruption, registry.corruptions)
+            parse_corruption(self.corruption)
         registry.optimizers.check(self.optimizer)
         if (self.epochs is None) == (self.minutes is None):
             raise IsthmusError(f"give either epochs (={self.epochs}) or minutes (={self.minutes})")
@@ -219,6 +219,12 @@ class TrainingSpec(_Spec):
             raise IsthmusError(f"weight_decay (={self.weight_decay!r}) must be a number of at least 0")
         if self.precision not in ("float32", "bfloat16"):
             raise unknown_name("precision", self.precision, ("float32", "bfloat16"))
+
+
+def parse_corruption(text: str | Choice) -> list[Choice]:
+    """``"poisson:30+gaussian:0.05"`` as the list of its parts, names checked."""
+    parts = [text] if isinstance(text, Choice) or not isinstance(text, str) else re.split(r"(?<!e)\+", text)
+    return [Choice.parse(part, registry.corruptions) for part in parts]
 
 
 def parse_objective(objective: str | Mapping[str, float]) -> dict[str, float]:

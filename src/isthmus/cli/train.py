@@ -12,6 +12,7 @@ import typer
 from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.codec import train_codec
+from isthmus.cli.denoise import Noise, Size, train_denoiser
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.store import CONFIG, LOG
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from isthmus.data.sources import Source
 
 CHECKPOINT = "checkpoint.safetensors"
-TASKS = ("represent", "codec")
+TASKS = ("represent", "codec", "denoise")
 _TRAINING, _RUN = "Training", "Run"
 
 
@@ -40,6 +41,8 @@ def train(
         str, typer.Option(help=f"What to train for: {', '.join(TASKS)}.", metavar="NAME", callback=_known_task)
     ] = "represent",
     lossless: Annotated[bool, typer.Option("--lossless", help="With --task codec: lose nothing.")] = False,
+    noise: Noise = None,
+    size: Size = "medium",
     latent_dim: Annotated[
         str, typer.Option(help="Numbers in the code, or auto.", metavar="INT|auto", rich_help_panel="Network")
     ] = "auto",
@@ -134,6 +137,8 @@ def train(
       isthmus train mnist -o digits-10 --latent-dim 10 --minutes 2 --resume
 
       isthmus train photos/ --task codec --lossless --minutes 10 -o photos-codec
+
+      isthmus train photos/ --task denoise --noise gaussian:0-0.2 --minutes 30 -o photos-denoiser
     """
     weights = options.objective(objective)
     widths, depths = options.integers(hidden, "--hidden"), options.integers(channels, "--channels")
@@ -141,14 +146,19 @@ def train(
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
     if lossless and task != "codec":
         raise typer.BadParameter("--lossless is for --task codec")
-    if task == "codec":
+    if noise is not None and task != "denoise":
+        raise typer.BadParameter("--noise is for --task denoise; auto-encoders take --corruption")
+    if task != "represent":
         if resume:
-            raise typer.BadParameter("--resume is for auto-encoders; the training of a codec starts anew")
-        folder = output or Path(f"{Path(data).stem}-codec")
+            raise typer.BadParameter(f"--resume is for auto-encoders; the training of a {task} starts anew")
+        folder = output or Path(f"{Path(data).stem}-{task}")
         _check_output(folder, False, overwrite)
+        settings: dict[str, Any] = {"epochs": epochs, "minutes": minutes, "device": device}
         listeners = _listeners(folder, quiet, tensorboard)
-        mode = "lossless" if lossless else "lossy"
-        train_codec(data, folder, mode, epochs, minutes, seed=seed, device=device, listeners=listeners)
+        if task == "codec":
+            train_codec(data, folder, "lossless" if lossless else "lossy", seed=seed, listeners=listeners, **settings)
+        else:
+            train_denoiser(data, folder, noise, size, listeners=listeners, random_state=seed, **settings)
         return
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
     resume = resume and _can_resume(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli import codec, options
+from isthmus.cli import codec, denoise, options
 from isthmus.store import best_validation, read_config
 
 if TYPE_CHECKING:
@@ -106,11 +106,13 @@ def info(
 def _describe(path: Path) -> dict[str, str]:
     if path.is_file():
         return codec.describe_archive(path)
-    if read_config(path)["estimator"] == "Codec":
-        from isthmus import Codec
+    from isthmus import AutoEncoder, Codec, Denoiser
 
+    estimator = read_config(path)["estimator"]
+    if estimator == "Codec":
         return codec.describe_codec(Codec.load(path, device="cpu"))
-    from isthmus import AutoEncoder
+    if estimator == "Denoiser":
+        return denoise.describe_denoiser(Denoiser.load(path, device="cpu"))
 
     autoencoder = AutoEncoder.load(path, device="cpu")
     rows = autoencoder.describe()

@@ -5,6 +5,7 @@ The only part of `coding` that needs torch, and it is imported only for lossy mo
 
 from __future__ import annotations
 
+import bisect
 import math
 import zlib
 from collections.abc import Mapping
@@ -27,9 +28,62 @@ QUALITIES = 255  # qualities are stored as 0 to 255
 _BATCH_VALUES = 1 << 19
 
 
+def open_lossy(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> LossyCoder | Dial:
+    """The coder of a model with loss: one auto-encoder, or several that share the dial."""
+    return Dial(config, tensors, tables) if "parts" in config else LossyCoder(config, tensors, tables)
+
+
+class Dial:
+    """Several auto-encoders, each for a part of the qualities; the first byte of what they code says which.
+
+    config : "parts", one config of a `LossyCoder` each; "shares", one triple each: the place on the dial where it
+    begins, and the first and the last of its own qualities. tensors : those of part i as "i/name".
+    """
+
+    kind = "lossy"
+
+    def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
+        self._parts = []
+        for number, part in enumerate(config["parts"]):
+            own = {k.removeprefix(f"{number}/"): v for k, v in tensors.items() if k.startswith(f"{number}/")}
+            self._parts.append(LossyCoder(part, own, tables))
+        self._shares = [tuple(map(float, share)) for share in config["shares"]]
+        if len(self._shares) != len(self._parts) or self._shares[0][0] != 0:
+            raise IsthmusError(f"the codec is damaged: shares {self._shares} of {len(self._parts)} parts")
+
+    def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Whether images of this shape (height, width[, channels]) and dtype can be coded."""
+        return all(part.takes(shape, dtype) for part in self._parts)
+
+    def encode(self, images: np.ndarray, quality: float) -> tuple[bytes, int]:
+        """Images (n, ...) at a quality from 0 to 1: bytes, and a checksum of the codes."""
+        number, own = self._place(quality)
+        data, check = self._parts[number].encode(images, own)
+        return bytes([number]) + data, check
+
+    def decode(self, data: bytes, shape: tuple[int, ...], check: int) -> np.ndarray:
+        """Bytes to images of that shape; IsthmusError where the codes are not those that were written."""
+        if not data or data[0] >= len(self._parts):
+            raise IsthmusError("there are no codes of this model")
+        return self._parts[data[0]].decode(data[1:], shape, check)
+
+    def reconstruct(self, images: np.ndarray, quality: float) -> np.ndarray:
+        """What `decode` gives for what `encode` makes of some images."""
+        number, own = self._place(quality)
+        return self._parts[number].reconstruct(images, own)
+
+    def _place(self, quality: float) -> tuple[int, float]:
+        """Which part a place on the dial belongs to, and the quality there."""
+        starts = [start for start, _, _ in self._shares]
+        number = bisect.bisect_right(starts, quality) - 1
+        start, low, high = self._shares[number]
+        end = starts[number + 1] if number + 1 < len(starts) else 1.0
+        return number, low + (high - low) * (quality - start) / (end - start)
+
+
 class LossyCoder:
-    """The model. config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (see `Latents`), "channels" and
-    "depth". tensors : those of `Latents`; the weights of the auto-encoder and the gains as "network.name"."""
+    """One auto-encoder. config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (see `Latents`), "channels"
+    and "depth". tensors : those of `Latents`; the weights of the auto-encoder and the gains as "network.name"."""
 
     kind = "lossy"
 

@@ -18,7 +18,7 @@ from isthmus.errors import IsthmusError
 KINDS = {
     "levels": "isthmus.coding.levels.Levels",
     "tones": "isthmus.coding.tones.Tones",
-    "lossy": "isthmus.coding.lossy.LossyCoder",
+    "lossy": "isthmus.coding.lossy.open_lossy",
 }
 
 

@@ -114,8 +114,8 @@ class Codec(BaseEstimator):
         images = open_images(X)
         fitted = fit_lossless(images, run) if self.mode == "lossless" else fit_lossy(images, self.objective, run)
         self.model_, self.training_spec_ = fitted.model, fitted.spec
-        self.history_ = fitted.trainer.position.history
-        self.seconds_, self.interrupted_ = fitted.trainer.position.seconds, fitted.trainer.interrupted
+        self.history_, self.seconds_ = fitted.history, fitted.seconds
+        self.interrupted_ = fitted.trainer.interrupted
         return self
 
     def compress(

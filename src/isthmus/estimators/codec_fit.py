@@ -44,11 +44,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A trained model, its training's settings and the trainer."""
+    """A trained model, its training's settings and the trainer; the trainer of its first part, if it has two."""
 
     model: CodecModel
     spec: TrainingSpec
     trainer: Any
+    before: Any = None
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The losses of all training."""
+        return [*([] if self.before is None else self.before.position.history), *self.trainer.position.history]
+
+    @property
+    def seconds(self) -> float:
+        """Time of all training."""
+        return self.trainer.position.seconds + (0.0 if self.before is None else self.before.position.seconds)
 
 
 def fit_lossless(images: Images, run: Run) -> Fitted:
@@ -58,10 +69,16 @@ def fit_lossless(images: Images, run: Run) -> Fitted:
     same = all(image.shape == one.shape for image in chosen)
     if one.dtype == np.uint8 and one.ndim == 2 and same and len(chosen) >= _LEAST_SIMILAR:
         stack = np.stack(chosen)
-        counts = np.bincount(stack.ravel(), minlength=256)
-        if counts.max() >= _PLAIN * stack.size:
-            return _fit_levels(stack, int(counts.argmax()), run)
+        background = background_of(stack)
+        if background is not None:
+            return _fit_levels(stack, int(background), run)
     return _fit_tones(chosen, run)
+
+
+def background_of(images: np.ndarray) -> float | None:
+    """The commonest value, where it is so common that it counts as background."""
+    values, counts = np.unique(images, return_counts=True)
+    return float(values[counts.argmax()]) if counts.max() >= _PLAIN * images.size else None
 
 
 def choose(images: Images, seed: int) -> list[np.ndarray]:

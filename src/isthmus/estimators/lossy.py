@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from isthmus.coding.exact import SUBLEVEL, UNIT
+from isthmus.coding.lossy import QUALITIES
 from isthmus.coding.model import CodecModel
 from isthmus.coding.window import Window
 from isthmus.data.images import Images
-from isthmus.estimators.codec_fit import Fitted, Run, choose, new_spec
+from isthmus.estimators.codec_fit import Fitted, Run, background_of, choose, new_spec
 from isthmus.networks import build, default_channels, seeded
 from isthmus.networks.latents import LossyNetwork, RateNetwork
 from isthmus.networks.patches import PatchNetwork
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
+from isthmus.training.crops import CropFeed
 from isthmus.training.device import in_best_memory_order
-from isthmus.training.lossy import CROP, CropFeed, LossyTrainer
+from isthmus.training.lossy import CROP, STRIDE, LossyTrainer
 
 OBJECTIVES = {"mse": 1.0, "ms-ssim": 0.05}  # what they count beside the squared error
 _SMALL = 64  # side up to which images of one size get a flat code
+_LEAST_LAMBDA, _LAMBDA_RANGE = 0.05, 300.0
 _FLAT = {"codes": 128, "groups": 8, "hidden": 128, "batch_size": 32, "learning_rate": 0.02}
 _PATCHES = {
     "patch": 8,
@@ -34,41 +39,73 @@ _PATCHES = {
     "batch_size": 8,
     "learning_rate": 0.02,
 }
+_FINE = {**_PATCHES, "batch_size": 32}  # of small images at high qualities, where a flat code ends
+_INK = {**_FINE, "patch": 1, "codes": 1, "groups": 1, "radius": 7.2, "skew": 8, "hidden": 128, "batch_size": 16}
+_FINE_LAMBDAS = (8.0, 1000.0)  # of `_FINE` and `_INK`, beside the least λ
 _LARGEST = 100  # whole number that the largest component is given at the best quality
 _MOST_PATCHES = 20_000  # that the principal components are of
 _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
-_LEAST_LAMBDA, _LAMBDA_RANGE = 0.05, 300.0
+_MEASURED, _STEPS = 500, 24  # images and places that say where one part of the dial ends and the next begins
 
 
 def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
-    """Learn to code images with loss."""
+    """Learn to code images with loss.
+
+    Small images of one size get two auto-encoders: one with a flat code, which needs the fewest bytes where much may be
+    lost, and one with a code for every place, which can be as exact as one likes.
+    """
     chosen = choose(images, run.seed)
-    depth, channels = 8 * chosen[0].dtype.itemsize, (*chosen[0].shape, 1)[2]
-    sizes = np.array([image.shape[:2] for image in chosen])
-    flat = bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL
-    recipe = _FLAT if flat else _PATCHES
-    side = None if flat else tuple(int(n) for n in np.minimum(CROP, sizes.min(0)))
-    shape = (channels, *map(int, sizes[0])) if flat else (channels, *side)  # type: ignore[misc]
-    window = Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], int(recipe["skew"]))
+    shapes = {image.shape for image in chosen}
     least = _LEAST_LAMBDA / _roughness(chosen)
-    lambdas = (least, _LAMBDA_RANGE * least)
-    codes = min(int(recipe["codes"]), math.prod(shape) if flat else channels * int(recipe["patch"]) ** 2)
+    if len(shapes) > 1 or max(chosen[0].shape[:2]) > _SMALL:
+        return _fit_part(chosen, _PATCHES, objective, run, (least, _LAMBDA_RANGE * least))
+    if run.minutes is not None:
+        run = dataclasses.replace(run, minutes=run.minutes / 2)
+    flat = _fit_part(chosen, _FLAT, objective, run, (least, _LAMBDA_RANGE * least))
+    if flat.trainer.interrupted:
+        return flat
+    low, high = _FINE_LAMBDAS
+    background = background_of(np.stack(chosen))
+    recipe = _FINE if background is None else _INK
+    fine = _fit_part(chosen, recipe, objective, run, (low * least, high * least), background)
+    return dataclasses.replace(fine, model=_together(flat.model, fine.model, chosen), before=flat.trainer)
+
+
+def _fit_part(
+    images: Sequence[np.ndarray],
+    recipe: Mapping[str, Any],
+    objective: str,
+    run: Run,
+    lambdas: tuple[float, float],
+    background: float | None = None,
+) -> Fitted:
+    depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
+    flat = "patch" not in recipe
+    sizes = np.array([image.shape[:2] for image in images])
+    whole = bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL
+    side = None if whole else (min(CROP, int(sizes[:, 0].min())), min(CROP, int(sizes[:, 1].min())))
+    shape = (channels, *map(int, sizes[0]))
+    window = Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], recipe["skew"])
+    codes = min(recipe["codes"], math.prod(shape) if flat else channels * recipe["patch"] ** 2)
     with seeded(run.seed):
-        rate = RateNetwork(window.offsets, codes, int(recipe["groups"]), int(recipe["hidden"]))
+        rate = RateNetwork(window.offsets, codes, recipe["groups"], recipe["hidden"])
         if flat:
             spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
             described = spec.to_dict()
             network = LossyNetwork(build(spec, run.seed), codes, rate)
         else:
-            patch, repair = int(recipe["patch"]), int(recipe["repair"])
+            patch, repair = recipe["patch"], recipe["repair"]
             described = {"channels": channels, "patch": patch, "codes": codes, "hidden": repair}
-            some = _patches(chosen, patch, run.seed)
-            patches = PatchNetwork(channels, patch, codes, repair, some)
+            some = _patches(images, patch, run.seed)
+            if background is not None:
+                background /= np.iinfo(images[0].dtype).max
+            patches = PatchNetwork(channels, patch, codes, repair, some, background)
             lambdas = _representable(lambdas, patches, some)
             first, last = (math.sqrt(value) / _COARSE for value in lambdas)
             network = LossyNetwork(patches, codes, rate, (first, last))
     in_best_memory_order(network.to(run.device), 4)
-    feed = CropFeed(chosen, None if flat else side)  # type: ignore[arg-type]
+    planes = [image.reshape(*image.shape[:2], channels) for image in images]
+    feed = CropFeed(planes, side, 1 / np.iinfo(images[0].dtype).max, STRIDE)
     training, validation = new_spec(recipe, len(feed), run)
     trainer = LossyTrainer(network, feed, training, run.device, validation=validation, **run.options)
     trainer.lambdas = lambdas
@@ -86,6 +123,52 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     }
     model = CodecModel.new("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL)})
     return Fitted(model, training, trainer)
+
+
+def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) -> CodecModel:
+    """One model of two: the dial goes from the first to the second where that needs fewer bytes for less error."""
+    some = np.stack(images[:: max(1, len(images) // _MEASURED)])
+    places = np.round(np.linspace(0, QUALITIES, _STEPS)) / QUALITIES
+    first, second = ([_measured(model.coder, some, place) for place in places] for model in (flat, fine))
+    last, begin = _crossing(first, second)
+    share = (last + 1) / (last + 1 + len(places) - begin)
+    shares = [[0.0, 0.0, places[last]], [share, places[begin], 1.0]]
+    if last < 0:  # the second is better everywhere
+        return fine
+    if begin == len(places):
+        return flat
+    tables = {name: array for name, array in flat.tensors.items() if name.startswith("tables.")}
+    tensors = {
+        f"{number}/{name}": array
+        for number, model in enumerate((flat, fine))
+        for name, array in model.tensors.items()
+        if name not in tables
+    }
+    return CodecModel("lossy", {"parts": [flat.config, fine.config], "shares": shares}, {**tensors, **tables})
+
+
+def _measured(coder: Any, images: np.ndarray, place: float) -> tuple[int, float]:
+    data, _ = coder.encode(images, place)
+    error = coder.reconstruct(images, place).astype(np.float64) - images
+    return len(data), float((error**2).mean())
+
+
+def _crossing(first: Sequence[tuple[int, float]], second: Sequence[tuple[int, float]]) -> tuple[int, int]:
+    """The last place of the first curve of (bytes, error) and the first place of the second.
+
+    The first is left behind where the second has a point with no more bytes and no more error; the second begins after
+    all its points that do not continue the first: with more error, or as many bytes as a later one.
+    """
+    last = next(
+        (i for i, (size, error) in enumerate(first) if any(s <= size and e <= error for s, e in second)), len(first)
+    )
+    begin = len(second)
+    for i in reversed(range(len(second))):
+        later = begin == len(second) or (second[i][0] < second[begin][0] and second[i][1] > second[begin][1])
+        if not later or (last > 0 and second[i][1] >= first[last - 1][1]):
+            break
+        begin = i
+    return last - 1, begin
 
 
 def _representable(lambdas: tuple[float, float], network: PatchNetwork, patches: np.ndarray) -> tuple[float, float]:

@@ -25,9 +25,18 @@ class PatchNetwork(nn.Module):
         y ──transposed──▶ x0 ──+ repair(x0)──▶ x' (N, C, H, W)
 
     patch : side of the patches. patches : float32 (n, channels, patch, patch) to take the principal components of.
+    background : the value that codes of 0 stand for; by default the mean of each channel.
     """
 
-    def __init__(self, channels: int, patch: int, codes: int, hidden: int, patches: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        patch: int,
+        codes: int,
+        hidden: int,
+        patches: np.ndarray | None = None,
+        background: float | None = None,
+    ) -> None:
         super().__init__()
         self.patch = patch
         shape = (codes, channels, patch + 2 * _REACH, patch + 2 * _REACH)
@@ -35,7 +44,7 @@ class PatchNetwork(nn.Module):
         self.register_buffer("components", torch.zeros(codes, channels, patch, patch))
         self.mean = nn.Parameter(torch.full((channels,), 0.5))
         if patches is not None:
-            self._start(patches, codes)
+            self._start(patches, codes, background)
         self.analysis, self.synthesis = nn.Parameter(torch.zeros(shape)), nn.Parameter(torch.zeros(shape))
         widths = (4 * channels, hidden, hidden, 4 * channels)
         self.repair = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
@@ -45,9 +54,11 @@ class PatchNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.repair[-1].weight)  # type: ignore[arg-type]
 
-    def _start(self, patches: np.ndarray, codes: int) -> None:
+    def _start(self, patches: np.ndarray, codes: int, background: float | None) -> None:
         rows = patches.reshape(len(patches), -1).astype(np.float64)
         mean = patches.mean((0, 2, 3))
+        if background is not None:
+            mean = np.full_like(mean, background)
         rows -= np.repeat(mean, self.patch**2)
         _, vectors = np.linalg.eigh(rows.T @ rows)
         best = vectors[:, ::-1][:, :codes].T.reshape(codes, *patches.shape[1:])

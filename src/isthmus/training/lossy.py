@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,51 +13,9 @@ from isthmus.objectives import Objective
 from isthmus.training.device import memory_format
 from isthmus.training.loop import Trainer
 
-CROP = 128  # side of what is learned from at a time, where images are larger
-_STRIDE = 32
+CROP, STRIDE = 128, 32  # side of what is learned from at a time, where images are larger; and between two of these
 _VALIDATED = (0.1, 0.3, 0.5, 0.7, 0.9)  # qualities
 _BATCH = 32
-
-
-class CropFeed:
-    """Images (height, width[, channels]), whole or in crops, as float32 tensors (N, channels, height, width) in [0, 1].
-
-    side : of the crops, None for whole images of one size.
-    """
-
-    def __init__(self, images: Sequence[np.ndarray], side: tuple[int, int] | None) -> None:
-        self._images = [image.reshape(*image.shape[:2], -1) for image in images]
-        self._side = side
-        self._places: np.ndarray | None = None
-        if side is not None:
-            self._places = np.array(
-                [
-                    (number, top, left)
-                    for number, image in enumerate(self._images)
-                    for top in _starts(image.shape[0], side[0])
-                    for left in _starts(image.shape[1], side[1])
-                ]
-            )
-
-    def __len__(self) -> int:
-        return len(self._images) if self._places is None else len(self._places)
-
-    def batches(self, order: Iterable[np.ndarray]) -> Iterator[Tensor]:
-        """One batch for each array of indices."""
-        for indices in order:
-            block = np.stack([self._crop(index) for index in indices.tolist()])
-            top = np.float32(1 / np.iinfo(block.dtype).max)
-            yield torch.from_numpy(block.transpose(0, 3, 1, 2).astype(np.float32) * top)
-
-    def _crop(self, index: int) -> np.ndarray:
-        if self._places is None or self._side is None:
-            return self._images[index]
-        number, top, left = self._places[index]
-        return self._images[number][top : top + self._side[0], left : left + self._side[1]]
-
-
-def _starts(size: int, side: int) -> list[int]:
-    return [*range(0, size - side, _STRIDE), size - side]
 
 
 class LossyTrainer(Trainer):

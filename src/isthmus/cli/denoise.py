@@ -1,0 +1,286 @@
+"""`isthmus denoise`, and the training of denoisers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus import registry
+from isthmus.cli import options
+from isthmus.errors import IsthmusError
+from isthmus.spec import parse_corruption
+from isthmus.store import CONFIG, best_validation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from isthmus import Denoiser
+    from isthmus.training.progress import Listener
+
+_MINUTES = 3.0  # of learning from the noisy files themselves
+_SHOWN = 6  # samples of the contact sheet
+
+
+def known_noise(text: str | None) -> str | None:
+    """A noise by name, or several with a plus between them; for the command line."""
+    if text is not None:
+        try:
+            parse_corruption(text)
+        except IsthmusError as error:
+            raise typer.BadParameter(str(error)) from error
+    return text
+
+
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        "--noise",
+        help="As gaussian:0.1 or poisson:30+gaussian:0.05; levels in units of the range of integers. One of: "
+        f"{', '.join(registry.corruptions.names())}.",
+        metavar="NAME",
+        callback=known_noise,
+        show_default="estimated from noisy data",
+    ),
+]
+Size = Annotated[str, typer.Option("--size", help="Of the network: small, medium or large.", metavar="NAME")]
+
+
+def train_denoiser(
+    data: str, folder: Path, noise: str | None, size: str, *, listeners: list[Listener], **settings: Any
+) -> None:
+    """Train a denoiser, save it and say what it is."""
+    from isthmus import Denoiser
+
+    denoiser = Denoiser(noise, size=size, **settings)
+    bad = _learn(denoiser, data, _paths(Path(data).expanduser()), listeners)
+    denoiser.save(folder)
+    typer.echo(f"Noise       {denoiser.noise_}")
+    typer.echo(f"Model       {folder} ({denoiser.network_.num_parameters:,} parameters)")
+    _report(bad)
+
+
+def describe_denoiser(model: Denoiser) -> dict[str, str]:
+    """Rows of a table: what a denoiser is."""
+    best = best_validation(model.history_)
+    network = model.config_
+    rows = {
+        "denoiser": f"{model.size}, {model.network_.num_parameters:,} parameters",
+        "samples": f"{network['num_spatial_dims']} dimensions, {network['in_channels']} channels, {model.dtype_}",
+        "noise": model.noise_ or "that of the pairs it learned from",
+        "training": f"{model.seconds_:.1f} s, {model.history_[-1]['step'] if model.history_ else 0:,} steps",
+        "seed": str(model.seed_),
+    }
+    return rows if best is None else rows | {"best validation": f"{best:.4g}"}
+
+
+def denoise(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] DATA",
+            help="A folder or a file (images, .wav, .csv, .npy) or a data set; before it the folder of a model. "
+            "Without a model one is learned from the noisy data themselves.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A folder for a folder, else a file.", show_default=False)
+    ],
+    noise: Noise = None,
+    size: Size = "medium",
+    minutes: Annotated[float | None, typer.Option(help="Time to learn without a model.", show_default="3")] = None,
+    averaging: Annotated[
+        bool, typer.Option("--averaging", help="Mean over flips and turns: slower, slightly better.")
+    ] = False,
+    save_model: Annotated[Path | None, typer.Option(help="Keep the model that was learned.")] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Picture of samples before and after.", show_default="OUTPUT-before-after.png")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Take the noise away; without a model, learn how from the noisy files themselves.
+
+    Files keep their names, formats, depths and metadata. A file that cannot be read is named, the rest is done, and
+    the exit status is 1.
+
+    Examples:
+
+      isthmus denoise noisy/ -o clean/
+
+      isthmus denoise noisy/ -o clean/ --noise poisson
+
+      isthmus denoise photos-denoiser noisy/ -o clean/
+    """
+    from isthmus import Denoiser
+    from isthmus.training.progress import Bar
+
+    if len(inputs) > 2:
+        raise typer.BadParameter(f"give DATA, or MODEL and DATA, not {len(inputs)} arguments")
+    *models, data = inputs
+    if not models and (Path(data) / CONFIG).is_file():
+        raise typer.BadParameter(f"{data} is a model; name the noisy data after it")
+    if models and (noise is not None or minutes is not None or save_model is not None):
+        raise typer.BadParameter(
+            "--noise, --minutes and --save-model are for learning from noisy data, without a model"
+        )
+    place = Path(data).expanduser()
+    paths = _paths(place)
+    bad: dict[Path, str] = {}
+    options.check_output(output, overwrite, folder=paths is not None and place.is_dir())
+    if models:
+        denoiser = Denoiser.load(models[0], device=device)
+    else:
+        denoiser = Denoiser(
+            noise, learn_from="noisy", size=size, minutes=minutes or _MINUTES, device=device, random_state=seed
+        )
+        bad = _learn(denoiser, data, paths, [] if quiet else [Bar()])
+        typer.echo(f"Noise       {denoiser.noise_}")
+        if save_model is not None:
+            typer.echo(f"Model       {denoiser.save(save_model)}")
+    shown = _clean_array(denoiser, data, output, averaging) if paths is None else []
+    if paths is not None:
+        usable = [path for path in paths if path not in bad]
+        shown, more = _clean_files(denoiser, place, usable, output, overwrite, averaging, quiet)
+        bad |= more
+    if shown:
+        sheet = sheet or output.parent / f"{output.stem}-before-after.png"
+        from isthmus.evaluation.figures.pairs import before_after
+
+        before_after(shown, sheet)
+        typer.echo(f"Sheet       {sheet}")
+    _report(bad)
+
+
+def _report(bad: Mapping[Path, str]) -> None:
+    for line in bad.values():
+        typer.echo(f"isthmus: {line}", err=True)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _paths(path: Path) -> list[Path] | None:
+    """The files of a folder, one file, or None where the data are an array or a data set."""
+    import numpy as np
+
+    from isthmus.data.sample_files import READABLE, sample_paths
+
+    if path.is_dir() and path.suffix != ".zarr":
+        return sample_paths(path)
+    if path.is_file() and path.suffix.lower() in READABLE:
+        if path.suffix.lower() == ".npy" and np.load(path, mmap_mode="r").ndim > 1:
+            return None
+        return [path]
+    return None
+
+
+def _learn(
+    denoiser: Denoiser, data: str, paths: Sequence[Path] | None, listeners: Sequence[Listener]
+) -> dict[Path, str]:
+    """Learn from the data; returns what cannot be read."""
+    if paths is None:
+        denoiser.fit(data, listeners=listeners)
+        return {}
+    from isthmus.data.sample_files import SampleFiles, read_sample
+
+    good: list[Path] = []
+    signals: list[bool] = []
+    bad: dict[Path, str] = {}
+    for path in paths:
+        try:
+            sample = read_sample(path)
+            _check_finite(path, sample.array)
+        except IsthmusError as error:
+            bad[path] = str(error)
+            continue
+        good.append(path)
+        signals.append(sample.signal)
+    if not good:
+        raise IsthmusError(f"none of {len(paths)} files can be read; the first: {next(iter(bad.values()))}")
+    mostly = 2 * sum(signals) > len(signals)
+    if mostly:
+        denoiser.set_params(channel_axis=-1)
+    chosen = [path for path, signal in zip(good, signals, strict=True) if signal == mostly]
+    denoiser.fit(SampleFiles(chosen, data), listeners=listeners)
+    return bad
+
+
+def _check_finite(path: Path, array: np.ndarray) -> None:
+    import numpy as np
+
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise IsthmusError(f"{path} holds NaN or infinity; fill these places in first")
+
+
+def _clean_array(denoiser: Denoiser, data: str, output: Path, averaging: bool) -> list[tuple[Any, Any]]:
+    """Clean the samples of an array or a data set into a .npy file; a few of them, before and after."""
+    import numpy as np
+
+    from isthmus.data.sources import open_source
+    from isthmus.files import atomic_path
+
+    source = open_source(data)
+    with atomic_path(output) as temporary:
+        array: Any = None
+        start = 0
+        for chunk in source.chunks():
+            cleaned = denoiser.denoise(chunk, averaging=averaging)
+            if array is None:
+                shape = (len(source), *cleaned.shape[1:])
+                array = np.lib.format.open_memmap(temporary, "w+", cleaned.dtype, shape)
+            array[start : start + len(chunk)] = cleaned
+            start += len(chunk)
+        array.flush()
+    typer.echo(f"{len(source):,} samples in {output}")
+    if len(source.shape) < 3:
+        return []
+    first = source.take(np.arange(min(_SHOWN, len(source))))
+    return list(zip(first, denoiser.denoise(first), strict=True))
+
+
+def _clean_files(
+    denoiser: Denoiser,
+    data: Path,
+    paths: Sequence[Path],
+    output: Path,
+    overwrite: bool,
+    averaging: bool,
+    quiet: bool,
+) -> tuple[list[tuple[Any, Any]], dict[Path, str]]:
+    """Clean file by file; a few images before and after, and what could not be done."""
+    from rich.progress import track
+
+    from isthmus.data.sample_files import read_sample, write_sample
+
+    shown: list[tuple[Any, Any]] = []
+    bad: dict[Path, str] = {}
+    done = 0
+    for path in track(paths, "cleaning", disable=quiet or len(paths) < 2):
+        target = output / path.relative_to(data) if data.is_dir() else output
+        try:
+            if target.exists() and not overwrite:
+                raise IsthmusError(f"{target} exists; give --overwrite to replace it")
+            sample = read_sample(path)
+            _check_finite(path, sample.array)
+            cleaned = _cleaned(denoiser, sample.array, sample.signal, averaging)
+            write_sample(target, sample, cleaned)
+        except (IsthmusError, OSError, MemoryError) as error:
+            bad[path] = str(error) if str(path) in str(error) else f"{path}: {error}"
+            continue
+        done += 1
+        if len(shown) < _SHOWN and not sample.signal and sample.array.size < 1 << 24:
+            shown.append((sample.array, cleaned))
+    typer.echo(f"{done:,} of {len(paths):,} files in {output}")
+    return shown, bad
+
+
+def _cleaned(denoiser: Denoiser, array: np.ndarray, signal: bool, averaging: bool) -> np.ndarray:
+    """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
+    if signal and denoiser.config_["num_spatial_dims"] == 1 and denoiser.channel_axis in ("auto", None):
+        return denoiser.denoise(array.T.copy(), averaging=averaging).T
+    return denoiser.denoise([array], averaging=averaging)[0]

@@ -1,0 +1,103 @@
+"""Signals, images and volumes that need not have one size, as arrays (*spatial, channels) and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.images import Images
+from isthmus.data.sample_files import SampleFiles, sample_paths
+from isthmus.data.sources import Source, open_source
+from isthmus.errors import IsthmusError
+
+
+def open_samples(X: Any) -> Images | Source:
+    """A source of samples of one shape, or images that may differ."""
+    if isinstance(X, Images | Source):
+        return X
+    if isinstance(X, str | os.PathLike):
+        path = Path(X).expanduser()
+        if path.is_dir() and path.suffix != ".zarr":
+            return SampleFiles(sample_paths(path), str(path))
+    if isinstance(X, list | tuple) and X and all(hasattr(item, "shape") for item in X):
+        return _Samples([np.asarray(item) for item in X])
+    return open_source(X)
+
+
+class _Samples(Images):
+    """Arrays in memory that may differ in shape."""
+
+    name = "list"
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        self._arrays = arrays
+        for index, array in enumerate(arrays):
+            if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
+                raise IsthmusError(f"sample {index} has shape {array.shape} and {array.dtype}; numbers are needed")
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self._arrays[index]
+
+    def location(self, index: int) -> str:
+        return f"sample {index}"
+
+
+def sample_at(data: Images | Source, index: int) -> np.ndarray:
+    """One sample, checked."""
+    sample = data[index] if isinstance(data, Images) else data.take([index])[0]
+    check_finite(data, sample[None], index)
+    return sample
+
+
+def check_finite(data: Images | Source, chunk: np.ndarray, start: int) -> None:
+    """Refuse NaN and infinities, naming the sample."""
+    if chunk.dtype.kind != "f":
+        return
+    bad = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(1)
+    if bad.any():
+        raise IsthmusError(
+            f"{data.location(start + int(bad.argmax()))} holds NaN or infinity; fill these places in first (as with 0, "
+            f"and noise='masking' for missing values), since input must not contain NaN or infinity"
+        )
+
+
+def as_plane(sample: np.ndarray, axis: int | None) -> np.ndarray:
+    """A sample in the user's layout as (*spatial, channels)."""
+    return sample[..., None] if axis is None else np.moveaxis(sample, axis, -1)
+
+
+def from_planes(planes: np.ndarray, axis: int | None) -> np.ndarray:
+    """(n, *spatial, channels) back to the user's layout; a single channel that there was no axis for goes."""
+    if axis is None:
+        return planes[..., 0]
+    return np.ascontiguousarray(np.moveaxis(planes, -1, axis + 1))
+
+
+def has_alpha(planes: np.ndarray) -> bool:
+    """Whether the last of four channels of an 8- or 16-bit image says how transparent it is."""
+    return planes.shape[-1] == 4 and planes.dtype in (np.uint8, np.uint16)
+
+
+def unit_of(dtype: np.dtype) -> float:
+    """The user's unit in the data's own: the range of integers, 1 for floats and booleans."""
+    if np.dtype(dtype).kind not in "iu":
+        return 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
+
+
+def to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floats as values of a dtype: rounded and clipped where it holds integers."""
+    if dtype.kind == "b":
+        return values >= 0.5
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+    return values.astype(dtype)

@@ -1,0 +1,177 @@
+"""Files of one sample each, read and written in their own format: images, .wav, .csv and .npy."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.folders import SUFFIXES
+from isthmus.data.images import Images
+from isthmus.data.reading import reading
+from isthmus.errors import IsthmusError
+from isthmus.files import atomic_path
+
+SIGNALS = (".wav", ".csv", ".npy")
+READABLE = (*SUFFIXES, *SIGNALS)
+_DEEP = {"I;16": np.uint16, "I;16B": np.uint16, "I;16L": np.uint16, "I": np.int32, "F": np.float32}
+_KEPT = ("exif", "icc_profile", "dpi", "compression", "gamma")  # what formats carry beside the pixels
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a file holds. array : an image (height, width[, channels]), a signal (length, channels) or another array.
+
+    signal : whether it is a signal. shape : of the array in the file. extra : what is written beside it again.
+    """
+
+    array: np.ndarray
+    signal: bool
+    shape: tuple[int, ...]
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SampleFiles(Images):
+    """The samples of files, each read when it is asked for."""
+
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
+        self.paths = self._files = list(paths)
+        self.name = name
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return read_sample(self._files[index]).array
+
+    def location(self, index: int) -> str:
+        return str(self._files[index])
+
+
+def sample_paths(folder: Path) -> list[Path]:
+    """The files of a folder and its sub-folders that hold a sample, in natural order; hidden ones are left out."""
+    found = [
+        Path(parent, name)
+        for parent, _, names in os.walk(folder)
+        for name in names
+        if not name.startswith(".") and name.lower().endswith(READABLE)
+    ]
+    if not found:
+        raise IsthmusError(f"folder {folder} holds no samples ({', '.join(READABLE)})")
+    return sorted(found, key=lambda path: [(int(t), "") if t.isdecimal() else (-1, t) for t in _parts(path)])
+
+
+def _parts(path: Path) -> list[str]:
+    return re.split(r"(\d+)", str(path).lower())
+
+
+def read_sample(path: Path) -> Sample:
+    """One file; IsthmusError that names it where it cannot be read."""
+    suffix = path.suffix.lower()
+    kinds: dict[str, tuple[str, Callable[[Path], Sample]]] = {
+        ".wav": ("sound", _read_wav),
+        ".csv": ("a table of numbers", _read_csv),
+        ".npy": ("an array", _read_npy),
+    }
+    kind, read = kinds.get(suffix, ("an image", _read_image))
+    with reading(path, kind):
+        sample = read(path)
+    if sample.array.dtype.kind not in "biuf" or 0 in sample.array.shape:
+        raise IsthmusError(f"{path} holds {sample.array.dtype} of shape {sample.array.shape}; numbers are needed")
+    return sample
+
+
+def write_sample(path: Path, sample: Sample, array: np.ndarray) -> None:
+    """Write another array in place of the sample that was read, in the same format, at once."""
+    array = array.reshape(*sample.shape[:-1], -1) if sample.signal and len(sample.shape) > 1 else array
+    array = array[:, 0] if sample.signal and len(sample.shape) == 1 else array
+    with atomic_path(path) as temporary:
+        match path.suffix.lower():
+            case ".wav":
+                from scipy.io import wavfile
+
+                wavfile.write(temporary, sample.extra["rate"], array)
+            case ".csv":
+                names = ",".join(sample.extra["names"])
+                rows = array.reshape(len(array), -1)
+                np.savetxt(temporary, rows, "%.9g", ",", header=names, comments="")
+            case ".npy":
+                with temporary.open("wb") as file:
+                    np.save(file, array, allow_pickle=False)
+            case _:
+                _write_image(temporary, sample, array)
+
+
+def _read_wav(path: Path) -> Sample:
+    from scipy.io import wavfile
+
+    rate, values = wavfile.read(path)
+    return Sample(values.reshape(len(values), -1), True, values.shape, {"rate": rate})
+
+
+def _read_csv(path: Path) -> Sample:
+    from isthmus.data.tables import Columns, csv_source
+
+    source = csv_source(path, Columns())
+    values = source.take(np.arange(len(source)))
+    values = values if values.dtype.kind == "f" else values.astype(np.float64)  # numbers as text have no range
+    return Sample(values, True, values.shape, {"names": source.feature_names or ()})
+
+
+def _read_npy(path: Path) -> Sample:
+    values = np.load(path, allow_pickle=False)
+    return Sample(values.reshape(len(values), -1) if values.ndim == 1 else values, values.ndim == 1, values.shape)
+
+
+def _read_image(path: Path) -> Sample:
+    from PIL import Image
+
+    with any_size(), Image.open(path) as image:
+        if getattr(image, "n_frames", 1) > 1:
+            raise IsthmusError(f"{path} holds {image.n_frames} images; give it by itself")  # type: ignore[attr-defined]
+        extra = {name: image.info[name] for name in _KEPT if image.info.get(name)}
+        if image.format == "PNG":
+            extra["text"] = dict(getattr(image, "text", {}))
+        if image.mode in _DEEP:
+            return Sample(np.asarray(image).astype(_DEEP[image.mode]), False, image.size[::-1], extra)
+        see_through = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+        mode = "RGBA" if see_through else "L" if image.mode in ("1", "L") else "RGB"
+        array = np.asarray(image if image.mode == mode else image.convert(mode))
+    return Sample(array, False, array.shape, extra)
+
+
+def _write_image(path: Path, sample: Sample, array: np.ndarray) -> None:
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    suffix, extra = path.suffix.lower(), dict(sample.extra)
+    texts = extra.pop("text", {})
+    if suffix not in (".tif", ".tiff"):
+        extra.pop("compression", None)
+    if suffix == ".png" and texts:
+        extra["pnginfo"] = PngInfo()
+        for name, text in texts.items():
+            extra["pnginfo"].add_text(name, str(text))
+    if suffix in (".jpg", ".jpeg"):
+        extra |= {"quality": 95, "subsampling": 0}
+    if suffix == ".webp":
+        extra |= {"lossless": True}
+    Image.fromarray(array).save(path, **extra)
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Let Pillow open images of any size: the user's own files are no attack."""
+    from PIL import Image
+
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

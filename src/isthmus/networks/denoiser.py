@@ -1,0 +1,155 @@
+"""An auto-encoder that cleans: a spatial code, skip connections, and an output that is the input minus what is wrong.
+
+A flat code caps a denoiser at its own reconstruction error. Here the code keeps the places, every stage of the encoder
+hands its result to the decoder's stage of the same size (Ronneberger et al. 2015, "U-Net", arXiv:1505.04597), and the
+network learns the noise, not the picture (Zhang et al. 2017, "Beyond a Gaussian denoiser", arXiv:1608.03981).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.networks.blocks import Conv
+from isthmus.networks.upsample import depth_to_space
+from isthmus.registry import downsamplings, upsamplings
+
+FOLD = 2  # blocks of 2 × 2 pixels become channels first: a quarter of the work for the same width
+SIZES = {  # widths and blocks
+    "small": ((24, 48), (1, 2)),
+    "medium": ((32, 64, 128), (1, 1, 2)),
+    "large": ((48, 96, 192), (2, 2, 3)),
+}
+_QUIET = 0.1  # of the last convolution of a block: at first a block hands on what it gets
+_FLOOR = -14.0  # least logarithm of a variance in scaled units
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(conv(x)))."""
+
+    def __init__(self, num_spatial_dims: int, channels: int) -> None:
+        super().__init__()
+        self.first = Conv(num_spatial_dims, channels, channels, 3)
+        self.second = Conv(num_spatial_dims, channels, channels, 3, gain=_QUIET)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.second(F.silu(self.first(x)))
+
+
+class DenoisingNetwork(nn.Module):
+    """x (N, in_channels, *S) ──▶ clean x' (N, out_channels, *S), and the logarithm of the variance of its error.
+
+        fold ─▶ conv ─▶ blocks ─────────────── + ─▶ blocks ─▶ conv ─▶ unfold ─▶ x - noise
+                          └▶ half ─▶ blocks ─── + ─▶ double ┘
+                                       └▶ half ─▶ blocks ─▶ double ┘
+
+    widths : channels of each stage, finest first. blocks : residual blocks of each stage and of each way back.
+    centre, deviation : of the samples; the layers see and give standardised values.
+    Where out_channels is not in_channels, the noise is taken from the mean of the channels.
+    """
+
+    centre: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        num_spatial_dims: int,
+        in_channels: int,
+        out_channels: int,
+        widths: Sequence[int],
+        blocks: Sequence[int],
+        centre: float = 0.0,
+        deviation: float = 1.0,
+    ) -> None:
+        super().__init__()
+        d, fold = num_spatial_dims, FOLD**num_spatial_dims
+        self.register_buffer("centre", torch.tensor(centre))
+        self.register_buffer("deviation", torch.tensor(deviation))
+        self.out_channels = out_channels
+        self.step = FOLD * 2 ** (len(widths) - 1)  # sizes are filled up to a multiple of it
+        self.reach = _reach(blocks)
+        self.head = Conv(d, fold * in_channels, widths[0], 3, gain=1.0)
+        self.encoder = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths, blocks, strict=True))
+        self.decoder = nn.ModuleList(_blocks(d, w, n) for w, n in zip(widths[:-1], blocks[:-1], strict=True))
+        pairs = list(itertools.pairwise(widths))
+        self.down = nn.ModuleList(downsamplings["stride"](d, a, b, 2, 3) for a, b in pairs)
+        self.up = nn.ModuleList(upsamplings["nearest"](d, b, a, 2, 3) for a, b in pairs)
+        self.tail = Conv(d, widths[0], fold * out_channels, 3, gain=_QUIET)
+        self.spread = Conv(d, widths[0], fold * out_channels, 3, gain=_QUIET)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The clean samples."""
+        return self._finish(x, self.tail(self._features(x)))
+
+    def with_variance(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The clean samples, and the logarithm of the variance of their error in deviations of the data.
+
+        The gradient of the latter stays in its own layer.
+        """
+        h = self._features(x)
+        noise, spread = self.tail(h), self.spread(h.detach())
+        return self._finish(x, noise), self._unfold(x, spread).float().clamp(_FLOOR, -_FLOOR)
+
+    def _features(self, x: Tensor) -> Tensor:
+        h = self.head(_fold((_filled(x, self.step) - self.centre) / self.deviation))
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=False):
+            h = blocks(h)
+            skips.append(h)
+            h = down(h)[0]
+        h = self.encoder[-1](h)
+        for up, blocks in zip(reversed(self.up), reversed(self.decoder), strict=True):
+            skip = skips.pop()
+            h = blocks(up(h, skip.shape[2:]) + skip)
+        return h
+
+    def _finish(self, x: Tensor, noise: Tensor) -> Tensor:
+        base = x if x.shape[1] == self.out_channels else x.mean(1, keepdim=True)
+        return base - self.deviation * self._unfold(x, noise).float()
+
+    def _unfold(self, x: Tensor, y: Tensor) -> Tensor:
+        y = depth_to_space(y, FOLD)
+        for axis, size in enumerate(x.shape[2:], start=2):
+            y = y.narrow(axis, 0, size)
+        return y
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers training adjusts."""
+        return sum(p.numel() for p in self.parameters())
+
+
+def _blocks(num_spatial_dims: int, channels: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(num_spatial_dims, channels) for _ in range(count)))
+
+
+def _reach(blocks: Sequence[int]) -> int:
+    """Pixels from which an output can depend on the input, on each side: what tiles must overlap."""
+    reach = 0
+    for stage, count in enumerate(blocks):
+        last = stage == len(blocks) - 1
+        layers = 2 * count * (1 if last else 2) + (0 if last else 3)  # blocks there and back, down, up
+        reach += FOLD * 2**stage * layers
+    return reach + 3 * FOLD + FOLD * 2 ** len(blocks)
+
+
+def _filled(x: Tensor, step: int) -> Tensor:
+    """Samples whose sizes are multiples of `step`; the last values are repeated."""
+    missing = [-n % step for n in x.shape[2:]]
+    if not any(missing):
+        return x
+    return F.pad(x, [pad for n in reversed(missing) for pad in (0, n)], mode="replicate")
+
+
+def _fold(x: Tensor) -> Tensor:
+    """(N, C, *S) -> (N, FOLD^d · C, *S / FOLD); channels are ordered (position in the block, channel)."""
+    d = x.ndim - 2
+    x = x.movedim(1, -1)  # (N, *S, C)
+    for axis in range(d):
+        x = x.unflatten(1 + 2 * axis, (-1, FOLD))  # (N, S1 / FOLD, FOLD, S2 / FOLD, FOLD, C)
+    places, phases = range(1, 1 + 2 * d, 2), range(2, 2 + 2 * d, 2)
+    return x.permute(0, *places, *phases, -1).flatten(d + 1).movedim(-1, 1)
