@@ -5,7 +5,6 @@ The only part of `coding` that needs torch, and it is imported only for lossy mo
 
 from __future__ import annotations
 
-import bisect
 import math
 import zlib
 from collections.abc import Mapping
@@ -36,8 +35,9 @@ def open_lossy(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tab
 class Dial:
     """Several auto-encoders, each for a part of the qualities; the first byte of what they code says which.
 
-    config : "parts", one config of a `LossyCoder` each; "shares", one triple each: the place on the dial where it
-    begins, and the first and the last of its own qualities. tensors : those of part i as "i/name".
+    config : "parts", one config of a `LossyCoder` each; "dial", pairs of a part and a quality of its own, at equal
+    distances from 0 to 1; "step", up to which distance of two qualities those between them serve too. tensors : those
+    of part i as "i/name".
     """
 
     kind = "lossy"
@@ -47,9 +47,10 @@ class Dial:
         for number, part in enumerate(config["parts"]):
             own = {k.removeprefix(f"{number}/"): v for k, v in tensors.items() if k.startswith(f"{number}/")}
             self._parts.append(LossyCoder(part, own, tables))
-        self._shares = [tuple(map(float, share)) for share in config["shares"]]
-        if len(self._shares) != len(self._parts) or self._shares[0][0] != 0:
-            raise IsthmusError(f"the codec is damaged: shares {self._shares} of {len(self._parts)} parts")
+        self._dial = [(int(part), float(quality)) for part, quality in config["dial"]]
+        self._step = float(config["step"])
+        if not self._dial or not all(0 <= part < len(self._parts) for part, _ in self._dial):
+            raise IsthmusError(f"the codec is damaged: a dial of {len(self._dial)} places for {len(self._parts)} parts")
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether images of this shape (height, width[, channels]) and dtype can be coded."""
@@ -74,11 +75,12 @@ class Dial:
 
     def _place(self, quality: float) -> tuple[int, float]:
         """Which part a place on the dial belongs to, and the quality there."""
-        starts = [start for start, _, _ in self._shares]
-        number = bisect.bisect_right(starts, quality) - 1
-        start, low, high = self._shares[number]
-        end = starts[number + 1] if number + 1 < len(starts) else 1.0
-        return number, low + (high - low) * (quality - start) / (end - start)
+        where = quality * (len(self._dial) - 1)
+        low = min(int(where), len(self._dial) - 1)
+        (part, own), (next_part, following) = self._dial[low], self._dial[min(low + 1, len(self._dial) - 1)]
+        if part == next_part and abs(following - own) <= self._step:
+            return part, own + (following - own) * (where - low)
+        return (part, own) if where - low < 0.5 else (next_part, following)
 
 
 class LossyCoder:

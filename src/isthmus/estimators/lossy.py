@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,11 +42,11 @@ _PATCHES = {
 }
 _FINE = {**_PATCHES, "batch_size": 32}  # of small images at high qualities, where a flat code ends
 _INK = {**_FINE, "patch": 1, "codes": 1, "groups": 1, "radius": 7.2, "skew": 8, "hidden": 128, "batch_size": 16}
-_FINE_LAMBDAS = (8.0, 1000.0)  # of `_FINE` and `_INK`, beside the least λ
+_FINE_LAMBDAS = (8.0, 1000.0)  # of the second auto-encoder, beside the least λ
 _LARGEST = 100  # whole number that the largest component is given at the best quality
 _MOST_PATCHES = 20_000  # that the principal components are of
 _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
-_MEASURED, _STEPS = 500, 24  # images and places that say where one part of the dial ends and the next begins
+_MEASURED, _PLACES = 400, 48  # images and qualities that say where one part of the dial ends and the next begins
 
 
 def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
@@ -126,17 +127,20 @@ def _fit_part(
 
 
 def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) -> CodecModel:
-    """One model of two: the dial goes from the first to the second where that needs fewer bytes for less error."""
+    """One model of two: the dial holds the qualities of both that no other beats in bytes and error at once."""
     some = np.stack(images[:: max(1, len(images) // _MEASURED)])
-    places = np.round(np.linspace(0, QUALITIES, _STEPS)) / QUALITIES
-    first, second = ([_measured(model.coder, some, place) for place in places] for model in (flat, fine))
-    last, begin = _crossing(first, second)
-    share = (last + 1) / (last + 1 + len(places) - begin)
-    shares = [[0.0, 0.0, places[last]], [share, places[begin], 1.0]]
-    if last < 0:  # the second is better everywhere
-        return fine
-    if begin == len(places):
-        return flat
+    places = np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES
+    points = [
+        (*_measured(model.coder, some, place), number, float(place))
+        for number, model in enumerate((flat, fine))
+        for place in places
+    ]
+    dial: list[tuple[int, float]] = []
+    least = math.inf
+    for _, error, number, place in sorted(points):
+        if error < least:
+            dial.append((number, place))
+            least = error
     tables = {name: array for name, array in flat.tensors.items() if name.startswith("tables.")}
     tensors = {
         f"{number}/{name}": array
@@ -144,31 +148,14 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
         for name, array in model.tensors.items()
         if name not in tables
     }
-    return CodecModel("lossy", {"parts": [flat.config, fine.config], "shares": shares}, {**tensors, **tables})
+    config = {"parts": [flat.config, fine.config], "dial": dial, "step": float(2 * places[1])}
+    return CodecModel("lossy", json.loads(json.dumps(config)), {**tensors, **tables})
 
 
 def _measured(coder: Any, images: np.ndarray, place: float) -> tuple[int, float]:
     data, _ = coder.encode(images, place)
     error = coder.reconstruct(images, place).astype(np.float64) - images
     return len(data), float((error**2).mean())
-
-
-def _crossing(first: Sequence[tuple[int, float]], second: Sequence[tuple[int, float]]) -> tuple[int, int]:
-    """The last place of the first curve of (bytes, error) and the first place of the second.
-
-    The first is left behind where the second has a point with no more bytes and no more error; the second begins after
-    all its points that do not continue the first: with more error, or as many bytes as a later one.
-    """
-    last = next(
-        (i for i, (size, error) in enumerate(first) if any(s <= size and e <= error for s, e in second)), len(first)
-    )
-    begin = len(second)
-    for i in reversed(range(len(second))):
-        later = begin == len(second) or (second[i][0] < second[begin][0] and second[i][1] > second[begin][1])
-        if not later or (last > 0 and second[i][1] >= first[last - 1][1]):
-            break
-        begin = i
-    return last - 1, begin
 
 
 def _representable(lambdas: tuple[float, float], network: PatchNetwork, patches: np.ndarray) -> tuple[float, float]:

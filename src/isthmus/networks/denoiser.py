@@ -20,9 +20,9 @@ from isthmus.registry import downsamplings, upsamplings
 
 FOLD = 2  # blocks of 2 × 2 pixels become channels first: a quarter of the work for the same width
 SIZES = {  # widths and blocks
-    "small": ((24, 48), (1, 2)),
-    "medium": ((32, 64, 128), (1, 1, 2)),
-    "large": ((48, 96, 192), (2, 2, 3)),
+    "small": ((32, 64), (1, 2)),
+    "medium": ((48, 96), (1, 2)),
+    "large": ((64, 128, 192), (2, 2, 3)),
 }
 _QUIET = 0.1  # of the last convolution of a block: at first a block hands on what it gets
 _FLOOR = -14.0  # least logarithm of a variance in scaled units

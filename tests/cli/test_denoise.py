@@ -1,0 +1,133 @@
+"""`isthmus denoise` and `isthmus train --task denoise`, as a user types them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from scipy.io import wavfile
+from typer.testing import CliRunner
+
+from isthmus.cli import app
+
+QUICK = ("--size", "small", "-q")
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    error = f"\n{result.exception}" if result.exception is not None else ""
+    return result.exit_code, result.output + error
+
+
+def picture(seed: int, height: int = 60, width: int = 70) -> np.ndarray:
+    """Waves, float64 from 0 to 255."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 60
+    return 128 + 90 * np.sin(2 * np.pi * (rng.uniform(0.5, 2) * x + rng.uniform(0.5, 2) * y))
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noisy images of many kinds, and one that is none."""
+    folder, rng = tmp_path_factory.mktemp("data") / "noisy", np.random.default_rng(0)
+    (folder / "deeper").mkdir(parents=True)
+    for i in range(8):
+        values = np.clip(picture(i) + 25 * rng.standard_normal((60, 70)), 0, 255).round().astype(np.uint8)
+        Image.fromarray(values).save(folder / f"{i}.png")
+    text = PngInfo()
+    text.add_text("Comment", "a day at sea")
+    Image.fromarray(values).save(folder / "deeper" / "text.png", pnginfo=text, dpi=(300, 300))
+    Image.fromarray(values.astype(np.uint16) * 257).save(folder / "deep.tif", compression="tiff_lzw")
+    Image.fromarray(np.dstack([values] * 3 + [np.full_like(values, 99)])).save(folder / "see-through.png")
+    Image.fromarray(np.dstack([values] * 3)).save(folder / "colour.jpg")
+    Image.fromarray(values[:1, :1]).save(folder / "one.bmp")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    np.save(folder / "gaps.npy", np.where(rng.random((40, 40)) < 0.1, np.nan, 1.0))
+    return folder
+
+
+def test_a_folder_is_cleaned_by_what_is_learned_from_it(noisy: Path, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    status, said = run("denoise", noisy, "-o", clean, "--minutes", 0.15, "--save-model", tmp_path / "m", *QUICK)
+    assert status == 1 and "broken.png cannot be read" in said and "gaps.npy holds NaN" in said
+    assert "Traceback" not in said
+    files = {p.relative_to(noisy) for p in noisy.rglob("*") if p.is_file()}
+    assert {p.relative_to(clean) for p in clean.rglob("*") if p.is_file()} == files - {
+        Path("broken.png"),
+        Path("gaps.npy"),
+    }
+    before, after = (
+        np.mean([((np.asarray(Image.open(f / f"{i}.png"), float) - picture(i)) ** 2).mean() for i in range(8)])
+        for f in (noisy, clean)
+    )
+    assert after < 0.3 * before
+    for name in ("deep.tif", "see-through.png", "colour.jpg", "one.bmp", "deeper/text.png"):
+        old, new = Image.open(noisy / name), Image.open(clean / name)
+        assert (old.mode, old.size, old.format) == (new.mode, new.size, new.format)
+        assert old.info.get("dpi") == new.info.get("dpi") and old.info.get("compression") == new.info.get("compression")
+    assert Image.open(clean / "deeper" / "text.png").text["Comment"] == "a day at sea"  # type: ignore[attr-defined]
+    assert (np.asarray(Image.open(clean / "see-through.png"))[..., 3] == 99).all()
+    assert (tmp_path / "clean-before-after.png").is_file()
+
+    status, said = run("denoise", noisy, "-o", clean, *QUICK)
+    assert status == 1 and "--overwrite" in said
+    status, said = run("info", tmp_path / "m")
+    assert status == 0 and "gaussian:" in said
+    one = tmp_path / "one.png"
+    assert run("denoise", tmp_path / "m", noisy / "0.png", "-o", one)[0] == 0
+    assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(clean / "0.png")))
+
+
+def test_training_on_clean_data(noisy: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    status, said = run(
+        "train", "digits", "--task", "denoise", "--noise", "gaussian:0-0.3", "--epochs", 2, *QUICK, "-o", folder
+    )
+    assert status == 0 and "gaussian:0-0.3" in said
+    status, said = run("denoise", folder, "digits:test", "-o", tmp_path / "x.npy")
+    assert status == 0 and np.load(tmp_path / "x.npy").shape == (297, 8, 8)
+
+
+def test_signals(tmp_path: Path) -> None:
+    rng, t = np.random.default_rng(0), np.arange(2000) / 200
+    tones = [np.sin(2 * np.pi * f * t) for f in (1.0, 1.7, 2.3)]
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    for i, tone in enumerate(tones):
+        values = 0.4 * tone + 0.1 * rng.standard_normal(len(t))
+        wavfile.write(folder / f"{i}.wav", 8000, (values * 32767).clip(-32768, 32767).astype(np.int16))
+    out = tmp_path / "clean"
+    status, said = run("denoise", folder, "-o", out, "--minutes", 0.1, *QUICK)
+    assert status == 0, said
+    for i, tone in enumerate(tones):
+        rate, values = wavfile.read(out / f"{i}.wav")
+        assert rate == 8000 and values.dtype == np.int16 and values.shape == (2000,)
+        assert ((values / 32767 - 0.4 * tone) ** 2).mean() < 0.4 * 0.01
+
+    table = tmp_path / "table.csv"
+    np.savetxt(
+        table, np.stack(tones, 1) + 0.2 * rng.standard_normal((2000, 3)), "%.6f", ",", header="a,b,c", comments=""
+    )
+    status, said = run("denoise", table, "-o", tmp_path / "clean.csv", "--minutes", 0.1, *QUICK)
+    assert status == 0, said
+    assert (tmp_path / "clean.csv").read_text().startswith("a,b,c\n")
+    assert ((np.loadtxt(tmp_path / "clean.csv", delimiter=",", skiprows=1) - np.stack(tones, 1)) ** 2).mean() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nowhere", "-o", "x"), "there is no file or folder 'nowhere'"),
+        (("nowhere", "digits", "-o", "x.npy"), "does not exist"),
+        (("digits", "-o", "x.npy", "--noise", "gausian"), "gaussian"),
+        (("digits", "-o", "x.npy", "--size", "huge"), "large, medium, small"),
+        (("model", "digits", "-o", "x.npy", "--minutes", "1"), "without a model"),
+    ],
+)
+def test_one_clear_line(arguments: tuple, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, said = run("denoise", *arguments)
+    assert status != 0 and message in " ".join(said.split()) and "Traceback" not in said
