@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory bench-codec clean
+.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -52,6 +52,11 @@ bench-codec: $(VENV)/.installed-dev
 	$(BIN)/python bench/codec_lossless.py
 	$(BIN)/python bench/codec_lossy.py
 	$(BIN)/python bench/codec_mutations.py
+	$(BIN)/python bench/codec_memory.py
+
+bench-denoise: $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[all,bench]'
+	$(BIN)/python bench/denoise.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis

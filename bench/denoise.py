@@ -118,7 +118,7 @@ def mnist_self() -> None:
     y, seen = noisy(train, 0.25, 1), noisy(test, 0.25, 2)
     rows = []
     for name, noise in (("σ given", "gaussian:0.25"), ("σ estimated", "gaussian")):
-        model = Denoiser(noise, learn_from="noisy", minutes=10, random_state=0)
+        model = Denoiser(noise, learn_from="noisy", minutes=8, random_state=0)
         ours = trained(f"mnist-self-{name[2:]}", model, y)
         cleaned, std = ours.denoise(seen, return_std=True)
         rows.append({"learned from noisy digits": name, "noise": ours.noise_, "MSE": f"{mse(cleaned, test):.5f}"})
@@ -164,7 +164,7 @@ def photos_self() -> None:
     y = [noisy(x, SIGMA, i) for i, x in enumerate(test)]
     rows = []
     for name, noise in (("σ given", f"gaussian:{SIGMA}"), ("σ estimated", None)):
-        model = Denoiser(noise, learn_from="noisy", minutes=6, random_state=0)
+        model = Denoiser(noise, learn_from="noisy", minutes=5, random_state=0)
         ours = trained(f"photos-self-{name[2:]}", model, y)
         cleaned = ours.denoise(y, averaging=True)
         rows.append({"set12, σ 25, PSNR in dB": f"isthmus, {name} ({ours.noise_})", "": f"{psnr(cleaned, test):.2f}"})
@@ -178,10 +178,10 @@ def others() -> None:
     train, test = _photographs()
     rng = np.random.default_rng(0)
     rows = []
-    ours = trained("photos-poisson", Denoiser("poisson:30", minutes=8, random_state=0), train)
+    ours = trained("photos-poisson", Denoiser("poisson:30", minutes=6, random_state=0), train)
     y = [(rng.poisson(30 * x) / 30).astype(np.float32) for x in test]
     rows.append({"PSNR in dB, set12": "Poisson, peak 30", **_compared(ours, y, test, {"BM3D, Anscombe": _anscombe})})
-    ours = trained("photos-pepper", Denoiser("salt-and-pepper:0.1", minutes=6, random_state=0), train)
+    ours = trained("photos-pepper", Denoiser("salt-and-pepper:0.1", minutes=5, random_state=0), train)
     y = []
     for x in test:
         chance = rng.random(x.shape)
@@ -225,7 +225,7 @@ def signals() -> None:
     """Damped tones with 20 noisy repeats each: 256 values × 20 channels to one clean signal."""
     clean, seen = tones(20_000, 0)
     test, y = tones(1_000, 1)
-    ours = trained("signals", Denoiser(channel_axis=-1, minutes=4, random_state=0), seen, clean)
+    ours = trained("signals", Denoiser(channel_axis=-1, minutes=3, random_state=0), seen, clean)
     mean = y.mean(-1)
     power = (np.abs(np.fft.rfft(clean[..., 0])) ** 2).mean(0)
     level = y.std(-1, ddof=1).mean(1, keepdims=True) ** 2 / y.shape[-1] * y.shape[1]  # noise's power in the mean

@@ -60,6 +60,21 @@ def test_unseen_photographs_take_fewer_bytes_than_png_and_webp() -> None:
     np.testing.assert_array_equal(codec.decompress(data), test)
 
 
+def test_one_sample_is_read_without_the_rest(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.concatenate([DIGITS.test.images] * 4)
+    data = codec.compress(images)
+    decoded = []
+    decode = type(codec.model_.coder).decode
+    monkeypatch.setattr(
+        type(codec.model_.coder), "decode", lambda self, d, shape: decoded.append(shape) or decode(self, d, shape)
+    )
+    for number in (0, 511, 512, len(images) - 1):
+        np.testing.assert_array_equal(codec.decompress(data, sample=number), images[number])
+    assert len(decoded) == 4 and len(images) > 1000
+    with pytest.raises(IsthmusError, match="no sample 1188"):
+        codec.decompress(data, sample=len(images))
+
+
 @pytest.mark.parametrize(
     "images",
     [

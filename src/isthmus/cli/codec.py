@@ -45,7 +45,7 @@ def train_codec(
     codec.fit(data, listeners=listeners)
     codec.save(folder)
     best = best_validation(codec.history_)
-    if best is not None:
+    if best is not None and mode == "lossless":
         typer.echo(f"Validation  {best:.4f} bits per value")
     typer.echo(f"Model       {folder} ({codec.model_.kind}, {codec.model_.nbytes:,} bytes)")
 
@@ -100,6 +100,7 @@ def decompress(
     archive: Archive,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files.", show_default=False)],
     model: ModelFolder = None,
+    sample: Annotated[int | None, typer.Option(help="Only the sample of that number, counted from 0.")] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Bring back what an archive holds, exactly.
@@ -112,7 +113,7 @@ def decompress(
 
       isthmus decompress digits.isth --model digits-codec -o digits/
     """
-    from isthmus.estimators.codec import read_images
+    from isthmus.estimators.codec import read_images, read_one
 
     if output.exists() and not output.is_dir():
         raise IsthmusError(f"{output} is a file; name a folder with --output")
@@ -120,11 +121,13 @@ def decompress(
         reader = _reader(file, archive)
         unpacker = Unpacker(output, archive.stem, overwrite)
         damaged = list(reader.damaged)
+        found = _find_model(reader, archive, model)
         with unpacker:
-            for chunk, within, image in read_images(
-                reader, _find_model(reader, archive, model), lambda error: damaged.append(str(error))
-            ):
-                unpacker.add(chunk, within, image)
+            if sample is not None:
+                unpacker.add(*read_one(reader, found, sample))
+            else:
+                for item in read_images(reader, found, lambda error: damaged.append(str(error))):
+                    unpacker.add(*item)
     typer.echo(f"{unpacker.count:,} samples in {output}")
     _report_damage(archive, [*damaged, *unpacker.refused])
 
@@ -195,7 +198,7 @@ def describe_codec(codec: Codec) -> dict[str, str]:
         "training": f"{codec.seconds_:.1f} s, {codec.history_[-1]['step'] if codec.history_ else 0:,} steps",
         "seed": str(codec.seed_),
     }
-    if best is not None:
+    if best is not None and codec.mode == "lossless":  # with loss it is bits and error together
         rows["best validation"] = f"{best:.4f} bits per value"
     return rows
 

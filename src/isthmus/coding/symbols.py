@@ -13,7 +13,8 @@ from isthmus.coding.exact import Mixture
 from isthmus.errors import IsthmusError, MissingExtraError
 
 
-def _library() -> tuple:
+def library() -> tuple:
+    """The range coder and its models; MissingExtraError where the library is not installed."""
     try:
         import constriction
     except ImportError as error:
@@ -45,7 +46,7 @@ class Encoder:
     """Symbols to bytes."""
 
     def __init__(self) -> None:
-        queue, categorical = _library()
+        queue, categorical = library()
         self._coder, self._categorical = queue.RangeEncoder(), categorical
         self._family = categorical(perfect=False)
 
@@ -69,7 +70,7 @@ class Decoder:
     """Bytes to symbols. Damaged bytes give wrong symbols or an IsthmusError."""
 
     def __init__(self, data: bytes) -> None:
-        queue, categorical = _library()
+        queue, categorical = library()
         words = np.frombuffer(data + bytes(-len(data) % 4), ">u4").astype(np.uint32)
         self._coder, self._categorical = queue.RangeDecoder(words), categorical
         self._family = categorical(perfect=False)

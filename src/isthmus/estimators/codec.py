@@ -98,10 +98,12 @@ class Codec(BaseEstimator):
         X : array of shape (n, height, width) or (n, height, width, channels), uint8, uint16 or bool; a list of such
             images of different sizes; a path, the name of a data set or a Source. y : ignored.
         """
+        from isthmus.coding.symbols import library
         from isthmus.estimators.codec_fit import Run, fit_lossless
         from isthmus.estimators.lossy import OBJECTIVES, fit_lossy
         from isthmus.training.device import choose_device
 
+        library()  # what is missing is said before the training, not after
         if self.mode not in MODES:
             raise unknown_name("mode", self.mode, MODES)
         if self.objective not in OBJECTIVES:
@@ -188,9 +190,10 @@ class Codec(BaseEstimator):
         writer.finish({"model": name} if name else {})
         return writer.count
 
-    def decompress(self, data: bytes) -> Any:
+    def decompress(self, data: bytes, sample: int | None = None) -> Any:
         """The images of an archive: an array (n, ...), or a list where `compress` was given a list.
 
+        sample : the number of the only image wanted, counted from 0; no chunk but its own is read.
         IsthmusError where the archive was written with another model or is damaged.
         """
         check_is_fitted(self)
@@ -202,6 +205,8 @@ class Codec(BaseEstimator):
             )
         if reader.damaged:
             raise IsthmusError(f"the archive is damaged: {'; '.join(reader.damaged)}")
+        if sample is not None:
+            return read_one(reader, self.model_, sample)[2]
         images = [image for _, _, image in read_images(reader, self.model_)]
         return images if reader.flags & LIST or not images else np.stack(images)
 
@@ -286,6 +291,20 @@ def read_images(
             yield first, 0, np.concatenate(band)
 
 
+def read_one(reader: Reader, model: CodecModel, sample: int) -> tuple[Chunk, int, np.ndarray]:
+    """One sample as `read_images` gives it; no chunk but its own is read."""
+    number, band = reader.holding(sample), list[np.ndarray]()
+    while True:
+        chunk = reader.chunk(number)
+        images = chunks.decode(chunk, model.coder)
+        if chunk.band is None:
+            return chunk, sample - chunk.first, images[sample - chunk.first]
+        band.append(images[0])
+        if sum(map(len, band)) >= chunk.band[1]:
+            return chunk, 0, np.concatenate(band)
+        number += 1
+
+
 def in_parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
     """`map` on all cores, in order, with only a few items at a time in memory."""
     workers = os.cpu_count() or 1
@@ -309,7 +328,7 @@ def _card(codec: Codec, name: str) -> str:
     """The model card."""
     model = codec.model_
     best = best_validation(codec.history_)
-    quality = "" if best is None else f"Validation: {best:.4f} bits per value.\n\n"
+    quality = "" if best is None or codec.mode == "lossy" else f"Validation: {best:.4f} bits per value.\n\n"
     return (
         f"# {name}\n\nA codec made with isthmus: {codec.mode}, {model.kind}, {model.nbytes:,} bytes, "
         f"model {model.id.hex()}.\n\n{quality}"

@@ -25,6 +25,7 @@ SIZES = {  # widths and blocks
     "large": ((64, 128, 192), (2, 2, 3)),
 }
 _QUIET = 0.1  # of the last convolution of a block: at first a block hands on what it gets
+_FIRST = -4.0  # first logarithm of a variance
 _FLOOR = -14.0  # least logarithm of a variance in scaled units
 
 
@@ -80,6 +81,7 @@ class DenoisingNetwork(nn.Module):
         self.up = nn.ModuleList(upsamplings["nearest"](d, b, a, 2, 3) for a, b in pairs)
         self.tail = Conv(d, widths[0], fold * out_channels, 3, gain=_QUIET)
         self.spread = Conv(d, widths[0], fold * out_channels, 3, gain=_QUIET)
+        nn.init.constant_(self.spread.bias, _FIRST)
 
     def forward(self, x: Tensor) -> Tensor:
         """The clean samples."""
