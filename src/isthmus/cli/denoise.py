@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isthmus.training.progress import Listener
 
 _MINUTES = 3.0  # of learning from the noisy files themselves
-_SHOWN = 6  # samples of the contact sheet
+_SHOWN, _LEAST_SHOWN = 6, 8  # samples of the contact sheet, and pixels that one has at least
 
 
 def known_noise(text: str | None) -> str | None:
@@ -273,7 +273,7 @@ def _clean_files(
             bad[path] = str(error) if str(path) in str(error) else f"{path}: {error}"
             continue
         done += 1
-        if len(shown) < _SHOWN and not sample.signal and sample.array.size < 1 << 24:
+        if len(shown) < _SHOWN and not sample.signal and min(cleaned.shape[:2]) >= _LEAST_SHOWN:
             shown.append((sample.array, cleaned))
     typer.echo(f"{done:,} of {len(paths):,} files in {output}")
     return shown, bad

@@ -85,6 +85,13 @@ def has_alpha(planes: np.ndarray) -> bool:
     return planes.shape[-1] == 4 and planes.dtype in (np.uint8, np.uint16)
 
 
+def grey_if_equal(planes: np.ndarray) -> np.ndarray:
+    """One channel in place of three that are the same: a grey image in a format that knows colours only."""
+    if planes.shape[-1] == 3 and all(np.array_equal(planes[..., 0], planes[..., i]) for i in (1, 2)):
+        return planes[..., :1]
+    return planes
+
+
 def unit_of(dtype: np.dtype) -> float:
     """The user's unit in the data's own: the range of integers, 1 for floats and booleans."""
     if np.dtype(dtype).kind not in "iu":

@@ -18,6 +18,7 @@ from isthmus.data.planes import (
     as_plane,
     check_finite,
     from_planes,
+    grey_if_equal,
     has_alpha,
     open_samples,
     sample_at,
@@ -247,12 +248,12 @@ class Denoiser(TransformerMixin, BaseEstimator):
         for index in order.tolist():
             sample = sample_at(data, index)
             plane = as_plane(sample, self._axis(sample.shape))
-            plane = plane[..., :-1] if has_alpha(plane) else plane
+            plane = grey_if_equal(plane[..., :-1] if has_alpha(plane) else plane)
             groups.setdefault((plane.ndim, plane.dtype.str, plane.shape[-1]), []).append((index, plane))
             values += plane.size
             if values >= _MOST_VALUES and shuffle:
                 break
-        found = max(groups.values(), key=lambda group: sum(plane.size for _, plane in group))
+        found = max(groups.values(), key=lambda group: sum(plane[..., 0].size for _, plane in group))
         return [plane for _, plane in sorted(found, key=lambda pair: pair[0])]
 
     def _axis(self, sample_shape: tuple[int, ...]) -> int | None:

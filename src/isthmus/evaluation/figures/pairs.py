@@ -21,7 +21,7 @@ def before_after(pairs: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> 
     width = 3 * (_SIDE + _GAP) + _GAP
     sheet = Image.new("RGB", (width, len(pairs) * (_SIDE + _GAP) + _TITLE + _GAP), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(14)
-    titles = ("before", "after", f"taken away, contrast × {_CONTRAST:g}")
+    titles = ("before", "after", f"taken away, contrast x {_CONTRAST:g}")
     for column, title in enumerate(titles):
         draw.text((_GAP + column * (_SIDE + _GAP) + 2, 6), title, fill="#333333", font=font)
     for row, (before, after) in enumerate(pairs):
