@@ -24,7 +24,7 @@ from matplotlib import pyplot as plt
 
 MINUTES = {"mnist": 20.0, "colour": 30.0}
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 100)
 Curve = list[tuple[float, float]]  # bytes or bits, and mean squared error
 
 

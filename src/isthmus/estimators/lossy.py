@@ -46,7 +46,7 @@ _FINE_LAMBDAS = (8.0, 1000.0)  # of the second auto-encoder, beside the least λ
 _LARGEST = 100  # whole number that the largest component is given at the best quality
 _MOST_PATCHES = 20_000  # that the principal components are of
 _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
-_MEASURED, _PLACES = 400, 48  # images and qualities that say where one part of the dial ends and the next begins
+_MEASURED, _PLACES = 256, 40  # images and qualities that say where one part of the dial ends and the next begins
 
 
 def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
