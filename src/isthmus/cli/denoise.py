@@ -90,7 +90,7 @@ def denoise(
         Path, typer.Option("-o", "--output", help="A folder for a folder, else a file.", show_default=False)
     ],
     noise: Noise = None,
-    size: Size = "medium",
+    size: Size = "small",
     minutes: Annotated[float | None, typer.Option(help="Time to learn without a model.", show_default="3")] = None,
     averaging: Annotated[
         bool, typer.Option("--averaging", help="Mean over flips and turns: slower, slightly better.")
