@@ -76,12 +76,24 @@ def test_more_quality_takes_more_bytes_and_loses_less(name: str, request: pytest
     assert codec.compress(images) == archives[1]
 
 
-def test_targets_are_met_within_two_percent(codec: Codec) -> None:
-    middle = codec.compress(TEST, quality=40)
+@pytest.mark.parametrize("quality", [30, 75, 88, 97])
+def test_targets_are_met_within_two_percent(codec: Codec, quality: int) -> None:
+    middle = codec.compress(TEST, quality=quality)
     wanted = mse(codec.decompress(middle), TEST)
     back = codec.decompress(codec.compress(TEST, target_mse=wanted))
     assert mse(back, TEST) == pytest.approx(wanted, rel=0.02)
     assert len(codec.compress(TEST, target_bytes=len(middle))) == pytest.approx(len(middle), rel=0.02)
+
+
+def test_any_size_between_the_ends_is_met(codec: Codec) -> None:
+    ends = [len(codec.compress(TEST, quality=quality)) for quality in (1, 100)]
+    for size in np.geomspace(*ends, 9)[2:-1]:
+        data = codec.compress(TEST, target_bytes=size)
+        assert len(data) == pytest.approx(size, rel=0.02)
+        assert codec.decompress(data).shape == TEST.shape
+
+
+def test_targets_out_of_reach(codec: Codec) -> None:
     with pytest.raises(IsthmusError, match="no quality of this codec gives a mean squared error of 1e-09"):
         codec.compress(TEST, target_mse=1e-9)
 

@@ -6,6 +6,7 @@ The only part of `coding` that needs torch, and it is imported only for lossy mo
 from __future__ import annotations
 
 import math
+import struct
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from isthmus.training.device import in_best_memory_order, memory_format
 
 QUALITIES = 255  # qualities are stored as 0 to 255
 _BATCH_VALUES = 1 << 19
+_TWO, _SPLIT = 255, struct.Struct("<III")  # images of two qualities: how many of the first, its bytes, its checksum
 
 
 def open_lossy(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> LossyCoder | Dial:
@@ -57,30 +59,50 @@ class Dial:
         return all(part.takes(shape, dtype) for part in self._parts)
 
     def encode(self, images: np.ndarray, quality: float) -> tuple[bytes, int]:
-        """Images (n, ...) at a quality from 0 to 1: bytes, and a checksum of the codes."""
-        number, own = self._place(quality)
-        data, check = self._parts[number].encode(images, own)
-        return bytes([number]) + data, check
+        """Images (n, ...) at a quality from 0 to 1: bytes, and a checksum of the codes (of the last part that is used).
+
+        Between two places with nothing between them some images get the one and some the other.
+        """
+        made = []
+        for part, own, some in self._shared(images, quality):
+            data, check = self._parts[part].encode(some, own)
+            made.append((len(some), bytes([part]) + data, check))
+        if len(made) == 1:
+            return made[0][1:]
+        (count, first, check), (_, second, last) = made
+        return bytes([_TWO]) + _SPLIT.pack(count, len(first), check) + first + second, last
 
     def decode(self, data: bytes, shape: tuple[int, ...], check: int) -> np.ndarray:
         """Bytes to images of that shape; IsthmusError where the codes are not those that were written."""
+        if data[:1] == bytes([_TWO]) and len(data) > _SPLIT.size:
+            count, length, first = _SPLIT.unpack_from(data, 1)
+            if not 0 < count < shape[0]:
+                raise IsthmusError(f"a part of {count:,} of {shape[0]:,} images")
+            middle = 1 + _SPLIT.size + length
+            parts = ((data[1 + _SPLIT.size : middle], count, first), (data[middle:], shape[0] - count, check))
+            return np.concatenate([self._decode_part(piece, (n, *shape[1:]), c) for piece, n, c in parts])
+        return self._decode_part(data, shape, check)
+
+    def reconstruct(self, images: np.ndarray, quality: float) -> np.ndarray:
+        """What `decode` gives for what `encode` makes of some images."""
+        shared = self._shared(images, quality)
+        return np.concatenate([self._parts[part].reconstruct(some, own) for part, own, some in shared])
+
+    def _decode_part(self, data: bytes, shape: tuple[int, ...], check: int) -> np.ndarray:
         if not data or data[0] >= len(self._parts):
             raise IsthmusError("there are no codes of this model")
         return self._parts[data[0]].decode(data[1:], shape, check)
 
-    def reconstruct(self, images: np.ndarray, quality: float) -> np.ndarray:
-        """What `decode` gives for what `encode` makes of some images."""
-        number, own = self._place(quality)
-        return self._parts[number].reconstruct(images, own)
-
-    def _place(self, quality: float) -> tuple[int, float]:
-        """Which part a place on the dial belongs to, and the quality there."""
+    def _shared(self, images: np.ndarray, quality: float) -> list[tuple[int, float, np.ndarray]]:
+        """Parts, qualities of their own there, and the images that get them, for a place on the dial."""
         where = quality * (len(self._dial) - 1)
         low = min(int(where), len(self._dial) - 1)
         (part, own), (next_part, following) = self._dial[low], self._dial[min(low + 1, len(self._dial) - 1)]
         if part == next_part and abs(following - own) <= self._step:
-            return part, own + (following - own) * (where - low)
-        return (part, own) if where - low < 0.5 else (next_part, following)
+            return [(part, own + (following - own) * (where - low), images)]
+        count = round((1 - (where - low)) * len(images))
+        both = [(part, own, images[:count]), (next_part, following, images[count:])]
+        return [item for item in both if len(item[2])]
 
 
 class LossyCoder:

@@ -10,12 +10,12 @@ import numpy as np
 
 from isthmus.coding.archive import Writer
 from isthmus.coding.chunks import Sample, encode, grouped
-from isthmus.coding.lossy import QUALITIES
 from isthmus.data.images import Images, open_images
 from isthmus.errors import IsthmusError
 from isthmus.spec import is_real
 
 _SAMPLES, _VALUES = 2_000, 1 << 23  # that a target is measured on, at most
+_GRID = 2047  # places on the dial that are tried
 _HEADER = 15  # bytes of an archive that do not grow with what is in it
 
 
@@ -75,7 +75,7 @@ def _size(coder: Any, groups: list, dial: float, share: float) -> float:
 
 def _search(measure: Callable[[float], float], target: float, what: str) -> float:
     """The quality whose measure is nearest to the target; `measure` grows with it."""
-    low, high = 0, QUALITIES
+    low, high = 0, _GRID
     ends = measure(0.0), measure(1.0)
     if not min(ends) <= target <= max(ends):
         nearest = ends[0] if target < ends[0] else ends[1]
@@ -83,6 +83,6 @@ def _search(measure: Callable[[float], float], target: float, what: str) -> floa
     values = {low: ends[0], high: ends[1]}
     while high - low > 1:
         middle = (low + high) // 2
-        values[middle] = measure(middle / QUALITIES)
+        values[middle] = measure(middle / _GRID)
         low, high = (middle, high) if values[middle] <= target else (low, middle)
-    return min((low, high), key=lambda number: abs(values[number] - target)) / QUALITIES
+    return min((low, high), key=lambda number: abs(values[number] - target)) / _GRID
