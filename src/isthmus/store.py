@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,8 +81,11 @@ def check_target(folder: Path) -> None:
         raise IsthmusError(f"cannot save a model to {folder}: it has a {CARD} of something else; name another folder")
 
 
-def load_model(folder: str | Path) -> StoredModel:
-    """Read a model folder; one clear line where it is absent, damaged, foreign or from a newer version."""
+def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
+    """Read a model folder; one clear line where it is absent, damaged, foreign or from a newer version.
+
+    estimator : the class that must have written it, if it matters.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -100,7 +104,22 @@ def load_model(folder: str | Path) -> StoredModel:
         tensors = load_file(weights)
     except (SafetensorError, ValueError, OSError) as error:
         raise IsthmusError(f"{weights} cannot be read ({error}); copy the folder again") from error
-    return StoredModel(config["estimator"], body, tensors, _read_history(folder / LOG))
+    found = config["estimator"]
+    if estimator not in (None, found):
+        article = "an" if str(estimator).startswith("A") else "a"
+        raise IsthmusError(f"{folder} holds a {found}, not {article} {estimator}; load it with {found}.load")
+    return StoredModel(found, body, tensors, _read_history(folder / LOG))
+
+
+@contextmanager
+def complete_model(folder: str | Path) -> Iterator[None]:
+    """Turn whatever a configuration with missing or foreign parts raises into one line that names the folder."""
+    try:
+        yield
+    except IsthmusError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise IsthmusError(f"{folder} is not a complete model: {' '.join(str(error).split())[:300]}") from error
 
 
 def best_validation(history: Sequence[Mapping[str, Any]]) -> float | None:

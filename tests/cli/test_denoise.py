@@ -91,6 +91,13 @@ def test_training_on_clean_data(noisy: Path, tmp_path: Path) -> None:
     assert status == 0 and np.load(tmp_path / "x.npy").shape == (297, 8, 8)
 
 
+def test_sums_of_corruptions_serve_auto_encoders_too(tmp_path: Path) -> None:
+    train = ("train", "digits", "--epochs", 1, "-q", "--no-report", "-o", tmp_path / "m")
+    assert run(*train, "--corruption", "poisson:30+gaussian:0.05")[0] == 0
+    status, said = run(*train, "--corruption", "poisson:30+gausian:0.05")
+    assert status != 0 and "gaussian" in said
+
+
 def test_signals(tmp_path: Path) -> None:
     rng, t = np.random.default_rng(0), np.arange(2000) / 200
     tones = [np.sin(2 * np.pi * f * t) for f in (1.0, 1.7, 2.3)]

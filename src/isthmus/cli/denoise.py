@@ -18,31 +18,22 @@ if TYPE_CHECKING:
     import numpy as np
 
     from isthmus import Denoiser
+    from isthmus.data.sample_files import Sample
     from isthmus.training.progress import Listener
 
 _MINUTES = 3.0  # of learning from the noisy files themselves
 _SHOWN, _LEAST_SHOWN = 6, 8  # samples of the contact sheet, and pixels that one has at least
 
 
-def known_noise(text: str | None) -> str | None:
-    """A noise by name, or several with a plus between them; for the command line."""
-    if text is not None:
-        try:
-            parse_corruption(text)
-        except IsthmusError as error:
-            raise typer.BadParameter(str(error)) from error
-    return text
-
-
 Noise = Annotated[
     str | None,
-    typer.Option(
+    options.named(
         "--noise",
-        help="As gaussian:0.1 or poisson:30+gaussian:0.05; levels in units of the range of integers. One of: "
-        f"{', '.join(registry.corruptions.names())}.",
-        metavar="NAME",
-        callback=known_noise,
-        show_default="estimated from noisy data",
+        registry.corruptions,
+        "As gaussian:0.1 or poisson:30+gaussian:0.05, in units of the range of integers; estimated from noisy data "
+        "where it is not given.",
+        panel="Denoising",
+        parse=parse_corruption,
     ),
 ]
 Size = Annotated[str, typer.Option("--size", help="Of the network: small, medium or large.", metavar="NAME")]
@@ -186,15 +177,14 @@ def _learn(
     if paths is None:
         denoiser.fit(data, listeners=listeners)
         return {}
-    from isthmus.data.sample_files import SampleFiles, read_sample
+    from isthmus.data.sample_files import SampleFiles
 
     good: list[Path] = []
     signals: list[bool] = []
     bad: dict[Path, str] = {}
     for path in paths:
         try:
-            sample = read_sample(path)
-            _check_finite(path, sample.array)
+            sample = _read(path)
         except IsthmusError as error:
             bad[path] = str(error)
             continue
@@ -210,32 +200,25 @@ def _learn(
     return bad
 
 
-def _check_finite(path: Path, array: np.ndarray) -> None:
-    import numpy as np
+def _read(path: Path) -> Sample:
+    """A file's sample, free of NaN."""
+    from isthmus.data.sample_files import SampleFiles, read_sample
+    from isthmus.data.scaling import check_finite
 
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise IsthmusError(f"{path} holds NaN or infinity; fill these places in first")
+    sample = read_sample(path)
+    check_finite(SampleFiles([path], str(path)), sample.array[None], 0)
+    return sample
 
 
 def _clean_array(denoiser: Denoiser, data: str, output: Path, averaging: bool) -> list[tuple[Any, Any]]:
     """Clean the samples of an array or a data set into a .npy file; a few of them, before and after."""
     import numpy as np
 
+    from isthmus.cli.output import write_npy
     from isthmus.data.sources import open_source
-    from isthmus.files import atomic_path
 
     source = open_source(data)
-    with atomic_path(output) as temporary:
-        array: Any = None
-        start = 0
-        for chunk in source.chunks():
-            cleaned = denoiser.denoise(chunk, averaging=averaging)
-            if array is None:
-                shape = (len(source), *cleaned.shape[1:])
-                array = np.lib.format.open_memmap(temporary, "w+", cleaned.dtype, shape)
-            array[start : start + len(chunk)] = cleaned
-            start += len(chunk)
-        array.flush()
+    write_npy(output, (denoiser.denoise(chunk, averaging=averaging) for chunk in source.chunks()), len(source))
     typer.echo(f"{len(source):,} samples in {output}")
     if len(source.shape) < 3:
         return []
@@ -255,7 +238,7 @@ def _clean_files(
     """Clean file by file; a few images before and after, and what could not be done."""
     from rich.progress import track
 
-    from isthmus.data.sample_files import read_sample, write_sample
+    from isthmus.data.sample_files import write_sample
 
     shown: list[tuple[Any, Any]] = []
     bad: dict[Path, str] = {}
@@ -265,8 +248,7 @@ def _clean_files(
         try:
             if target.exists() and not overwrite:
                 raise IsthmusError(f"{target} exists; give --overwrite to replace it")
-            sample = read_sample(path)
-            _check_finite(path, sample.array)
+            sample = _read(path)
             cleaned = _cleaned(denoiser, sample.array, sample.signal, averaging)
             write_sample(target, sample, cleaned)
         except (IsthmusError, OSError, MemoryError) as error:

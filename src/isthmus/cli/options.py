@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,14 +40,25 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...", metavar="NAME")]
 
 
-def named(flag: str, found: Registry, text: str, *, extra: tuple[str, ...] = (), panel: str = "Network") -> Any:
-    """An option whose value is one of a registry's names, with an optional number, as in ``variational:0.1``."""
+def named(
+    flag: str,
+    found: Registry,
+    text: str,
+    *,
+    extra: tuple[str, ...] = (),
+    panel: str = "Network",
+    parse: Callable[[str], Any] | None = None,
+) -> Any:
+    """An option whose value is one of a registry's names, with an optional number, as in ``variational:0.1``.
+
+    parse : what refuses wrong values, where they may be more than that.
+    """
     names = (*extra, *found.names())
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in extra:
             try:
-                Choice.parse(value, found)
+                parse(value) if parse else Choice.parse(value, found)
             except IsthmusError as error:
                 raise typer.BadParameter(str(error)) from error
         return value

@@ -14,6 +14,7 @@ from isthmus.cli import options
 from isthmus.cli.codec import train_codec
 from isthmus.cli.denoise import Noise, Size, train_denoiser
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.spec import parse_corruption
 from isthmus.store import CONFIG, LOG
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def train(
     corruption: Annotated[
         str | None,
         options.named(
-            "--corruption", registry.corruptions, "Done to X before f sees it, as gaussian:0-0.5.", panel=_TRAINING
+            "--corruption",
+            registry.corruptions,
+            "Done to X before f sees it, as gaussian:0-0.5.",
+            panel=_TRAINING,
+            parse=parse_corruption,
         ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)] = None,

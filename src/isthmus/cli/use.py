@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import codec, denoise, options
+from isthmus.cli.output import write_npy
 from isthmus.store import best_validation, read_config
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def reconstruct(
     options.check_output(output, overwrite, folder=paths is not None)
     if paths is None:
         blocks = (autoencoder.reconstruct(block) for block in _blocks(source))
-        _write_npy(output, blocks, (len(source), *autoencoder.scaler_.sample_shape), autoencoder.scaler_.dtype)
+        write_npy(output, blocks, len(source))
     else:
         _write_images(autoencoder, source, output)
     typer.echo(f"{len(source):,} reconstructions in {output}")
@@ -77,7 +78,7 @@ def embed(
     autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     blocks = (autoencoder.encode(block) for block in _blocks(source))
     if output.suffix == ".npy":
-        _write_npy(output, blocks, (len(source), *autoencoder.code_shape_), "float32")
+        write_npy(output, blocks, len(source))
     else:
         _write_parquet(output, blocks, source)
     typer.echo(f"{len(source):,} codes of {autoencoder._n_features_out} numbers in {output}")
@@ -200,21 +201,6 @@ def _blocks(source: Source) -> Iterator[Source]:
 
     for start in range(0, len(source), _BLOCK):
         yield subset(source, np.arange(start, min(start + _BLOCK, len(source))))
-
-
-def _write_npy(path: Path, blocks: Iterator[np.ndarray], shape: tuple[int, ...], dtype: str) -> None:
-    import numpy as np
-
-    from isthmus.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
-        start = 0
-        for block in blocks:
-            target[start : start + len(block)] = block
-            start += len(block)
-        target.flush()
-        del target
 
 
 def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:

@@ -125,7 +125,7 @@ def folder_source(folder: Path, **options: Any) -> ImageFiles:
 
 def image_paths(folder: Path) -> list[Path]:
     """All image files in a folder and its sub-folders in natural order, at least one."""
-    paths = sorted(_walk(folder), key=_natural)
+    paths = samples_in(folder, SUFFIXES)
     if not paths:
         seen = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         holds = f"it holds {', '.join(seen[:4])}{', ...' if len(seen) > 4 else ''}" if seen else "it is empty"
@@ -138,8 +138,13 @@ def read_image(path: Path) -> np.ndarray:
     return _decoded(path, _header(path))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """The image files under a folder, through links too, but each folder once; hidden ones are left out."""
+def samples_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """The files of a folder and its sub-folders whose names end so, in natural order; hidden ones are left out."""
+    return sorted(_walk(folder, suffixes), key=_natural)
+
+
+def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """The files under a folder, through links too, but each folder once; hidden ones are left out."""
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -149,7 +154,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
         for name in files:
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(suffixes):
                 yield Path(parent, name)
 
 
@@ -168,7 +173,7 @@ def _decoded(
 
     with reading(path, "an image"), Image.open(path) as opened:
         turn = _UPRIGHT.get(_orientation(opened))
-        image = _converted(opened, expected.mode)
+        image = converted(opened, expected.mode)
         if turn is not None:
             image = image.transpose(Image.Transpose(turn))
         if (image.height, image.width) != expected.size:
@@ -185,10 +190,10 @@ def _header(path: Path) -> _Header:
             raise IsthmusError(f"{path} holds several images; give it by itself, not in a folder with others")
         turned = _orientation(image) > 4
         height, width = (image.width, image.height) if turned else (image.height, image.width)
-        return _Header(height, width, _plain_mode(image))
+        return _Header(height, width, plain_mode(image))
 
 
-def _plain_mode(image: Image.Image) -> str:
+def plain_mode(image: Image.Image) -> str:
     """The mode in which an image loses nothing, among those we offer."""
     mode = image.mode
     if mode.startswith("I;16"):
@@ -207,7 +212,8 @@ def _orientation(image: Image.Image) -> int:
     return image.getexif().get(_ORIENTATION, 1)
 
 
-def _converted(image: Image.Image, mode: str) -> Image.Image:
+def converted(image: Image.Image, mode: str) -> Image.Image:
+    """An image in one of the modes that `plain_mode` gives."""
     from PIL import Image
 
     if image.mode.startswith("I;16"):

@@ -23,6 +23,7 @@ class Images(ABC):
 
     name = "images"
     paths: Sequence[Path] | None = None
+    feature_names: Sequence[str] | None = None  # images have none; sources of tables do
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.data.images import Images
 from isthmus.data.sample_files import SampleFiles, sample_paths
+from isthmus.data.scaling import check_finite
 from isthmus.data.sources import Source, open_source
 from isthmus.errors import IsthmusError
 
@@ -56,20 +57,8 @@ def sample_at(data: Images | Source, index: int) -> np.ndarray:
     return sample
 
 
-def check_finite(data: Images | Source, chunk: np.ndarray, start: int) -> None:
-    """Refuse NaN and infinities, naming the sample."""
-    if chunk.dtype.kind != "f":
-        return
-    bad = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(1)
-    if bad.any():
-        raise IsthmusError(
-            f"{data.location(start + int(bad.argmax()))} holds NaN or infinity; fill these places in first (as with 0, "
-            f"and noise='masking' for missing values), since input must not contain NaN or infinity"
-        )
-
-
 def as_plane(sample: np.ndarray, axis: int | None) -> np.ndarray:
-    """A sample in the user's layout as (*spatial, channels)."""
+    """A sample in the user's layout as (*spatial, channels); or several, (n, *spatial, channels)."""
     return sample[..., None] if axis is None else np.moveaxis(sample, axis, -1)
 
 
@@ -98,13 +87,3 @@ def unit_of(dtype: np.dtype) -> float:
         return 1.0
     limits = np.iinfo(dtype)
     return float(limits.max) - float(limits.min)
-
-
-def to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Floats as values of a dtype: rounded and clipped where it holds integers."""
-    if dtype.kind == "b":
-        return values >= 0.5
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
-    return values.astype(dtype)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.folders import SUFFIXES
-from isthmus.data.images import Images
+from isthmus.data.folders import SUFFIXES, converted, plain_mode, samples_in
+from isthmus.data.images import ImagePaths
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_path
 
 SIGNALS = (".wav", ".csv", ".npy")
 READABLE = (*SUFFIXES, *SIGNALS)
-_DEEP = {"I;16": np.uint16, "I;16B": np.uint16, "I;16L": np.uint16, "I": np.int32, "F": np.float32}
 _KEPT = ("exif", "icc_profile", "dpi", "compression", "gamma")  # what formats carry beside the pixels
 
 
@@ -37,38 +34,19 @@ class Sample:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-class SampleFiles(Images):
+class SampleFiles(ImagePaths):
     """The samples of files, each read when it is asked for."""
-
-    def __init__(self, paths: Sequence[Path], name: str) -> None:
-        self.paths = self._files = list(paths)
-        self.name = name
-
-    def __len__(self) -> int:
-        return len(self._files)
 
     def __getitem__(self, index: int) -> np.ndarray:
         return read_sample(self._files[index]).array
 
-    def location(self, index: int) -> str:
-        return str(self._files[index])
-
 
 def sample_paths(folder: Path) -> list[Path]:
-    """The files of a folder and its sub-folders that hold a sample, in natural order; hidden ones are left out."""
-    found = [
-        Path(parent, name)
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if not name.startswith(".") and name.lower().endswith(READABLE)
-    ]
+    """The files of a folder and its sub-folders that hold a sample, in natural order, at least one."""
+    found = samples_in(folder, READABLE)
     if not found:
         raise IsthmusError(f"folder {folder} holds no samples ({', '.join(READABLE)})")
-    return sorted(found, key=lambda path: [(int(t), "") if t.isdecimal() else (-1, t) for t in _parts(path)])
-
-
-def _parts(path: Path) -> list[str]:
-    return re.split(r"(\d+)", str(path).lower())
+    return found
 
 
 def read_sample(path: Path) -> Sample:
@@ -138,11 +116,7 @@ def _read_image(path: Path) -> Sample:
         extra = {name: image.info[name] for name in _KEPT if image.info.get(name)}
         if image.format == "PNG":
             extra["text"] = dict(getattr(image, "text", {}))
-        if image.mode in _DEEP:
-            return Sample(np.asarray(image).astype(_DEEP[image.mode]), False, image.size[::-1], extra)
-        see_through = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
-        mode = "RGBA" if see_through else "L" if image.mode in ("1", "L") else "RGB"
-        array = np.asarray(image if image.mode == mode else image.convert(mode))
+        array = np.asarray(converted(image, plain_mode(image)))
     return Sample(array, False, array.shape, extra)
 
 

@@ -19,6 +19,7 @@ from isthmus.errors import IsthmusError, unknown_name
 if TYPE_CHECKING:
     import torch
 
+    from isthmus.data.images import Images
     from isthmus.data.sources import Source
 
 KINDS = ("auto", "range", "standard")
@@ -112,10 +113,7 @@ class Scaler:
         if dtype == np.uint8:  # every float32 from 0 to 255 is exact: rounded by torch, on all cores
             scaled = scaled.round_() if self._stretches else scaled.round()  # a stretched one is ours to change
             return scaled.clamp_(0, 255).to(torch.uint8).cpu().numpy()
-        values = scaled.cpu().numpy()
-        if dtype.kind == "b":
-            return values >= 0.5
-        return _round_to(values, dtype) if dtype.kind in "iu" else values.astype(dtype, copy=False)
+        return to_dtype(scaled.cpu().numpy(), dtype)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the arrays travel beside, through `arrays`."""
@@ -188,7 +186,7 @@ def _chunks(source: Source) -> Any:
     return source.chunks(max(1, _CHUNK_BYTES // per_sample))
 
 
-def check_finite(source: Source, chunk: np.ndarray, start: int) -> None:
+def check_finite(source: Source | Images, chunk: np.ndarray, start: int) -> None:
     """Raise an error that names the sample and the column of the first NaN or infinity in a chunk."""
     if chunk.dtype.kind != "f" or np.isfinite(chunk.sum(dtype=np.float64)):
         return
@@ -237,7 +235,12 @@ def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
 
 
-def _round_to(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floats as values of a dtype: rounded and clipped where it holds integers."""
+    if dtype.kind == "b":
+        return values >= 0.5
+    if dtype.kind not in "iu":
+        return values.astype(dtype, copy=False)
     limits = np.iinfo(dtype)
     highest = float(limits.max)
     if int(highest) > limits.max:  # 64-bit limits are not float64 numbers: step down to the last that fits

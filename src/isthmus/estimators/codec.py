@@ -22,9 +22,8 @@ from isthmus.coding.chunks import Sample, grouped
 from isthmus.coding.model import CodecModel
 from isthmus.data.images import open_images
 from isthmus.errors import IsthmusError, unknown_name
-from isthmus.estimators.base import NetworkEstimator
-from isthmus.store import StoredModel, best_validation, load_model, save_model
-from isthmus.training.progress import Bar, Listener
+from isthmus.store import StoredModel, best_validation, complete_model, load_model, save_model
+from isthmus.training.progress import Listener
 
 MODES = ("lossless", "lossy")
 DEFAULT_QUALITY = 50
@@ -99,20 +98,17 @@ class Codec(BaseEstimator):
             images of different sizes; a path, the name of a data set or a Source. y : ignored.
         """
         from isthmus.coding.symbols import library
-        from isthmus.estimators.codec_fit import Run, fit_lossless
+        from isthmus.estimators.codec_fit import fit_lossless
         from isthmus.estimators.lossy import OBJECTIVES, fit_lossy
-        from isthmus.training.device import choose_device
+        from isthmus.estimators.run import Run
 
         library()  # what is missing is said before the training, not after
         if self.mode not in MODES:
             raise unknown_name("mode", self.mode, MODES)
         if self.objective not in OBJECTIVES:
             raise unknown_name("objective", self.objective, OBJECTIVES)
-        if self.epochs is not None and self.minutes is not None:
-            raise IsthmusError(f"give epochs (={self.epochs}) or minutes (={self.minutes}), not both")
-        self.seed_ = NetworkEstimator._seed_from(self.random_state)
-        options = {"listeners": (*listeners, Bar()) if self.verbose else listeners}
-        run = Run(self.epochs, self.minutes, self.seed_, choose_device(self.device), options)
+        run = Run.of(self, listeners)
+        self.seed_ = run.seed
         images = open_images(X)
         fitted = fit_lossless(images, run) if self.mode == "lossless" else fit_lossy(images, self.objective, run)
         self.model_, self.training_spec_ = fitted.model, fitted.spec
@@ -236,19 +232,13 @@ class Codec(BaseEstimator):
         """Read a model that `save` wrote."""
         from isthmus.spec import TrainingSpec
 
-        stored = load_model(folder)
-        if stored.estimator != cls.__name__:
-            raise IsthmusError(
-                f"{folder} holds a {stored.estimator}, not a Codec; load it with {stored.estimator}.load"
-            )
+        stored = load_model(folder, cls.__name__)
         config = stored.config
-        try:
+        with complete_model(folder):
             codec = cls(**{**config["params"], "device": device, "verbose": False})
             codec.model_ = CodecModel(config["kind"], config["model"], stored.tensors)
             codec.training_spec_ = TrainingSpec.from_dict(config["training"])
             codec.seed_, codec.seconds_, codec.interrupted_ = codec.random_state, config["seconds"], False
-        except (KeyError, TypeError) as error:
-            raise IsthmusError(f"{folder} is not a complete model: {error}") from error
         codec.history_ = [dict(entry) for entry in stored.history]
         return codec
 

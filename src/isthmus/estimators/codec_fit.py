@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from isthmus.coding.symbols import Statics
 from isthmus.coding.window import Window
 from isthmus.data.images import Images
 from isthmus.errors import IsthmusError
+from isthmus.estimators.run import Run, Usual, new_spec
 from isthmus.networks import seeded
 from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
 from isthmus.spec import TrainingSpec
@@ -25,21 +25,9 @@ from isthmus.training.pixels import LevelsFeed, LevelsTrainer, TonesFeed, TonesT
 _MOST_VALUES = 1 << 27  # of the images that are learned from
 _PLAIN = 0.25  # share of the commonest value from which on it counts as background
 _LEAST_SIMILAR = 64  # images of one shape, for a model of images on a plain background
-_MOST_VALIDATION = 1_000
-_SAMPLES, _LEAST_EPOCHS, _MOST_EPOCHS, _LEAST_STEPS = 300_000, 3, 50, 600
+USUAL = Usual(samples=300_000, least_epochs=3, least_steps=600, validation=1_000)
 _LEVELS = {"radius": 7.2, "skew": 8, "hidden": 192, "entries": 128, "batch_size": 8, "learning_rate": 0.02}
 _TONES = {"radius": 4.9, "skew": 3, "hidden": 96, "components": 3, "batch_size": 16, "learning_rate": 0.02}
-
-
-@dataclass(frozen=True)
-class Run:
-    """How to train: `epochs` or `minutes` or neither; what `Trainer` takes beside the network and the data."""
-
-    epochs: int | None
-    minutes: float | None
-    seed: int
-    device: torch.device
-    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -77,8 +65,8 @@ def fit_lossless(images: Images, run: Run) -> Fitted:
 
 def background_of(images: np.ndarray) -> float | None:
     """The commonest value, where it is so common that it counts as background."""
-    values, counts = np.unique(images, return_counts=True)
-    return float(values[counts.argmax()]) if counts.max() >= _PLAIN * images.size else None
+    counts = np.bincount(images.ravel())
+    return float(counts.argmax()) if counts.max() >= _PLAIN * images.size else None
 
 
 def choose(images: Images, seed: int) -> list[np.ndarray]:
@@ -117,7 +105,7 @@ def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
         logs = torch.from_numpy(codebook.astype(np.float32) / UNIT)
         network = LevelsNetwork(inputs, int(_LEVELS["hidden"]), logs, background)
     feed = LevelsFeed(images, background, window, codebook, entries)
-    spec, validation = new_spec(_LEVELS, len(feed), run)
+    spec, validation = new_spec(USUAL, run, len(feed), int(_LEVELS["batch_size"]), _LEVELS["learning_rate"])
     trainer = LevelsTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
     trainer.run()
     boxes, size = levels.find_boxes(images, background), images.shape[1:]
@@ -167,32 +155,10 @@ def _fit_tones(images: Sequence[np.ndarray], run: Run) -> Fitted:
     with seeded(run.seed):
         network = TonesNetwork(inputs, int(_TONES["hidden"]), int(_TONES["components"]), symbols)
     feed = TonesFeed(images, window, symbols)
-    spec, validation = new_spec(_TONES, len(feed), run)
+    spec, validation = new_spec(USUAL, run, len(feed), int(_TONES["batch_size"]), _TONES["learning_rate"])
     trainer = TonesTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
     trainer.run()
     config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
     return Fitted(
         CodecModel.new("tones", config, network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)), spec, trainer
     )
-
-
-def new_spec(recipe: Mapping[str, float], samples: int, run: Run) -> tuple[TrainingSpec, np.ndarray]:
-    """The settings of the run and the samples that validate."""
-    held_out = min(_MOST_VALIDATION, samples // 20)
-    validation = np.sort(np.random.default_rng([run.seed, 1]).choice(samples, held_out, replace=False))
-    batch_size = max(1, min(int(recipe["batch_size"]), samples - held_out))
-    epochs = run.epochs
-    if epochs is None and run.minutes is None:
-        per_epoch = max(1, (samples - held_out) // batch_size)
-        epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_SAMPLES / samples)))
-        epochs = max(epochs, math.ceil(_LEAST_STEPS / per_epoch))
-    spec = TrainingSpec(
-        objective={},
-        epochs=epochs,
-        minutes=run.minutes,
-        batch_size=batch_size,
-        optimizer="muon",
-        learning_rate=recipe["learning_rate"],
-        seed=run.seed,
-    )
-    return spec, validation

@@ -14,26 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.images import Images
-from isthmus.data.planes import (
-    as_plane,
-    check_finite,
-    from_planes,
-    grey_if_equal,
-    has_alpha,
-    open_samples,
-    sample_at,
-    to_dtype,
-    unit_of,
-)
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.planes import as_plane, from_planes, grey_if_equal, has_alpha, open_samples, sample_at, unit_of
+from isthmus.data.scaling import check_finite, sample_channel_axis, to_dtype
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError, unknown_name
-from isthmus.estimators.base import NetworkEstimator
 from isthmus.networks.cleaning import averaged, clean, tiles, without_itself
 from isthmus.networks.denoiser import SIZES, DenoisingNetwork
-from isthmus.store import StoredModel, best_validation, load_model, save_model
+from isthmus.store import StoredModel, best_validation, complete_model, load_model, save_model
 from isthmus.training.device import choose_device, in_best_memory_order, memory_format
-from isthmus.training.progress import Bar, Listener
+from isthmus.training.progress import Listener
 
 LEARN_FROM = ("auto", "clean", "noisy")
 _MOST_VALUES = 1 << 27  # of the samples that are learned from
@@ -120,25 +109,21 @@ class Denoiser(TransformerMixin, BaseEstimator):
             of different sizes; a path, the name of a data set or a Source. Clean or noisy: see `learn_from`.
         y : the clean samples, where X are noisy ones and pairs are at hand; it may have fewer channels.
         """
-        from isthmus.estimators.codec_fit import Run
         from isthmus.estimators.denoiser_fit import fit_denoiser
+        from isthmus.estimators.run import Run
         from isthmus.spec import parse_corruption
 
         if self.noise is not None:
             parse_corruption(self.noise)
         if self.size not in SIZES:
             raise unknown_name("size", self.size, tuple(SIZES))
-        if self.epochs is not None and self.minutes is not None:
-            raise IsthmusError(f"give epochs (={self.epochs}) or minutes (={self.minutes}), not both")
-        how = self._how(y)
-        self.seed_ = NetworkEstimator._seed_from(self.random_state)
+        how, run = self._how(y), Run.of(self, listeners)
+        self.seed_ = run.seed
         samples = self._learned_from(open_samples(X))
         targets = 0
         if y is not None:
             clean_samples = self._learned_from(open_samples(y), shuffle=False)
             samples, targets = _paired(samples, clean_samples)
-        options = {"listeners": (*listeners, Bar()) if self.verbose else listeners}
-        run = Run(self.epochs, self.minutes, self.seed_, choose_device(self.device), options)
         scale = 1 / unit_of(samples[0].dtype)
         fitted = fit_denoiser(samples, scale, self.noise, how, targets, self.size, run)
         self.network_, self.config_, self.training_spec_ = fitted.network, dict(fitted.config), fitted.spec
@@ -197,7 +182,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
             "training": self.training_spec_.to_dict(),
             "seconds": self.seconds_,
         }
-        tensors = {k: v.detach().cpu().numpy() for k, v in self.network_.state_dict().items() if "_spread" not in k}
+        tensors = {k: v.detach().cpu().numpy() for k, v in self.network_.state_dict().items()}
         stored = StoredModel("Denoiser", config, tensors, self.history_)
         return save_model(folder, stored, _card(self, Path(folder).name))
 
@@ -207,13 +192,9 @@ class Denoiser(TransformerMixin, BaseEstimator):
         from isthmus.estimators.denoiser_fit import Blind
         from isthmus.spec import TrainingSpec
 
-        stored = load_model(folder)
-        if stored.estimator != cls.__name__:
-            raise IsthmusError(
-                f"{folder} holds a {stored.estimator}, not a Denoiser; load it with {stored.estimator}.load"
-            )
+        stored = load_model(folder, cls.__name__)
         config = stored.config
-        try:
+        with complete_model(folder):
             model = cls(**{**config["params"], "device": device, "verbose": False})
             model.config_, model.noise_, model.dtype_ = config["network"], config["noise"], config["dtype"]
             model.network_ = DenoisingNetwork(**model.config_)
@@ -222,8 +203,6 @@ class Denoiser(TransformerMixin, BaseEstimator):
             model.blind_ = None if blind is None else Blind.from_dict(blind)
             model.training_spec_ = TrainingSpec.from_dict(config["training"])
             model.seed_, model.seconds_, model.interrupted_ = model.random_state, config["seconds"], False
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise IsthmusError(f"{folder} is not a complete model: {' '.join(str(error).split())[:200]}") from error
         in_best_memory_order(model.network_.eval(), model.config_["num_spatial_dims"] + 2)
         model.history_ = [dict(entry) for entry in stored.history]
         return model
@@ -283,7 +262,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
                 f"samples of shape {samples.shape[1:]} have {d} dimensions beside channels, but the model was trained "
                 f"with {expected}; give channel_axis if one of them holds channels"
             )
-        planes = samples[..., None] if axis is None else np.moveaxis(samples, axis + 1, -1)
+        planes = as_plane(samples, None if axis is None else axis + 1)
         alpha = planes[..., -1:] if has_alpha(planes) else None
         colours = planes if alpha is None else planes[..., :-1]
         cleaned = np.empty((*colours.shape[:-1], self._channels_out(colours.shape[-1])), samples.dtype)

@@ -14,7 +14,7 @@ from torch import Tensor
 from isthmus.corruptions import ROW_REACH, Corruption
 from isthmus.data.noise import estimate_deviation, estimate_gains, is_correlated
 from isthmus.errors import IsthmusError
-from isthmus.estimators.codec_fit import Run
+from isthmus.estimators.run import Run, Usual, new_spec
 from isthmus.networks import seeded
 from isthmus.networks.cleaning import without_itself
 from isthmus.networks.denoiser import SIZES, DenoisingNetwork
@@ -26,9 +26,8 @@ from isthmus.training.device import in_best_memory_order, memory_format
 _WHOLE = {1: 1024, 2: 64, 3: 24}  # longest side up to which samples of one size are learned from whole
 _CROP = {1: 256, 2: 48, 3: 24}  # side of what is learned from at a time, where they are larger
 _BATCH_VALUES, _LEAST_BATCH, _MOST_BATCH = 1 << 15, 4, 64
-_SAMPLES, _LEAST_STEPS, _MOST_EPOCHS = 100_000, 1_000, 50
+_USUAL = Usual(samples=100_000, least_epochs=1, least_steps=1_000, validation=500)
 _LEARNING_RATE = 0.01
-_MOST_VALIDATION = 500
 _MIX_BINS, _MIX_VALUES = 32, 1 << 22
 _KNOWN = {"gaussian", "poisson", "speckle"}  # noises whose variance is a function of the signal
 _LOST = {"salt-and-pepper", "masking"}  # noises that destroy some values and leave the others
@@ -102,8 +101,9 @@ def fit_denoiser(
         network = DenoisingNetwork(**config)
     in_best_memory_order(network.to(run.device), d + 2)
     feed = CropFeed(fitting, side, scale, max(1, (side or (1,))[0] // 3))
-    shape = side or fitting[0].shape[:-1]
-    spec, validation = _training(len(feed), math.prod(shape) * channels, run)
+    spec, validation = new_spec(
+        _USUAL, run, len(feed), _batch_size(math.prod(side or fitting[0].shape[:-1]) * channels), _LEARNING_RATE
+    )
     blind: Blind | None = None
     if how == "noisy":
         noise, kind, settings = _unsupervised(fitting, scale, noise, run.seed, (low, high))
@@ -146,26 +146,9 @@ def _moments(samples: Sequence[np.ndarray], scale: float, channels: int) -> tupl
     return float(values.min()), float(values.max()), float(values.mean()), deviation if deviation > 0 else 1.0
 
 
-def _training(samples: int, values: int, run: Run) -> tuple[TrainingSpec, np.ndarray]:
-    """The settings of the run and the samples that validate."""
-    held_out = min(_MOST_VALIDATION, samples // 20)
-    validation = np.sort(np.random.default_rng([run.seed, 1]).choice(samples, held_out, replace=False))
-    batch = 1 << int(math.log2(max(1, _BATCH_VALUES // values)))
-    batch = min(max(batch, _LEAST_BATCH), _MOST_BATCH, samples - held_out)
-    epochs = run.epochs
-    if epochs is None and run.minutes is None:
-        steps = (samples - held_out) // batch
-        epochs = max(math.ceil(min(_SAMPLES / samples, _MOST_EPOCHS)), math.ceil(_LEAST_STEPS / steps))
-    spec = TrainingSpec(
-        objective={},
-        epochs=epochs,
-        minutes=run.minutes,
-        batch_size=batch,
-        optimizer="muon",
-        learning_rate=_LEARNING_RATE,
-        seed=run.seed,
-    )
-    return spec, validation
+def _batch_size(values: int) -> int:
+    """How many samples of so many values: a power of two."""
+    return min(max(1 << int(math.log2(max(1, _BATCH_VALUES // values))), _LEAST_BATCH), _MOST_BATCH)
 
 
 def _unsupervised(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,8 @@ from isthmus.coding.lossy import QUALITIES
 from isthmus.coding.model import CodecModel
 from isthmus.coding.window import Window
 from isthmus.data.images import Images
-from isthmus.estimators.codec_fit import Fitted, Run, background_of, choose, new_spec
+from isthmus.estimators.codec_fit import USUAL, Fitted, background_of, choose
+from isthmus.estimators.run import Run, new_spec
 from isthmus.networks import build, default_channels, seeded
 from isthmus.networks.latents import LossyNetwork, RateNetwork
 from isthmus.networks.patches import PatchNetwork
@@ -107,7 +107,7 @@ def _fit_part(
     in_best_memory_order(network.to(run.device), 4)
     planes = [image.reshape(*image.shape[:2], channels) for image in images]
     feed = CropFeed(planes, side, 1 / np.iinfo(images[0].dtype).max, STRIDE)
-    training, validation = new_spec(recipe, len(feed), run)
+    training, validation = new_spec(USUAL, run, len(feed), recipe["batch_size"], recipe["learning_rate"])
     trainer = LossyTrainer(network, feed, training, run.device, validation=validation, **run.options)
     trainer.lambdas = lambdas
     trainer.distortion = Objective({objective: OBJECTIVES[objective]})
@@ -135,11 +135,11 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
         for number, model in enumerate((flat, fine))
         for place in places
     ]
-    dial: list[tuple[int, float]] = []
+    dial: list[list[float]] = []
     least = math.inf
     for _, error, number, place in sorted(points):
         if error < least:
-            dial.append((number, place))
+            dial.append([number, place])
             least = error
     tables = {name: array for name, array in flat.tensors.items() if name.startswith("tables.")}
     tensors = {
@@ -149,7 +149,7 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
         if name not in tables
     }
     config = {"parts": [flat.config, fine.config], "dial": dial, "step": float(2 * places[1])}
-    return CodecModel("lossy", json.loads(json.dumps(config)), {**tensors, **tables})
+    return CodecModel("lossy", config, {**tensors, **tables})
 
 
 def _measured(coder: Any, images: np.ndarray, place: float) -> tuple[int, float]:

@@ -13,7 +13,7 @@ from isthmus.data.scaling import Scaler
 from isthmus.errors import IsthmusError
 from isthmus.networks import build, wrap
 from isthmus.spec import NetworkSpec, TrainingSpec
-from isthmus.store import StoredModel, best_validation, load_model, save_model
+from isthmus.store import StoredModel, best_validation, complete_model, load_model, save_model
 from isthmus.training.device import in_best_memory_order
 
 if TYPE_CHECKING:
@@ -42,17 +42,9 @@ def save(model: AutoEncoder, folder: str | Path) -> Path:
 
 def load(cls: type[Model], folder: str | Path, network: tuple[nn.Module, nn.Module] | None, device: str) -> Model:
     """Read the model that `save` wrote."""
-    stored = load_model(folder)
-    if stored.estimator != cls.__name__:
-        raise IsthmusError(
-            f"{folder} holds a {stored.estimator}, not an {cls.__name__}; load it with {stored.estimator}.load"
-        )
-    try:
+    stored = load_model(folder, cls.__name__)
+    with complete_model(folder):
         return _restore(cls, stored, network, device)
-    except IsthmusError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise IsthmusError(f"{folder} is not a complete model: {_one_line(error)}") from error
 
 
 def _restore(cls: type[Model], stored: StoredModel, network: tuple[nn.Module, nn.Module] | None, device: str) -> Model:
@@ -152,7 +144,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple | np.ndarray) else value
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

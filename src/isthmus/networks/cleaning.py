@@ -42,14 +42,14 @@ def averaged(function: Callable[[Tensor], Result], x: Tensor, *, turns: bool) ->
     total: list[Tensor] = []
     axes = range(2, x.ndim)
     choices = [chosen for n in range(len(axes) + 1) for chosen in itertools.combinations(axes, n)]
-    for flip, turn in itertools.product(choices, (False, True) if turns and x.ndim > 3 else (False,)):
+    ways = list(itertools.product(choices, (False, True) if turns and x.ndim > 3 else (False,)))
+    for flip, turn in ways:
         seen = x.flip(flip) if flip else x
         found = function(seen.transpose(-1, -2).contiguous() if turn else seen)
         back = [part.transpose(-1, -2) if turn else part for part in found]
         back = [part.flip(flip) if flip else part for part in back]
         total = [a + b for a, b in zip(total, back, strict=True)] if total else back
-    count = len(choices) * (2 if turns and x.ndim > 3 else 1)
-    guess, variance = (part / count for part in total)
+    guess, variance = (part / len(ways) for part in total)
     return guess, variance
 
 

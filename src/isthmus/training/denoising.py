@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,16 +57,9 @@ class DenoisingTrainer(Trainer):
         assert self.corruption is not None
         return self.corruption(x, generator), x
 
-    @torch.no_grad()
     def _evaluate(self) -> float | None:
-        if not len(self._validation):
-            return None
-        self.network.eval()
-        parts = np.array_split(self._validation, -(-len(self._validation) // _VALIDATED))
         generator = torch.Generator(self._device).manual_seed(0)
-        losses = [float(self._cost(x.to(self._device), generator)) for x in self._feed.batches(parts)]
-        self.network.train()
-        return float(np.average(losses, weights=[len(part) for part in parts]))
+        return self._mean_over_validation(lambda x: self._cost(x.to(self._device), generator), _VALIDATED)
 
 
 class RiskTrainer(DenoisingTrainer):

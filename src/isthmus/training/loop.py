@@ -176,6 +176,18 @@ class Trainer:
         assert self._objective is not None
         return evaluate(self.network, self._feed, self._validation, self._objective, self._autocast)
 
+    @torch.no_grad()
+    def _mean_over_validation(self, cost: Callable[[Any], Tensor], batch_size: int) -> float | None:
+        """Mean of a cost over the batches of the validation samples; None where there are none."""
+        samples = self._validation
+        if not len(samples):
+            return None
+        self.network.eval()
+        parts = np.array_split(samples, -(-len(samples) // batch_size))
+        costs = [float(cost(batch)) for batch in self._feed.batches(parts)]
+        self.network.train()
+        return float(np.average(costs, weights=[len(part) for part in parts]))
+
     def _step(self, batch: Any) -> None:
         generator = self._generator.manual_seed(_mix(self.spec.seed, self.position.step))
         factor = self._schedule(self.progress)

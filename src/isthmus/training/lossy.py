@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,18 +40,11 @@ class LossyTrainer(Trainer):
         weight = low * (high / low) ** quality
         return ((rate + weight * self.distortion.per_sample(reconstruction, x)) / (weight / low).sqrt()).mean()
 
-    @torch.no_grad()
     def _evaluate(self) -> float | None:
-        if not len(self._validation):
-            return None
-        self.network.eval()
-        parts = np.array_split(self._validation, -(-len(self._validation) // _BATCH))
         generator = torch.Generator(self._device).manual_seed(0)
-        losses = []
-        for batch in self._feed.batches(parts):
+
+        def cost(batch: Tensor) -> Tensor:
             qualities = torch.tensor(_VALIDATED, device=self._device)
-            losses.append(
-                float(torch.stack([self._costs(batch, q.expand(len(batch)), generator) for q in qualities]).mean())
-            )
-        self.network.train()
-        return float(np.average(losses, weights=[len(part) for part in parts]))
+            return torch.stack([self._costs(batch, q.expand(len(batch)), generator) for q in qualities]).mean()
+
+        return self._mean_over_validation(cost, _BATCH)

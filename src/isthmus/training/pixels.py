@@ -95,7 +95,7 @@ class LevelsTrainer(Trainer):
         return bits(self.network(*(part.to(self._device) for part in parts)), count), None
 
     def _evaluate(self) -> float | None:
-        return _mean(self, 64)
+        return self._mean_over_validation(lambda batch: self._loss(batch)[0], 64)
 
 
 class TonesTrainer(Trainer):
@@ -113,18 +113,7 @@ class TonesTrainer(Trainer):
         return bits(nats, sum(len(symbols) for _, _, symbols in batch)), None
 
     def _evaluate(self) -> float | None:
-        return _mean(self, 16)
-
-
-@torch.inference_mode()
-def _mean(trainer: LevelsTrainer | TonesTrainer, batch_size: int) -> float | None:
-    """Mean loss of the validation samples."""
-    samples = trainer._validation
-    if not len(samples):
-        return None
-    parts = np.array_split(samples, -(-len(samples) // batch_size))
-    losses = [float(trainer._loss(batch)[0]) for batch in trainer._feed.batches(parts)]
-    return float(np.average(losses, weights=[len(part) for part in parts]))
+        return self._mean_over_validation(lambda batch: self._loss(batch)[0], 16)
 
 
 def learn_codebook(
