@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise clean
+.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -57,6 +57,12 @@ bench-codec: $(VENV)/.installed-dev
 bench-denoise: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'
 	$(BIN)/python bench/denoise.py
+
+bench-manifold: $(VENV)/.installed-dev
+	$(INSTALL) --editable '.[all,bench]'
+	$(BIN)/python bench/manifold.py
+	$(BIN)/python bench/latent_space.py
+	$(BIN)/python bench/search.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
