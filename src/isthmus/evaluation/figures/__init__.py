@@ -5,7 +5,8 @@ from __future__ import annotations
 from isthmus.evaluation.figures.charts import error_distribution, errors_by_class, errors_by_column, loss_curves
 from isthmus.evaluation.figures.codes import code_map, decoded_grid, effects, error_map, picture_map, traversals
 from isthmus.evaluation.figures.samples import through_the_isthmus, worst_and_best
-from isthmus.evaluation.figures.style import DARK, LIGHT, Plate, Print, Theme, clipped, number, render, theme_colors
+from isthmus.evaluation.figures.style import Plate, Print, render
+from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, number, theme_colors
 
 __all__ = [
     "DARK",

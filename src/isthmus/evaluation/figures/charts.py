@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from isthmus.evaluation.figures.style import Canvas, Plate, Theme, clipped, number
+from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.study import Study
+from isthmus.evaluation.theme import Theme, clipped, number
 
 WIDTH = 440
 _MOST_ROWS = 16  # classes or columns in one chart

@@ -10,8 +10,9 @@ from matplotlib.colors import to_rgba
 
 from isthmus.evaluation.directions import GRID, STEPS, Direction
 from isthmus.evaluation.figures.samples import draw_profile, pictures
-from isthmus.evaluation.figures.style import Canvas, Plate, Theme, clipped, number, signed_alpha
+from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.study import Study
+from isthmus.evaluation.theme import Theme, clipped, number, signed_alpha
 
 Colors = list[tuple[float, float, float, float]]
 Legend = list[tuple[str, Any]]

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.path import Path as Outline
 
-from isthmus.evaluation.figures.style import Canvas, Plate, Theme, clipped, number, signed_alpha
+from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.study import Study
+from isthmus.evaluation.theme import Theme, clipped, number, signed_alpha
 
 _MOST_PIXELS = 96  # along a side of a picture: more cannot be seen at the size they are drawn
 _MOST_BARS = 40  # columns that are drawn as bars; more become a line
