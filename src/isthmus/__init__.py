@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AutoEncoder", "Codec", "Denoiser", "IsthmusError", "__version__", "datasets"]
+__all__ = ["AutoEncoder", "Codec", "Denoiser", "IsthmusError", "ManifoldMap", "__version__", "datasets", "load"]
 
 _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
     "Codec": ("isthmus.estimators.codec", "Codec"),
     "Denoiser": ("isthmus.estimators.denoiser", "Denoiser"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
+    "ManifoldMap": ("isthmus.estimators.manifold", "ManifoldMap"),
     "datasets": ("isthmus.data.datasets", None),
+    "load": ("isthmus.estimators.loading", "load"),
 }
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from isthmus.estimators.autoencoder import AutoEncoder
     from isthmus.estimators.codec import Codec
     from isthmus.estimators.denoiser import Denoiser
+    from isthmus.estimators.loading import load
+    from isthmus.estimators.manifold import ManifoldMap
 
 
 def __getattr__(name: str) -> Any:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
-from isthmus.estimators import persistence
-from isthmus.estimators.base import NetworkEstimator, fill
+from isthmus.estimators.coder import Coder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
 from isthmus.networks import build, wrap
 from isthmus.objectives import Objective
@@ -31,7 +29,7 @@ from isthmus.training.progress import Bar, Listener
 _MOST_VALIDATION = 2_000  # samples: more would cost time and say nothing new
 
 
-class AutoEncoder(NetworkEstimator):
+class AutoEncoder(Coder):
     """Learn an encoder `Z = f(X)` and a decoder `X' = g(Z)` with `X' ≈ X`, without labels.
 
         X (n, height, width) ──f──▶ Z (n, latent_dim) ──g──▶ X' (n, height, width)
@@ -165,8 +163,6 @@ class AutoEncoder(NetworkEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    history_: list[dict[str, Any]]
-
     # Training
 
     def fit(
@@ -281,23 +277,6 @@ class AutoEncoder(NetworkEstimator):
         self._measure_code(device)
         return device
 
-    @torch.inference_mode()
-    def _measure_code(self, device: torch.device) -> None:
-        """Run one sample of zeros through the network: the shape of the code, and whether modules fit together."""
-        self.network_.eval()
-        x = torch.zeros((1, *self.scaler_.network_shape), device=device)
-        try:
-            z = self.network_.encode(x)
-            shape = tuple(self.network_.decode(z).shape)
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise IsthmusError(f"the network does not take samples of shape {tuple(x.shape[1:])}: {error}") from error
-        if shape != tuple(x.shape):
-            raise IsthmusError(
-                f"the decoder returns shape {shape[1:]} for samples of shape {tuple(x.shape[1:])}; they must be equal"
-            )
-        self.code_shape_ = (*z.shape[2:], z.shape[1])
-        self._n_features_out = int(np.prod(self.code_shape_))
-
     def _fingerprint(self, source: Source) -> str:
         """Digest of what must be equal for a run to be resumed: the data's shape and a few samples, the network."""
         network = None if self.network_spec_ is None else self.network_spec_.to_dict()
@@ -309,99 +288,3 @@ class AutoEncoder(NetworkEstimator):
         self.history_ = trainer.position.history
         self.interrupted_ = trainer.interrupted
         self.seconds_ = trainer.position.seconds
-
-    # Use
-
-    def transform(self, X: Any) -> np.ndarray:
-        """Encode: `Z = f(X)`, float32 array of shape (n_samples, latent_dim).
-
-        A spatial code has shape (n_samples, *spatial, latent_channels). Deterministic: a variational code is its mean.
-        """
-        return self.encode(X)
-
-    def encode(self, X: Any) -> np.ndarray:
-        """The same as `transform`."""
-        check_is_fitted(self)
-        source = self._open(X, reset=False)
-        codes = np.empty((len(source), *self.code_shape_), np.float32)
-        fill(codes, self._codes(source))
-        return codes
-
-    def iter_encode(self, X: Any) -> Iterator[np.ndarray]:
-        """The codes of X in successive blocks, for data whose codes do not fit into memory."""
-        check_is_fitted(self)
-        return self._codes(self._open(X, reset=False))
-
-    def inverse_transform(self, Z: Any) -> np.ndarray:
-        """Decode: `X' = g(Z)`, array of shape (n_samples, *sample_shape) with the dtype of the training data."""
-        return self.decode(Z)
-
-    def decode(self, Z: Any) -> np.ndarray:
-        """The same as `inverse_transform`."""
-        check_is_fitted(self)
-        codes = np.asarray(Z, dtype=np.float32)
-        if codes.shape[1:] != self.code_shape_:
-            expected = ", ".join(map(str, ("n_samples", *self.code_shape_)))
-            raise IsthmusError(f"codes have shape {codes.shape}; this model decodes shape ({expected})")
-        if not np.isfinite(codes).all():
-            raise IsthmusError("codes contain NaN or infinity; decode finite numbers")
-        decoded = np.empty((len(codes), *self.scaler_.sample_shape), self.scaler_.dtype)
-        fill(decoded, self._decoded(codes))
-        return decoded
-
-    def reconstruct(self, X: Any) -> np.ndarray:
-        """`X' = g(f(X))`, with the shape and the dtype of the training data."""
-        check_is_fitted(self)
-        source = self._open(X, reset=False)
-        rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
-        fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
-        return rebuilt
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
-        check_is_fitted(self)
-        source = self._open(X, reset=False)
-        objective = Objective(self.training_spec_.objective)
-        scores = np.empty(len(source), np.float32)
-        fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
-        return scores
-
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples`: minus the mean squared error in scaled units, unless another objective was set."""
-        return float(self.score_samples(X).mean())
-
-    @torch.inference_mode()
-    def _codes(self, source: Source) -> Iterator[np.ndarray]:
-        for x in self._scaled_batches(source):
-            yield self.network_.encode(x).movedim(1, -1).float().cpu().numpy()
-
-    @torch.inference_mode()
-    def _decoded(self, codes: np.ndarray) -> Iterator[np.ndarray]:
-        device, size = self._place(), self._batch_size()
-        for start in range(0, len(codes), size):
-            z = torch.from_numpy(codes[start : start + size]).to(device).movedim(-1, 1)
-            yield self.scaler_.from_network(self.network_.decode(z))
-
-    @torch.inference_mode()
-    def _reconstructions(self, source: Source) -> Iterator[tuple[Tensor, Tensor]]:
-        for x in self._scaled_batches(source):
-            yield x, self.network_.reconstruct(x)
-
-    # On disk
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder: config.json, model.safetensors, training.jsonl, README.md. No pickle."""
-        check_is_fitted(self)
-        return persistence.save(self, folder)
-
-    @classmethod
-    def load(
-        cls, folder: str | Path, *, network: tuple[nn.Module, nn.Module] | None = None, device: str = "auto"
-    ) -> Self:
-        """Read a model folder. A model with modules of your own needs them again as `network`."""
-        return persistence.load(cls, folder, network, device)
-
-    def describe(self) -> dict[str, str]:
-        """The model in words, for reports and the command line."""
-        check_is_fitted(self)
-        return persistence.describe(self)

@@ -1,4 +1,4 @@
-"""An `AutoEncoder` as a model folder, and in words."""
+"""A model with an encoder and a decoder as a folder, and in words."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from isthmus.store import StoredModel, best_validation, complete_model, load_mod
 from isthmus.training.device import in_best_memory_order
 
 if TYPE_CHECKING:
-    from isthmus.estimators.autoencoder import AutoEncoder
+    from isthmus.estimators.coder import Coder
 
-Model = TypeVar("Model", bound="AutoEncoder")
+Model = TypeVar("Model", bound="Coder")
 
 
-def save(model: AutoEncoder, folder: str | Path) -> Path:
+def save(model: Coder, folder: str | Path) -> Path:
     """Write `model` to a folder."""
     tensors = {f"network.{k}": v.detach().cpu().numpy() for k, v in model.network_.state_dict().items()}
     tensors |= {f"scaler.{name}": array for name, array in model.scaler_.arrays().items()}
@@ -64,7 +64,7 @@ def _restore(cls: type[Model], stored: StoredModel, network: tuple[nn.Module, nn
         raise IsthmusError("this model was made of modules of your own; load it with network=(encoder, decoder)")
     else:
         output = "sigmoid" if "bce" in model.training_spec_.objective else "linear"
-        model.network_ = wrap(*network, model.bottleneck, model.scaler_.network_shape, output)
+        model.network_ = wrap(*network, config["params"]["bottleneck"], model.scaler_.network_shape, output)
     weights = {
         k.removeprefix("network."): torch.from_numpy(v) for k, v in stored.tensors.items() if k.startswith("network.")
     }
@@ -80,7 +80,7 @@ def _restore(cls: type[Model], stored: StoredModel, network: tuple[nn.Module, nn
     return model
 
 
-def describe(model: AutoEncoder) -> dict[str, str]:
+def describe(model: Coder) -> dict[str, str]:
     """Rows of a table: what the model is and how it was trained."""
     spec, training, scaler = model.network_spec_, model.training_spec_, model.scaler_
     shape = " × ".join(map(str, scaler.sample_shape))
@@ -91,8 +91,8 @@ def describe(model: AutoEncoder) -> dict[str, str]:
         rows["network"] = f"{_layers(spec)}, {spec.activation}"
         if spec.network == "conv":
             rows["sampling"] = f"down {spec.downsample}, up {spec.upsample}, factor {spec.factor}"
-    code = " × ".join(map(str, model.code_shape_))
-    rows["code"] = f"{code} ({int(np.prod(model.code_shape_)):,} numbers), {model.bottleneck} bottleneck"
+    code, bottleneck = " × ".join(map(str, model.code_shape_)), getattr(spec or model, "bottleneck", "plain")
+    rows["code"] = f"{code} ({int(np.prod(model.code_shape_)):,} numbers), {bottleneck} bottleneck"
     rows["parameters"] = f"{sum(p.numel() for p in model.network_.parameters()):,}"
     rows["objective"] = " + ".join(f"{w:g} {n}" if w != 1 else n for n, w in training.objective.items())
     if training.corruption:
@@ -114,24 +114,24 @@ def _layers(spec: NetworkSpec) -> str:
     return ", ".join(f"{kind} {'-'.join(map(str, widths))}" for kind, widths in parts.items() if widths) or "linear"
 
 
-def _card(model: AutoEncoder, name: str) -> str:
+def _card(model: Coder, name: str) -> str:
     """The model card: what somebody who finds the folder needs to know."""
     rows = "\n".join(f"| {key} | {value} |" for key, value in describe(model).items())
-    best = best_validation(model.history_)
+    best, kind = best_validation(model.history_), type(model).__name__
     quality = "" if best is None else f"Best validation objective: {best:.6g} (scaled units).\n\n"
     return (
-        f"# {name}\n\nAn auto-encoder made with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n{quality}"
-        f"```python\nfrom isthmus import AutoEncoder\n\nautoencoder = AutoEncoder.load({name!r})\n"
-        f"Z = autoencoder.transform(X)\nX2 = autoencoder.inverse_transform(Z)\n```\n\n"
+        f"# {name}\n\nMade with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n{quality}"
+        f"```python\nfrom isthmus import {kind}\n\nmodel = {kind}.load({name!r})\n"
+        f"Z = model.transform(X)\nX2 = model.inverse_transform(Z)\n```\n\n"
         f"Files: `config.json` (settings), `model.safetensors` (weights), `training.jsonl` (the losses of the run). "
         f"Nothing in them is executed when the model is loaded.\n"
     )
 
 
-def _json_params(model: AutoEncoder) -> dict[str, Any]:
+def _json_params(model: Coder) -> dict[str, Any]:
     params = model.get_params(deep=False)
     params["random_state"] = model.seed_
-    if isinstance(params["network"], tuple | list):
+    if isinstance(params.get("network"), tuple | list):
         params["network"] = "custom"
     params["device"] = str(params["device"])
     return {name: _plain(value) for name, value in params.items()}
