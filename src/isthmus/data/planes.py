@@ -24,9 +24,23 @@ def open_samples(X: Any) -> Images | Source:
         path = Path(X).expanduser()
         if path.is_dir() and path.suffix != ".zarr":
             return SampleFiles(sample_paths(path), str(path))
-    if isinstance(X, list | tuple) and X and all(hasattr(item, "shape") for item in X):
+    if is_list_of_arrays(X):
         return _Samples([np.asarray(item) for item in X])
     return open_source(X)
+
+
+def is_list_of_arrays(X: Any) -> bool:
+    """Whether these are arrays that may differ in shape."""
+    return isinstance(X, list | tuple) and len(X) > 0 and all(hasattr(item, "shape") for item in X)
+
+
+def is_labels(y: Any) -> bool:
+    """Whether y has one label a sample, and not a sample."""
+    if isinstance(y, str | os.PathLike | Images | Source):
+        return False
+    if isinstance(y, list | tuple):
+        return all(np.ndim(item) == 0 for item in y)
+    return (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
 
 
 class _Samples(Images):
@@ -82,8 +96,11 @@ def grey_if_equal(planes: np.ndarray) -> np.ndarray:
 
 
 def unit_of(dtype: np.dtype) -> float:
-    """The user's unit in the data's own: the range of integers, 1 for floats and booleans."""
-    if np.dtype(dtype).kind not in "iu":
+    """The user's unit in the data's own: the range of integers, 1 for floats and booleans.
+
+    And 1 for integers of 64 bits: nothing fills their range, they are NumPy's default for whole numbers.
+    """
+    if np.dtype(dtype).kind not in "iu" or np.dtype(dtype).itemsize == 8:
         return 1.0
     limits = np.iinfo(dtype)
     return float(limits.max) - float(limits.min)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
@@ -90,6 +91,11 @@ class Codec(BaseEstimator):
 
     model_: CodecModel
     history_: list[dict[str, Any]]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # images, never tables
+        return tags
 
     def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
         """Learn from images.

@@ -10,14 +10,26 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
 from isthmus.data.images import Images
-from isthmus.data.planes import as_plane, from_planes, grey_if_equal, has_alpha, open_samples, sample_at, unit_of
+from isthmus.data.planes import (
+    as_plane,
+    from_planes,
+    grey_if_equal,
+    has_alpha,
+    is_labels,
+    is_list_of_arrays,
+    open_samples,
+    sample_at,
+    unit_of,
+)
 from isthmus.data.scaling import check_finite, sample_channel_axis, to_dtype
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.estimators.base import NetworkEstimator
 from isthmus.networks.cleaning import averaged, clean, tiles, without_itself
 from isthmus.networks.denoiser import SIZES, DenoisingNetwork
 from isthmus.store import StoredModel, best_validation, complete_model, load_model, save_model
@@ -43,7 +55,8 @@ class Denoiser(TransformerMixin, BaseEstimator):
         As in "gaussian:0.1" (deviation), "gaussian:0-0.6" (unknown within this range), "poisson:30" (counts at full
         brightness), "speckle:0.2", "rows:0.1" (correlated along rows), "salt-and-pepper:0.1", "masking:0.3" (missing
         values), or several as in "poisson:30+gaussian:0.05". In units of the range of integers (1 for 255 in uint8),
-        in the data's own units where they are floats. None: what `fit` gets is noisy, and the noise is estimated.
+        in the data's own units where they are floats or integers of 64 bits. None: what `fit` gets is noisy, and the
+        noise is estimated.
     learn_from : {"auto", "clean", "noisy"}, default="auto"
         What `fit` gets. "auto": noisy samples where `noise` is None, else clean ones. With "noisy" a noise without a
         level, as in "gaussian" or "poisson+gaussian", has its level estimated.
@@ -102,12 +115,19 @@ class Denoiser(TransformerMixin, BaseEstimator):
     network_: DenoisingNetwork
     history_: list[dict[str, Any]]
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
     def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
         """Learn from X.
 
         X : array of shape (n, height, width[, channels]), (n, length) or (n, depth, height, width); a list of arrays
             of different sizes; a path, the name of a data set or a Source. Clean or noisy: see `learn_from`.
-        y : the clean samples, where X are noisy ones and pairs are at hand; it may have fewer channels.
+        y : the clean samples, where X are noisy ones and pairs are at hand; it may have fewer channels. Labels, one a
+            sample, as a pipeline hands them on, are ignored.
         """
         from isthmus.estimators.denoiser_fit import fit_denoiser
         from isthmus.estimators.run import Run
@@ -117,11 +137,12 @@ class Denoiser(TransformerMixin, BaseEstimator):
             parse_corruption(self.noise)
         if self.size not in SIZES:
             raise unknown_name("size", self.size, tuple(SIZES))
-        how, run = self._how(y), Run.of(self, listeners)
+        paired = y is not None and not is_labels(y)
+        how, run = self._how(paired), Run.of(self, listeners)
         self.seed_ = run.seed
-        samples = self._learned_from(open_samples(X))
+        samples = self._learned_from(self._open(X, reset=True))
         targets = 0
-        if y is not None:
+        if paired:
             clean_samples = self._learned_from(open_samples(y), shuffle=False)
             samples, targets = _paired(samples, clean_samples)
         scale = 1 / unit_of(samples[0].dtype)
@@ -150,7 +171,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
             raise IsthmusError(
                 "this model learned from whole samples, which are not the same turned over: averaging would harm"
             )
-        samples = open_samples(X)
+        samples = self._open(X)
         blocks = (self._cleaned(block, averaging, return_std) for block in self._blocks(samples))
         if isinstance(samples, Images):
             each = [(cleaned[0], None if std is None else std[0]) for cleaned, std in blocks]
@@ -161,6 +182,8 @@ class Denoiser(TransformerMixin, BaseEstimator):
 
     def score(self, X: Any, y: Any) -> float:
         """Minus the mean squared error of the cleaned X against the clean y, in the user's units."""
+        if is_labels(y):
+            raise IsthmusError(f"score compares with clean samples, and what was given are {len(y)} labels")
         cleaned, expected = self.denoise(X), open_samples(y)
         unit = unit_of(np.asarray(cleaned[0]).dtype)
         if len(cleaned) != len(expected):
@@ -207,10 +230,25 @@ class Denoiser(TransformerMixin, BaseEstimator):
         model.history_ = [dict(entry) for entry in stored.history]
         return model
 
-    def _how(self, y: Any) -> str:
+    def _open(self, X: Any, *, reset: bool = False) -> Images | Source:
+        """The user's samples; rows of a table in memory, which are signals here, as scikit-learn checks them.
+
+        Signals of another length than those of the training are no error.
+        """
+        special = isinstance(X, Images) or hasattr(X, "columns") or is_list_of_arrays(X)
+        if not special and NetworkEstimator._is_array_like(X):
+            X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
+        samples = open_samples(X)
+        if len(samples) == 0:
+            raise IsthmusError(f"{samples.name} holds 0 samples; at least 1 is needed")
+        if reset and isinstance(samples, Source) and len(samples.shape) == 2:
+            self.n_features_in_ = samples.shape[1]
+        return samples
+
+    def _how(self, paired: bool) -> str:
         if self.learn_from not in LEARN_FROM:
             raise unknown_name("learn_from", self.learn_from, LEARN_FROM)
-        if y is not None:
+        if paired:
             return "pairs"
         how = ("noisy" if self.noise is None else "clean") if self.learn_from == "auto" else self.learn_from
         if how == "clean" and self.noise is None:
