@@ -1,25 +1,21 @@
-"""Commands that use a trained model: reconstruct, embed, info, report, export."""
+"""Commands that use a trained model: reconstruct, info, report, export."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isthmus.cli import codec, denoise, options
+from isthmus.cli.models import blocks, halves, open_for, open_model
 from isthmus.cli.output import write_npy
 from isthmus.store import best_validation, read_config
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    from isthmus import AutoEncoder
     from isthmus.data.sources import Source
-
-_BLOCK = 1024  # samples that are read, encoded and written at a time
+    from isthmus.estimators.coder import Coder
 
 
 def reconstruct(
@@ -43,45 +39,14 @@ def reconstruct(
 
       isthmus reconstruct digits-10 mnist:test -o rebuilt.npy
     """
-    autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
+    coder, source = open_model(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     paths = getattr(source, "paths", None)
     options.check_output(output, overwrite, folder=paths is not None)
     if paths is None:
-        blocks = (autoencoder.reconstruct(block) for block in _blocks(source))
-        write_npy(output, blocks, len(source))
+        write_npy(output, (coder.reconstruct(block) for block in blocks(source)), len(source))
     else:
-        _write_images(autoencoder, source, output)
+        _write_images(coder, source, output)
     typer.echo(f"{len(source):,} reconstructions in {output}")
-
-
-def embed(
-    model: options.Model,
-    data: options.Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .npy file.", show_default=False)],
-    mixed_sizes: options.MixedSizes = "refuse",
-    labels_column: options.LabelsColumn = None,
-    drop_column: options.DropColumn = None,
-    device: options.Device = "auto",
-    overwrite: options.Overwrite = False,
-) -> None:
-    """Encode data: one row of features for each sample.
-
-    Examples:
-
-      isthmus embed digits-10 photos/ -o features.parquet
-
-      isthmus embed digits-10 mnist:test -o codes.npy
-    """
-    if output.suffix not in (".parquet", ".npy"):
-        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet or .npy")
-    options.check_output(output, overwrite, folder=False)
-    autoencoder, source = _load(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
-    blocks = (autoencoder.encode(block) for block in _blocks(source))
-    if output.suffix == ".npy":
-        write_npy(output, blocks, len(source))
-    else:
-        _write_parquet(output, blocks, source)
-    typer.echo(f"{len(source):,} codes of {autoencoder._n_features_out} numbers in {output}")
 
 
 def info(
@@ -143,21 +108,10 @@ def report(
 
       isthmus report tables-8 new.parquet -o new-report/
     """
-    import numpy as np
-
-    from isthmus.data.sources import subset
-
     reading = options.Reading(mixed_sizes, labels_column, drop_column)
-    autoencoder, source = _load(model, data, reading, device)
-    if train is not None:
-        fitted, judged = reading.open(train, _image_mode(autoencoder, train)), source
-    elif len(source) < 4:
-        fitted = judged = source
-    else:
-        order = np.random.default_rng(0).permutation(len(source))
-        halves = np.sort(order[: len(source) // 2]), np.sort(order[len(source) // 2 :])
-        fitted, judged = subset(source, halves[0]), subset(source, halves[1])
-    options.report(autoencoder, output or Path(model), data, fitted, judged, Path(model))
+    coder, source = open_model(model, data, reading, device)
+    fitted, judged = halves(source) if train is None else (open_for(coder, train, reading), source)
+    options.report(coder, output or Path(model), data, fitted, judged, Path(model))
 
 
 def export(
@@ -179,55 +133,7 @@ def export(
         typer.echo(str(path))
 
 
-def _load(model: str, data: str, reading: options.Reading, device: str) -> tuple[AutoEncoder, Source]:
-    from isthmus import AutoEncoder
-
-    autoencoder = AutoEncoder.load(model, device=device)
-    return autoencoder, reading.open(data, _image_mode(autoencoder, data))
-
-
-def _image_mode(autoencoder: AutoEncoder, data: str) -> str | None:
-    """The mode that image files must be read in for this model; None for other data."""
-    scaler = autoencoder.scaler_
-    if not Path(data).is_dir() or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
-        return None
-    return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
-
-
-def _blocks(source: Source) -> Iterator[Source]:
-    import numpy as np
-
-    from isthmus.data.sources import subset
-
-    for start in range(0, len(source), _BLOCK):
-        yield subset(source, np.arange(start, min(start + _BLOCK, len(source))))
-
-
-def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:
-    """Columns: sample (where it comes from), label where the source has labels, code_0, code_1, ..."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from isthmus.files import atomic_path
-
-    with atomic_path(path) as temporary:
-        writer, start = None, 0
-        for block in blocks:
-            stop = start + len(block)
-            columns: dict[str, Any] = {"sample": [source.location(i) for i in range(start, stop)]}
-            if source.labels is not None:
-                columns["label"] = source.labels[start:stop]
-            flat = block.reshape(len(block), -1)
-            columns |= {f"code_{i}": flat[:, i] for i in range(flat.shape[1])}
-            table = pa.table(columns)
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-            start = stop
-        assert writer is not None
-        writer.close()
-
-
-def _write_images(autoencoder: AutoEncoder, source: Source, folder: Path) -> None:
+def _write_images(coder: Coder, source: Source, folder: Path) -> None:
     """One image for each sample under its own name; formats that lose bits are written at their best quality."""
     from PIL import Image
 
@@ -237,8 +143,8 @@ def _write_images(autoencoder: AutoEncoder, source: Source, folder: Path) -> Non
     assert isinstance(source, ImageFiles)
     top = Path(os.path.commonpath([path.parent for path in source.paths]))
     start = 0
-    for block in _blocks(source):
-        for image in autoencoder.reconstruct(block):
+    for block in blocks(source):
+        for image in coder.reconstruct(block):
             path = source.paths[start]
             with atomic_path(folder / path.relative_to(top)) as temporary:
                 pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image

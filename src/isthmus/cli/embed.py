@@ -1,0 +1,73 @@
+"""`isthmus embed`: data as rows of features, in a file or in a store that can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import options
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from isthmus.data.sources import Source
+
+
+def embed(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .npy file.", show_default=False)],
+    mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Encode data: one row of features for each sample.
+
+    Examples:
+
+      isthmus embed digits-10 photos/ -o features.parquet
+
+      isthmus embed digits-10 mnist:test -o codes.npy
+    """
+    from isthmus.cli.models import blocks, open_model
+    from isthmus.cli.output import write_npy
+
+    if output.suffix not in (".parquet", ".npy"):
+        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet or .npy")
+    options.check_output(output, overwrite, folder=False)
+    coder, source = open_model(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
+    codes = (coder.encode(block) for block in blocks(source))
+    if output.suffix == ".npy":
+        write_npy(output, codes, len(source))
+    else:
+        _write_parquet(output, codes, source)
+    typer.echo(f"{len(source):,} codes of {coder._n_features_out} numbers in {output}")
+
+
+def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:
+    """Columns: sample (where it comes from), label where the source has labels, code_0, code_1, ..."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from isthmus.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        writer, start = None, 0
+        for block in blocks:
+            stop = start + len(block)
+            columns: dict[str, Any] = {"sample": [source.location(i) for i in range(start, stop)]}
+            if source.labels is not None:
+                columns["label"] = source.labels[start:stop]
+            flat = block.reshape(len(block), -1)
+            columns |= {f"code_{i}": flat[:, i] for i in range(flat.shape[1])}
+            table = pa.table(columns)
+            writer = writer or pq.ParquetWriter(temporary, table.schema)
+            writer.write_table(table)
+            start = stop
+        assert writer is not None
+        writer.close()

@@ -1,0 +1,71 @@
+"""Models that encode, and the data that they are used on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isthmus.cli import options
+from isthmus.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from isthmus.data.sources import Source
+    from isthmus.estimators.coder import Coder
+
+_BLOCK = 1024  # samples that are read, encoded and written at a time
+
+
+def open_model(model: str, data: str, reading: options.Reading, device: str) -> tuple[Coder, Source]:
+    """A model that encodes and decodes, and data read as it takes them."""
+    coder = load_coder(model, device)
+    return coder, open_for(coder, data, reading)
+
+
+def load_coder(folder: str, device: str) -> Coder:
+    """A model that encodes and decodes, of whichever kind."""
+    import isthmus
+    from isthmus.estimators.coder import Coder
+
+    model = isthmus.load(folder, device=device)
+    if not isinstance(model, Coder):
+        raise IsthmusError(f"{folder} holds a {type(model).__name__}, which has no codes; give an AutoEncoder")
+    return model
+
+
+def open_for(model: Coder, data: str, reading: options.Reading) -> Source:
+    """Data as a source; image files are read in the mode that the model was trained on."""
+    return reading.open(data, _image_mode(model, data))
+
+
+def blocks(source: Source) -> Iterator[Source]:
+    """Successive parts of a source."""
+    import numpy as np
+
+    from isthmus.data.sources import subset
+
+    for start in range(0, len(source), _BLOCK):
+        yield subset(source, np.arange(start, min(start + _BLOCK, len(source))))
+
+
+def halves(source: Source) -> tuple[Source, Source]:
+    """Two random halves of a source, always the same ones; of fewer than four samples, all of them twice."""
+    import numpy as np
+
+    from isthmus.data.sources import subset
+
+    if len(source) < 4:
+        return source, source
+    order, middle = np.random.default_rng(0).permutation(len(source)), len(source) // 2
+    return subset(source, np.sort(order[:middle])), subset(source, np.sort(order[middle:]))
+
+
+def _image_mode(model: Coder, data: str) -> str | None:
+    """The mode that image files must be read in for this model; None for other data."""
+    from isthmus.data.folders import SUFFIXES
+
+    scaler, path = model.scaler_, Path(data).expanduser()
+    files = path.is_dir() or path.suffix.lower() in SUFFIXES
+    if not files or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
+        return None
+    return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
