@@ -11,6 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from scipy.io import wavfile
 from typer.testing import CliRunner
 
+from isthmus import Denoiser
 from isthmus.cli import app
 
 QUICK = ("--size", "small", "-q")
@@ -81,6 +82,60 @@ def test_a_folder_is_cleaned_by_what_is_learned_from_it(noisy: Path, tmp_path: P
     assert np.array_equal(np.asarray(Image.open(one)), np.asarray(Image.open(clean / "0.png")))
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that learned in a moment."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    waves = np.stack([picture(i, 16, 16) for i in range(64)]).astype(np.uint8)
+    return Denoiser("gaussian:0.1", size="small", epochs=2, random_state=0).fit(waves).save(folder)
+
+
+def test_one_bad_file_of_a_thousand(tiny: Path, tmp_path: Path) -> None:
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    noisy.mkdir()
+    for i in range(1000):
+        Image.fromarray(picture(i, 16, 16).astype(np.uint8)).save(noisy / f"{i}.png")
+    whole = (noisy / "517.png").read_bytes()
+    (noisy / "517.png").write_bytes(whole[: len(whole) // 2])
+    status, said = run("denoise", tiny, noisy, "-o", clean, "-q")
+    assert status == 1 and "999 of 1,000 files" in said and "Traceback" not in said
+    assert [line for line in said.splitlines() if "cannot be read" in line] == [
+        line for line in said.splitlines() if "517.png" in line
+    ]
+    written = {path.name: path.read_bytes() for path in clean.iterdir()}
+    assert set(written) == {f"{i}.png" for i in range(1000) if i != 517}
+
+    status, said = run("denoise", tiny, noisy, "-o", clean, "-q")
+    assert status == 1 and "--overwrite" in said
+    assert {path.name: path.read_bytes() for path in clean.iterdir()} == written
+
+
+def test_deviations_are_written_beside(tiny: Path, tmp_path: Path) -> None:
+    noisy, model = tmp_path / "noisy", Denoiser.load(tiny)
+    (noisy / "deeper").mkdir(parents=True)
+    grey = picture(0, 20, 30).astype(np.uint8)
+    Image.fromarray(grey).save(noisy / "deeper" / "grey.png")
+    np.save(noisy / "colour.npy", np.dstack([grey] * 3))
+    status, said = run("denoise", tiny, noisy, "-o", tmp_path / "clean", "--std", tmp_path / "std", "-q")
+    assert status == 0, said
+    for name, image in (("deeper/grey.png.npy", grey), ("colour.npy", np.dstack([grey] * 3))):
+        std = np.load(tmp_path / "std" / name)
+        assert std.dtype == np.float32
+        np.testing.assert_allclose(std, model.denoise([image], return_std=True)[1][0], rtol=1e-5)
+
+    one, stack = noisy / "deeper" / "grey.png", tmp_path / "stack.npy"
+    assert run("denoise", tiny, one, "-o", tmp_path / "one.png", "--std", tmp_path / "one.npy", "-q")[0] == 0
+    assert np.load(tmp_path / "one.npy").shape == (20, 30)
+    np.save(stack, np.stack([grey, grey[::-1]]))
+    assert run("denoise", tiny, stack, "-o", tmp_path / "a.npy", "--std", tmp_path / "b.npy", "-q")[0] == 0
+    cleaned, std = model.denoise(np.load(stack), return_std=True)
+    assert np.array_equal(np.load(tmp_path / "a.npy"), cleaned)
+    np.testing.assert_allclose(np.load(tmp_path / "b.npy"), std, rtol=1e-5)
+
+    status, said = run("denoise", tiny, noisy, "-o", tmp_path / "new", "--std", tmp_path / "std", "-q")
+    assert status == 1 and "--overwrite" in said and not (tmp_path / "new").exists()
+
+
 def test_training_on_clean_data(noisy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     status, said = run(
@@ -132,6 +187,8 @@ def test_signals(tmp_path: Path) -> None:
         (("digits", "-o", "x.npy", "--noise", "gausian"), "gaussian"),
         (("digits", "-o", "x.npy", "--size", "huge"), "large, medium, small"),
         (("model", "digits", "-o", "x.npy", "--minutes", "1"), "without a model"),
+        (("digits", "-o", "x.npy", "--std", "y.png"), "must end in .npy"),
+        (("digits", "-o", "x.npy", "--std", "x.npy"), "name two places"),
     ],
 )
 def test_one_clear_line(arguments: tuple, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

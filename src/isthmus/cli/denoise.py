@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +88,13 @@ def denoise(
     averaging: Annotated[
         bool, typer.Option("--averaging", help="Mean over flips and turns: slower, slightly better.")
     ] = False,
+    std: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write how far off each value may be, one standard deviation in the data's units: a .npy file; "
+            "for a folder, a folder of them.",
+        ),
+    ] = None,
     save_model: Annotated[Path | None, typer.Option(help="Keep the model that was learned.")] = None,
     sheet: Annotated[
         Path | None, typer.Option(help="Picture of samples before and after.", show_default="OUTPUT-before-after.png")
@@ -106,7 +115,7 @@ def denoise(
 
       isthmus denoise noisy/ -o clean/ --noise poisson
 
-      isthmus denoise photos-denoiser noisy/ -o clean/
+      isthmus denoise photos-denoiser noisy/ -o clean/ --std deviations/
     """
     from isthmus import Denoiser
     from isthmus.training.progress import Bar
@@ -123,7 +132,14 @@ def denoise(
     place = Path(data).expanduser()
     paths = _paths(place)
     bad: dict[Path, str] = {}
-    options.check_output(output, overwrite, folder=paths is not None and place.is_dir())
+    folder = paths is not None and place.is_dir()
+    options.check_output(output, overwrite, folder=folder)
+    if std is not None:
+        if std.suffix != ".npy" and not folder:
+            raise typer.BadParameter(f"--std {str(std)!r} must end in .npy")
+        if std.resolve() == output.resolve():
+            raise typer.BadParameter(f"--std and --output are both {str(std)!r}; name two places")
+        options.check_output(std, overwrite, folder=folder)
     if models:
         denoiser = Denoiser.load(models[0], device=device)
     else:
@@ -134,10 +150,11 @@ def denoise(
         typer.echo(f"Noise       {denoiser.noise_}")
         if save_model is not None:
             typer.echo(f"Model       {denoiser.save(save_model)}")
-    shown = _clean_array(denoiser, data, output, averaging) if paths is None else []
-    if paths is not None:
-        usable = [path for path in paths if path not in bad]
-        shown, more = _clean_files(denoiser, place, usable, output, overwrite, averaging, quiet)
+    cleaning = _Cleaning(denoiser, output, std, averaging, overwrite)
+    if paths is None:
+        shown = cleaning.array(data)
+    else:
+        shown, more = cleaning.files(place, [path for path in paths if path not in bad], quiet)
         bad |= more
     if shown:
         sheet = sheet or output.parent / f"{output.stem}-before-after.png"
@@ -210,59 +227,78 @@ def _read(path: Path) -> Sample:
     return sample
 
 
-def _clean_array(denoiser: Denoiser, data: str, output: Path, averaging: bool) -> list[tuple[Any, Any]]:
-    """Clean the samples of an array or a data set into a .npy file; a few of them, before and after."""
-    import numpy as np
+@dataclass(frozen=True)
+class _Cleaning:
+    """How samples are cleaned, and where they and the deviations of the errors go."""
 
-    from isthmus.cli.output import write_npy
-    from isthmus.data.sources import open_source
+    denoiser: Denoiser
+    output: Path
+    std: Path | None
+    averaging: bool
+    overwrite: bool
 
-    source = open_source(data)
-    write_npy(output, (denoiser.denoise(chunk, averaging=averaging) for chunk in source.chunks()), len(source))
-    typer.echo(f"{len(source):,} samples in {output}")
-    if len(source.shape) < 3:
-        return []
-    first = source.take(np.arange(min(_SHOWN, len(source))))
-    return list(zip(first, denoiser.denoise(first), strict=True))
+    def array(self, data: str) -> list[tuple[Any, Any]]:
+        """Clean the samples of an array or a data set into a .npy file; a few of them, before and after."""
+        import numpy as np
 
+        from isthmus.cli.output import npy_file
+        from isthmus.data.sources import open_source
 
-def _clean_files(
-    denoiser: Denoiser,
-    data: Path,
-    paths: Sequence[Path],
-    output: Path,
-    overwrite: bool,
-    averaging: bool,
-    quiet: bool,
-) -> tuple[list[tuple[Any, Any]], dict[Path, str]]:
-    """Clean file by file; a few images before and after, and what could not be done."""
-    from rich.progress import track
+        source = open_source(data)
+        with ExitStack() as stack:
+            targets = [target for target in (self.output, self.std) if target is not None]
+            files = [stack.enter_context(npy_file(target, len(source))) for target in targets]
+            for chunk in source.chunks():
+                for add, part in zip(files, self._parts(chunk), strict=True):
+                    add(part)
+        typer.echo(f"{len(source):,} samples in {self.output}")
+        if len(source.shape) < 3:
+            return []
+        first = source.take(np.arange(min(_SHOWN, len(source))))
+        return list(zip(first, self._parts(first)[0], strict=True))
 
-    from isthmus.data.sample_files import write_sample
+    def files(self, data: Path, paths: Sequence[Path], quiet: bool) -> tuple[list[tuple[Any, Any]], dict[Path, str]]:
+        """Clean file by file; the middles of a few images before and after, and what could not be done."""
+        from rich.progress import track
 
-    shown: list[tuple[Any, Any]] = []
-    bad: dict[Path, str] = {}
-    done = 0
-    for path in track(paths, "cleaning", disable=quiet or len(paths) < 2):
-        target = output / path.relative_to(data) if data.is_dir() else output
-        try:
-            if target.exists() and not overwrite:
-                raise IsthmusError(f"{target} exists; give --overwrite to replace it")
-            sample = _read(path)
-            cleaned = _cleaned(denoiser, sample.array, sample.signal, averaging)
-            write_sample(target, sample, cleaned)
-        except (IsthmusError, OSError, MemoryError) as error:
-            bad[path] = str(error) if str(path) in str(error) else f"{path}: {error}"
-            continue
-        done += 1
-        if len(shown) < _SHOWN and not sample.signal and min(cleaned.shape[:2]) >= _LEAST_SHOWN:
-            shown.append((sample.array, cleaned))
-    typer.echo(f"{done:,} of {len(paths):,} files in {output}")
-    return shown, bad
+        from isthmus.evaluation.figures.pairs import middle
 
+        shown: list[tuple[Any, Any]] = []
+        bad: dict[Path, str] = {}
+        for path in track(paths, "cleaning", disable=quiet or len(paths) < 2):
+            try:
+                sample, cleaned = self._file(path, path.relative_to(data) if data.is_dir() else None)
+            except (IsthmusError, OSError, MemoryError) as error:
+                bad[path] = str(error) if str(path) in str(error) else f"{path}: {error}"
+                continue
+            if len(shown) < _SHOWN and not sample.signal and min(cleaned.shape[:2]) >= _LEAST_SHOWN:
+                shown.append((middle(sample.array).copy(), middle(cleaned).copy()))
+        typer.echo(f"{len(paths) - len(bad):,} of {len(paths):,} files in {self.output}")
+        return shown, bad
 
-def _cleaned(denoiser: Denoiser, array: np.ndarray, signal: bool, averaging: bool) -> np.ndarray:
-    """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
-    if signal and denoiser.config_["num_spatial_dims"] == 1 and denoiser.channel_axis in ("auto", None):
-        return denoiser.denoise(array.T.copy(), averaging=averaging).T
-    return denoiser.denoise([array], averaging=averaging)[0]
+    def _file(self, path: Path, name: Path | None) -> tuple[Sample, np.ndarray]:
+        """Clean one file. name : within the folders of the output and the deviations, if these are folders."""
+        from isthmus.data.sample_files import write_sample
+
+        target = self.output if name is None else self.output / name
+        if target.exists() and not self.overwrite:
+            raise IsthmusError(f"{target} exists; give --overwrite to replace it")
+        sample = _read(path)
+        cleaned, *deviations = self._sample(sample)
+        if self.std is not None:
+            beside = "" if name is None else name if name.suffix.lower() == ".npy" else f"{name}.npy"
+            write_sample(self.std / beside, sample, deviations[0])
+        write_sample(target, sample, cleaned)
+        return sample, cleaned
+
+    def _sample(self, sample: Sample) -> list[np.ndarray]:
+        """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
+        denoiser, array = self.denoiser, sample.array
+        if sample.signal and denoiser.config_["num_spatial_dims"] == 1 and denoiser.channel_axis in ("auto", None):
+            return [part.T for part in self._parts(array.T.copy())]
+        return [part[0] for part in self._parts([array])]
+
+    def _parts(self, samples: Any) -> list[Any]:
+        """The samples cleaned and, if they are wanted, the deviations of the errors."""
+        found = self.denoiser.denoise(samples, averaging=self.averaging, return_std=self.std is not None)
+        return [found] if self.std is None else list(found)

@@ -219,7 +219,7 @@ def converted(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)  # in the machine's byte order
         return Image.fromarray(values if mode == "I;16" else (values >> 8).astype(np.uint8)).convert(mode)
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)  # which would copy it
 
 
 def _common_mode(paths: Sequence[Path], headers: Sequence[_Header], image_mode: str | None, name: str) -> str:

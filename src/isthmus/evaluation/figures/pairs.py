@@ -25,8 +25,9 @@ def before_after(pairs: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> 
     for column, title in enumerate(titles):
         draw.text((_GAP + column * (_SIDE + _GAP) + 2, 6), title, fill="#333333", font=font)
     for row, (before, after) in enumerate(pairs):
-        a, b = (_middle(np.asarray(x, np.float64)) for x in (before, after))
-        low, high = _range(np.asarray(before))
+        before = middle(np.asarray(before))
+        a, b = before.astype(np.float64), middle(np.asarray(after)).astype(np.float64)
+        low, high = _range(before)
         scaled = [(x - low) / (high - low) for x in (a, b)]
         scaled.append(0.5 + _CONTRAST / 2 * (scaled[0] - scaled[1]))
         for column, values in enumerate(scaled):
@@ -41,8 +42,8 @@ def before_after(pairs: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> 
         sheet.save(temporary)
 
 
-def _middle(image: np.ndarray) -> np.ndarray:
-    """The middle of a large image, so that single pixels can be seen; grey or colour."""
+def middle(image: np.ndarray) -> np.ndarray:
+    """The part of a large image that a sheet shows, its middle, so that single pixels can be seen; grey or colour."""
     top, left = (max(0, (n - _SIDE) // 2) for n in image.shape[:2])
     part = image[top : top + _SIDE, left : left + _SIDE]
     return part[..., :3] if part.ndim == 3 and part.shape[-1] in (3, 4) else part[..., 0] if part.ndim == 3 else part
