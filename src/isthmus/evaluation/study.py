@@ -136,7 +136,8 @@ def study(
         codes, rebuilt = z.reshape(len(z), -1), decode(z)
         metrics = reconstruction_metrics(originals, rebuilt)
         training = network_layout(model.scale(train_source.take(fitted)), sample_shape)
-        pca = _clipped(pca_baseline(training, originals, codes.shape[1]), model, samples)
+        pca = pca_baseline(training, originals, codes.shape[1])
+        pca = replace(pca, reconstruction=clipped_to_dtype(pca.reconstruction, model, samples))
         grid = code_grid(codes, decode) if z.ndim == 2 and originals.ndim >= 4 else None
         directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
     return Study(
@@ -174,12 +175,11 @@ def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndar
     return shaped if signal else shaped[:, None]
 
 
-def _clipped(pca: PcaBaseline, model: Reconstructor, samples: np.ndarray) -> PcaBaseline:
-    """PCA's reconstructions, clipped to what the dtype of the samples holds as the model's are."""
+def clipped_to_dtype(rebuilt: np.ndarray, model: Reconstructor, samples: np.ndarray) -> np.ndarray:
+    """Scaled reconstructions clipped to what the dtype of the samples holds, as a model's own are."""
     if samples.dtype.kind not in "biu":
-        return pca
-    ends = network_layout(model.scale(_ends(samples)), samples.shape[1:])
-    return replace(pca, reconstruction=pca.reconstruction.clip(*ends))
+        return rebuilt
+    return rebuilt.clip(*network_layout(model.scale(_ends(samples)), samples.shape[1:]))
 
 
 def _ends(samples: np.ndarray) -> np.ndarray:

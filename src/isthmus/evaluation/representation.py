@@ -1,0 +1,239 @@
+"""What a code is worth as features, beside PCA of the same size and the raw data."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.base import Source, as_labels
+from isthmus.data.sources import open_source, subset
+from isthmus.errors import IsthmusError
+from isthmus.evaluation.baselines import pca_baseline
+from isthmus.evaluation.features import (
+    are_classes,
+    clustering,
+    dead_dimensions,
+    effective_rank,
+    intrinsic_dimension,
+    linear_probe,
+    nearest_neighbours,
+    spectrum,
+)
+from isthmus.evaluation.metrics import mse
+from isthmus.evaluation.neighbourhoods import neighbourhood_scores
+from isthmus.evaluation.study import Reconstructor, clipped_to_dtype, network_layout
+
+_MOST_SAMPLES = 10_000
+_MOST_NUMBERS = 1 << 26  # in the samples of a part: 256 MiB
+_MOST_NEIGHBOURHOODS = 5_000  # samples: the time grows with their square
+_NEIGHBOURHOOD = 15
+
+
+@dataclass(frozen=True)
+class FeatureScores:
+    """What one kind of features is worth. None where it was not measured, as without labels.
+
+    size : numbers of a sample.
+    linear_probe : accuracy of a logistic regression, or R² of a ridge regression where labels are numbers.
+    nearest_neighbours : accuracy, or R², of the 5 nearest training samples.
+    nmi, ari : agreement of k-means with the classes: normalised mutual information and adjusted Rand index.
+    trustworthiness, continuity : neighbourhoods of 15 samples that the features keep of the raw data.
+    intrinsic_dimension : numbers that a sample has locally (TwoNN).
+    effective_rank : directions that are really used. dead : features that hardly vary.
+    reconstruction : mean squared error in scaled units.
+    spectrum : shares of the directions in the spread, falling, array of shape (directions,).
+    """
+
+    size: int
+    linear_probe: float | None
+    nearest_neighbours: float | None
+    nmi: float | None
+    ari: float | None
+    trustworthiness: float | None
+    continuity: float | None
+    intrinsic_dimension: float | None
+    effective_rank: float
+    dead: int
+    reconstruction: float | None
+    spectrum: np.ndarray = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """The code of a model, PCA of the same size and the raw data in scaled units, measured on the same samples.
+
+    labels : "classes", "numbers" or None. classes : how many there are.
+    fitted : samples that probes and PCA were fitted on. judged : other samples, that all is measured on.
+    given : samples there were for both; of more than fit, random ones are used.
+    """
+
+    code: FeatureScores
+    pca: FeatureScores
+    raw: FeatureScores
+    labels: str | None
+    classes: int | None
+    fitted: int
+    judged: int
+    given: tuple[int, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, without the spectra."""
+        values = dataclasses.asdict(self) | {"given": list(self.given)}
+        for name in ("code", "pca", "raw"):
+            del values[name]["spectrum"]
+        return values
+
+
+def evaluate_representation(
+    model: Reconstructor,
+    X: Any,
+    y: Any = None,
+    *,
+    train: Any = None,
+    y_train: Any = None,
+    most: int = _MOST_SAMPLES,
+    random_state: int = 0,
+) -> Representation:
+    """Measure a model's codes of X, beside PCA's and X itself.
+
+    X : samples that the model has not seen, in any form that a model takes. y : one label for each, text or numbers;
+        by default those of X, where it has labels. Labels that are all the same say nothing and are passed over.
+    train, y_train : other samples, on which probes and PCA are fitted; by default a random half of X, and the other
+        half is judged.
+    most : samples of each of the two parts that are used, at most, and no more than 67 million numbers of each.
+    random_state : seed of the choice of samples and of the clustering.
+
+    Raises IsthmusError where labels do not match or one of the parts has fewer than 2 samples.
+    """
+    parts = _two_parts(open_source(X), y, None if train is None else open_source(train), y_train, random_state)
+    rng = np.random.default_rng(random_state)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
+        fitted, judged = (_Part.of(model, source, labels, most, rng) for source, labels in parts)
+        rebuilt = network_layout(model.scale(model.inverse_transform(judged.z)), judged.samples.shape[1:])
+        both = np.concatenate([fitted.scaled, judged.scaled])
+        pca = pca_baseline(fitted.scaled, both, fitted.code.shape[1], random_state=random_state)
+        n = len(fitted.code)
+        pca_rebuilt = clipped_to_dtype(pca.reconstruction[n:], model, judged.samples)
+    labels = None if fitted.labels is None or judged.labels is None else (fitted.labels, judged.labels)
+    classes = labels is not None and are_classes(labels[0])
+    return Representation(
+        code=_scores((fitted.code, judged.code), labels, judged, rebuilt, random_state),
+        pca=_scores((pca.codes[:n], pca.codes[n:]), labels, judged, pca_rebuilt, random_state),
+        raw=_scores((fitted.raw, judged.raw), labels, judged, None, random_state),
+        labels=None if labels is None else "classes" if classes else "numbers",
+        classes=len(np.unique(labels[1])) if labels is not None and classes else None,
+        fitted=n,
+        judged=len(judged.code),
+        given=(len(parts[0][0]), len(parts[1][0])),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Samples as the user holds them, scaled (n, C, *spatial) or (n, features), and their codes as the model gives."""
+
+    samples: np.ndarray
+    scaled: np.ndarray
+    z: np.ndarray
+    labels: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, model: Reconstructor, source: Source, labels: np.ndarray | None, most: int, rng: np.random.Generator
+    ) -> _Part:
+        """The samples of a source, or a random part of very many."""
+        most = max(2, min(most, _MOST_NUMBERS // math.prod(source.shape[1:])))
+        n = len(source)
+        chosen = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+        samples = source.take(chosen)
+        scaled = network_layout(model.scale(samples), samples.shape[1:])
+        z = np.asarray(model.transform(samples), np.float32)
+        return cls(samples, scaled, z, None if labels is None else labels[chosen])
+
+    @property
+    def code(self) -> np.ndarray:
+        """Codes as rows of features, (n, size)."""
+        return self.z.reshape(len(self.z), -1)
+
+    @property
+    def raw(self) -> np.ndarray:
+        """Scaled samples as rows of features."""
+        return self.scaled.reshape(len(self.scaled), -1)
+
+
+def _two_parts(
+    source: Source, y: Any, train: Source | None, y_train: Any, seed: int
+) -> tuple[tuple[Source, np.ndarray | None], tuple[Source, np.ndarray | None]]:
+    """What is fitted on and what is judged, each with its labels; both have labels or none has."""
+    labels = _labels(source.labels if y is None else y, len(source), source.name)
+    if train is not None:
+        others = _labels(train.labels if y_train is None else y_train, len(train), train.name)
+        if (labels is None) != (others is None):
+            without, with_ = (train, source) if others is None else (source, train)
+            raise IsthmusError(f"{with_.name} has labels and {without.name} has none; give both, or leave train away")
+        parts = ((train, others), (source, labels))
+    elif len(source) < 4:
+        raise IsthmusError(f"{source.name} has {len(source)} samples; to fit on half of them takes at least 4")
+    else:
+        order, middle = np.random.default_rng(seed).permutation(len(source)), len(source) // 2
+        a, b = np.sort(order[:middle]), np.sort(order[middle:])
+        own = (None, None) if labels is None else (labels[a], labels[b])
+        parts = ((subset(source, a), own[0]), (subset(source, b), own[1]))
+    if any(part is not None and len(np.unique(part)) < 2 for _, part in parts):
+        parts = ((parts[0][0], None), (parts[1][0], None))
+    return parts
+
+
+def _labels(values: Any, n: int, name: str) -> np.ndarray | None:
+    """Labels as an array (n,) of text, whole numbers or finite numbers."""
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype.kind != "f" or np.array_equal(array, np.round(array)):
+        array = as_labels(values, f"the labels of {name}")
+    if array.shape != (n,):
+        raise IsthmusError(f"the labels of {name} have shape {array.shape}; one for each sample is needed: ({n},)")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise IsthmusError(f"the labels of {name} contain NaN or infinity; leave samples without a label away")
+    return array
+
+
+def _scores(
+    features: tuple[np.ndarray, np.ndarray],
+    labels: tuple[np.ndarray, np.ndarray] | None,
+    judged: _Part,
+    rebuilt: np.ndarray | None,
+    seed: int,
+) -> FeatureScores:
+    """Everything about features (fitted, judged); `rebuilt` is None for the raw ones, which are what they rebuild."""
+    fitted, own = features
+    probe = near = nmi = ari = None
+    if labels is not None:
+        probe = linear_probe(fitted, labels[0], own, labels[1])
+        near = nearest_neighbours(fitted, labels[0], own, labels[1])
+        if are_classes(labels[0]):
+            nmi, ari = clustering(own, labels[1], random_state=seed)
+    kept = None
+    if rebuilt is not None and len(own) > 2 * _NEIGHBOURHOOD:
+        kept = neighbourhood_scores(judged.raw[:_MOST_NEIGHBOURHOODS], own[:_MOST_NEIGHBOURHOODS], _NEIGHBOURHOOD)
+    shares = spectrum(own)
+    return FeatureScores(
+        size=own.shape[1],
+        linear_probe=probe,
+        nearest_neighbours=near,
+        nmi=nmi,
+        ari=ari,
+        trustworthiness=None if kept is None else kept.trustworthiness,
+        continuity=None if kept is None else kept.continuity,
+        intrinsic_dimension=intrinsic_dimension(own),
+        effective_rank=effective_rank(shares),
+        dead=dead_dimensions(own),
+        reconstruction=None if rebuilt is None else float(mse(judged.scaled, rebuilt).mean()),
+        spectrum=shares,
+    )
