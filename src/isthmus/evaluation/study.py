@@ -21,7 +21,7 @@ _MOST_TRAIN = 20_000
 _MOST_NUMBERS = 1 << 25  # in the test samples that are measured: 128 MiB an array
 _MOST_TRAIN_NUMBERS = 1 << 26
 _FEW = 4  # axes of images are at least this long, and a last axis of at most this size holds channels
-_KINDS = {2: "table", 3: "signals", 4: "images", 5: "volumes"}
+KINDS = {2: "table", 3: "signals", 4: "images", 5: "volumes"}
 
 
 class Reconstructor(Protocol):
@@ -141,15 +141,15 @@ def study(
         grid = code_grid(codes, decode) if z.ndim == 2 and originals.ndim >= 4 else None
         directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
     return Study(
-        kind=_KINDS[originals.ndim],
+        kind=KINDS[originals.ndim],
         originals=originals,
         rebuilt=rebuilt,
         codes=codes,
         metrics=metrics,
         pca=pca,
         pca_metrics=reconstruction_metrics(originals, pca.reconstruction),
-        classes=_classes(labels, class_names, len(source), chosen),
-        columns=_columns(source, model, sample_shape),
+        classes=classes_of(labels, class_names, len(source), chosen),
+        columns=columns_of(source, model, sample_shape),
         directions=directions,
         plane=code_plane(codes, metrics.per_sample_mse, z.ndim == 2),
         grid=grid,
@@ -192,14 +192,18 @@ def _choose(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
     return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 
-def _classes(
+def classes_of(
     labels: Any, names: Sequence[str] | Mapping[int, str] | None, n: int, chosen: np.ndarray
 ) -> Classes | None:
+    """The classes of the samples that are `chosen` from n, each of which has a label; None without labels.
+
+    names : what integer labels mean. Raises IsthmusError where there is not one label for each sample.
+    """
     if labels is None:
         return None
     labels = as_labels(labels, "labels")
     if labels.shape != (n,):
-        raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {n} test samples is needed: ({n},)")
+        raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {n} samples is needed: ({n},)")
     values, index = np.unique(labels[chosen], return_inverse=True)
     return Classes(tuple(_class_name(value, names) for value in values.tolist()), index)
 
@@ -212,7 +216,8 @@ def _class_name(value: Any, names: Sequence[str] | Mapping[int, str] | None) -> 
     return str(value)
 
 
-def _columns(source: Any, model: Any, sample_shape: tuple[int, ...]) -> tuple[str, ...]:
+def columns_of(source: Any, model: Any, sample_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """The names of a table's columns; none for samples of other kinds."""
     if len(sample_shape) != 1:
         return ()
     names = source.feature_names

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.path import Path as Outline
 
 from isthmus.evaluation.figures.style import Canvas, Plate
+from isthmus.evaluation.pictures import as_pictures, shown_range
 from isthmus.evaluation.study import Study
 from isthmus.evaluation.theme import Theme, clipped, number, signed_alpha
 
@@ -20,28 +21,13 @@ _GUTTER, _PITCH, _LAND, _STRIP, _NECK, _INSET = 122, 96, 84, 28, 44, 5
 
 def pictures(study: Study, samples: np.ndarray) -> np.ndarray:
     """Scaled images (n, C, *spatial) as uint8 pictures (n, H, W, 3); of a volume, the middle slice."""
-    if samples.ndim == 5:
-        samples = samples[:, :, samples.shape[2] // 2]
-    low, high = value_range(study)
-    samples = samples[:, :3] if samples.shape[1] in (3, 4) else samples[:, :1]
-    shrink = -(-max(samples.shape[2:]) // _MOST_PIXELS)
-    if shrink > 1:
-        height, width = (side // shrink for side in samples.shape[2:])
-        cut = samples[:, :, : height * shrink, : width * shrink]
-        samples = cut.reshape(*cut.shape[:2], height, shrink, width, shrink).mean(axis=(3, 5))
-    pixels = np.clip((samples - low) / (high - low), 0, 1) * 255
-    return np.broadcast_to(pixels.round().astype(np.uint8), (len(pixels), 3, *pixels.shape[2:])).transpose(0, 2, 3, 1)
+    shown = as_pictures(samples, value_range(study), _MOST_PIXELS)
+    return np.broadcast_to(shown, (*shown.shape[:3], 3))
 
 
 def value_range(study: Study) -> tuple[float, float]:
     """The scaled values shown as black and white, or at the bottom and the top of a profile."""
-    some = study.originals[:: max(1, len(study.originals) // 500)]
-    if study.kind == "table":
-        return -3.0, 3.0
-    low, high = (float(v) for v in np.quantile(some, (0.001, 0.999)))
-    if study.has_pictures and low >= -0.05 and high <= 1.05:
-        return 0.0, 1.0
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    return shown_range(study.originals[:: max(1, len(study.originals) // 500)], study.kind)
 
 
 def through_the_isthmus(study: Study) -> Plate:

@@ -60,6 +60,15 @@ def render(plate: Plate) -> Print:
         return Print(plate, _png(light.figure), _png(dark.figure), svg, light.width)
 
 
+def poster(draw: Callable[[Theme], Canvas], theme: Theme) -> bytes:
+    """PNG bytes of a figure that stands alone: on its theme's paper."""
+    with _style():
+        buffer = io.BytesIO()
+        figure = draw(theme).figure
+        figure.savefig(buffer, format="png", dpi=2 * _PIXELS, facecolor=theme.paper, metadata={"Software": None})
+        return buffer.getvalue()
+
+
 class Canvas:
     """A figure measured in pixels from the top left corner."""
 
