@@ -87,5 +87,6 @@ bottlenecks: Registry = Registry("bottleneck", "bottlenecks", "isthmus.networks.
 networks: Registry = Registry("network", "networks", "isthmus.networks.autoencoder")
 objectives: Registry = Registry("objective", "objectives", "isthmus.objectives")
 corruptions: Registry = Registry("corruption", "corruptions", "isthmus.corruptions")
+augmentations: Registry = Registry("augmentation", "augmentations", "isthmus.augmentations")
 optimizers: Registry = Registry("optimizer", "optimizers", "isthmus.training.optimizers")
 named_datasets: Registry = Registry("data set", "named_datasets", "isthmus.data.datasets")

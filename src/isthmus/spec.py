@@ -105,6 +105,8 @@ class NetworkSpec(Spec):
     downsample: str = "stride"
     upsample: str = "nearest"
     bottleneck: str = "plain"
+    projection: int | None = None  # principal components that a dense encoder is given in place of the features
+    waves: int | None = None  # random Fourier features of the code that a dense decoder is given beside it
     output: str = "linear"  # "sigmoid" where the objective reads probabilities; "bounded" for black and white
 
     def __post_init__(self) -> None:
@@ -120,7 +122,7 @@ class NetworkSpec(Spec):
                 f"give either latent_dim (={self.latent_dim}) for a flat code or "
                 f"latent_channels (={self.latent_channels}) for a spatial one"
             )
-        for name in ("latent_dim", "latent_channels", "factor", "kernel_size"):
+        for name in ("latent_dim", "latent_channels", "factor", "kernel_size", "projection", "waves"):
             value = getattr(self, name)
             if value is not None and not (is_integer(value) and value >= 1):
                 raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 1")
@@ -137,6 +139,10 @@ class NetworkSpec(Spec):
             raise IsthmusError(f"a dense network takes samples of shape (features,), not {self.sample_shape}")
         if self.latent_dim is None:
             raise IsthmusError("a dense network has a flat code: give latent_dim, not latent_channels")
+        if self.projection is not None and self.projection > self.num_features:
+            raise IsthmusError(
+                f"projection (={self.projection}) must not exceed the number of features (={self.num_features})"
+            )
 
     def _check_conv(self) -> None:
         if not 2 <= len(self.sample_shape) <= 4:
@@ -188,6 +194,7 @@ class TrainingSpec(Spec):
 
     objective: Mapping[str, float]  # name -> weight; none where the trainer brings its own
     corruption: str | None = None
+    consistency: str | None = None
     epochs: int | None = None
     minutes: float | None = None
     batch_size: int = 128
@@ -204,6 +211,8 @@ class TrainingSpec(Spec):
             object.__setattr__(self, "objective", parse_objective(self.objective))
         if self.corruption is not None:
             parse_corruption(self.corruption)
+        if self.consistency is not None:
+            Choice.parse(self.consistency, registry.augmentations).value(0.0)
         registry.optimizers.check(self.optimizer)
         if (self.epochs is None) == (self.minutes is None):
             raise IsthmusError(f"give either epochs (={self.epochs}) or minutes (={self.minutes})")

@@ -1,8 +1,8 @@
 """scikit-learn's contract.
 
-Every check of `check_estimator` runs on `AutoEncoder`. scikit-learn itself skips one, array-API input, unless
-SCIPY_ARRAY_API is set and the package array-api-strict is installed: it concerns estimators that compute on such
-arrays, and ours computes on torch tensors of its own.
+Every check of `check_estimator` runs on `AutoEncoder` and `ManifoldMap`. scikit-learn itself skips one, array-API
+input, unless SCIPY_ARRAY_API is set and the package array-api-strict is installed: it concerns estimators that compute
+on such arrays, and ours compute on torch tensors of their own.
 
 `Denoiser` differs on purpose in two things. The rows of a table are signals to it, which may be shorter or longer than
 those it learned from, so it refuses no other number of features. And `score` compares with clean samples, not with
@@ -26,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from isthmus import AutoEncoder, Codec, Denoiser, IsthmusError
+from isthmus import AutoEncoder, Codec, Denoiser, IsthmusError, ManifoldMap
 
 DENOISER = Denoiser("gaussian:0.1", size="small", epochs=1, random_state=0)
 OTHERWISE = {  # check: the error that it ends in, after all else in it has passed
@@ -49,8 +49,8 @@ WITHOUT_TABLES = [  # the checks that fit nothing
 ]
 
 
-@parametrize_with_checks([AutoEncoder(epochs=2, random_state=0)])
-def test_check_estimator(estimator: AutoEncoder, check) -> None:
+@parametrize_with_checks([AutoEncoder(epochs=2, random_state=0), ManifoldMap(hidden=(16,), epochs=2, random_state=0)])
+def test_check_estimator(estimator: AutoEncoder | ManifoldMap, check) -> None:
     check(estimator)
 
 

@@ -88,6 +88,12 @@ def train(
             parse=parse_corruption,
         ),
     ] = None,
+    consistency: Annotated[
+        str | None,
+        options.named(
+            "--consistency", registry.augmentations, "Codes that know a sample when it was changed.", panel=_TRAINING
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data.", rich_help_panel=_TRAINING)] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Time to train, in place of epochs.", rich_help_panel=_TRAINING)
@@ -184,6 +190,7 @@ def train(
         bottleneck=bottleneck,
         objective=weights,
         corruption=corruption,
+        consistency=consistency,
         epochs=epochs,
         minutes=minutes,
         batch_size=batch_size,

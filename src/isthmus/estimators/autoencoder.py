@@ -21,6 +21,7 @@ from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_row
 from isthmus.networks import build, wrap
 from isthmus.objectives import Objective
 from isthmus.spec import TrainingSpec, is_real
+from isthmus.training.consistency import ConsistencyTrainer, projector
 from isthmus.training.device import choose_device, in_best_memory_order
 from isthmus.training.feed import Feed
 from isthmus.training.loop import Trainer
@@ -61,6 +62,10 @@ class AutoEncoder(Coder):
     corruption : str, optional
         What is done to X before f sees it, as in "gaussian:0.1" or "masking:0-0.5"; the target stays clean. Levels
         are in scaled units: fractions of the range of images, standard deviations of table columns.
+    consistency : str, optional
+        Makes codes useful for the next model, and not only small: a sample and its augmentation are to be recognised by
+        their codes. "warp" turns, zooms and shifts images, signals and volumes a little; "exchange" takes cells of a
+        table's row from other rows. A number is the weight, as in "warp:0.05" (default 0.02).
     epochs, minutes : optional
         Length of the run; the learning rate reaches zero at its end. Default: 400,000 samples, at most 50 epochs.
     batch_size, optimizer, learning_rate, weight_decay, gradient_clip, patience : optional
@@ -118,6 +123,7 @@ class AutoEncoder(Coder):
         bottleneck: str = "plain",
         objective: str | Mapping[str, float] = "mse",
         corruption: str | None = None,
+        consistency: str | None = None,
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int | None = None,
@@ -147,6 +153,7 @@ class AutoEncoder(Coder):
         self.bottleneck = bottleneck
         self.objective = objective
         self.corruption = corruption
+        self.consistency = consistency
         self.epochs = epochs
         self.minutes = minutes
         self.batch_size = batch_size
@@ -162,6 +169,8 @@ class AutoEncoder(Coder):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    _projector: nn.Module | None = None
 
     # Training
 
@@ -189,9 +198,8 @@ class AutoEncoder(Coder):
         source = self._open(X, reset=True)
         validation = self._held_out(len(source))
         device = self._prepare(source, len(source) - len(validation))
-        trainer = Trainer(
-            self.network_,
-            Feed(source, self.scaler_, device),
+        trainer = self._trainer(
+            source,
             self.training_spec_,
             device,
             validation=validation,
@@ -219,9 +227,8 @@ class AutoEncoder(Coder):
             "seed": self.seed_ + len(self.history_),
         }
         device = self._place()
-        trainer = Trainer(
-            self.network_,
-            Feed(source, self.scaler_, device),
+        trainer = self._trainer(
+            source,
             TrainingSpec.from_dict(spec),
             device,
             validation=np.arange(0),
@@ -233,6 +240,14 @@ class AutoEncoder(Coder):
         entry = trainer.position.history[-1] | {"epoch": len(self.history_) + 1}
         self.history_ = [*self.history_, entry]
         return self
+
+    def _trainer(self, source: Source, spec: TrainingSpec, device: torch.device, **options: Any) -> Trainer:
+        feed = Feed(source, self.scaler_, device)
+        if spec.consistency is None:
+            return Trainer(self.network_, feed, spec, device, **options)
+        if getattr(self, "_projector", None) is None:
+            self._projector = projector(self.code_shape_, self.seed_).to(device)
+        return ConsistencyTrainer(self.network_, feed, spec, device, helper=self._projector, **options)
 
     def _held_out(self, n_samples: int) -> np.ndarray:
         """Sorted indices of the samples that validate."""
@@ -273,7 +288,7 @@ class AutoEncoder(Coder):
         self.training_spec_ = training_spec(self, self.network_spec_, n_train, device)
         in_best_memory_order(self.network_.to(device), len(self.scaler_.network_shape) + 1)
         self.history_ = []
-        self._optimizers = None
+        self._optimizers = self._projector = None
         self._measure_code(device)
         return device
 

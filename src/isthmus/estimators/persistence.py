@@ -97,6 +97,8 @@ def describe(model: Coder) -> dict[str, str]:
     rows["objective"] = " + ".join(f"{w:g} {n}" if w != 1 else n for n, w in training.objective.items())
     if training.corruption:
         rows["corruption"] = training.corruption
+    if training.consistency:
+        rows["consistency"] = training.consistency
     rows["training"] = (
         f"{training.optimizer}, learning rate {training.learning_rate:g}, batches of {training.batch_size}, "
         f"{training.precision}, {getattr(model, 'seconds_', 0.0):.1f} s"

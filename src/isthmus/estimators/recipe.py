@@ -148,6 +148,7 @@ def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int,
     return TrainingSpec(
         objective=model.objective,  # type: ignore[arg-type]  # a name is accepted and becomes a dictionary
         corruption=model.corruption,
+        consistency=model.consistency,
         epochs=epochs,
         minutes=minutes,
         batch_size=batch_size,

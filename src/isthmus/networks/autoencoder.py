@@ -25,8 +25,8 @@ def dense(spec: NetworkSpec) -> tuple[nn.Module, nn.Module]:
     assert spec.latent_dim is not None
     num_features = spec.sample_shape[0]
     return (
-        DenseEncoder(num_features, spec.hidden, _code_size(spec), spec.activation),
-        DenseDecoder(spec.latent_dim, spec.hidden, num_features, spec.activation),
+        DenseEncoder(num_features, spec.hidden, _code_size(spec), spec.activation, spec.projection),
+        DenseDecoder(spec.latent_dim, spec.hidden, num_features, spec.activation, spec.waves),
     )
 
 
@@ -78,11 +78,15 @@ class AutoEncoderNetwork(nn.Module):
 
         Random only where a generator is given.
         """
+        return self.with_code(x, generator)[:2]
+
+    def with_code(self, x: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The same as a call, and the code."""
         h, indices = self._encode(x)
         z, penalty = self.bottleneck(h, generator)
         if self.training:
             indices = [None if where is None else where[: len(x) // 2] for where in indices]
-        return self._decode(z, x.shape[2:], indices), penalty
+        return self._decode(z, x.shape[2:], indices), penalty, z
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode, deterministic: (N, *sample) -> (N, *sample)."""

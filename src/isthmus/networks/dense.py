@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from isthmus.networks.blocks import CODE_GAIN, HIDDEN_GAIN, OUTPUT_GAIN, linear
@@ -32,22 +33,52 @@ def dense_layers(widths: Sequence[int], activation: str, last_gain: float = HIDD
 
 
 class DenseEncoder(nn.Module):
-    """(N, num_features) -> (N, code_size): hidden layers with an activation, then a linear layer."""
+    """(N, num_features) -> (N, code_size): hidden layers with an activation, then a linear layer.
 
-    def __init__(self, num_features: int, hidden: Sequence[int], code_size: int, activation: str = "silu") -> None:
+    projection : numbers that a fixed linear layer in front gives; it is filled by whoever trains, and not trained.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        hidden: Sequence[int],
+        code_size: int,
+        activation: str = "silu",
+        projection: int | None = None,
+    ) -> None:
         super().__init__()
-        self.layers = dense_layers([num_features, *hidden, code_size], activation, CODE_GAIN)
+        self.projection = None if projection is None else nn.Linear(num_features, projection).requires_grad_(False)
+        self.layers = dense_layers([projection or num_features, *hidden, code_size], activation, CODE_GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return self.layers(x if self.projection is None else self.projection(x))
 
 
 class DenseDecoder(nn.Module):
-    """(N, latent_dim) -> (N, num_features): the encoder mirrored; `hidden` is in the encoder's order."""
+    """(N, latent_dim) -> (N, num_features): the encoder mirrored; `hidden` is in the encoder's order.
 
-    def __init__(self, latent_dim: int, hidden: Sequence[int], num_features: int, activation: str = "silu") -> None:
+    waves : random directions along which sine and cosine of the code are given to the layers beside the code itself:
+    a few numbers can then stand for many different samples (Tancik et al. 2020, "Fourier features let networks learn
+    high frequency functions in low dimensional domains", NeurIPS, arXiv:2006.10739).
+    """
+
+    waves: Tensor | None
+
+    def __init__(
+        self,
+        latent_dim: int,
+        hidden: Sequence[int],
+        num_features: int,
+        activation: str = "silu",
+        waves: int | None = None,
+    ) -> None:
         super().__init__()
-        self.layers = dense_layers([latent_dim, *reversed(hidden), num_features], activation, OUTPUT_GAIN)
+        self.register_buffer("waves", None if waves is None else torch.randn(latent_dim, waves))
+        n_in = latent_dim + 2 * (waves or 0)
+        self.layers = dense_layers([n_in, *reversed(hidden), num_features], activation, OUTPUT_GAIN)
 
     def forward(self, z: Tensor) -> Tensor:
+        if self.waves is not None:
+            phases = z @ self.waves  # (N, latent_dim) -> (N, waves)
+            z = torch.cat([z, phases.sin(), phases.cos()], dim=1)
         return self.layers(z)

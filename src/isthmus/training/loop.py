@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.corruptions import Corruption
 from isthmus.errors import IsthmusError
@@ -76,6 +76,7 @@ class Trainer:
         fingerprint: str = "",
         schedule: Callable[[float], float] = learning_rate_factor,
         optimizer_states: list[torch.optim.Optimizer] | None = None,
+        helper: nn.Module | None = None,
     ) -> None:
         self.network, self.spec, self.position = network, spec, Position()
         self.interrupted = False
@@ -90,9 +91,11 @@ class Trainer:
         self._batches_per_epoch = (len(feed) - len(validation)) // self._batch_size
         self._objective = Objective(spec.objective) if spec.objective else None
         self._corruption = None if spec.corruption is None else Corruption(spec.corruption)
-        self.optimizers = optimizer_states or optimizers[spec.optimizer](network, spec)
+        self.helper = helper  # trained beside the network, and not part of it
+        trained = network if helper is None else nn.ModuleList([network, helper])
+        self.optimizers = optimizer_states or optimizers[spec.optimizer](trained, spec)
         self._full_rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
-        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._parameters = [p for p in trained.parameters() if p.requires_grad]
         self._generator = torch.Generator(device)
         self._best: dict[str, Tensor] = {}
         self._loss_sum = torch.zeros((), device=device)
@@ -256,6 +259,8 @@ class Trainer:
         assert self._checkpoint is not None
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
+        if self.helper is not None:
+            tensors |= {f"helper.{name}": tensor for name, tensor in self.helper.state_dict().items()}
         tensors["loss_sum"] = self._loss_sum
         state = {
             "position": asdict(self.position),
@@ -279,6 +284,8 @@ class Trainer:
             raise IsthmusError(f"cannot resume from {self._checkpoint}: it was made from other data or another network")
         self.position = Position(**state["position"])
         restore_network(self.network, tensors, "network.")
+        if self.helper is not None:
+            restore_network(self.helper, tensors, "helper.")
         self._best = {k.removeprefix("best."): v.to(self._device) for k, v in tensors.items() if k.startswith("best.")}
         restore_optimizers(self.optimizers, tensors)
         self._loss_sum.copy_(tensors["loss_sum"])
