@@ -15,11 +15,12 @@ from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
 from isthmus.estimators.base import NetworkEstimator, fill
+from isthmus.estimators.latent_space import LatentSpace
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec, TrainingSpec
 
 
-class Coder(NetworkEstimator):
+class Coder(LatentSpace, NetworkEstimator):
     """Base of the estimators that hold an auto-encoder: `Z = f(X)`, `X' = g(Z)`. Subclasses define `fit`."""
 
     network_spec_: NetworkSpec | None
