@@ -18,7 +18,7 @@ from isthmus.store import load_model
 
 ARGUMENTS = [
     "train", "data.npy", "--latent-dim", "3", "--channels", "4,8",
-    "--corruption", "gaussian:0.1", "--bottleneck", "variational",
+    "--corruption", "gaussian:0.1", "--bottleneck", "variational", "--consistency", "warp",
     "--batch-size", "8", "--epochs", "6", "--checkpoint-seconds", "0.02", "--seed", "5", "--no-report", "--quiet",
 ]  # fmt: skip
 
