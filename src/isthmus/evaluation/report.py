@@ -5,23 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
-from isthmus import __version__
 from isthmus.evaluation import figures
-from isthmus.evaluation.figures import Plate, Print, Theme, clipped, number
+from isthmus.evaluation.figures import Plate
+from isthmus.evaluation.page import Headline, Section, count, printable, write_page
 from isthmus.evaluation.study import Reconstructor, Study, study
-from isthmus.files import write_bytes, write_text
-
-_MARK = (
-    "M2 0H20Q22 0 22 2V8C22 13 14 11 14 15V19C14 23 22 21 22 26V32Q22 34 20 34H2Q0 34 0 32V26C0 21 8 23 8 19V15"
-    "C8 11 0 13 0 8V2Q0 0 2 0Z"
-)
+from isthmus.evaluation.theme import number
 
 
 def write_report(
@@ -65,97 +58,56 @@ def write_study(
 ) -> Path:
     """What `write_report` writes, of a study that was made before; `estimator` is the name of the model's class."""
     folder = Path(folder)
-    sections = _sections(measured)
-    prints = {}
-    for _, plates in sections:
-        for plate in plates:
-            prints[plate.name] = figures.render(plate)
-            write_bytes(folder / "figures" / f"{plate.name}.png", prints[plate.name].light)
-            write_bytes(folder / "figures" / f"{plate.name}-dark.png", prints[plate.name].dark)
-    body = [_section(heading, [prints[p.name] for p in plates], measured) for heading, plates in sections]
-    body.append(_model_section(measured, estimator, Path(saved_as or folder).resolve().name))
-    page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8")).substitute(
-        version=escape(__version__),
-        title=escape(_printable(title or folder.resolve().name)),
-        light=_variables(figures.LIGHT),
-        dark=_variables(figures.DARK),
-        mark=_MARK,
-        lead=escape(_lead(measured)),
-        headlines="\n".join(_headline(*row) for row in _headlines(measured)),
-        sections="\n".join(body),
-        footer=escape(_footer(measured)),
+    return write_page(
+        folder / "report.html",
+        title=title or folder.resolve().name,
+        lead=_lead(measured),
+        headlines=_headlines(measured),
+        sections=[*_sections(measured), _model_section(measured, estimator, Path(saved_as or folder).resolve().name)],
+        footer=_footer(measured),
     )
-    write_text(folder / "report.html", page)
-    return folder / "report.html"
 
 
-def _sections(measured: Study) -> list[tuple[str, list[Plate]]]:
+def _sections(measured: Study) -> list[Section]:
     """Headings and their figures; figures that make no sense for the data are None and left out."""
     f = figures
     by = [plate for plate in (f.errors_by_class(measured), f.errors_by_column(measured)) if plate is not None]
     maps = [f.code_map(measured), f.picture_map(measured), f.decoded_grid(measured), f.error_map(measured)]
     if measured.grid is None:  # two are enough, side by side
         maps = [maps[0], maps[1] or maps[3]]
-    sections: list[tuple[str, list[Plate | None]]] = [
-        ("Through the isthmus", [f.through_the_isthmus(measured)]),
-        ("Beside PCA with the same code size", [f.error_distribution(measured)]),
-        ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by]),
-        ("Worst and best reconstructions", [f.worst_and_best(measured)]),
-        ("The map of the codes", maps),
-        ("What the code means", [f.traversals(measured), f.effects(measured)]),
+    sections: list[tuple[str, list[Plate | None], str]] = [
+        ("Through the isthmus", [f.through_the_isthmus(measured)], ""),
+        ("Beside PCA with the same code size", [f.error_distribution(measured)], _comparison(measured)),
+        ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by], ""),
+        ("Worst and best reconstructions", [f.worst_and_best(measured)], ""),
+        ("The map of the codes", maps, ""),
+        ("What the code means", [f.traversals(measured), f.effects(measured)], ""),
     ]
-    kept = [(heading, [p for p in plates if p is not None]) for heading, plates in sections]
-    return [(heading, plates) for heading, plates in kept if plates or heading.startswith("Beside")]
+    kept = [Section(heading, [p for p in plates if p is not None], html) for heading, plates, html in sections]
+    return [section for section in kept if section.plates or section.html]
 
 
-def _section(heading: str, prints: Sequence[Print], measured: Study) -> str:
-    inside = [_figure(p) for p in prints]
-    if heading.startswith("Beside"):
-        inside.insert(0, _comparison(measured))
-    return f'<section>\n<h2>{escape(heading)}</h2>\n<div class="plates">\n{"".join(inside)}</div>\n</section>'
-
-
-def _figure(rendered: Print) -> str:
-    caption = escape(rendered.plate.caption)
-    svg = rendered.svg.replace("<svg", f'<svg role="img" aria-label="{caption}"', 1)
-    kind = ' class="wide"' if rendered.plate.wide else ""
-    style = f' style="max-width: {1.25 * rendered.width:.0f}px"'
-    return (
-        f'<figure{kind} id="{rendered.plate.name}"><div class="scroll"{style}>{svg}</div>'
-        f"<figcaption>{caption}</figcaption></figure>\n"
-    )
-
-
-def _headlines(measured: Study) -> list[tuple[str, str, str, str]]:
-    """(label, figure, unit, detail) of what a reader wants to know first."""
+def _headlines(measured: Study) -> list[Headline]:
+    """What a reader wants to know first."""
     ours, theirs = measured.metrics.mse, measured.pca_metrics.mse
     what = {"table": "cell", "signals": "value", "images": "pixel", "volumes": "voxel"}[measured.kind]
     unit = "scaled to 0–1" if measured.unit_range else "in variances of the training data"
-    rows = [("Test error", number(ours), "", f"mean squared error per {what}, {unit}")]
+    rows = [Headline("Test error", number(ours), "", f"mean squared error per {what}, {unit}")]
     components = measured.pca.n_components
     if ours > 0 and theirs > 0:
         ratio, how = (theirs / ours, "smaller") if theirs >= ours else (ours / theirs, "larger")
         unit, detail = (f"× {how}", "error than PCA") if ratio >= 1.005 else ("×", "the error of PCA")
-        rows.append(("Beside PCA", number(ratio), unit, f"{detail} with {_count(components, 'component')}"))
+        rows.append(Headline("Beside PCA", number(ratio), unit, f"{detail} with {count(components, 'component')}"))
     code_bytes = 4 * measured.code_size
     smaller = number(measured.sample_bytes / code_bytes)
     detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {smaller}\u00a0:\u00a01"
-    rows.append(("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
+    rows.append(Headline("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
     if measured.history:
         last = measured.history[-1]
         figure, unit = _duration(float(last["seconds"]))
-        rows.append(
-            ("Training", figure, unit, f"{last['step']:,} steps, {last['samples_per_second']:,.0f} samples a second")
-        )
+        detail = f"{last['step']:,} steps, {last['samples_per_second']:,.0f} samples a second"
+        rows.append(Headline("Training", figure, unit, detail))
     return rows
-
-
-def _headline(label: str, figure: str, unit: str, detail: str) -> str:
-    unit = f"<small>{escape(unit)}</small>" if unit else ""
-    return (
-        f'<div><dt>{escape(label)}</dt><dd class="figure">{escape(figure)}{unit}</dd>'
-        f'<dd class="detail">{escape(detail)}</dd></div>'
-    )
 
 
 def _comparison(measured: Study) -> str:
@@ -189,9 +141,9 @@ def _metric_row(label: str, ours: float | None, theirs: float | None, sign: int)
     return f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>"
 
 
-def _model_section(measured: Study, estimator: str, name: str) -> str:
+def _model_section(measured: Study, estimator: str, name: str) -> Section:
     rows = "\n".join(
-        f"<tr><th>{escape(_printable(key))}</th><td>{escape(_printable(value))}</td></tr>"
+        f"<tr><th>{escape(printable(key))}</th><td>{escape(printable(value))}</td></tr>"
         for key, value in measured.description.items()
     )
     python = (
@@ -202,12 +154,11 @@ def _model_section(measured: Study, estimator: str, name: str) -> str:
     files = {"table": "data.csv -o rebuilt.npy", "images": "photos/ -o rebuilt/"}
     data = files.get(measured.kind, "data.npy -o rebuilt.npy")
     shell = f"isthmus reconstruct {shlex.quote(name)} {data}"
-    return (
-        '<section>\n<h2>The model, and how to use it</h2>\n<div class="plates">\n'
-        f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'
+    return Section(
+        "The model, and how to use it",
+        html=f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'
         f"<div><h3>In Python</h3><pre>{escape(python)}</pre>\n"
-        f"<h3>On the command line</h3><pre>{escape(shell)}</pre></div>\n"
-        "</div>\n</section>"
+        f"<h3>On the command line</h3><pre>{escape(shell)}</pre></div>\n",
     )
 
 
@@ -216,7 +167,7 @@ def _lead(measured: Study) -> str:
     code = " × ".join(map(str, measured.code_shape))
     unit = "" if len(measured.code_shape) > 1 else " number" + "s" * (measured.code_size != 1)
     return (
-        f"Samples of {shape} through a code of {code}{unit}, measured on {_count(len(measured.errors), 'test sample')}"
+        f"Samples of {shape} through a code of {code}{unit}, measured on {count(len(measured.errors), 'test sample')}"
     )
 
 
@@ -225,12 +176,8 @@ def _footer(measured: Study) -> str:
     some = f"{n:,} of the {given:,} test samples" if given > n else f"all {given:,} test samples"
     return (
         f"Everything on this page was measured on {some}, in scaled units: what the network sees. PCA was fitted to "
-        f"{_count(measured.pca_samples, 'training sample')}. Made with isthmus {__version__}."
+        f"{count(measured.pca_samples, 'training sample')}."
     )
-
-
-def _variables(theme: Theme) -> str:
-    return " ".join(f"--{name}: {color};" for name, color in figures.theme_colors(theme).items())
 
 
 def _duration(seconds: float) -> tuple[str, str]:
@@ -239,11 +186,3 @@ def _duration(seconds: float) -> tuple[str, str]:
     if seconds < 3600:
         return f"{int(seconds // 60)}:{int(seconds % 60):02d}", "min"
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}", "h"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}" + "s" * (count != 1)
-
-
-def _printable(text: str) -> str:
-    return clipped(str(text), 200)
