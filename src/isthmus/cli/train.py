@@ -163,9 +163,9 @@ def train(
         if resume:
             raise typer.BadParameter(f"--resume is for auto-encoders; the training of a {task} starts anew")
         folder = output or Path(f"{Path(data).stem}-{task}")
-        _check_output(folder, False, overwrite)
+        check_model_folder(folder, False, overwrite)
         settings: dict[str, Any] = {"epochs": epochs, "minutes": minutes, "device": device}
-        listeners = _listeners(folder, quiet, tensorboard)
+        listeners = run_listeners(folder, quiet, tensorboard)
         if task == "codec":
             train_codec(data, folder, "lossless" if lossless else "lossy", seed=seed, listeners=listeners, **settings)
         else:
@@ -173,11 +173,11 @@ def train(
         return
     folder = output or Path(f"{Path(data).stem}-{latent_dim if latent_channels is None else f'{latent_channels}c'}")
     resume = resume and _can_resume(folder)
-    _check_output(folder, resume, overwrite)
+    check_model_folder(folder, resume, overwrite)
 
     from isthmus import AutoEncoder
 
-    training, testing = _open(data, test, options.Reading(mixed_sizes, labels_column, drop_column), seed)
+    training, testing = training_and_test(data, test, options.Reading(mixed_sizes, labels_column, drop_column), seed)
     model = AutoEncoder(
         latent_dim if latent_dim == "auto" else _whole(latent_dim, "--latent-dim"),
         network=network,
@@ -208,7 +208,7 @@ def train(
         checkpoint=checkpoint,
         resume=resume,
         checkpoint_seconds=checkpoint_seconds,
-        listeners=_listeners(folder, quiet, tensorboard),
+        listeners=run_listeners(folder, quiet, tensorboard),
     )
     model.save(folder)
     if model.interrupted_:
@@ -231,7 +231,7 @@ def _can_resume(folder: Path) -> bool:
     return False
 
 
-def _check_output(folder: Path, resume: bool, overwrite: bool) -> None:
+def check_model_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     """Refuse to write where something else would be harmed; what a killed run left is removed."""
     if folder.exists() and not folder.is_dir():
         raise IsthmusError(f"cannot write a model to {folder}: it is a file; name a folder with --output")
@@ -261,7 +261,7 @@ def _axis(text: str) -> int | str | None:
     return _whole(text, "--channel-axis")
 
 
-def _open(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:
+def training_and_test(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:
     """What to train on and what to judge on: the test set of a named data set, or a tenth that is held out."""
     import numpy as np
 
@@ -282,7 +282,8 @@ def _open(data: str, test: str | None, reading: options.Reading, seed: int) -> t
     return subset(training, np.sort(order[held_out:])), subset(training, np.sort(order[:held_out]))
 
 
-def _listeners(folder: Path, quiet: bool, tensorboard: bool) -> list[Any]:
+def run_listeners(folder: Path, quiet: bool, tensorboard: bool = False) -> list[Any]:
+    """Who follows a run: the log in the model's folder, and the terminal unless it is to be quiet."""
     from isthmus.training.progress import Bar, JsonLines, TensorBoard
 
     listeners: list[Any] = [JsonLines(folder / "training.jsonl")]

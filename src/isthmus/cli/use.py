@@ -72,7 +72,7 @@ def info(
 def _describe(path: Path) -> dict[str, str]:
     if path.is_file():
         return codec.describe_archive(path)
-    from isthmus import AutoEncoder, Codec, Denoiser
+    from isthmus import Codec, Denoiser, load
 
     estimator = read_config(path)["estimator"]
     if estimator == "Codec":
@@ -80,9 +80,9 @@ def _describe(path: Path) -> dict[str, str]:
     if estimator == "Denoiser":
         return denoise.describe_denoiser(Denoiser.load(path, device="cpu"))
 
-    autoencoder = AutoEncoder.load(path, device="cpu")
-    rows = autoencoder.describe()
-    best = best_validation(autoencoder.history_)
+    coder = load(path, device="cpu")
+    rows = coder.describe()
+    best = best_validation(coder.history_)
     return rows if best is None else rows | {"best validation": f"{best:.6g}"}
 
 
