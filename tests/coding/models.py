@@ -10,9 +10,12 @@ from isthmus.coding.exact import SUBLEVEL, UNIT
 from isthmus.coding.model import CodecModel
 from isthmus.coding.symbols import Statics
 from isthmus.coding.window import Window
+from isthmus.estimators.lossy import joined
+from isthmus.networks import build, seeded
 from isthmus.networks.latents import LossyNetwork, RateNetwork
 from isthmus.networks.patches import PatchNetwork
 from isthmus.networks.pixels import LevelsNetwork, TonesNetwork
+from isthmus.spec import NetworkSpec
 
 
 def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
@@ -55,16 +58,30 @@ def tones_model(channels: int = 1, depth: int = 8, seed: int = 0) -> CodecModel:
 
 def lossy_model(seed: int = 0) -> CodecModel:
     """With loss, of patches of 4 × 4 grey pixels."""
-    rng = np.random.default_rng(seed)
-    window = Window.disk(1.5, 2)
-    patches = PatchNetwork(1, 4, 6, 4, rng.random((200, 1, 4, 4), np.float32))
-    rate = RateNetwork(window.offsets, 6, 2, 8)
-    _scrambled(rate, seed)
-    network = LossyNetwork(patches, 6, rate)
-    state = {f"network.{k}": v.numpy() for k, v in network.state_dict().items() if not k.startswith("rate.")}
+    with seeded(seed):
+        patches = PatchNetwork(1, 4, 6, 4, np.random.default_rng(seed).random((200, 1, 4, 4), np.float32))
+    return _lossy(patches, {"channels": 1, "patch": 4, "codes": 6, "hidden": 4}, Window.disk(1.5, 2), 6, seed)
+
+
+def two_part_model(size: tuple[int, int] = (8, 8), seed: int = 0) -> CodecModel:
+    """With loss, of small grey images: a flat code at low qualities, one number for each pixel at high ones."""
+    spec = NetworkSpec("conv", (1, *size), latent_dim=6, channels=(4,))
+    nowhere = Window(np.zeros((0, 2), np.int32))
+    flat = _lossy(build(spec, seed), spec.to_dict(), nowhere, 6, seed)
+    with seeded(seed):
+        pixels = PatchNetwork(1, 1, 1, 4, np.random.default_rng(seed).random((200, 1, 1, 1), np.float32))
+    fine = _lossy(pixels, {"channels": 1, "patch": 1, "codes": 1, "hidden": 4}, Window.disk(2.3, 3), 1, seed)
+    return joined((flat, fine), [[0, 0.2], [0, 0.8], [1, 0.3], [1, 0.9]], 0.7)
+
+
+def _lossy(autoencoder: torch.nn.Module, described: dict, window: Window, codes: int, seed: int) -> CodecModel:
+    rate = RateNetwork(window.offsets, codes, min(2, codes), 8)
+    network = LossyNetwork(autoencoder, codes, _scrambled(rate, seed))
+    weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}
+    state = {f"network.{k}": v.contiguous().numpy() for k, v in weights.items()}
     config = {
-        "network": {"channels": 1, "patch": 4, "codes": 6, "hidden": 4},
-        "latents": {"window": window.offsets.tolist(), "channels": 6, "groups": rate.sizes},
+        "network": described,
+        "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
         "channels": 1,
         "depth": 8,
     }

@@ -1,4 +1,4 @@
-"""Writes the golden archives, once for each version of the format; every later version must read them all.
+"""Writes the golden archives that are not there yet; every later version must read them all.
 
 python tests/golden/make.py
 """
@@ -9,6 +9,8 @@ import hashlib
 import io
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,13 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "coding"))
 
-from models import MODELS, example, lossy_model  # noqa: E402
+from models import MODELS, example, lossy_model, two_part_model  # noqa: E402
 from test_archive import written  # noqa: E402
 
 from isthmus.coding import chunks  # noqa: E402
 from isthmus.coding.archive import VERSION, Writer  # noqa: E402
 from isthmus.coding.chunks import Sample  # noqa: E402
+from isthmus.coding.model import CodecModel  # noqa: E402
 
 
 def main() -> None:
@@ -29,23 +32,34 @@ def main() -> None:
     for name in ("levels", "colour", "16 bits"):
         images = list(example(name, 5, 9, 8)) + list(example(name, 2, 4, 11))
         path = HERE / f"v{VERSION}-{name.replace(' ', '-')}.isth"
-        path.write_bytes(written([Sample(image) for image in images], model=MODELS[name], embed=True))
+        _write(path, written([Sample(image) for image in images], model=MODELS[name], embed=True))
         plain = io.BytesIO(b"".join(image.tobytes() for image in images)).getvalue()
         digests[path.name] = {"samples": len(images), "sha256": hashlib.sha256(plain).hexdigest()}
-    _lossy()
+    _lossy("lossy", lossy_model(), example("grey", 3, 13, 18), (0.7,))
+    _lossy("two-parts", two_part_model(), example("levels", 6, 8, 8), (0.1, 0.5, 0.9))  # one part, both, the other
     (HERE / f"v{VERSION}.json").write_text(json.dumps(digests, indent=2) + "\n")
 
 
-def _lossy() -> None:
-    """With loss: the archive, and the pixels that it had when it was written."""
-    model, images, file = lossy_model(), example("grey", 3, 13, 18), io.BytesIO()
+def _lossy(name: str, model: CodecModel, images: np.ndarray, dials: Sequence[float]) -> None:
+    """With loss: the archive, a chunk for each place of the dial, and the pixels that it had when it was written."""
+    file, pixels, decoded = io.BytesIO(), io.BytesIO(), []
     writer = Writer(file, model.id, model=model.to_bytes())
-    for group in chunks.grouped(Sample(image) for image in images):
-        for chunk in chunks.encode(group, model.coder, 0.7):
-            writer.add(chunk)
-            np.save(HERE / f"v{VERSION}-lossy.npy", chunks.decode(chunk, model.coder))
+    for dial in dials:
+        for group in chunks.grouped(Sample(image) for image in images):
+            for chunk in chunks.encode(group, model.coder, dial):
+                writer.add(replace(chunk, first=writer.count))
+                decoded.append(chunks.decode(chunk, model.coder))
     writer.finish({"model": "m"})
-    (HERE / f"v{VERSION}-lossy.isth").write_bytes(file.getvalue())
+    np.save(pixels, np.concatenate(decoded))
+    if _write(HERE / f"v{VERSION}-{name}.isth", file.getvalue()):
+        (HERE / f"v{VERSION}-{name}.npy").write_bytes(pixels.getvalue())
+
+
+def _write(path: Path, data: bytes) -> bool:
+    """Write a file that does not exist; an archive of the past stays as it is."""
+    if path.exists():
+        return False
+    return bool(path.write_bytes(data))
 
 
 if __name__ == "__main__":

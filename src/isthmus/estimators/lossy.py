@@ -141,14 +141,19 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
         if error < least:
             dial.append([number, place])
             least = error
-    tables = {name: array for name, array in flat.tensors.items() if name.startswith("tables.")}
+    return joined((flat, fine), dial, float(2 * places[1]))
+
+
+def joined(parts: Sequence[CodecModel], dial: list[list[float]], step: float) -> CodecModel:
+    """Models with loss, made with the same tables, as one. dial, step : see `coding.lossy.Dial`."""
+    tables = {name: array for name, array in parts[0].tensors.items() if name.startswith("tables.")}
     tensors = {
         f"{number}/{name}": array
-        for number, model in enumerate((flat, fine))
+        for number, model in enumerate(parts)
         for name, array in model.tensors.items()
         if name not in tables
     }
-    config = {"parts": [flat.config, fine.config], "dial": dial, "step": float(2 * places[1])}
+    config = {"parts": [part.config for part in parts], "dial": dial, "step": step}
     return CodecModel("lossy", config, {**tensors, **tables})
 
 
