@@ -73,7 +73,7 @@ def test_class_names(stand_in, digits, labels, class_names, expected):
 
 def test_labels_that_do_not_match(stand_in, digits):
     images = digits[0][:4]
-    with pytest.raises(IsthmusError, match=r"\(3,\).*4 test samples"):
+    with pytest.raises(IsthmusError, match=r"\(3,\).*4 samples"):
         study(stand_in(images), train=images, test=images, labels=[1, 2, 3])
 
 

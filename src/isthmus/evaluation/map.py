@@ -25,7 +25,8 @@ _STEPS = 64  # values of a line
 _MOST_CHANNELS = 3  # lines of a sample
 _MOST_VALUES = 8  # columns of a table's row that are shown
 _WIDE = 40  # columns; wider rows are shown as lines
-_GRID = {"images": 40, "volumes": 40, "signals": 18}  # places along a side where the decoder is asked
+_GRID = {"images": 40, "volumes": 40, "signals": 18}  # places along a side where the decoder is asked, at most
+_LEAST_GRID = 12
 _TAIL = 0.002  # share of the samples on each side that may be strays
 _MOST_CLASSES, _COLORS = 20, 10  # classes with a colour, and colours
 _FEW = 1 / 5_000  # of the samples: in a cell and those around it so few are strays
@@ -56,6 +57,17 @@ class Land:
     cells: np.ndarray
     shown: np.ndarray
 
+    def mosaic(self) -> np.ndarray:
+        """The pictures side by side, each where it belongs: uint8 (height, width, 4), see-through elsewhere."""
+        height, width = self.shown.shape[1:3]
+        side = max(height, width)
+        top, left = (side - height) // 2, (side - width) // 2
+        whole = np.zeros((self.size, side, self.size, side, 4), np.uint8)
+        for (row, column), picture in zip(self.cells, self.shown, strict=True):
+            whole[row, top : top + height, column, left : left + width] = 255
+            whole[row, top : top + height, column, left : left + width, :3] = picture
+        return whole.reshape(self.size * side, self.size * side, 4)
+
 
 @dataclass(frozen=True)
 class DataMap:
@@ -66,6 +78,7 @@ class DataMap:
     kind : "images", "volumes", "signals" or "table". names : of the files, where samples are files.
     form : of the previews: "pictures", uint8 (n, height, width, 1 or 3); "lines", uint8 (n, channels, steps);
         "values", float32 (n, columns), the first columns of a row in the user's units.
+    shrunk : whether pictures have fewer pixels than the samples.
     land : what the decoder makes of each place, for pictures and signals.
     samples_given : in the data; a random part of more than 70,000 is shown.
     """
@@ -80,9 +93,20 @@ class DataMap:
     form: str
     previews: np.ndarray
     columns: tuple[str, ...]
+    shrunk: bool
     land: Land | None
     samples_given: int
     scores: NeighbourhoodScores | None = None
+
+    @property
+    def headline(self) -> str:
+        """How many samples, and how well their neighbourhoods are kept."""
+        n = len(self.points)
+        parts = [f"{n:,} samples" if n == self.samples_given else f"{n:,} of {self.samples_given:,} samples"]
+        if self.scores is not None:
+            parts.append(f"trustworthiness {self.scores.trustworthiness:.3f}")
+            parts.append(f"continuity {self.scores.continuity:.3f}")
+        return "  ·  ".join(parts)
 
     @property
     def anchors(self) -> np.ndarray:
@@ -161,6 +185,7 @@ def data_map(
         form=look.form,
         previews=previews,
         columns=look.columns,
+        shrunk=look.shrunk,
         land=land,
         samples_given=given,
         scores=scores,
@@ -198,6 +223,7 @@ class _Look:
     limits: tuple[float, float]
     most: int
     columns: tuple[str, ...]
+    shrunk: bool
 
     def previews(self, samples: np.ndarray, scaled: np.ndarray) -> np.ndarray:
         """Of samples in the user's layout, and the same as networks see them."""
@@ -220,7 +246,8 @@ def _look(model: Mapper, source: Source) -> _Look:
     if kind == "table" and scaled.shape[1] <= _WIDE:
         form, columns = "values", columns_of(source, model, source.shape[1:])[:_MOST_VALUES]
     most = int(np.clip(math.isqrt(_MOST_PIXELS // len(source)), *_SIDES))
-    return _Look(kind, form, shown_range(scaled, kind), most, columns)
+    shrunk = form == "pictures" and max(scaled.shape[-2:]) > most
+    return _Look(kind, form, shown_range(scaled, kind), most, columns, shrunk)
 
 
 def _previews(model: Mapper, look: _Look, source: Source, order: np.ndarray) -> np.ndarray:
@@ -239,10 +266,10 @@ def _previews(model: Mapper, look: _Look, source: Source, order: np.ndarray) -> 
 
 def _land(model: Mapper, look: _Look, shares: np.ndarray, places_of: Callable[[np.ndarray], np.ndarray]) -> Land | None:
     """What the decoder makes of the middle of each cell that has samples, these at shares (n, 2) of the frame."""
-    size = _GRID.get(look.kind)
     inside = shares[((shares >= 0) & (shares < 1)).all(axis=1)]
-    if size is None or not len(inside):
+    if look.kind not in _GRID or not len(inside):
         return None
+    size = min(_GRID[look.kind], max(_LEAST_GRID, math.isqrt(len(inside) // 2)))
     counts = np.zeros((size, size), np.intp)
     column, up = (size * inside).astype(int).T
     np.add.at(counts, (size - 1 - up, column), 1)

@@ -15,6 +15,12 @@ _DARK_CLASSES = (
     "#a4948a", "#f46b16", "#edfb5e", "#137875", "#51f8f1",
 )  # fmt: skip
 
+# The package's sign, two lands and the isthmus between them: a path of SVG in a box of 22 by 34
+MARK = (
+    "M2 0H20Q22 0 22 2V8C22 13 14 11 14 15V19C14 23 22 21 22 26V32Q22 34 20 34H2Q0 34 0 32V26C0 21 8 23 8 19V15"
+    "C8 11 0 13 0 8V2Q0 0 2 0Z"
+)
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -63,6 +69,11 @@ def theme_colors(theme: Theme) -> dict[str, str]:
     """CSS variable names to colours."""
     plain = {name: getattr(theme, name) for name in ("paper", "ink", "muted", "faint", "land", "cool", "warm")}
     return plain | {f"class-{i}": color for i, color in enumerate(theme.classes)}
+
+
+def css_variables(theme: Theme) -> str:
+    """The colours as declarations for a style sheet."""
+    return " ".join(f"--{name}: {color};" for name, color in theme_colors(theme).items())
 
 
 def signed_alpha(values: np.ndarray, limit: float, theme: Theme) -> np.ndarray:

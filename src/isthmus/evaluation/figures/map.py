@@ -19,7 +19,7 @@ _SIDE, _MARGIN, _TOP = 640, 32, 84  # pixels
 _DOTS = (1.4, 5.5)  # diameters of many and of few points
 _FEWEST_SHADED = 2_000  # points without a class that become a shade; fewer stay points
 _BINS = 320
-_LETTER, _LINE = 7.6, 18  # pixels of a class's name
+_LETTER, _LINE = 8.6, 20  # pixels of a class's name
 
 
 def write_map_pictures(drawn: DataMap, folder: str | Path, title: str) -> list[Path]:
@@ -30,22 +30,12 @@ def write_map_pictures(drawn: DataMap, folder: str | Path, title: str) -> list[P
     return paths
 
 
-def subtitle(drawn: DataMap) -> str:
-    """How many samples, and how well their neighbourhoods are kept."""
-    n = len(drawn.points)
-    parts = [f"{n:,} samples" if n == drawn.samples_given else f"{n:,} of {drawn.samples_given:,} samples"]
-    if drawn.scores is not None:
-        parts.append(f"trustworthiness {drawn.scores.trustworthiness:.3f}")
-        parts.append(f"continuity {drawn.scores.continuity:.3f}")
-    return "  ·  ".join(parts)
-
-
 def _draw(drawn: DataMap, title: str, theme: Theme) -> Canvas:
     panels = 1 if drawn.land is None else 2
     canvas = Canvas(_MARGIN + panels * (_SIDE + _MARGIN), _TOP + _SIDE + _MARGIN, theme)
     canvas.text(_MARGIN, 36, clipped(title, 60), ha="left", size=23, color=theme.ink, fontweight="bold")
     stray = f"  ·  {drawn.outside:,} far outside" if drawn.outside else ""
-    canvas.text(_MARGIN, 63, subtitle(drawn) + stray, ha="left", size=13)
+    canvas.text(_MARGIN, 63, drawn.headline + stray, ha="left", size=13)
     chart = _panel(canvas, _MARGIN)
     if drawn.hues:
         _points(chart, drawn, theme)
@@ -96,7 +86,7 @@ def _names(chart: Axes, drawn: DataMap, theme: Theme) -> None:
     halo = [withStroke(linewidth=4, foreground=theme.paper, alpha=0.85)]
     style = {"va": "center", "ha": "center", "fontweight": "bold", "path_effects": halo, "zorder": 9}
     for name, (x, y) in zip(names, centers, strict=True):
-        chart.text(x, y, name, fontsize=14.5, color=theme.ink, parse_math=False, **style)  # type: ignore[arg-type]
+        chart.text(x, y, name, fontsize=16, color=theme.ink, parse_math=False, **style)  # type: ignore[arg-type]
 
 
 def _apart(centers: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -121,7 +111,8 @@ def _shade(chart: Axes, drawn: DataMap, theme: Theme) -> None:
     """How many samples lie at each place: from the paper over the package's colour to ink."""
     from scipy.ndimage import gaussian_filter
 
-    counts, *_ = np.histogram2d(*_shares(drawn).T, bins=_BINS, range=((0, 1), (0, 1)))
+    x, y = _shares(drawn).T
+    counts, *_ = np.histogram2d(x, y, bins=_BINS, range=[[0, 1], [0, 1]])
     width = np.clip(0.6 * _BINS / np.sqrt(len(drawn.points)), 1.0, 4.0)  # few samples are smoothed more
     density = gaussian_filter(counts.T, width)
     level = np.log1p(8 * density / np.quantile(density[density > 1e-3], 0.9)) / np.log1p(8)
@@ -133,15 +124,7 @@ def _shade(chart: Axes, drawn: DataMap, theme: Theme) -> None:
 
 def _mosaic(chart: Axes, land: Land, theme: Theme) -> None:
     """The decoder's pictures side by side, each where it belongs."""
-    height, width = land.shown.shape[1:3]
-    side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    whole = np.zeros((land.size, side, land.size, side, 4), np.uint8)
-    for (row, column), picture in zip(land.cells, land.shown, strict=True):
-        whole[row, top : top + height, column, left : left + width, :3] = picture
-        whole[row, top : top + height, column, left : left + width, 3] = 255
-    whole = whole.reshape(land.size * side, land.size * side, 4)
-    chart.imshow(whole, extent=(0, 1, 0, 1), interpolation="antialiased", aspect="auto")
+    chart.imshow(land.mosaic(), extent=(0, 1, 0, 1), interpolation="antialiased", aspect="auto")
 
 
 def _profiles(chart: Axes, land: Land, theme: Theme) -> None:

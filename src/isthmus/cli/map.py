@@ -1,0 +1,111 @@
+"""`isthmus map`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import open_model
+from isthmus.cli.train import check_model_folder, run_listeners, training_and_test
+
+if TYPE_CHECKING:
+    from isthmus.data.sources import Source
+    from isthmus.estimators.coder import Coder
+    from isthmus.evaluation.neighbourhoods import NeighbourhoodScores
+
+_MOST_SCORED = 5_000  # samples: exact scores cost the square of their number
+_NEIGHBOURS = 15
+
+
+def map_data(
+    data: options.Data,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the model and its map.", show_default="DATA-map, or that of --model"
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Place DATA on the map of this model; nothing is trained.", metavar="FOLDER"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time to train, in place of epochs.")] = None,
+    mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Draw a map of data, on which neighbours are alike; writes the model, map.png and map.html.
+
+    map.html is one file to zoom and to walk through in a browser, without a network. Labels only colour the map.
+
+    Examples:
+
+      isthmus map mnist --minutes 3 -o digits-map
+
+      isthmus map mnist:test --model digits-map -o digits-map-test
+
+      isthmus map table.csv --labels-column species
+    """
+    if epochs is not None and minutes is not None:
+        raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
+    reading = options.Reading(mixed_sizes, labels_column, drop_column)
+    if model is not None:
+        if epochs is not None or minutes is not None:
+            raise typer.BadParameter("--epochs and --minutes are for training, without --model")
+        coder, source = open_model(model, data, reading, device)
+        _draw(coder, data, source, source, output or Path(model))
+        return
+    folder = output or Path(f"{Path(data).stem}-map")
+    check_model_folder(folder, False, overwrite)
+
+    from isthmus import ManifoldMap
+
+    training, testing = training_and_test(data, None, reading, seed)
+    manifold = ManifoldMap(epochs=epochs, minutes=minutes, device=device, random_state=seed)
+    manifold.fit(training, listeners=run_listeners(folder, quiet))
+    manifold.save(folder)
+    if manifold.interrupted_:
+        typer.echo("Stopped early: this is the map so far.", err=True)
+    _draw(manifold, data, reading.open(data), testing, folder)
+    typer.echo(f"Model       {folder}")
+
+
+def _draw(model: Coder, data: str, source: Source, judged: Source, folder: Path) -> None:
+    """Write the map of a source as pictures and as a page, with the scores of what it is judged on."""
+    from isthmus.evaluation.figures.map import write_map_pictures
+    from isthmus.evaluation.map import data_map
+    from isthmus.evaluation.map_page import write_map_page
+
+    scores = _scores(model, judged)
+    if scores is not None:
+        typer.echo(
+            f"Trustworthiness  {scores.trustworthiness:.4f}, continuity {scores.continuity:.4f}, of "
+            f"{min(len(judged), _MOST_SCORED):,} samples and their {scores.k} neighbours"
+        )
+    drawn = data_map(model, source, class_names=options.class_names(data), scores=scores)
+    title = folder.resolve().name
+    pictures = write_map_pictures(drawn, folder, title)
+    typer.echo(f"Pictures    {', '.join(map(str, pictures))}")
+    typer.echo(f"Page        {write_map_page(drawn, folder / 'map.html', title)}")
+
+
+def _scores(model: Any, source: Source) -> NeighbourhoodScores | None:
+    """How well the map keeps neighbourhoods; None of too few samples to have any."""
+    import numpy as np
+
+    from isthmus.data.sources import subset
+    from isthmus.evaluation.neighbourhoods import neighbourhood_scores
+
+    if len(source) < 3:
+        return None
+    count = min(len(source), _MOST_SCORED)
+    some = subset(source, np.linspace(0, len(source) - 1, count).astype(np.intp))
+    return neighbourhood_scores(model.scale(some), model.transform(some), min(_NEIGHBOURS, (count - 1) // 2))
