@@ -12,13 +12,8 @@ from string import Template
 from isthmus import __version__
 from isthmus.evaluation import figures
 from isthmus.evaluation.figures import Plate, Print
-from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
+from isthmus.evaluation.theme import DARK, LIGHT, MARK, clipped, css_variables
 from isthmus.files import write_bytes, write_text
-
-_MARK = (
-    "M2 0H20Q22 0 22 2V8C22 13 14 11 14 15V19C14 23 22 21 22 26V32Q22 34 20 34H2Q0 34 0 32V26C0 21 8 23 8 19V15"
-    "C8 11 0 13 0 8V2Q0 0 2 0Z"
-)
 
 
 @dataclass(frozen=True)
@@ -48,9 +43,9 @@ def write_page(
     page = Template(files(__package__).joinpath("report.html").read_text(encoding="utf-8")).substitute(
         version=escape(__version__),
         title=escape(printable(title)),
-        light=_variables(LIGHT),
-        dark=_variables(DARK),
-        mark=_MARK,
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+        mark=MARK,
         lead=escape(lead),
         headlines="\n".join(_headline(headline) for headline in headlines),
         sections=body,
@@ -96,7 +91,3 @@ def _headline(headline: Headline) -> str:
         f'<div><dt>{escape(headline.label)}</dt><dd class="figure">{escape(headline.figure)}{unit}</dd>'
         f'<dd class="detail">{escape(headline.detail)}</dd></div>'
     )
-
-
-def _variables(theme: Theme) -> str:
-    return " ".join(f"--{name}: {color};" for name, color in theme_colors(theme).items())
