@@ -52,11 +52,7 @@ def code_directions(
     """
     if len(codes) < 3 or not codes.std(axis=0).any():
         return Directions(np.zeros(0), ())
-    if flat and codes.shape[1] <= _MOST_COORDINATES:
-        axes, names = np.eye(codes.shape[1], dtype=np.float32), [f"z{i}" for i in range(codes.shape[1])]
-    else:
-        axes = _principal(codes, _PRINCIPAL)[0]
-        names = [f"direction {i + 1}" for i in range(len(axes))]
+    axes, names = code_axes(codes, flat)
     center = codes.mean(axis=0)
     spread = ((codes - center) @ axes.T).std(axis=0)
     numbers = math.prod(decode(codes[:1]).shape[1:])
@@ -79,13 +75,37 @@ def code_directions(
     return Directions(np.sort(importances)[::-1], tuple(top))
 
 
+def code_axes(codes: np.ndarray, flat: bool) -> tuple[np.ndarray, list[str]]:
+    """The directions that codes (n, d) are walked along, as unit rows, and their names.
+
+    Those of the numbers themselves, or the first principal ones where there are many numbers or a code is not flat.
+    """
+    if flat and codes.shape[1] <= _MOST_COORDINATES:
+        return np.eye(codes.shape[1], dtype=np.float32), [f"z{i}" for i in range(codes.shape[1])]
+    axes = _principal(codes, _PRINCIPAL)[0]
+    return axes, [f"direction {i + 1}" for i in range(len(axes))]
+
+
 def code_grid(codes: np.ndarray, decode: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
     """What the decoder makes of a square grid over codes of two numbers, row by row from the top left; else None."""
     if codes.shape[1] != 2 or len(codes) < 3 or not np.ptp(codes, axis=0).all():
         return None
-    low, high = np.quantile(codes, (0.01, 0.99), axis=0)
-    across, down = np.linspace(low[0], high[0], GRID), np.linspace(high[1], low[1], GRID)
-    return decode(np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2).astype(np.float32))
+    return decode(grid_codes(codes).reshape(-1, 2))
+
+
+def grid_codes(codes: np.ndarray, size: int = GRID) -> np.ndarray:
+    """A square grid over where codes (n, d) lie, from the top left: float32 array (size, size, d).
+
+    It spans 98 % of their range in each of two numbers: the code's own two, or those along the two principal
+    directions of longer codes, through their mean.
+    """
+    if codes.shape[1] == 2:
+        center, axes = np.zeros(2), np.eye(2)
+    else:
+        center, axes = codes.mean(axis=0), _principal(codes, 2)[0]
+    low, high = np.quantile((codes - center) @ axes.T, (0.01, 0.99), axis=0)
+    across, down = np.linspace(low[0], high[0], size), np.linspace(high[1], low[1], size)
+    return (center + np.stack(np.meshgrid(across, down), axis=-1) @ axes).astype(np.float32)
 
 
 def code_plane(codes: np.ndarray, errors: np.ndarray, flat: bool) -> tuple[np.ndarray, tuple[str, str]]:
