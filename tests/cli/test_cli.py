@@ -181,7 +181,7 @@ def test_help_names_every_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "reconstruct", "embed", "info", "report", "export", "data list", "data fetch"]
+    "command", ["train", "reconstruct", "embed", "evaluate", "info", "report", "export", "data list", "data fetch"]
 )
 def test_every_help_has_an_example(command: str) -> None:
     done = isthmus(*command.split(), "--help")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from isthmus import __version__
-from isthmus.cli import codec, data, denoise, embed, train, use
+from isthmus.cli import codec, data, denoise, embed, evaluate, train, use
 
 app = typer.Typer(
     name="isthmus",
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("reconstruct")(use.reconstruct)
 app.command("embed")(embed.embed)
+app.command("evaluate")(evaluate.evaluate)
 app.command("denoise")(denoise.denoise)
 app.command("compress")(codec.compress)
 app.command("decompress")(codec.decompress)

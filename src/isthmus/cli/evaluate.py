@@ -1,0 +1,84 @@
+"""`isthmus evaluate`: what a code is worth as features."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import open_for, open_model
+
+if TYPE_CHECKING:
+    from isthmus.evaluation.representation import Representation
+
+
+def evaluate(
+    model: options.Model,
+    data: options.Data,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the page.", show_default="the model's folder")
+    ] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Data that PCA and probes are fitted on.", show_default="half of DATA")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=4, help="At most so many are fitted on, and as many measured.")] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the choice of samples and of k-means.")] = 0,
+    mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
+    device: options.Device = "auto",
+) -> None:
+    """Measure what codes are worth as features, beside PCA of the same size and the raw data.
+
+    With labels: a linear probe, nearest neighbours and clusters. With and without: the neighbourhoods that are kept,
+    the error of reconstruction, how many numbers of the code are really used. Writes evaluation.html and
+    evaluation.json.
+
+    Examples:
+
+      isthmus evaluate digits-10 digits:test --train digits
+
+      isthmus evaluate tables-8 new.csv --labels-column species -o evaluation/
+    """
+    from rich.console import Console
+
+    from isthmus.evaluation import evaluate_representation
+    from isthmus.evaluation.comparison import write_evaluation
+
+    reading = options.Reading(mixed_sizes, labels_column, drop_column)
+    coder, source = open_model(model, data, reading, device)
+    other = None if train is None else open_for(coder, train, reading)
+    with Console(stderr=True).status("measuring the code, PCA and the raw data"):
+        measured = evaluate_representation(coder, source, train=other, most=samples, random_state=seed)
+    name = Path(model).resolve().name
+    origin = {"model": name, "data": data} | ({} if train is None else {"train": train})
+    page = write_evaluation(measured, output or Path(model), title=name, origin=origin)
+    if as_json:
+        typer.echo(json.dumps({**origin, **measured.to_dict()}, indent=2))
+    else:
+        _print(measured)
+        typer.echo(f"Page  {page}")
+
+
+def _print(measured: Representation) -> None:
+    """The table in the terminal; the best of each row is bold."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from isthmus.evaluation.comparison import KINDS, comparison, samples_used
+
+    table = Table(box=None, pad_edge=False, header_style="")
+    table.add_column("")
+    for kind in KINDS:
+        table.add_column(kind, justify="right")
+    for row in comparison(measured):
+        table.add_row(
+            row.label, *(f"[bold]{text}[/bold]" if i == row.best else text for i, text in enumerate(row.figures))
+        )
+    console = Console()
+    console.print(table)
+    console.print(samples_used(measured), highlight=False)

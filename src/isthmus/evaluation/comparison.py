@@ -1,0 +1,136 @@
+"""An evaluation of a code written down: rows of a table, JSON, and a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from isthmus.evaluation.page import Headline, Section, count, printable, write_page
+from isthmus.evaluation.representation import Representation
+from isthmus.evaluation.theme import number
+from isthmus.files import write_text
+
+KINDS = ("code", "PCA", "raw data")
+_ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
+    ("linear_probe", "linear probe, {score}", 1),
+    ("nearest_neighbours", "5 nearest neighbours, {score}", 1),
+    ("nmi", "k-means and classes, NMI", 1),
+    ("ari", "k-means and classes, ARI", 1),
+    ("trustworthiness", "trustworthiness, k = 15", 1),
+    ("continuity", "continuity, k = 15", 1),
+    ("reconstruction", "reconstruction, MSE", -1),
+    ("size", "numbers of a sample", 0),
+    ("effective_rank", "effective rank", 0),
+    ("intrinsic_dimension", "intrinsic dimension", 0),
+    ("dead", "dead dimensions", 0),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measure of the code, of PCA and of the raw data as text; best : the best of them, where one is."""
+
+    label: str
+    figures: tuple[str, ...]
+    best: int | None
+
+
+def comparison(measured: Representation) -> list[Row]:
+    """Everything that was measured; rows without a figure are left out."""
+    score = "R²" if measured.labels == "numbers" else "accuracy"
+    rows = []
+    for attribute, label, sign in _ROWS:
+        values = [getattr(features, attribute) for features in (measured.code, measured.pca, measured.raw)]
+        if all(value is None for value in values):
+            continue
+        figures = tuple("–" if value is None else _figure(value) for value in values)
+        known = [sign * value for value in values if value is not None]
+        first = next((i for i, value in enumerate(values) if value is not None and sign * value == max(known)), None)
+        tied = first is None or figures.count(figures[first]) > 1
+        rows.append(Row(label.format(score=score), figures, None if sign == 0 or tied else first))
+    return rows
+
+
+def samples_used(measured: Representation) -> str:
+    """Which samples the figures come from, in a sentence."""
+    fitted, judged = (
+        f"{n:,} of {given:,}" if n < given else f"{n:,}"
+        for n, given in zip((measured.fitted, measured.judged), measured.given, strict=True)
+    )
+    what = "PCA" if measured.labels is None else "PCA and probes"
+    return f"{what} fitted on {fitted} samples, everything measured on {judged} others."
+
+
+def write_evaluation(measured: Representation, folder: str | Path, *, title: str, origin: Mapping[str, str]) -> Path:
+    """Write ``evaluation.json`` and ``evaluation.html`` with its figures into a folder; returns the page's path.
+
+    origin : what was measured, by name: the model and the data.
+    """
+    from isthmus.evaluation.figures.features import feature_scores, feature_spectra
+
+    folder = Path(folder)
+    write_text(folder / "evaluation.json", json.dumps({**origin, **measured.to_dict()}, indent=2) + "\n")
+    plates = [plate for plate in (feature_scores(measured), feature_spectra(measured)) if plate is not None]
+    return write_page(
+        folder / "evaluation.html",
+        title=title,
+        lead=f"What a code of {count(measured.code.size, 'number')} is worth as features, beside PCA of the same size "
+        f"and the raw data of {count(measured.raw.size, 'number')}",
+        headlines=_headlines(measured),
+        sections=[
+            Section("Beside PCA and the raw data", html=_table(measured)),
+            Section("At a glance", plates),
+            Section("What was measured", html=_origin(origin)),
+        ],
+        footer=f"{samples_used(measured)} In scaled units: what the network sees.",
+    )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def _headlines(measured: Representation) -> list[Headline]:
+    code, pca, raw = measured.code, measured.pca, measured.raw
+    rows = []
+    score = "R²" if measured.labels == "numbers" else "accuracy"
+    for label, attribute in (("Linear probe", "linear_probe"), ("5 nearest neighbours", "nearest_neighbours")):
+        ours, theirs, whole = (getattr(features, attribute) for features in (code, pca, raw))
+        if ours is not None:
+            detail = f"{score}; PCA {number(theirs)}, raw data {number(whole)}"
+            rows.append(Headline(label, number(ours), "", detail))
+    if code.trustworthiness is not None and code.continuity is not None:
+        detail = f"of neighbourhoods of 15; continuity {number(code.continuity)}"
+        rows.append(Headline("Trustworthiness", number(code.trustworthiness), "", detail))
+    detail = f"of {count(code.size, 'number')}" + (f", {code.dead} of them dead" if code.dead else "")
+    rows.append(Headline("Effective rank", number(code.effective_rank), "", detail))
+    if len(rows) < 4 and code.reconstruction is not None and pca.reconstruction is not None:
+        detail = f"mean squared error; PCA {number(pca.reconstruction)}"
+        rows.append(Headline("Reconstruction", number(code.reconstruction), "", detail))
+    return rows
+
+
+def _table(measured: Representation) -> str:
+    head = "".join(f"<th>{kind}</th>" for kind in KINDS)
+    lines = []
+    for row in comparison(measured):
+        cells = (
+            f"<td{' class=' + chr(34) + 'better' + chr(34) if i == row.best else ''}>{text}</td>"
+            for i, text in enumerate(row.figures)
+        )
+        lines.append(f"<tr><th>{escape(row.label)}</th>{''.join(cells)}</tr>")
+    return (
+        f'<div class="table"><table class="compare"><thead><tr><th></th>{head}</tr></thead>'
+        f"<tbody>\n{chr(10).join(lines)}\n</tbody></table></div>\n"
+    )
+
+
+def _origin(origin: Mapping[str, str]) -> str:
+    rows = "\n".join(
+        f"<tr><th>{escape(printable(key))}</th><td>{escape(printable(value))}</td></tr>"
+        for key, value in origin.items()
+    )
+    return f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'
