@@ -165,14 +165,11 @@ def data_map(
     source = subset(whole, chosen)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
-        places = np.asarray(model.transform(source), np.float32)
-        if places.shape[1:] != (2,):
-            raise IsthmusError(f"a map needs codes of 2 numbers; those of this model have shape {places.shape[1:]}")
-        low, side = _frame(places)
         look = _look(model, source)
-        land = _land(model, look, (places - low) / side, lambda shares: (low + side * shares).astype(np.float32))
+        places, previews = _read(model, look, source)
+        low, side = _frame(places)
         order = _along_a_curve((places - low) / side)
-        previews = _previews(model, look, source, order)
+        land = _land(model, look, (places - low) / side, lambda shares: (low + side * shares).astype(np.float32))
     paths = getattr(whole, "paths", None)
     return DataMap(
         points=places[order],
@@ -183,7 +180,7 @@ def data_map(
         classes=classes_of(whole.labels if labels is None else labels, class_names, given, chosen[order]),
         names=() if paths is None else tuple(PurePath(paths[i]).name for i in chosen[order]),
         form=look.form,
-        previews=previews,
+        previews=previews[order],
         columns=look.columns,
         shrunk=look.shrunk,
         land=land,
@@ -250,18 +247,16 @@ def _look(model: Mapper, source: Source) -> _Look:
     return _Look(kind, form, shown_range(scaled, kind), most, columns, shrunk)
 
 
-def _previews(model: Mapper, look: _Look, source: Source, order: np.ndarray) -> np.ndarray:
-    """The previews of all samples in that order; the source is read in its own."""
-    place = np.argsort(order)
-    previews: np.ndarray | None = None
-    start = 0
+def _read(model: Mapper, look: _Look, source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Places (n, 2) and previews of all samples, in one pass over them."""
+    places, previews = [], []
     for samples in source.chunks(_BLOCK):
-        shown = look.previews(samples, network_layout(model.scale(samples), source.shape[1:]))
-        previews = np.empty((len(source), *shown.shape[1:]), shown.dtype) if previews is None else previews
-        previews[place[start : start + len(shown)]] = shown
-        start += len(shown)
-    assert previews is not None
-    return previews
+        codes = np.asarray(model.transform(samples), np.float32)
+        if codes.shape[1:] != (2,):
+            raise IsthmusError(f"a map needs codes of 2 numbers; those of this model have shape {codes.shape[1:]}")
+        places.append(codes)
+        previews.append(look.previews(samples, network_layout(model.scale(samples), source.shape[1:])))
+    return np.concatenate(places), np.concatenate(previews)
 
 
 def _land(model: Mapper, look: _Look, shares: np.ndarray, places_of: Callable[[np.ndarray], np.ndarray]) -> Land | None:
