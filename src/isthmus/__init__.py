@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["AutoEncoder", "Codec", "Denoiser", "IsthmusError", "ManifoldMap", "__version__", "datasets", "load"]
+__all__ = [
+    "AutoEncoder",
+    "Codec",
+    "Denoiser",
+    "IsthmusError",
+    "ManifoldMap",
+    "__version__",
+    "datasets",
+    "explore",
+    "load",
+]
 
 _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
@@ -14,6 +24,7 @@ _PUBLIC = {
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
     "ManifoldMap": ("isthmus.estimators.manifold", "ManifoldMap"),
     "datasets": ("isthmus.data.datasets", None),
+    "explore": ("isthmus.serving.explorer", "explore"),
     "load": ("isthmus.estimators.loading", "load"),
 }
 
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
     from isthmus.estimators.denoiser import Denoiser
     from isthmus.estimators.loading import load
     from isthmus.estimators.manifold import ManifoldMap
+    from isthmus.serving.explorer import explore
 
 
 def __getattr__(name: str) -> Any:

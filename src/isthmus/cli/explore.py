@@ -1,0 +1,78 @@
+"""isthmus explore: a page in the browser on which models can be looked at and tried."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import open_for
+from isthmus.errors import IsthmusError
+
+
+def explore(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Folders of models.", show_default=False)],
+    data: Annotated[
+        str | None, typer.Option("--data", help="A file, a folder of images, or the name of a data set.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, show_default="the first free one from 5006 on")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
+    mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
+    device: options.Device = "auto",
+) -> None:
+    """Open a page with the map of the codes and what the model makes of any place, live.
+
+    Examples:
+
+      isthmus explore digits-2 --data mnist:test
+
+      isthmus explore digits-2 digits-10 --data mnist:test
+    """
+    from isthmus.serving.explorer import assembled, panel
+    from isthmus.serving.server import serve
+
+    panel()  # what is missing is said before models are loaded
+    reading = options.Reading(mixed_sizes, labels_column, drop_column)
+    names = _names(models)
+    pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}
+    for page in pages.values():
+        page.start()
+    try:
+        serve(
+            lambda: assembled(pages),
+            host=host,
+            port=port,
+            title=f"{', '.join(names)} · isthmus",
+            browser=browser,
+            on_ready=lambda url: print(f"Exploring {', '.join(names)} at {url} (Ctrl-C ends)", flush=True),
+        )
+    finally:
+        for page in pages.values():
+            page.stop()
+
+
+def _prepared(folder: str, data: str | None, reading: options.Reading, device: str) -> Any:
+    from isthmus.estimators.loading import load
+    from isthmus.serving.explorer import prepared
+
+    model: Any = load(folder, device=device)
+    if data is None:
+        return prepared(model, None)
+    if not hasattr(model, "inverse_transform"):
+        return prepared(model, data, class_names=options.class_names(data))
+    source = open_for(model, data, reading)
+    return prepared(model, source, class_names=options.class_names(data))
+
+
+def _names(folders: list[str]) -> list[str]:
+    """Short names of models: of their folders, or whole paths where two are called alike."""
+    short = [Path(folder).resolve().name for folder in folders]
+    names = short if len(set(short)) == len(short) else folders
+    if len(set(names)) < len(names):
+        raise IsthmusError(f"{', '.join(folders)} names a model twice")
+    return list(names)

@@ -1,0 +1,75 @@
+"""A page for a browser on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from isthmus.errors import IsthmusError
+from isthmus.serving.explorer import panel
+
+PORT = 5006
+_TRIES = 20  # ports after PORT that are tried where none was asked for
+_LOCAL = ("127.0.0.1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::", "")
+
+
+def serve(
+    page: Callable[[], Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    title: str = "isthmus",
+    browser: bool = True,
+    on_ready: Callable[[str], None] = print,
+) -> None:
+    """Serve a page until Ctrl-C.
+
+    page : makes the Panel object of one session. host : the address to listen at; whoever can reach it can use the
+    page. port : None takes the first free one from 5006 on. on_ready : is told the URL once the server listens.
+
+    Only pages that come from this server may talk to it: the websocket's origin is checked.
+    """
+    for name in ("bokeh", "tornado"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # a browser that leaves is no news
+    server = _listening(page, host, port, title)
+    server.start()
+    url = f"http://{'localhost' if host in _EVERYWHERE else host}:{server.port}/"
+    on_ready(url)
+    if browser:
+        import webbrowser
+
+        server.io_loop.add_callback(webbrowser.open, url)
+    try:
+        server.io_loop.start()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.stop()
+
+
+def _listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> Any:
+    from panel.io.server import get_server
+
+    panel().config.autoreload = False
+    ports = range(PORT, PORT + _TRIES) if port is None else [port]
+    for candidate in ports:
+        try:
+            return get_server(
+                {"/": page}, candidate, address=host, websocket_origin=origins(host, candidate), title=title
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port is not None:
+                raise IsthmusError(f"cannot listen at {host}:{candidate}: {error.strerror or error}") from error
+    raise IsthmusError(f"ports {PORT} to {PORT + _TRIES - 1} are all in use; give --port")
+
+
+def origins(host: str, port: int) -> list[str]:
+    """The addresses under which a browser may have got the page."""
+    names = {host} if host not in _EVERYWHERE else {*_LOCAL, socket.gethostname(), socket.getfqdn()}
+    if host in _LOCAL:
+        names = set(_LOCAL)
+    return sorted(f"{name}:{port}" for name in names)
