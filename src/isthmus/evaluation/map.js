@@ -75,7 +75,8 @@ function placeNames() {
   for (const { made, k, width: w, height: h } of labels) {
     const [x, y] = toScreen(...classes.anchors[k]);
     const box = [x - w / 2, y - h / 2, x + w / 2, y + h / 2];
-    const free = !hidden.has(k) && taken.every((b) => box[0] > b[2] || box[2] < b[0] || box[1] > b[3] || box[3] < b[1]);
+    const apart = (b) => box[0] > b[2] || box[2] < b[0] || box[1] > b[3] || box[3] < b[1];
+    const free = !hidden.has(k) && taken.every(apart);
     made.style.visibility = free ? "" : "hidden";
     if (free) taken.push(box), (made.style.transform = `translate(${box[0]}px, ${box[1]}px)`);
   }
@@ -115,7 +116,9 @@ function resize() {
 
 function recolor() {
   painter.recolor(colors(), rgb("--paper"));
-  for (const key of legend.querySelectorAll("[data-class]")) key.firstChild.style.background = color(hue(key.dataset.class));
+  for (const key of legend.querySelectorAll("[data-class]")) {
+    key.firstChild.style.background = color(hue(key.dataset.class));
+  }
   redraw();
 }
 
@@ -169,7 +172,8 @@ function placeCard() {
 function preview(i) {
   if (content.form === "values") return row(i);
   const made = document.createElement("canvas"), ratio = Math.ceil(devicePixelRatio);
-  const lines = content.form === "lines", { across, width: w, height: h } = lines ? { width: 220, height: 96 } : content.sheets;
+  const lines = content.form === "lines";
+  const { across, width: w, height: h } = lines ? { width: 220, height: 96 } : content.sheets;
   const times = lines ? 1 : Math.max(1, 128 / Math.max(w, h));
   [made.width, made.height] = [w, h].map((side) => Math.round(side * times * ratio));
   made.style.width = `${made.width / ratio}px`;
@@ -203,7 +207,8 @@ function drawLines(context, i, w, h, ratio) {
 }
 
 function row(i) {
-  const columns = content.values.columns, of = (content.values.array ??= new Float32Array(bytes(content.values.of).buffer));
+  const columns = content.values.columns;
+  const of = (content.values.array ??= new Float32Array(bytes(content.values.of).buffer));
   const list = document.createElement("dl");
   columns.forEach((name, k) => {
     const [term, value] = [document.createElement("dt"), document.createElement("dd")];
@@ -243,7 +248,10 @@ map.addEventListener("pointermove", (event) => {
   if (travelled < 4) return;
   map.classList.add("dragged");
   if (!kept) show(-1);
-  if (pointers.size === 1) return look(view.x - (now[0] - before[0]) / view.scale, view.y + (now[1] - before[1]) / view.scale, view.scale);
+  if (pointers.size === 1) {
+    const [x, y] = [0, 1].map((axis) => (now[axis] - before[axis]) / view.scale);
+    return look(view.x - x, view.y + y, view.scale);
+  }
   const other = [...pointers.entries()].find(([id]) => id !== event.pointerId)[1];
   const apart = (p) => Math.max(10, Math.hypot(p[0] - other[0], p[1] - other[1]));
   zoom(apart(now) / apart(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
@@ -315,13 +323,18 @@ if (classes && classes.names.length <= MOST_CLASSES) {
   const sizes = new Uint32Array(classes.names.length);
   for (const k of classes.of) sizes[k]++;
   classes.names.forEach((text, k) => {
-    const key = document.createElement("button"), [dot, name, size] = ["i", "span", "small"].map((tag) => document.createElement(tag));
+    const [key, dot, name, size] = ["button", "i", "span", "small"].map((tag) => document.createElement(tag));
     Object.assign(key, { className: "class", title: "Click: show or hide. Double click: show alone." });
     key.dataset.class = k;
     [name.textContent, size.textContent] = [text, sizes[k].toLocaleString("en")];
     key.append(dot, name, size);
     key.onclick = () => (hidden.delete(k) || hidden.add(k), press());
-    key.ondblclick = () => (classes.names.forEach((_, other) => (other === k ? hidden.delete(k) : hidden.add(other))), press());
+    key.ondblclick = () => {
+      const alone = hidden.size === classes.names.length - 1 && !hidden.has(k);
+      hidden.clear();
+      if (!alone) classes.names.forEach((_, other) => other !== k && hidden.add(other));
+      press();
+    };
     legend.append(key);
   });
   const all = Object.assign(document.createElement("button"), { id: "all", textContent: "show all" });

@@ -28,6 +28,7 @@ _WIDE = 40  # columns; wider rows are shown as lines
 _GRID = {"images": 40, "volumes": 40, "signals": 18}  # places along a side where the decoder is asked, at most
 _LEAST_GRID = 12
 _TAIL = 0.002  # share of the samples on each side that may be strays
+_FEWEST_STRAYS = 100  # samples; of fewer all are within the frame
 _MOST_CLASSES, _COLORS = 20, 10  # classes with a colour, and colours
 _FEW = 1 / 5_000  # of the samples: in a cell and those around it so few are strays
 
@@ -191,9 +192,13 @@ def data_map(
 
 def _frame(places: np.ndarray) -> tuple[np.ndarray, float]:
     """Lower corner and side of a square around all samples; a few that lie far away may be outside."""
-    low, high = np.quantile(places, (_TAIL, 1 - _TAIL), axis=0)
+    first, last = places.min(axis=0), places.max(axis=0)
+    low = np.quantile(places, _TAIL, axis=0, method="higher")
+    high = np.quantile(places, 1 - _TAIL, axis=0, method="lower")
     reach = 0.15 * (high - low)
-    low, high = np.maximum(places.min(axis=0), low - reach), np.minimum(places.max(axis=0), high + reach)
+    low, high = np.maximum(first, low - reach), np.minimum(last, high + reach)
+    if len(places) < _FEWEST_STRAYS:
+        low, high = first, last
     side = 1.06 * float((high - low).max()) or 1.0
     return ((low + high - side) / 2).astype(np.float32), side
 

@@ -1,6 +1,6 @@
-// Two ways of painting points: by WebGL where a graphics processor does it, else pixel by pixel. Both take 70,000 points in
-// a frame. A painter knows how many pixels of its canvas make one of the page, takes colours (red, green, blue and alpha
-// of each point; alpha 0 hides it), and paints a view.
+// Two ways of painting points: by WebGL where a graphics processor does it, else pixel by pixel. Both take 70,000 of
+// them in a frame. A painter knows how many pixels of its canvas make one of the page, takes colours (red, green, blue
+// and alpha of each point; alpha 0 hides it), and paints a view.
 
 const VERTEX = `
   attribute vec2 place;
@@ -85,7 +85,8 @@ function plainPainter(canvas, points) {
       }
       const left = width / 2 - view.x * view.scale, bottom = height / 2 + view.y * view.scale;
       for (let i = 0; 2 * i < points.length; i++) {
-        const x = Math.round(left + points[2 * i] * view.scale), y = Math.round(bottom - points[2 * i + 1] * view.scale);
+        const x = Math.round(left + points[2 * i] * view.scale);
+        const y = Math.round(bottom - points[2 * i + 1] * view.scale);
         const alpha = inks[4 * i + 3];
         if (!alpha || x < radius || y < radius || x >= width - radius || y >= height - radius) continue;
         const red = inks[4 * i], green = inks[4 * i + 1], blue = inks[4 * i + 2], middle = 4 * (y * width + x);
