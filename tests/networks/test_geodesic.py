@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.networks.geodesic import decoded_steps, evenly, geodesic, spherical, straight
+from isthmus.networks.on_data import OnData
 
 
 def plane(z: Tensor) -> Tensor:
@@ -111,3 +112,29 @@ def test_spherical_paths_turn_about_the_origin() -> None:
     np.testing.assert_allclose(np.arctan2(path[:, 1], path[:, 0]), np.linspace(0, np.pi / 2, 7), atol=1e-6)
     for end in (code(4, 0), code(-2, 0), code(0, 0)):
         np.testing.assert_array_equal(spherical(code(2, 0), end, 5), straight(code(2, 0), end, 5))
+
+
+def test_with_data_a_geodesic_goes_around_where_there_are_none() -> None:
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(0, np.pi, 600)
+    codes = (np.column_stack([np.cos(angles), np.sin(angles)]) + rng.normal(0, 0.05, (600, 2))).astype(np.float32)
+    start, end = code(1, 0), code(-1, 0)
+
+    def decode(z: Tensor) -> Tensor:
+        return torch.cat([z, z], dim=1)  # flat: nothing but the data speaks against the straight line
+
+    on_data = OnData(codes, decode)
+    path = geodesic(start, end, 50, on_data, on_data.path(start, end))
+    np.testing.assert_allclose(path[[0, -1]], [start, end], atol=1e-6)
+    assert np.abs(np.linalg.norm(path, axis=1) - 1).max() < 0.25
+    assert np.linalg.norm(geodesic(start, end, 50, decode), axis=1).min() < 0.1
+    assert length(path, decode) < length(on_data.path(start, end), decode)
+    sigma = on_data(torch.tensor([[0.0, 1.0], [0.0, 0.0], [9.0, 9.0]]))[:, -1]
+    assert sigma[0] < 0.3 * sigma[1] and sigma[1] <= sigma[2]
+
+
+def test_without_a_way_over_the_data_there_is_no_path() -> None:
+    codes = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
+    codes[50:] += 100
+    assert OnData(codes, plane).path(codes[0], codes[-1]) is None
+    assert OnData(codes, plane).path(codes[0], codes[1]) is not None

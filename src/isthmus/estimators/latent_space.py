@@ -14,8 +14,9 @@ from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.density import CodeDensity, Prior, fit_density
 from isthmus.evaluation import directions, nearness
 from isthmus.evaluation.nearness import Neighbours, OffManifold
-from isthmus.networks import geodesic
 from isthmus.networks.bottleneck import Variational
+from isthmus.networks.geodesic import Decode, decoded_steps, geodesic, spherical, straight
+from isthmus.networks.on_data import OnData
 from isthmus.spec import is_integer
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class LatentSpace:
         def encode(self, X: Any) -> np.ndarray: ...
         def decode(self, Z: Any) -> np.ndarray: ...
 
-    def interpolate(self, start: Any, end: Any, steps: int = 16, path: str = "straight") -> LatentPath:
+    def interpolate(self, start: Any, end: Any, steps: int = 16, path: str = "straight", Z: Any = None) -> LatentPath:
         """The way from one code to another, both with it, and the samples on it.
 
         To go from sample to sample: `model.interpolate(*model.transform(X[:2]))`.
@@ -89,6 +90,7 @@ class LatentSpace:
         steps : codes on the way, at least 2.
         path : "straight"; "spherical", about the origin, for codes drawn to a normal distribution (White 2016); or
             "geodesic", along which the decoded samples change least (Shao et al. 2018), at equal steps of that change.
+        Z : codes of data that a geodesic is to keep to, at least 20 (Arvanitidis et al. 2018).
 
         Raises IsthmusError for codes of another shape or that are not finite, for too few steps and unknown paths.
         """
@@ -97,11 +99,12 @@ class LatentSpace:
             raise unknown_name("path", path, PATHS)
         _check_at_least_two("steps", steps)
         ends = self._one_code(start, "start"), self._one_code(end, "end")
-        if path == "geodesic":
-            codes = geodesic.geodesic(*ends, steps, self._decoder())
-        else:
-            codes = (geodesic.straight if path == "straight" else geodesic.spherical)(*ends, steps)
-        return self._path(codes)
+        if path != "geodesic":
+            return self._path((straight if path == "straight" else spherical)(*ends, steps))
+        if Z is None:
+            return self._path(geodesic(*ends, steps, self._decoder()))
+        on_data = OnData(self._rows(Z, least=20), self._decoder())
+        return self._path(geodesic(*ends, steps, on_data, on_data.path(*ends)))
 
     def traverse(self, Z: Any, dimension: int, start: Any = None, steps: int = 9, reach: float = 2.0) -> LatentPath:
         """A walk along one number of the code, everything else left as it is.
@@ -193,7 +196,7 @@ class LatentSpace:
         return np.concatenate([(r - x).square().flatten(1).mean(1).sqrt().cpu().numpy() for x, r in pairs])
 
     def _path(self, codes: np.ndarray) -> LatentPath:
-        length = float(geodesic.decoded_steps(codes, self._decoder()).sum())
+        length = float(decoded_steps(codes, self._decoder()).sum())
         shaped = codes.reshape(len(codes), *self.code_shape_)
         return LatentPath(shaped, self.decode(shaped), length)
 
@@ -223,7 +226,7 @@ class LatentSpace:
             raise IsthmusError(f"{name} contains NaN or infinity; give a code of finite numbers")
         return code.ravel()
 
-    def _decoder(self) -> geodesic.Decode:
+    def _decoder(self) -> Decode:
         """From rows of numbers to decoded samples in scaled units, with gradients."""
         device = self._place()
         self.network_.eval()

@@ -20,7 +20,7 @@ from torch import Tensor
 Decode = Callable[[Tensor], Tensor]
 
 _WAVES = 12  # sines by which a geodesic may deviate from the straight line, in each number of the code
-_INTERVALS = 32  # that its energy is the sum of
+_INTERVALS = 24  # that its energy is the sum of
 _MOST_ITERATIONS, _TOLERANCE = 60, 1e-4  # of the minimisation; the energy is relative to the first one
 _DECODED = 256  # codes at a time, where no gradient is asked for
 
