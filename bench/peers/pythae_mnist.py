@@ -53,19 +53,42 @@ class Crop(nn.Module):
         return x[:, :, :7, :7]
 
 
-def networks(name: str) -> tuple[nn.Module, nn.Module]:
+def networks(name: str, latent_dim: int = 10, numbers_per_latent: int = 1) -> tuple[nn.Module, nn.Module]:
     """The layers of bench/peers/keras_mnist.py."""
+    code_size = latent_dim * numbers_per_latent
     if name == "dense":
-        encoder = [nn.Flatten(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 250), nn.ReLU(), nn.Linear(250, 10)]
-        decoder = [nn.Linear(10, 250), nn.ReLU(), nn.Linear(250, 500), nn.ReLU(), nn.Linear(500, 784), nn.Sigmoid()]
+        encoder = [
+            nn.Flatten(),
+            nn.Linear(784, 500),
+            nn.ReLU(),
+            nn.Linear(500, 250),
+            nn.ReLU(),
+            nn.Linear(250, code_size),
+        ]
+        decoder = [
+            nn.Linear(latent_dim, 250),
+            nn.ReLU(),
+            nn.Linear(250, 500),
+            nn.ReLU(),
+            nn.Linear(500, 784),
+            nn.Sigmoid(),
+        ]
         return nn.Sequential(*encoder), nn.Sequential(*decoder, nn.Unflatten(1, (1, 28, 28)))
     encoder = []
     for n_in, n_out in ((1, 32), (32, 64), (64, 128)):
         encoder += [nn.Conv2d(n_in, n_out, 3, 2, 1), nn.ReLU()]
     up = nn.Upsample(scale_factor=2)
-    decoder = [nn.Linear(10, 2048), nn.ReLU(), nn.Unflatten(1, (128, 4, 4)), up, Crop(), nn.Conv2d(128, 64, 3, 1, 1)]
-    decoder += [nn.ReLU(), up, nn.Conv2d(64, 32, 3, 1, 1), nn.ReLU(), up, nn.Conv2d(32, 1, 3, 1, 1)]
-    return nn.Sequential(*encoder, nn.Flatten(), nn.Linear(2048, 10)), nn.Sequential(*decoder)
+    decoder = [nn.Linear(latent_dim, 2048), nn.ReLU(), nn.Unflatten(1, (128, 4, 4)), up, Crop()]
+    decoder += [
+        nn.Conv2d(128, 64, 3, 1, 1),
+        nn.ReLU(),
+        up,
+        nn.Conv2d(64, 32, 3, 1, 1),
+        nn.ReLU(),
+        up,
+        nn.Conv2d(32, 1, 3, 1, 1),
+    ]
+    return nn.Sequential(*encoder, nn.Flatten(), nn.Linear(2048, code_size)), nn.Sequential(*decoder)
 
 
 class StopAtMark(TrainingCallback):
