@@ -15,7 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = {
     "errors": 0, "files": 0, "registry": 1, "spec": 2,
     "data": 3, "networks": 3, "objectives": 3, "corruptions": 3, "augmentations": 3,
-    "store": 4, "coding": 4, "training": 4, "evaluation": 4,
+    "store": 4, "coding": 4, "training": 4, "evaluation": 4, "search": 4,
     "estimators": 5, "serving": 6,
     "cli": 7, "__main__": 8, "__init__": 8,
 }  # fmt: skip

@@ -181,7 +181,8 @@ def test_help_names_every_choice() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "reconstruct", "embed", "evaluate", "info", "report", "export", "data list", "data fetch"]
+    "command",
+    ["train", "reconstruct", "embed", "evaluate", "similar", "info", "report", "export", "data list", "data fetch"],
 )
 def test_every_help_has_an_example(command: str) -> None:
     done = isthmus(*command.split(), "--help")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from isthmus import __version__
-from isthmus.cli import codec, data, denoise, embed, evaluate, map, train, use
+from isthmus.cli import codec, data, denoise, embed, evaluate, map, similar, train, use
 
 app = typer.Typer(
     name="isthmus",
@@ -26,6 +26,7 @@ app.command("train")(train.train)
 app.command("reconstruct")(use.reconstruct)
 app.command("embed")(embed.embed)
 app.command("evaluate")(evaluate.evaluate)
+app.command("similar")(similar.similar)
 app.command("map")(map.map_data)
 app.command("denoise")(denoise.denoise)
 app.command("compress")(codec.compress)

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.models import blocks, open_model
+from isthmus.cli.output import write_npy
 
 if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.data.sources import Source
+    from isthmus.estimators.coder import Coder
+    from isthmus.search import Origin, Rows
 
 
 def embed(
     model: options.Model,
     data: options.Data,
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .npy file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A .parquet or .npy file, or a .lance store.", show_default=False)
+    ],
     mixed_sizes: options.MixedSizes = "refuse",
     labels_column: options.LabelsColumn = None,
     drop_column: options.DropColumn = None,
@@ -28,25 +34,47 @@ def embed(
 ) -> None:
     """Encode data: one row of features for each sample.
 
+    A .lance store also keeps small pictures of images, and `isthmus similar` searches it.
+
     Examples:
 
       isthmus embed digits-10 photos/ -o features.parquet
 
       isthmus embed digits-10 mnist:test -o codes.npy
-    """
-    from isthmus.cli.models import blocks, open_model
-    from isthmus.cli.output import write_npy
 
-    if output.suffix not in (".parquet", ".npy"):
-        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet or .npy")
-    options.check_output(output, overwrite, folder=False)
+      isthmus embed digits-10 mnist -o digits.lance
+    """
+    if output.suffix not in (".parquet", ".npy", ".lance"):
+        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet, .npy or .lance")
+    options.check_output(output, overwrite, folder=output.suffix == ".lance")
     coder, source = open_model(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
-    codes = (coder.encode(block) for block in blocks(source))
-    if output.suffix == ".npy":
-        write_npy(output, codes, len(source))
+    if output.suffix == ".lance":
+        from isthmus.search import write_store
+
+        write_store(output, _rows(coder, source), origin(model, data))
+    elif output.suffix == ".npy":
+        write_npy(output, (coder.encode(block) for block in blocks(source)), len(source))
     else:
-        _write_parquet(output, codes, source)
+        _write_parquet(output, (coder.encode(block) for block in blocks(source)), source)
     typer.echo(f"{len(source):,} codes of {coder._n_features_out} numbers in {output}")
+
+
+def origin(model: str, data: str) -> Origin:
+    """What a store says of the model that made its codes."""
+    from isthmus.search import Origin
+    from isthmus.store import read_config
+
+    folder = Path(model)
+    return Origin(folder.resolve().name, read_config(folder)["sha256"], tuple(options.class_names(data) or ()))
+
+
+def _rows(coder: Coder, source: Source) -> Iterator[Rows]:
+    from isthmus.search import Rows, Thumbnails
+
+    thumbnails = Thumbnails(coder)
+    for block in blocks(source):
+        samples = [block.location(i) for i in range(len(block))]
+        yield Rows(samples, coder.encode(block), block.labels, thumbnails(block))
 
 
 def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:

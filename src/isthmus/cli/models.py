@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from isthmus.estimators.coder import Coder
 
 _BLOCK = 1024  # samples that are read, encoded and written at a time
+_BLOCK_BYTES = 1 << 26  # and fewer of large ones
 
 
 def open_model(model: str, data: str, reading: options.Reading, device: str) -> tuple[Coder, Source]:
@@ -34,18 +35,32 @@ def load_coder(folder: str, device: str) -> Coder:
 
 
 def open_for(model: Coder, data: str, reading: options.Reading) -> Source:
-    """Data as a source; image files are read in the mode that the model was trained on."""
-    return reading.open(data, _image_mode(model, data))
+    """Data as a source; image files are read in the mode that the model was trained on, and in its size if asked."""
+    from isthmus.data.folders import ImageFiles
+
+    source = reading.open(data, _image_mode(model, data))
+    size = model.scaler_.sample_shape[:2]
+    if isinstance(source, ImageFiles) and source.shape[1:3] != size and len(size) == 2:
+        if reading.mixed_sizes != "resize":
+            (height, width), (rows, columns) = source.shape[1:3], size
+            raise IsthmusError(
+                f"images of {data} have {width}×{height} pixels and the model takes {columns}×{rows}; give "
+                f"--mixed-sizes resize to scale them"
+            )
+        return source.resized(*size)
+    return source
 
 
 def blocks(source: Source) -> Iterator[Source]:
-    """Successive parts of a source."""
+    """Successive parts of a source, read into memory one after the other."""
     import numpy as np
 
+    from isthmus.data.base import LoadedSource
     from isthmus.data.sources import subset
 
-    for start in range(0, len(source), _BLOCK):
-        yield subset(source, np.arange(start, min(start + _BLOCK, len(source))))
+    size = max(1, min(_BLOCK, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
+    for start in range(0, len(source), size):
+        yield LoadedSource(subset(source, np.arange(start, min(start + size, len(source)))))
 
 
 def halves(source: Source) -> tuple[Source, Source]:

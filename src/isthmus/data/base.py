@@ -159,6 +159,20 @@ class SubsetSource(Source):
         return self._source.location(int(self._indices[index]))
 
 
+class LoadedSource(SubsetSource):
+    """All samples of another source, read once; labels and locations follow."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source, np.arange(len(source)))
+        self._block = source.take(self._indices)
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        return self._block[indices]
+
+    def resident(self) -> np.ndarray | None:
+        return self._block
+
+
 def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
     """A lazy view of some samples of `source`, by integer indices or by a boolean mask of shape (n,)."""
     mask = np.asarray(indices)

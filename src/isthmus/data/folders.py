@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections import Counter
@@ -80,6 +81,12 @@ class ImageFiles(Source):
 
     def location(self, index: int) -> str:
         return str(self.paths[index])
+
+    def resized(self, height: int, width: int) -> ImageFiles:
+        """The same images, each scaled to another size without regard to its aspect ratio."""
+        other = copy.copy(self)
+        other.shape, other._resize = (len(self), height, width, *self.shape[3:]), True
+        return other
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
         block = np.empty((len(indices), *self.shape[1:]), self.dtype)

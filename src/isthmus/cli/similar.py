@@ -1,0 +1,145 @@
+"""`isthmus similar`: search by example."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import load_coder, open_for
+from isthmus.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from isthmus.data.sources import Source
+    from isthmus.estimators.coder import Coder
+    from isthmus.search import Neighbour
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def similar(
+    model: options.Model,
+    query: Annotated[
+        str, typer.Argument(help="An image, a folder, a .npy file, a table or a data set.", show_default=False)
+    ],
+    store: Annotated[Path, typer.Option("--in", help="Store that `isthmus embed` wrote.", show_default=False)],
+    k: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each sample.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, help="The first so many samples of QUERY.")] = 8,
+    sheet: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Picture of the samples and their neighbours.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+    mixed_sizes: options.MixedSizes = "refuse",
+    labels_column: options.LabelsColumn = None,
+    drop_column: options.DropColumn = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Find the samples of a store whose codes are nearest to those of other samples.
+
+    Distances are Euclidean, between codes. A sample that is in the store itself is its own nearest, at distance 0.
+
+    Examples:
+
+      isthmus similar digits-10 digits:test --in digits.lance -k 5 -o similar.png
+
+      isthmus similar photos-32 holiday.jpg --in photos.lance --mixed-sizes resize
+    """
+    from isthmus.search import Store
+    from isthmus.store import read_config
+
+    if sheet is not None:
+        if sheet.suffix.lower() not in _PICTURES:
+            raise typer.BadParameter(f"--output {str(sheet)!r} must end in {', '.join(_PICTURES)}")
+        options.check_output(sheet, overwrite, folder=False)
+    folder = Path(model)
+    sha256 = read_config(folder)["sha256"]
+    codes = Store(store)
+    codes.check_model(folder.resolve().name, sha256)
+    coder = load_coder(model, device)
+    source = _first(coder, query, options.Reading(mixed_sizes, labels_column, drop_column), limit)
+    found = codes.nearest(coder.encode(source), k)
+    names, labels = _names(source, query)
+    if sheet is not None:
+        _write_sheet(coder, source, labels, found, sheet, store)
+    if as_json:
+        typer.echo(json.dumps([_json(*each) for each in zip(names, labels, found, strict=True)], indent=2))
+    else:
+        _print(names, labels, found)
+    if sheet is not None:
+        typer.echo(f"Sheet  {sheet}", err=as_json)
+
+
+def _first(coder: Coder, query: str, reading: options.Reading, limit: int) -> Source:
+    """The first samples of what is looked for, in memory; a .npy file may also hold one sample alone."""
+    import numpy as np
+
+    from isthmus.data.base import ArraySource, LoadedSource
+    from isthmus.data.files import npy_source
+    from isthmus.data.sources import subset
+
+    path, shape = Path(query).expanduser(), coder.scaler_.sample_shape
+    if path.suffix == ".npy" and path.is_file():
+        array = np.load(path, mmap_mode="r")
+        if array.shape == shape:
+            return ArraySource(np.array(array)[None], name=query)
+        return LoadedSource(subset(npy_source(path), np.arange(min(limit, len(array)))))
+    source = open_for(coder, query, reading)
+    return LoadedSource(subset(source, np.arange(min(limit, len(source)))))
+
+
+def _names(source: Source, query: str) -> tuple[list[str], list[str | None]]:
+    """Where each sample comes from, and its label."""
+    names = [source.location(i) for i in range(len(source))]
+    if source.labels is None:
+        return names, [None] * len(names)
+    classes = options.class_names(query)
+    values = source.labels.tolist()
+    return names, [str(classes[v]) if classes and isinstance(v, int) and v < len(classes) else str(v) for v in values]
+
+
+def _json(name: str, label: str | None, neighbours: Sequence[Neighbour]) -> dict[str, object]:
+    found = [{"sample": n.sample, "label": n.label, "distance": n.distance} for n in neighbours]
+    return {"sample": name, "label": label, "neighbours": found}
+
+
+def _print(names: Sequence[str], labels: Sequence[str | None], found: Sequence[Sequence[Neighbour]]) -> None:
+    """A table for each sample."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    for name, label, neighbours in zip(names, labels, found, strict=True):
+        console.print(f"[bold]{escape(name)}[/bold]" + ("" if label is None else f", {escape(label)}"), highlight=False)
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for rank, neighbour in enumerate(neighbours, 1):
+            table.add_row(
+                f"{rank:>3}", f"{neighbour.distance:.4g}", escape(neighbour.label or ""), escape(neighbour.sample)
+            )
+        console.print(table, "", highlight=False)
+
+
+def _write_sheet(
+    coder: Coder,
+    source: Source,
+    labels: Sequence[str | None],
+    found: Sequence[Sequence[Neighbour]],
+    path: Path,
+    store: Path,
+) -> None:
+    from isthmus.evaluation.figures.neighbours import Tile, contact_sheet
+    from isthmus.search import Thumbnails
+
+    pictures = Thumbnails(coder)(source)
+    if pictures is None or any(n.thumbnail is None for neighbours in found for n in neighbours):
+        raise IsthmusError(f"{store} holds no pictures, since its samples are no images; leave --output away")
+    rows = []
+    for picture, label, neighbours in zip(pictures, labels, found, strict=True):
+        tiles = [Tile(n.thumbnail or b"", n.label or Path(n.sample).name, f"{n.distance:.3g}") for n in neighbours]
+        rows.append((Tile(picture, label or "", ""), tiles))
+    contact_sheet(rows, path)
