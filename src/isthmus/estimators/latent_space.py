@@ -33,7 +33,7 @@ _MOST_REFERENCE = 10_000  # samples of the data that a place is compared with
 
 @dataclass(frozen=True)
 class LatentPath:
-    """Codes on a way, and what the decoder makes of them. As a NumPy array it is its codes.
+    """Codes on a way, and what the decoder makes of them.
 
     codes : float32 array of shape (steps, *code_shape). samples : array of shape (steps, *sample_shape).
     length : of the way as the decoder sees it, the sum of the Euclidean distances between decoded samples that follow
@@ -43,12 +43,6 @@ class LatentPath:
     codes: np.ndarray
     samples: np.ndarray
     length: float
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.codes, dtype=dtype, copy=copy)
 
 
 @dataclass(frozen=True)
