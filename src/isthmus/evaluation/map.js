@@ -14,6 +14,7 @@ const hidden = new Set(); // classes that are not shown
 const map = element("map"), canvas = map.querySelector("canvas"), card = element("card"), ring = element("ring");
 const legend = document.querySelector(".legend");
 const FAR = 14; // pixels from the pointer within which a sample is found
+const QUICK = 8; // milliseconds that painting may take while the view moves
 const MOST_ZOOM = 400, MOST_CLASSES = 200;
 
 // Colours
@@ -26,7 +27,7 @@ const hue = (k) => (classes && classes.hues.length ? `--class-${classes.hues[k]}
 function colors() {
   const all = new Uint8Array(4 * count);
   const crowd = Math.min(1, Math.max(0, Math.log10(count / 1000) / 2)); // 0 up to 1,000 points, 1 from 100,000
-  const alpha = 255 * (classes && classes.hues.length ? 0.85 - 0.3 * crowd : 0.7 - 0.45 * crowd);
+  const alpha = 255 * (classes && classes.hues.length ? 0.85 - 0.3 * crowd : 0.75 - 0.35 * crowd);
   const palette = (classes ? classes.names : [""]).map((_, k) => rgb(hue(k)));
   for (let i = 0; i < count; i++) {
     const k = classes ? classes.of[i] : 0;
@@ -39,6 +40,7 @@ function colors() {
 
 let painter = graphicsPainter(canvas, points) || plainPainter(canvas, points);
 let width = 0, height = 0, fit = 1, waiting = false, gliding = 0;
+let moved = -1e9, thin = 1, rest = 0; // when the view changed; one point in so many is painted then; the whole later
 const view = { x: 0.5, y: 0.5, scale: 0 };
 const land = element("land");
 const labels = classes && classes.hues.length ? classes.names.map(label) : [];
@@ -63,7 +65,14 @@ function paint() {
   waiting = false;
   const zoom = view.scale / fit;
   const dot = Math.min(14, Math.min(6, Math.max(2, (0.62 * fit) / Math.sqrt(count))) * Math.max(1, zoom) ** 0.45);
-  painter.paint(view, dot, painter.ratio());
+  const before = performance.now(), moving = before - moved < 150;
+  painter.paint(view, dot, painter.ratio(), moving ? thin : 1);
+  if (moving) {
+    // Neighbours follow each other in the data, so that one point in a few shows the same shapes, for a moment
+    thin = Math.min(16, Math.max(1, Math.round((thin * (performance.now() - before)) / QUICK)));
+    clearTimeout(rest);
+    rest = setTimeout(redraw, 200);
+  }
   placeNames();
   const [x, y] = toScreen(0, 1);
   if (!land.hidden) land.style.transform = `translate(${x}px, ${y}px) scale(${view.scale / land.naturalWidth})`;
@@ -86,6 +95,7 @@ function look(x, y, scale) {
   view.scale = Math.min(Math.max(scale, 0.5 * fit), MOST_ZOOM * fit);
   view.x = Math.min(Math.max(x, -0.5), 1.5);
   view.y = Math.min(Math.max(y, -0.5), 1.5);
+  moved = performance.now();
   redraw();
 }
 
