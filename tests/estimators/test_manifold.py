@@ -27,7 +27,7 @@ def test_it_keeps_neighbourhoods_and_decodes_better_than_pca(manifold: ManifoldM
     pca = PCA(2).fit(rows)
     flat = neighbourhood_scores(TEST, pca.transform(new))
     ours = manifold.neighbourhood_scores(TEST)
-    assert ours.trustworthiness > 0.93 > flat.trustworthiness
+    assert ours.trustworthiness > flat.trustworthiness + 0.05
     assert ours.continuity > flat.continuity
     assert manifold.score(TEST) == pytest.approx((ours.trustworthiness + ours.continuity) / 2)
     places = KNeighborsClassifier(5).fit(manifold.transform(TRAIN), DIGITS.train.labels)

@@ -27,9 +27,11 @@ from isthmus.training.feed import Feed
 from isthmus.training.neighbours import Anchors, NeighbourTrainer
 from isthmus.training.progress import Listener
 
-_USUAL = Usual(samples=1_500_000, least_epochs=1, least_steps=1_500, validation=0)
-_ANCHORS, _DECODED = 512, 256  # of a step
+_USUAL = Usual(samples=1_500_000, least_epochs=1, least_steps=1_000, validation=0)
+_ANCHORS, _DECODED = 512, 256  # of a step, at most
+_LEAST_ANCHORS = 64
 _LEARNING_RATE = 0.03
+_SCORED_NEIGHBOURS = 15
 _COMPONENTS = 64  # principal components that neighbours are searched in and the encoder is given
 _WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
 _UNIT = 0.05  # of distances on the map; its points then lie a few ones from its centre
@@ -52,9 +54,9 @@ class ManifoldMap(Coder):
         Numbers in a code.
     n_neighbors : int, default=15
         Neighbours of each sample that are to be kept together.
-    reconstruction : float, default=1.0
+    reconstruction : float, default=0.3
         Weight of the decoder's squared error, in variances of the data, beside keeping neighbourhoods.
-    hidden : sequence of int, default=(512, 512, 512)
+    hidden : sequence of int, default=five times 384
         Widths of the encoder's fully connected layers; the decoder mirrors them.
     epochs, minutes : optional
         Length of the run; minutes include the search for neighbours. Default: 1.5 million samples.
@@ -84,8 +86,8 @@ class ManifoldMap(Coder):
         n_components: int = 2,
         *,
         n_neighbors: int = 15,
-        reconstruction: float = 1.0,
-        hidden: Sequence[int] = (512, 512, 512),
+        reconstruction: float = 0.3,
+        hidden: Sequence[int] = (384,) * 5,
         epochs: int | None = None,
         minutes: float | None = None,
         scaling: str = "auto",
@@ -132,7 +134,8 @@ class ManifoldMap(Coder):
         in_best_memory_order(self.network_.to(run.device), 2)
         projected = _projected(encoder, samples)
         graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(source) - 1))
-        spec, validation = new_spec(_USUAL, run, len(source), _ANCHORS, _LEARNING_RATE)
+        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 4))
+        spec, validation = new_spec(_USUAL, run, len(source), anchors, _LEARNING_RATE)
         self.training_spec_ = _within(replace(spec, objective={"mse": 1.0}), time.perf_counter() - start)
         trainer = NeighbourTrainer(
             self.network_, Anchors(len(source)), self.training_spec_, run.device, validation=validation, **run.options
@@ -146,14 +149,16 @@ class ManifoldMap(Coder):
         self._measure_code(run.device)
         return self
 
-    def neighbourhood_scores(self, X: Any, k: int = 15) -> NeighbourhoodScores:
+    def neighbourhood_scores(self, X: Any, k: int | None = None) -> NeighbourhoodScores:
         """How well the map keeps the neighbourhoods of X: trustworthiness and continuity, in scaled units.
 
         X : as in `transform`; of more than 5,000 samples, 5,000 evenly spaced ones are compared with one another.
+        k : neighbours of a sample, below half the number of samples. Default: 15, or as many as few samples allow.
         """
         source = self._open(X, reset=False)
         if len(source) > _MOST_SCORED:
             source = subset(source, np.linspace(0, len(source) - 1, _MOST_SCORED).astype(np.intp))
+        k = max(1, min(_SCORED_NEIGHBOURS, (len(source) - 1) // 2)) if k is None else k
         return neighbourhood_scores(self.scale(source), self.transform(source), k)
 
     def score(self, X: Any, y: Any = None) -> float:
