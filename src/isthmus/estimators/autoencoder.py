@@ -65,7 +65,7 @@ class AutoEncoder(Coder):
     consistency : str, optional
         Makes codes useful for the next model, and not only small: a sample and its augmentation are to be recognised by
         their codes. "warp" turns, zooms and shifts images, signals and volumes a little; "exchange" takes cells of a
-        table's row from other rows. A number is the weight, as in "warp:0.05" (default 0.02).
+        table's row from other rows. A number is the weight, as in "warp:0.05" (default 0.1).
     epochs, minutes : optional
         Length of the run; the learning rate reaches zero at its end. Default: 400,000 samples, at most 50 epochs.
     batch_size, optimizer, learning_rate, weight_decay, gradient_clip, patience : optional

@@ -16,7 +16,7 @@ from isthmus.spec import Choice, TrainingSpec
 from isthmus.training.device import memory_format
 from isthmus.training.loop import Trainer
 
-_WEIGHT = 0.02  # of the contrast beside the objective
+_WEIGHT = 0.1  # of the contrast beside the objective
 _TEMPERATURE = 0.2
 _HIDDEN, _COMPARED = 128, 64  # widths of the projector
 
