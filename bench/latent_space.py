@@ -1,6 +1,6 @@
 """New digits and ways between digits: isthmus and pythae on MNIST.
 
-python bench/latent_space.py [samples] [paths] [--seconds 60] [--fresh]
+python bench/latent_space.py [samples] [paths] [picture] [--seconds 90] [--fresh]
 
 Samples: 10,000 drawn by each, judged in the features of a small classifier that is trained here: the Fréchet distance
 to the test images (Heusel et al. 2017), precision and recall (Kynkäänniemi et al. 2019, k = 3), and how many lie nearer
@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus import AutoEncoder, datasets
+from isthmus.estimators.latent_space import PATHS
 from isthmus.evaluation.nearness import nearest, neighbours
 from isthmus.training import loop
 from machine import machine, table
@@ -38,6 +39,7 @@ from time_to_quality import ROOT, environment
 FOLDER = ROOT / ".bench" / "latent"
 LATENT_DIM, COUNT, NEAREST = 10, 10_000, 3
 PAIRS, STEPS = 200, 33
+DRAWN, GAP = 11, 14  # of the picture: digits a row, and pixels between its parts
 VARIATIONAL = "variational:0.1"
 
 
@@ -185,16 +187,17 @@ def paths(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[
     model = ours("plain", seconds, mnist.train.images)
     chosen = np.random.default_rng(0).choice(len(mnist.test.images), 2 * PAIRS, replace=False)
     ends = model.transform(mnist.test.images[chosen]).reshape(PAIRS, 2, -1)
+    Z = model.transform(mnist.train.images[::10])
     rows = []
-    for path in ("straight", "spherical", "geodesic"):
+    for name, path, data in (*((p, p, None) for p in PATHS), ("geodesic that keeps to the data", "geodesic", Z)):
         start = time.process_time()
-        ways = [model.interpolate(*pair, steps=STEPS, path=path) for pair in ends]
+        ways = [model.interpolate(*pair, steps=STEPS, path=path, Z=data) for pair in ends]
         spent = (time.process_time() - start) / PAIRS
         found = [probabilities(network, way.samples) for way in ways]
         classes = [p.argmax(1) for p in found]
         strangers = [len(set(c) - {c[0], c[-1]}) > 0 for c in classes]
         rows.append({
-            "path": path,
+            "path": name,
             "length": f"{np.mean([way.length for way in ways]):.3f}",
             "class changes": f"{np.mean([np.count_nonzero(np.diff(c)) for c in classes]):.3f}",
             "through a third class": f"{np.mean(strangers):.1%}",
@@ -205,6 +208,31 @@ def paths(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[
     return rows
 
 
+def picture(seconds: float, mnist: datasets.Dataset) -> None:
+    """docs/images/latent-space.png: digits drawn, and straight paths above geodesics."""
+    from PIL import Image
+
+    model = ours("plain", seconds, mnist.train.images)
+    density = model.fit_density(model.transform(mnist.train.images), random_state=0)
+    left = tiles(model.sample(DRAWN**2, density, random_state=2).reshape(DRAWN, DRAWN, 28, 28))
+    first = [int(np.flatnonzero(mnist.test.labels == digit)[0]) for digit in (3, 8, 4, 9, 2, 7, 6, 0, 5, 1)]
+    strips = []
+    for a, b in model.transform(mnist.test.images[first]).reshape(-1, 2, LATENT_DIM):
+        ways = [model.interpolate(a, b, steps=DRAWN, path=path).samples for path in ("straight", "geodesic")]
+        strips += [tiles(np.stack(ways)), np.zeros((GAP, DRAWN * 28), np.uint8)]
+    right = np.concatenate(strips[:-1])
+    height = max(len(left), len(right))
+    sides = [np.pad(side, ((0, height - len(side)), (0, 0))) for side in (left, right)]
+    sheet = np.concatenate([sides[0], np.zeros((height, 2 * GAP), np.uint8), sides[1]], axis=1)
+    Image.fromarray(255 - np.pad(sheet, GAP)).save(ROOT / "docs" / "images" / "latent-space.png")
+
+
+def tiles(images: np.ndarray) -> np.ndarray:
+    """(rows, columns, h, w) as one picture."""
+    rows, columns, h, w = images.shape
+    return images.swapaxes(1, 2).reshape(rows * h, columns * w)
+
+
 def show(rows: list[dict]) -> None:
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
@@ -212,8 +240,10 @@ def show(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=["samples", "paths"], default=["samples", "paths"])
-    parser.add_argument("--seconds", type=float, default=60, help="of the processor for each training")
+    parser.add_argument(
+        "parts", nargs="*", choices=["samples", "paths", "picture"], help="samples and paths by default"
+    )
+    parser.add_argument("--seconds", type=float, default=90, help="of the processor for each training")
     parser.add_argument("--fresh", action="store_true", help="forget what was trained before")
     options = parser.parse_args()
     if options.fresh:
@@ -225,8 +255,11 @@ def main() -> None:
     right = (probabilities(network, mnist.test.images).argmax(1) == mnist.test.labels).mean()
     print(f"{machine()}, one thread\nthe classifier is right about {right:.2%} of the test images", flush=True)
     made = {"samples": samples, "paths": paths}
-    for part in options.parts:
+    parts = options.parts or list(made)
+    for part in (part for part in parts if part in made):
         print(f"\n{table(made[part](options.seconds, network, mnist))}\n", flush=True)
+    if "picture" in parts:
+        picture(options.seconds, mnist)
 
 
 if __name__ == "__main__":
