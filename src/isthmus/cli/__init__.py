@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from isthmus import __version__
-from isthmus.cli import codec, data, denoise, embed, evaluate, map, similar, train, use
+from isthmus.cli import codec, data, denoise, embed, evaluate, explore, map, similar, train, use
 
 app = typer.Typer(
     name="isthmus",
@@ -34,6 +34,7 @@ app.command("decompress")(codec.decompress)
 app.command("verify")(codec.verify)
 app.command("info")(use.info)
 app.command("report")(use.report)
+app.command("explore")(explore.explore)
 app.command("export")(use.export)
 app.add_typer(data.app, name="data")
 

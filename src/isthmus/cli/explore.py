@@ -10,13 +10,18 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import open_for
 from isthmus.errors import IsthmusError
+from isthmus.store import CONFIG
 
 
 def explore(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Folders of models.", show_default=False)],
-    data: Annotated[
-        str | None, typer.Option("--data", help="A file, a folder of images, or the name of a data set.")
-    ] = None,
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL... [DATA]",
+            help="Folders of models; then a file, a folder of images, or the name of a data set.",
+            show_default=False,
+        ),
+    ],
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int | None, typer.Option(min=1, max=65535, show_default="the first free one from 5006 on")] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
@@ -29,19 +34,18 @@ def explore(
 
     Examples:
 
-      isthmus explore digits-2 --data mnist:test
+      isthmus explore digits-2 mnist:test
 
-      isthmus explore digits-2 digits-10 --data mnist:test
+      isthmus explore digits-2 digits-10 mnist:test
     """
     from isthmus.serving.explorer import assembled, panel
     from isthmus.serving.server import serve
 
     panel()  # what is missing is said before models are loaded
     reading = options.Reading(mixed_sizes, labels_column, drop_column)
+    models, data = _models_and_data(inputs)
     names = _names(models)
     pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}
-    for page in pages.values():
-        page.start()
     try:
         serve(
             lambda: assembled(pages),
@@ -56,16 +60,26 @@ def explore(
             page.stop()
 
 
+def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
+    """The last argument is data where it is not the folder of a model."""
+    if len(inputs) == 1 or (Path(inputs[-1]) / CONFIG).is_file():
+        return inputs, None
+    return inputs[:-1], inputs[-1]
+
+
 def _prepared(folder: str, data: str | None, reading: options.Reading, device: str) -> Any:
+    from isthmus.data.planes import open_samples
     from isthmus.estimators.loading import load
     from isthmus.serving.explorer import prepared
 
     model: Any = load(folder, device=device)
     if data is None:
         return prepared(model, None)
-    if not hasattr(model, "inverse_transform"):
-        return prepared(model, data, class_names=options.class_names(data))
-    source = open_for(model, data, reading)
+    try:
+        coder = hasattr(model, "inverse_transform")
+        source: Any = open_for(model, data, reading) if coder else open_samples(data)
+    except IsthmusError as error:
+        raise IsthmusError(f"{data} is no folder of a model, and as data: {error}") from error
     return prepared(model, source, class_names=options.class_names(data))
 
 

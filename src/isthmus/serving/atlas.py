@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import threading
 import warnings
 from dataclasses import dataclass
@@ -16,7 +18,8 @@ from isthmus.serving.samples import Samples
 MOST_POINTS = 70_000
 _MOST_NUMBERS = 1 << 26  # in all codes: 256 MiB
 _FIRST = 2_048  # samples that are encoded before the page opens: enough for the map's axes and the sliders' ends
-_BLOCK = 2_048
+_BLOCK = 1_024
+_NICE = 10  # of the thread that encodes: who looks at the page comes first
 _MOST_SLIDERS = 16
 _WITHOUT_DATA = 3.0  # where the map and the sliders end if nothing is known about the codes
 
@@ -88,9 +91,16 @@ class Atlas:
     def __len__(self) -> int:
         return len(self.order)
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will come."""
+        return self.ready == len(self) or self.failure is not None
+
     def start(self) -> None:
-        """Encode what is left in the background."""
-        self._thread = threading.Thread(target=self.finish, name="isthmus-atlas", daemon=True)
+        """Encode what is left in the background, unless that is being done."""
+        if self._thread is not None:
+            return
+        self._thread = threading.Thread(target=self._behind, name="isthmus-atlas", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,6 +121,11 @@ class Atlas:
                 self.ready = stop
         except Exception as error:  # a file that cannot be read: the page says so and shows the rest
             self.failure = error
+
+    def _behind(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        self.finish()
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes (n, numbers) as samples."""

@@ -8,24 +8,36 @@ from typing import Any
 
 import numpy as np
 import panel as pn
-from bokeh.models import CustomJS, InlineStyleSheet
+from bokeh.models import ColumnDataSource, CustomJS, InlineStyleSheet
 from bokeh.models.widgets.buttons import Button
 from bokeh.models.widgets.inputs import NumericInput
 from bokeh.models.widgets.markups import Div
 
 from isthmus.errors import IsthmusError
+from isthmus.evaluation.theme import DARK, css_variables
 from isthmus.serving.live import script
 from isthmus.serving.samples import Samples, read_dropped
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
+DARK_SHEET = "#171d24"  # of cards, in the dark theme
 _MOST_BYTES = "64MB"  # of a dropped file
+
+
+def served() -> bool:
+    """Whether this is a page of its own, which follows the browser's theme; a notebook's cells have their own."""
+    return pn.state.curdoc is not None and pn.state.curdoc.session_context is not None
 
 
 class Style:
     """The page's style, for everything that lives in a shadow DOM of its own."""
 
     def __init__(self) -> None:
-        self.sheet = InlineStyleSheet(css=script("explorer.css"))
+        css = script("explorer.css")
+        if served():
+            css += (
+                f"@media (prefers-color-scheme: dark) {{ :host {{ {css_variables(DARK)}; --sheet: {DARK_SHEET}; }} }}"
+            )
+        self.sheet = InlineStyleSheet(css=css)
 
     def text(self, content: str = "", kind: str = "note") -> Div:
         """A piece of HTML. kind : "title", "note", "picture", "strip", "busy" or "head"."""
@@ -56,14 +68,21 @@ class Picture:
         self._caption, self._note = style.text(kind="caption"), style.text(kind="note")
         self.div = style.text(kind="picture")
         self.div.styles = {"--size": f"{size}px", "--height": f"{height or size}px"}
+        self._content = ColumnDataSource({"html": ["", "", ""]})
+        divs = self._divs = [self.div, self._caption, self._note]
+        arguments = {"content": self._content, "divs": divs}
+        painter = CustomJS(args=arguments, code=script("paint.js"))
+        self._content.js_on_change("data", painter)
+        self.div.js_on_change("visible", painter)  # without this tie the source would be no part of the page
         self.layout = pn.Column(self._caption, self.div, self._note, width=size + 2, margin=0)
 
     def show(self, content: str, caption: str, note: str = "") -> None:
         """content : HTML. caption, note : plain text."""
-        caption, note = html.escape(caption), html.escape(note)
-        for div, text in ((self.div, content), (self._caption, caption), (self._note, note)):
-            if div.text != text:
+        shown = [content, html.escape(caption), html.escape(note)]
+        if self.div.document is None:  # the page is not open yet
+            for div, text in zip(self._divs, shown, strict=True):
                 div.text = text
+        self._content.data = {"html": shown}
 
 
 class Chooser:

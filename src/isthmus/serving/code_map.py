@@ -19,13 +19,18 @@ from bokeh.models.annotations.legends import Legend, LegendItem
 from bokeh.models.widgets.groups import RadioButtonGroup
 from bokeh.plotting import figure
 
-from isthmus.evaluation.theme import LIGHT, Theme, clipped
+from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
 from isthmus.serving.atlas import Atlas
+from isthmus.serving.cards import served
+from isthmus.serving.live import script
 from isthmus.serving.samples import Samples
 
 _COLORED = 10  # classes with a colour of their own
+_MORE = 1.3  # times as many points are worth drawing all of them again
+_FEW = 5_000  # points that are drawn faster without a graphics card
 _HIDE = """
 const palette = mapper.palette.slice()
+const color = cb_obj.glyph.fill_color.value
 classes.forEach((one) => { palette[one] = cb_obj.visible ? color : "rgba(0, 0, 0, 0)" })
 mapper.palette = palette
 """
@@ -47,19 +52,23 @@ class CodeMap:
         self._add_points(atlas.samples)
         self.path, self.route, self.spot, self._here = (ColumnDataSource({"x": [], "y": []}) for _ in range(4))
         self._add_walk()
+        if served():
+            pairs = list(zip(theme_colors(theme).values(), theme_colors(DARK).values(), strict=True))
+            colors = CustomJS(args={"figure": self.figure, "pairs": pairs}, code=script("colors.js"))
+            self.figure.js_on_change("inner_width", colors)  # which the browser sets when it has made the figure
         self.update()
 
     def update(self) -> bool:
-        """Show the codes that have become ready; whether that is all of them."""
-        ready = self._atlas.ready
-        if ready > self._shown:
+        """Show the codes that have become ready; whether nothing more will come."""
+        ready, done = self._atlas.ready, self._atlas.done
+        if ready > self._shown * (1 if done else _MORE):
             new = slice(self._shown, ready)
             classes = self._atlas.samples.classes
             index = np.zeros(ready - self._shown) if classes is None else classes[self._atlas.order[new]]
             x, y = self._atlas.points[new].T
             self._points.stream({"x": x.copy(), "y": y.copy(), "class": index.astype(np.float32)})
             self._shown = ready
-        return ready == len(self._atlas)
+        return done
 
     def stand(self, place: tuple[float, float]) -> None:
         """Mark the place that was chosen."""
@@ -68,7 +77,8 @@ class CodeMap:
     def units_per_pixel(self) -> tuple[float, float]:
         """How much of the map one pixel of the screen is."""
         x, y = self.figure.x_range, self.figure.y_range
-        width, height = self.figure.inner_width or 600, self.figure.inner_height or 600
+        known = self.figure.properties_with_values(include_defaults=False)  # only a browser sets these two
+        width, height = (known.get(name) or 600 for name in ("inner_width", "inner_height"))
         return abs(x.end - x.start) / width, abs(y.end - y.start) / height
 
     def _figure(self, style: InlineStyleSheet) -> Any:
@@ -81,7 +91,7 @@ class CodeMap:
             y_axis_label=plane.names[1],
             tools=[self.pan, zoom, ResetTool()],
             active_scroll=zoom,
-            output_backend="webgl",
+            output_backend="webgl" if len(self._atlas) > _FEW else "canvas",
             sizing_mode="stretch_both",
             min_height=420,
             background_fill_color=theme.paper,
@@ -122,7 +132,7 @@ class CodeMap:
         for name, classes in entries.items():
             color = colors[classes[0]]
             dot = self.figure.scatter([np.nan], [np.nan], size=10, color=color, line_color=None)
-            arguments = {"mapper": mapper, "classes": classes, "color": color}
+            arguments = {"mapper": mapper, "classes": classes}
             dot.js_on_change("visible", CustomJS(args=arguments, code=_HIDE))
             items.append(LegendItem(label=clipped(name, 18), renderers=[dot]))
         legend = Legend(
@@ -141,16 +151,17 @@ class CodeMap:
         self.figure.add_layout(legend, "right")
 
     def _add_walk(self) -> None:
-        ink, paper, warm = self._theme.ink, self._theme.paper, self._theme.warm
-        self.figure.line("x", "y", source=self.path, line_color=ink, line_alpha=0.6, line_dash=[4, 4])
-        self.figure.line("x", "y", source=self.route, line_color=paper, line_width=7, line_alpha=0.9)
-        self.figure.line("x", "y", source=self.route, line_color=ink, line_width=2.5)
-        self.figure.scatter("x", "y", source=self.path, size=7, color=paper, line_color=ink, line_width=1.5)
+        """What moves is drawn over the points, so that these are not drawn again with every step."""
+        ink, paper, warm, level = self._theme.ink, self._theme.paper, self._theme.warm, "overlay"
+        line, scatter = self.figure.line, self.figure.scatter
+        line("x", "y", source=self.path, level=level, line_color=ink, line_alpha=0.6, line_dash=[4, 4])
+        line("x", "y", source=self.route, level=level, line_color=paper, line_width=7, line_alpha=0.9)
+        line("x", "y", source=self.route, level=level, line_color=ink, line_width=2.5)
+        scatter("x", "y", source=self.path, level=level, size=7, color=paper, line_color=ink, line_width=1.5)
         for width, color in ((6, paper), (2.5, ink)):
-            self.figure.scatter(
-                "x", "y", source=self._here, size=18, fill_color=None, line_color=color, line_width=width
-            )
-        self.figure.scatter("x", "y", source=self.spot, size=13, color=warm, line_color=paper, line_width=2)
+            ring = {"size": 18, "fill_color": None, "line_color": color, "line_width": width}
+            scatter("x", "y", source=self._here, level=level, **ring)
+        scatter("x", "y", source=self.spot, level=level, size=13, color=warm, line_color=paper, line_width=2)
 
 
 def _class_colors(samples: Samples, theme: Theme) -> list[str]:

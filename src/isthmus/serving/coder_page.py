@@ -53,7 +53,7 @@ class CoderPage:
         hover = Newest(self._look, self._show, self._say)
         hover.listen(self._map.figure, "mousemove", "mouseleave")
         tap = Newest(self._tapped, self._stand_on, self._say, mode=self._map.mode)
-        tap.listen(self._map.figure, "tap")
+        tap.listen(self._map.figure, "tap", "doubletap", "press")  # quick and slow clicks too
         self._turned = Newest(self._turn, self._moved, self._say, sliders=self._sliders)
         self._reset = style.button("Reset", width=70)
         self._reset.on_click(lambda: self._stand_on(self._origin))
@@ -163,13 +163,13 @@ class CoderPage:
                 f'<figure title="{title}">{picture}<figcaption><b>{html.escape(label)}</b> {distance:.3g}'
                 f"</figcaption></figure>"
             )
-        return "".join(cells) or "<p>No data were given: add --data to see the nearest samples.</p>"
+        return "".join(cells) or "<p>No data were given; with some, the nearest samples are here.</p>"
 
     def _say(self, message: str) -> None:
         self._message.text = html.escape(message)
 
     def _follow(self) -> None:
-        """Show points as their codes become ready."""
+        """Have the rest encoded once the page is open, and show points as their codes become ready."""
         if self._update() or pn.state.curdoc is None:
             return
 
@@ -177,17 +177,15 @@ class CoderPage:
             if self._update():
                 poll.stop()
 
+        pn.state.onload(self._atlas.start)
         poll = pn.state.add_periodic_callback(look, period=_POLL)
 
     def _update(self) -> bool:
-        done = self._map.update()
-        atlas = self._atlas
+        done, atlas = self._map.update(), self._atlas
         self._progress.visible = not done
         self._progress.text = f"Encoding: {atlas.ready:,} of {len(atlas):,}"
         if atlas.failure is not None:
-            self._progress.visible = False
             self._say(f"{atlas.ready:,} of {len(atlas):,} samples are shown: {atlas.failure}")
-            return True
         if done:
             self._neighbours.text = self._near(self._stand.code)
         return done

@@ -30,13 +30,13 @@ def explore(
     model : a fitted AutoEncoder, ManifoldMap, Denoiser or Codec, or a dictionary of names to such models, side by side.
     X : samples as in `transform`; y : their labels, array of shape (n,); class_names : what these mean.
 
-    Returns a Panel object. All codes are made before it is returned.
+    Returns what a notebook shows as a frame; its `url` is the page's address, at 127.0.0.1, until `stop()`.
     """
+    from isthmus.serving.notebook import Served
+
     models = model if isinstance(model, Mapping) else {type(model).__name__: model}
     pages = {name: prepared(one, X, y, class_names) for name, one in models.items()}
-    for page in pages.values():
-        page.finish()
-    return assembled(pages)
+    return Served(pages)
 
 
 class Prepared:
@@ -64,20 +64,10 @@ class Prepared:
                 f"a {type(model).__name__} cannot be explored; give an AutoEncoder, ManifoldMap, Denoiser or Codec"
             )
 
-    def start(self) -> None:
-        """Do in the background what takes long."""
-        if self._atlas is not None:
-            self._atlas.start()
-
     def stop(self) -> None:
         """Leave what is not done."""
         if self._atlas is not None:
             self._atlas.stop()
-
-    def finish(self) -> None:
-        """Do now what takes long."""
-        if self._atlas is not None:
-            self._atlas.finish()
 
     def words(self) -> str:
         """The model and its data in a line."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bokeh.models import ColumnDataSource, CustomJS, Model
+from panel.io import hold
 
 from isthmus.errors import IsthmusError
 
@@ -86,10 +88,11 @@ class Newest:
 
     def _answered(self, number: float, numbers: tuple[float, ...]) -> None:
         def show(outcome: Callable[[], None]) -> None:
-            try:
-                outcome()
-            finally:
-                self._answer.data = {"numbers": [number]}
+            with in_one_message(self._question):
+                try:
+                    outcome()
+                finally:
+                    self._answer.data = {"numbers": [number]}
 
         def compute() -> Callable[[], None]:
             return outcome_of(lambda: self._compute(numbers), self._show, self._on_error)
@@ -98,6 +101,12 @@ class Newest:
             beside(self._question, compute, show)
         else:
             show(compute())
+
+
+def in_one_message(model: Model) -> AbstractContextManager[None]:
+    """What is changed within reaches the browser at once: it lays the page out one time, and waits one time."""
+    document = model.document
+    return nullcontext() if document is None or document.session_context is None else hold(document)
 
 
 def outcome_of(

@@ -3,12 +3,16 @@ const PER_SECOND = 12
 
 let timer = null, step = 1
 
-export default ({button, position, frames, picture, spot}, obj) => {
+export default ({button, position, frames, picture, spot}, obj, data, {index}) => {
   const {html, x, y} = frames.data
+  const paint = (text) => { // past Bokeh, which would lay out the whole page again
+    picture.setv({text}, {silent: true})
+    for (const view of index.find(picture)) view.markup_el.innerHTML = text
+  }
   const show = () => {
     const i = Math.min(position.value, html.length - 1)
     if (i < 0) return
-    picture.text = html[i]
+    paint(html[i])
     spot.data = {x: [x[i]], y: [y[i]]}
   }
   const stop = () => {
@@ -36,7 +40,7 @@ export default ({button, position, frames, picture, spot}, obj) => {
     position.value = 0
     show()
     if (html.length > 1) play()
-    else { picture.text = ""; spot.data = {x: [], y: []} }
+    else { paint(""); spot.data = {x: [], y: []} }
   } else {
     timer == null ? play() : stop()
   }

@@ -33,9 +33,7 @@ def serve(
 
     Only pages that come from this server may talk to it: the websocket's origin is checked.
     """
-    for name in ("bokeh", "tornado"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # a browser that leaves is no news
-    server = _listening(page, host, port, title)
+    server = listening(page, host, port, title)
     server.start()
     url = f"http://{'localhost' if host in _EVERYWHERE else host}:{server.port}/"
     on_ready(url)
@@ -51,10 +49,22 @@ def serve(
         server.stop()
 
 
-def _listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> Any:
+def listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> Any:
+    """A server of that page, on the event loop of this thread; it has yet to be started."""
+    for name in ("bokeh", "tornado"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # a browser that leaves is no news
+    for name in ("bokeh.server.views.ws", "tornado.application"):
+        logging.getLogger(name).addFilter(_in_a_line)
     from panel.io.server import get_server
 
-    panel().config.autoreload = False
+    from isthmus.serving.cards import DARK_SHEET
+
+    config = panel().config
+    config.autoreload = False
+    config.raw_css = [
+        f"@media (prefers-color-scheme: dark) {{ html {{ color-scheme: dark; background: {DARK_SHEET}; }} "
+        "body { background: transparent; } }"
+    ]
     ports = range(PORT, PORT + _TRIES) if port is None else [port]
     for candidate in ports:
         try:
@@ -65,6 +75,14 @@ def _listening(page: Callable[[], Any], host: str, port: int | None, title: str)
             if error.errno != errno.EADDRINUSE or port is not None:
                 raise IsthmusError(f"cannot listen at {host}:{candidate}: {error.strerror or error}") from error
     raise IsthmusError(f"ports {PORT} to {PORT + _TRIES - 1} are all in use; give --port")
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """Say who was refused in one line, and nothing of who then does not speak the page's protocol."""
+    if "from Origin" in str(record.msg):
+        origin = record.args[0] if isinstance(record.args, tuple) and record.args else "elsewhere"
+        record.msg, record.args = f"a page of {origin} was refused: open the address that was printed", None
+    return "GET /ws" not in record.getMessage()
 
 
 def origins(host: str, port: int) -> list[str]:

@@ -24,6 +24,7 @@ _SIZE, _SMALL = 112, 40
 _REACH = 8  # pixels within which a click takes a point
 _MOST_LEGS = 6  # of a drawn line that is walked along geodesics
 _HINT = "Choose “Draw a walk” above the map, then click from place to place or drag a line."
+_EVENTS = ("tap", "doubletap", "press", "pressup", "mousemove", "panstart", "pan", "panend")
 _PATHS = {"Straight": "straight", "Geodesic": "geodesic"}
 
 
@@ -87,7 +88,7 @@ class Walk:
         )
         self._map.mode.js_on_change("active", pen)
         clear.js_on_event("button_click", pen)
-        for event in ("tap", "panstart", "pan", "panend"):
+        for event in _EVENTS:
             self._map.figure.js_on_event(event, pen)
 
     def _draw(self, places: dict[str, Any]) -> None:

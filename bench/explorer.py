@@ -1,0 +1,100 @@
+"""The explorer with 70,000 points: seconds from the command to the page, and how long a pointer waits for a picture.
+
+python bench/explorer.py      needs: pip install '.[explore,dev]', Chromium, MNIST
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from playwright.sync_api import sync_playwright
+
+from isthmus import AutoEncoder, datasets
+from machine import machine, table
+
+MODEL = Path(__file__).parents[1] / ".bench" / "explorer" / "mnist-10"
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+MOVES = 200
+
+# Notes the time of every question and of its answer where they happen: in the browser.
+CLOCK = """() => {
+  const models = [...Bokeh.documents[0]._all_models.values()]
+  const channels = models.filter((m) => m.type === "CustomJS" && m.args.question != null)
+  const {question, answer} = channels.find((m) => m.args.sliders.length === 0 && m.args.mode == null).args
+  const asked = new Map()
+  window.waits = []
+  question.properties.data.change.connect(() => asked.set(question.data.numbers[0], performance.now()))
+  answer.properties.data.change.connect(() => {
+    const start = asked.get(answer.data.numbers[0])
+    if (start != null) requestAnimationFrame(() => window.waits.push(performance.now() - start))
+  })
+}"""
+POINTS = """() => [...Bokeh.documents[0]._all_models.values()]
+  .filter((m) => m.type === "GlyphRenderer" && m.name === "points")[0].data_source.get_length()"""
+
+
+def model() -> Path:
+    """A model of ten numbers, trained unless it was before."""
+    if not (MODEL / "config.json").exists():
+        AutoEncoder(10, minutes=0.5, random_state=0).fit(datasets.load("mnist").train.images).save(MODEL)
+    return MODEL
+
+
+def main() -> None:
+    mnist = datasets.load("mnist")
+    chromium = shutil.which("chromium") or sys.exit("bench/explorer.py needs chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        data = Path(folder) / "all.npy"
+        np.save(data, np.concatenate([mnist.train.images, mnist.test.images]))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        command = [sys.executable, "-m", "isthmus", "explore", str(model()), str(data), "--no-browser"]
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            rows = measured(browser, process, start)
+        finally:
+            process.terminate()
+            browser.close()
+    print(f"{machine()}\n\n{table(rows)}")
+
+
+def measured(browser: Any, process: subprocess.Popen, start: float) -> list[dict[str, object]]:
+    """Open the page as soon as its address is printed, wait for all points, then move the pointer."""
+    assert process.stdout is not None
+    url = next(word for word in process.stdout.readline().split() if word.startswith("http"))
+    served = time.perf_counter() - start
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(url)
+    page.locator(".picture img").first.wait_for()
+    page.locator(".bk-Figure canvas").first.wait_for()
+    drawn = time.perf_counter() - start
+    while page.evaluate(POINTS) < 70_000:
+        page.wait_for_timeout(100)
+    complete = time.perf_counter() - start
+    page.evaluate(CLOCK)
+    box = page.locator(".bk-Figure").bounding_box()
+    for step in range(MOVES):
+        share = 0.2 + 0.5 * step / MOVES
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + (0.3 + 0.3 * share) * box["height"])
+        page.wait_for_timeout(30)
+    page.wait_for_timeout(1000)
+    waits = page.evaluate("window.waits")
+    median, late = np.quantile(waits, (0.5, 0.95))
+    return [
+        {"what": "from the command to the address (s)", "figure": f"{served:.1f}"},
+        {"what": "to a page that answers, with the first 2,048 points (s)", "figure": f"{drawn:.1f}"},
+        {"what": "to all 70,000 points (s)", "figure": f"{complete:.1f}"},
+        {"what": f"pointer to decoded picture, median of {len(waits)} (ms)", "figure": f"{median:.0f}"},
+        {"what": "the same, 95th percentile (ms)", "figure": f"{late:.0f}"},
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""The explorer as a user meets it: in a browser, with a pointer."""
+
+from __future__ import annotations
+
+import base64
+import io
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import isthmus
+from isthmus.evaluation.theme import DARK, LIGHT
+
+Server = Callable[..., str]
+
+DROP = """(element, content) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0))
+  const data = new DataTransfer()
+  data.items.add(new File([bytes], "ring.png", {type: "image/png"}))
+  const {left, top, width, height} = element.getBoundingClientRect()
+  const where = {clientX: left + width / 2, clientY: top + height / 2}
+  const options = {...where, bubbles: true, composed: true, cancelable: true, dataTransfer: data}
+  for (const name of ["dragenter", "dragover", "drop"]) element.dispatchEvent(new DragEvent(name, options))
+}"""
+
+
+def ring() -> bytes:
+    """A coloured picture of a ring, as a PNG file."""
+    image, file = Image.new("RGB", (60, 40), "black"), io.BytesIO()
+    for x in range(60):
+        for y in range(40):
+            if 9 < ((x - 30) ** 2 + (y - 20) ** 2) ** 0.5 < 15:
+                image.putpixel((x, y), (255, 220, 200))
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def test_the_pointer_a_click_and_the_sliders(server: Server, explorer: Any) -> None:
+    explorer.open(server("flat", "deep"))
+    page, mouse = explorer.page, explorer.page.mouse
+    chosen, seen = explorer.picture(), set()
+    for step in range(6):
+        mouse.move(*explorer.place(0.25 + 0.08 * step, 0.5))
+        seen.add(explorer.until(lambda: (now := explorer.picture()) not in seen | {chosen} and now))
+    assert len(seen) == 6 and explorer.captions()[:2] == ["Decoded at the pointer", "Nearest sample on the map"]
+    mouse.move(1400, 5)
+    explorer.until(lambda: explorer.picture() == chosen)  # where one stands again
+
+    mouse.click(*explorer.place(0.5, 0.5))
+    mouse.move(1400, 5)
+    clicked = explorer.until(lambda: (now := explorer.picture()) != chosen and now)
+    near = page.locator("figcaption").all_inner_texts()
+    distances = [float(text.split()[-1]) for text in near]
+    assert (
+        len(near) == 10 and distances == sorted(distances) and {text.split()[0] for text in near} <= set("0123456789")
+    )
+
+    page.locator(".noUi-handle").first.focus()
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+    explorer.until(lambda: explorer.picture() != clicked)
+    page.get_by_text("Reset", exact=True).click()
+    explorer.until(lambda: explorer.picture() == clicked)
+
+
+def test_a_walk_is_drawn_and_played(server: Server, explorer: Any) -> None:
+    explorer.open(server("flat", "deep"))
+    page, mouse = explorer.page, explorer.page.mouse
+    stands = explorer.captions()
+    page.get_by_text("Draw a walk", exact=True).click()
+    mouse.click(*explorer.place(0.3, 0.4))
+    mouse.click(*explorer.place(0.6, 0.6))
+    explorer.until(lambda: page.locator(".film img").count() == 20)
+    played: set[str] = set()
+    explorer.until(lambda: played.add(explorer.picture(2)) or len(played) > 5)
+    for height, held in ((0.3, 0), (0.5, 600)):  # a drag that begins slowly is one too
+        strip = page.locator(".film img").first.get_attribute("src")
+        mouse.move(*explorer.place(0.2, height))
+        mouse.down()
+        page.wait_for_timeout(held)
+        for step in range(12):
+            mouse.move(*explorer.place(0.2 + 0.04 * step, height + 0.02 * (step % 4)))
+        mouse.up()
+        explorer.until(lambda: page.locator(".film img").first.get_attribute("src") != strip)  # noqa: B023
+    page.get_by_text("Geodesic", exact=True).click()
+    explorer.until(lambda: page.locator(".film .bk-btn").first.inner_text().endswith("Pause"))
+    page.get_by_text("Pause").click()
+    explorer.until(lambda: page.locator(".film .bk-btn").first.inner_text().endswith("Play"))
+    page.get_by_text("Clear", exact=True).click()
+    explorer.until(lambda: page.locator(".film img").count() == 0)
+    mouse.move(1400, 5)
+    explorer.until(lambda: explorer.captions() == stands)  # in this mode clicks draw, and do not choose
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_a_file_of_ones_own(server: Server, explorer: Any, dropped: bool) -> None:
+    explorer.open(server("flat", "deep"))
+    page, before = explorer.page, explorer.picture(1)
+    if dropped:
+        page.locator(".filepond--root").evaluate(DROP, base64.b64encode(ring()).decode())
+    else:
+        page.locator("input[type=file]").set_input_files(
+            {"name": "ring.png", "mimeType": "image/png", "buffer": ring()}
+        )
+    explorer.until(lambda: explorer.picture(1) != before)
+    said = " ".join(one.inner_text() for one in page.locator(".note .bk-clearfix").all())
+    for part in ("ring.png", "made grey", "cut to 40 × 40", "resized from 40 × 40 to 8 × 8", "error"):
+        assert part in said
+    shown = Image.open(io.BytesIO(base64.b64decode(explorer.picture(1).partition(",")[2])))
+    assert shown.size == (8, 8) and shown.getpixel((4, 4)) < 60 < shown.getpixel((4, 1))
+
+
+def test_models_side_by_side(server: Server, explorer: Any) -> None:
+    explorer.open(server("flat", "deep"))
+    explorer.page.get_by_text("deep", exact=True).first.click()
+    explorer.until(lambda: explorer.page.get_by_text("direction 16").count() == 1)
+    picture = explorer.picture()
+    explorer.page.mouse.move(*explorer.place(0.4, 0.4))
+    explorer.until(lambda: explorer.picture() != picture)
+
+
+def test_noise_and_quality_by_sliders(server: Server, explorer: Any) -> None:
+    explorer.open(server("denoiser", "codec"))
+    page = explorer.page
+
+    def slide(key: str) -> None:
+        before = explorer.picture(2 if key == "End" else 1)
+        page.locator(".noUi-handle").focus()
+        page.keyboard.press(key)
+        explorer.until(lambda: explorer.picture(2 if key == "End" else 1) != before)
+
+    def figures() -> list[float]:
+        return [float(text.replace(",", "")) for text in page.locator(".figures b").all_inner_texts()]
+
+    before, after, _ = figures()
+    assert after < before
+    slide("End")
+    explorer.until(lambda: figures()[0] > before)
+    page.get_by_text("codec", exact=True).first.click()
+    explorer.until(lambda: page.get_by_text("bytes as PNG").count() == 1)
+    sizes = []
+    for key in ("Home", "End"):
+        slide(key)
+        sizes.append(explorer.until(lambda: (now := figures()[0]) not in sizes and now))
+    assert sizes[0] < sizes[1] < 200
+
+
+def test_in_a_notebook(models: Path, explorer: Any) -> None:
+    test = isthmus.datasets.load("digits").test
+    cell = isthmus.explore({"flat": isthmus.load(models / "flat")}, test.images, test.labels)
+    try:
+        assert f'<iframe src="{cell.url}"' in cell._repr_html_()
+        explorer.open(cell.url)
+        picture = explorer.picture()
+        explorer.page.mouse.move(*explorer.place(0.4, 0.4))
+        explorer.until(lambda: explorer.picture() != picture)
+    finally:
+        explorer.page.goto("about:blank")
+        cell.stop()
+
+
+def test_dark_where_the_browser_is(server: Server, explorer: Any) -> None:
+    colors = """() => [...Bokeh.documents[0]._all_models.values()]
+      .filter((model) => model.type === "Figure").map((figure) => figure.background_fill_color.value
+        ?? figure.background_fill_color)"""
+    explorer.page.emulate_media(color_scheme="dark")
+    explorer.open(server("flat", "deep"))
+    explorer.until(lambda: explorer.page.evaluate(colors)[0] == DARK.paper)
+    explorer.page.emulate_media(color_scheme="light")
+    explorer.until(lambda: explorer.page.evaluate(colors)[0] == LIGHT.paper)
+
+
+def test_other_sites_cannot_talk_to_it(server: Server) -> None:
+    url = server("flat", "deep")
+    address = url.removeprefix("http://").rstrip("/")
+    for origin, status in (("http://evil.example", "403"), (url.rstrip("/"), "101")):
+        lines = [
+            "GET /ws HTTP/1.1",
+            f"Host: {address}",
+            f"Origin: {origin}",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+            "Sec-WebSocket-Protocol: bokeh",
+        ]
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            assert connection.recv(1024).split()[1].decode() == status
