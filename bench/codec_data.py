@@ -25,7 +25,19 @@ def mnist() -> tuple[np.ndarray, np.ndarray]:
 
 def cifar() -> tuple[list[np.ndarray], list[np.ndarray]]:
     """8,000 and 2,000 of the 10,000 test images of CIFAR-10."""
-    return _split(sorted((DATA / "cifar10").rglob("*.jp*g")), 8_000)
+    return _split(_cifar_files(), 8_000)
+
+
+def cifar_with_labels() -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """The same, each with the names of their folders, which are their classes, as numbers."""
+    order = np.random.default_rng(0).permutation(len(_cifar_files()))
+    labels = np.unique([path.parent.name for path in _cifar_files()], return_inverse=True)[1][order]
+    train, test = (np.stack(images) for images in cifar())
+    return (train, labels[: len(train)]), (test, labels[len(train) :])
+
+
+def _cifar_files() -> list[Path]:
+    return sorted((DATA / "cifar10").rglob("*.jp*g"))
 
 
 def grey() -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -46,10 +58,10 @@ def _split(paths: list[Path], count: int) -> tuple[list[np.ndarray], list[np.nda
     return images[:count], images[count:]
 
 
-def trained(name: str, mode: str, minutes: float, images: Callable[[], object]) -> Codec:
+def trained(name: str, mode: str, minutes: float, images: Callable[[], object], *, objective: str = "mse") -> Codec:
     """The codec of that name, trained unless it was before (delete its folder in .bench/codec to train it again)."""
     folder = MODELS / name
     if not (folder / "config.json").exists():
         print(f"training {name} for {minutes:g} minutes ...", file=sys.stderr, flush=True)
-        Codec(mode, minutes=minutes, random_state=0).fit(images()).save(folder)
+        Codec(mode, objective=objective, minutes=minutes, random_state=0).fit(images()).save(folder)
     return Codec.load(folder)

@@ -30,7 +30,7 @@ from isthmus.training.progress import Listener
 _USUAL = Usual(samples=1_500_000, least_epochs=1, least_steps=1_000, validation=0)
 _ANCHORS, _DECODED = 512, 256  # of a step, at most
 _LEAST_ANCHORS = 64
-_LEARNING_RATE = 0.03
+_LEARNING_RATE = 0.015
 _SCORED_NEIGHBOURS = 15
 _COMPONENTS = 64  # principal components that neighbours are searched in and the encoder is given
 _WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
@@ -56,7 +56,7 @@ class ManifoldMap(Coder):
         Neighbours of each sample that are to be kept together.
     reconstruction : float, default=0.3
         Weight of the decoder's squared error, in variances of the data, beside keeping neighbourhoods.
-    hidden : sequence of int, default=five times 384
+    hidden : sequence of int, default=eight times 256
         Widths of the encoder's fully connected layers; the decoder mirrors them.
     epochs, minutes : optional
         Length of the run; minutes include the search for neighbours. Default: 1.5 million samples.
@@ -87,7 +87,7 @@ class ManifoldMap(Coder):
         *,
         n_neighbors: int = 15,
         reconstruction: float = 0.3,
-        hidden: Sequence[int] = (384,) * 5,
+        hidden: Sequence[int] = (256,) * 8,
         epochs: int | None = None,
         minutes: float | None = None,
         scaling: str = "auto",
@@ -134,7 +134,7 @@ class ManifoldMap(Coder):
         in_best_memory_order(self.network_.to(run.device), 2)
         projected = _projected(encoder, samples)
         graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(source) - 1))
-        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 4))
+        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 16))  # of more, many are each other's neighbours
         spec, validation = new_spec(_USUAL, run, len(source), anchors, _LEARNING_RATE)
         self.training_spec_ = _within(replace(spec, objective={"mse": 1.0}), time.perf_counter() - start)
         trainer = NeighbourTrainer(
