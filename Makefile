@@ -63,6 +63,8 @@ bench-manifold: $(VENV)/.installed-dev
 	$(BIN)/python bench/manifold.py
 	$(BIN)/python bench/latent_space.py
 	$(BIN)/python bench/search.py
+	$(BIN)/python bench/map_page.py
+	$(BIN)/python bench/explorer.py
 
 clean:
 	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
