@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +14,8 @@ from isthmus.cli.train import check_model_folder, run_listeners, training_and_te
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
     from isthmus.estimators.coder import Coder
-    from isthmus.evaluation.neighbourhoods import NeighbourhoodScores
 
-_MOST_SCORED = 5_000  # samples: exact scores cost the square of their number
-_NEIGHBOURS = 15
+_LEAST_SCORED = 3  # samples: fewer have no neighbourhoods
 
 
 def map_data(
@@ -80,32 +78,19 @@ def map_data(
 
 def _draw(model: Coder, data: str, source: Source, judged: Source, folder: Path) -> None:
     """Write the map of a source as pictures and as a page, with the scores of what it is judged on."""
+    from isthmus.estimators.coder import MOST_SCORED
     from isthmus.evaluation.figures.map import write_map_pictures
     from isthmus.evaluation.map import data_map
     from isthmus.evaluation.map_page import write_map_page
 
-    scores = _scores(model, judged)
+    scores = model.neighbourhood_scores(judged) if len(judged) >= _LEAST_SCORED else None
     if scores is not None:
         typer.echo(
             f"Trustworthiness  {scores.trustworthiness:.4f}, continuity {scores.continuity:.4f}, of "
-            f"{min(len(judged), _MOST_SCORED):,} samples and their {scores.k} neighbours"
+            f"{min(len(judged), MOST_SCORED):,} samples and their {scores.k} neighbours"
         )
     drawn = data_map(model, source, class_names=options.class_names(data), scores=scores)
     title = folder.resolve().name
     pictures = write_map_pictures(drawn, folder, title)
     typer.echo(f"Pictures    {', '.join(map(str, pictures))}")
     typer.echo(f"Page        {write_map_page(drawn, folder / 'map.html', title)}")
-
-
-def _scores(model: Any, source: Source) -> NeighbourhoodScores | None:
-    """How well the map keeps neighbourhoods; None of too few samples to have any."""
-    import numpy as np
-
-    from isthmus.data.sources import subset
-    from isthmus.evaluation.neighbourhoods import neighbourhood_scores
-
-    if len(source) < 3:
-        return None
-    count = min(len(source), _MOST_SCORED)
-    some = subset(source, np.linspace(0, len(source) - 1, count).astype(np.intp))
-    return neighbourhood_scores(model.scale(some), model.transform(some), min(_NEIGHBOURS, (count - 1) // 2))

@@ -11,13 +11,18 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from isthmus.data.sources import Source
+from isthmus.data.sources import Source, subset
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
 from isthmus.estimators.base import NetworkEstimator, fill
 from isthmus.estimators.latent_space import LatentSpace
+from isthmus.evaluation.nearness import spread
+from isthmus.evaluation.neighbourhoods import NeighbourhoodScores, neighbourhood_scores
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec, TrainingSpec
+
+MOST_SCORED = 5_000  # samples: exact scores of neighbourhoods cost the square of their number
+_NEIGHBOURS = 15
 
 
 class Coder(LatentSpace, NetworkEstimator):
@@ -104,6 +109,18 @@ class Coder(LatentSpace, NetworkEstimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`: minus the mean squared error in scaled units, unless another objective was set."""
         return float(self.score_samples(X).mean())
+
+    def neighbourhood_scores(self, X: Any, k: int | None = None) -> NeighbourhoodScores:
+        """How well codes keep the neighbourhoods of X: trustworthiness and continuity, in scaled units.
+
+        X : as in `transform`; of more than 5,000 samples, 5,000 evenly spaced ones are compared with one another.
+        k : neighbours of a sample, below half the number of samples. Default: 15, or as many as few samples allow.
+        """
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        some = subset(source, spread(len(source), MOST_SCORED))
+        k = max(1, min(_NEIGHBOURS, (len(some) - 1) // 2)) if k is None else k
+        return neighbourhood_scores(self.scale(some), self.transform(some), k)
 
     @torch.inference_mode()
     def _codes(self, source: Source) -> Iterator[np.ndarray]:

@@ -18,7 +18,6 @@ from isthmus.data.sources import Source, subset
 from isthmus.errors import IsthmusError
 from isthmus.estimators.coder import Coder
 from isthmus.estimators.run import Run, Usual, new_spec
-from isthmus.evaluation.neighbourhoods import NeighbourhoodScores, neighbourhood_scores
 from isthmus.networks import build
 from isthmus.networks.dense import DenseEncoder
 from isthmus.spec import NetworkSpec, TrainingSpec, is_integer, is_real
@@ -31,13 +30,11 @@ _USUAL = Usual(samples=1_500_000, least_epochs=1, least_steps=1_000, validation=
 _ANCHORS, _DECODED = 512, 256  # of a step, at most
 _LEAST_ANCHORS = 64
 _LEARNING_RATE = 0.015
-_SCORED_NEIGHBOURS = 15
 _COMPONENTS = 64  # principal components that neighbours are searched in and the encoder is given
 _WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
 _UNIT = 0.05  # of distances on the map; its points then lie a few ones from its centre
 _MOST_ROWS, _MOST_NUMBERS = 20_000, 1 << 26  # of the samples that principal components are taken from
 _LEAST_SHARE = 0.2  # of the minutes that remain for training however long the graph took
-_MOST_SCORED = 5_000  # samples: exact scores cost the square of their number
 
 
 class ManifoldMap(Coder):
@@ -148,18 +145,6 @@ class ManifoldMap(Coder):
         self.seconds_ = time.perf_counter() - start
         self._measure_code(run.device)
         return self
-
-    def neighbourhood_scores(self, X: Any, k: int | None = None) -> NeighbourhoodScores:
-        """How well the map keeps the neighbourhoods of X: trustworthiness and continuity, in scaled units.
-
-        X : as in `transform`; of more than 5,000 samples, 5,000 evenly spaced ones are compared with one another.
-        k : neighbours of a sample, below half the number of samples. Default: 15, or as many as few samples allow.
-        """
-        source = self._open(X, reset=False)
-        if len(source) > _MOST_SCORED:
-            source = subset(source, np.linspace(0, len(source) - 1, _MOST_SCORED).astype(np.intp))
-        k = max(1, min(_SCORED_NEIGHBOURS, (len(source) - 1) // 2)) if k is None else k
-        return neighbourhood_scores(self.scale(source), self.transform(source), k)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of the trustworthiness and the continuity of the map of X: at most 1, higher is better."""
