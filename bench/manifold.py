@@ -1,6 +1,6 @@
 """Maps beside PCA, UMAP, t-SNE and a plain auto-encoder, and codes for the next model beside PCA's.
 
-python bench/manifold.py [mnist digits cifar10 codes]      needs: pip install '.[bench]'
+python bench/manifold.py [mnist digits cifar10 codes tables]      needs: pip install '.[bench]'
 
 Models are kept in .bench/manifold; delete a folder there to train it again.
 """
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
+from sklearn.model_selection import StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -182,9 +184,13 @@ def codes() -> None:
     print(f"\n{table(rows)}")
 
 
+def _probes() -> tuple[Any, Any]:
+    """A linear model and neighbours."""
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000)), KNeighborsClassifier(5)
+
+
 def _judged(name: str, train: np.ndarray, test: np.ndarray, data: Any, mse: float) -> Row:
-    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1_000)).fit(train, data.train.labels)
-    near = KNeighborsClassifier(5).fit(train, data.train.labels)
+    linear, near = (probe.fit(train, data.train.labels) for probe in _probes())
     return {
         "codes of MNIST": name,
         "linear probe": f"{linear.score(test, data.test.labels):.4f}",
@@ -193,7 +199,32 @@ def _judged(name: str, train: np.ndarray, test: np.ndarray, data: Any, mse: floa
     }
 
 
-PARTS = {"mnist": mnist, "digits": digits, "cifar10": cifar10, "codes": codes}
+def tables() -> None:
+    """What a linear model and neighbours make of codes of the tables inside scikit-learn, means of five splits."""
+    rows = []
+    for load, size in ((load_wine, 4), (load_breast_cancer, 6), (load_digits, 16)):
+        X, y = load(return_X_y=True)
+        found: dict[str, list[tuple[float, float, float]]] = {}
+        for train, test in StratifiedKFold(5, shuffle=True, random_state=0).split(X, y):
+            scale = StandardScaler().fit(X[train])
+            for name, model in {
+                "PCA": make_pipeline(StandardScaler(), PCA(size, random_state=0)),
+                "plain": AutoEncoder(size, random_state=0),
+                "consistent": AutoEncoder(size, consistency="exchange", random_state=0),
+            }.items():
+                codes = [model.fit(X[train]).transform(part) for part in (X[train], X[test])]
+                rebuilt = scale.transform(model.inverse_transform(codes[1]))
+                scores = [each.fit(codes[0], y[train]).score(codes[1], y[test]) for each in _probes()]
+                error = float(((rebuilt - scale.transform(X[test])) ** 2).mean())
+                found.setdefault(name, []).append((*scores, error))
+        for name, scores in found.items():
+            linear, near, error = np.mean(scores, axis=0)
+            figures = {"linear probe": f"{linear:.3f}", "5-NN": f"{near:.3f}", "MSE, in variances": f"{error:.3f}"}
+            rows.append({"table": f"{load.__name__[5:]}, {size}, {name}", **figures})
+    print(f"\n{table(rows)}")
+
+
+PARTS = {"mnist": mnist, "digits": digits, "cifar10": cifar10, "codes": codes, "tables": tables}
 
 
 def main() -> None:
