@@ -240,12 +240,14 @@ def show(rows: list[dict]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "parts", nargs="*", choices=["samples", "paths", "picture"], help="samples and paths by default"
-    )
+    parser.add_argument("parts", nargs="*", metavar="samples|paths|picture", help="samples and paths by default")
     parser.add_argument("--seconds", type=float, default=90, help="of the processor for each training")
     parser.add_argument("--fresh", action="store_true", help="forget what was trained before")
     options = parser.parse_args()
+    made = {"samples": samples, "paths": paths}
+    parts = options.parts or list(made)
+    if unknown := {*parts} - {*made, "picture"}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
     if options.fresh:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -254,8 +256,6 @@ def main() -> None:
     network = classifier(mnist)
     right = (probabilities(network, mnist.test.images).argmax(1) == mnist.test.labels).mean()
     print(f"{machine()}, one thread\nthe classifier is right about {right:.2%} of the test images", flush=True)
-    made = {"samples": samples, "paths": paths}
-    parts = options.parts or list(made)
     for part in (part for part in parts if part in made):
         print(f"\n{table(made[part](options.seconds, network, mnist))}\n", flush=True)
     if "picture" in parts:
