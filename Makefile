@@ -57,6 +57,7 @@ bench-codec: $(VENV)/.installed-dev
 bench-denoise: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'
 	$(BIN)/python bench/denoise.py
+	$(BIN)/python bench/denoise_memory.py
 
 bench-manifold: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'

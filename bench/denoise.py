@@ -133,18 +133,23 @@ def _photographs() -> tuple[list[np.ndarray], list[np.ndarray]]:
 def photos() -> None:
     """Learned from 400 photographs, judged on the 12 of the literature."""
     train, test = _photographs()
-    known = trained("photos-25", Denoiser(f"gaussian:{SIGMA}", minutes=30, random_state=0), train)
+    known = {
+        level: trained(f"photos-{level}", Denoiser(f"gaussian:{level / 255}", minutes=30, random_state=0), train)
+        for level in (15, 25, 50)
+    }
     blind = trained("photos-blind", Denoiser("gaussian:0.0196-0.2157", minutes=30, random_state=0), train)
-    rows = {name: {"PSNR in dB at σ": name} for name in ("noisy", "isthmus, σ 25", "isthmus, blind", *peers(0.1))}
+    rows = {name: {"PSNR in dB at σ": name} for name in ("noisy", "isthmus, σ known", "isthmus, blind", *peers(0.1))}
     for level in (15, 25, 50):
         sigma = level / 255
         y = [noisy(x, sigma, i) for i, x in enumerate(test)]
         rows["noisy"][f"{level}"] = f"{psnr(y, test):.2f}"
         rows["isthmus, blind"][f"{level}"] = f"{psnr(blind.denoise(y), test):.2f}"
+        rows["isthmus, σ known"][f"{level}"] = f"{psnr(known[level].denoise(y), test):.2f}"
         if level == 25:
-            rows["isthmus, σ 25"]["25"] = f"{psnr(known.denoise(y), test):.2f}"
-            print(f"σ 25 with averaging over flips and turns: {psnr(known.denoise(y, averaging=True), test):.2f} dB")
-            cleaned, std = known.denoise(y, return_std=True)
+            print(
+                f"σ 25 with averaging over flips and turns: {psnr(known[25].denoise(y, averaging=True), test):.2f} dB"
+            )
+            cleaned, std = known[25].denoise(y, return_std=True)
             error = np.concatenate([(a - b).ravel() for a, b in zip(cleaned, test, strict=True)])
             _calibration("set12 σ 25", error, np.concatenate([s.ravel() for s in std]))
             shown = [(255 * np.clip(a, 0, 1)).astype(np.uint8) for i in (2, 8) for a in (y[i], cleaned[i])]
@@ -154,7 +159,7 @@ def photos() -> None:
     print(f"\n{table([{**dict.fromkeys(('PSNR in dB at σ', '15', '25', '50'), ''), **row} for row in rows.values()])}")
     large = next(x for x in test if x.shape == (512, 512))
     start = time.perf_counter()
-    known.denoise([large])
+    known[25].denoise([large])
     print(f"512 × 512 in {time.perf_counter() - start:.2f} s")
 
 
