@@ -1,6 +1,6 @@
 """Rate and distortion of the lossy codec beside other formats, with plots: real bytes, decoded and compared.
 
-python bench/codec_lossy.py [mnist colour]      needs: pip install '.[bench]'
+python bench/codec_lossy.py [mnist colour ms-ssim]      needs: pip install '.[bench]'
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from pathlib import Path
 import imagecodecs
 import matplotlib
 import numpy as np
+import torch
 from sklearn.decomposition import PCA
 
 import codec_data as data
 from isthmus import Codec
+from isthmus.objectives import Objective
 from machine import machine, table
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-MINUTES = {"mnist": 20.0, "colour": 30.0}
+MINUTES = {"mnist": 20.0, "colour": 30.0, "ms-ssim": 4.0}
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 100)
 Curve = list[tuple[float, float]]  # bytes or bits, and mean squared error
@@ -150,6 +152,53 @@ def colour() -> None:
     _crops(codec, test)
 
 
+def ms_ssim() -> None:
+    """A codec trained for MS-SSIM beside one trained for the squared error and JPEG, at equal bytes, judged by both."""
+    similarity = Objective({"ms-ssim": 1.0})
+
+    def loss(x: np.ndarray, y: np.ndarray) -> float:
+        return float(similarity(*(torch.from_numpy(z.transpose(2, 0, 1)[None] / np.float32(255)) for z in (y, x))))
+
+    curves: dict[str, list[tuple[float, float, float]]] = {}
+    test = data.colour()[1]
+    for objective in ("ms-ssim", "mse"):
+        codec = data.trained(
+            f"colour-short-{objective}",
+            "lossy",
+            MINUTES["ms-ssim"],
+            lambda: data.colour()[0],
+            objective=objective,
+        )
+        functions = [
+            lambda x, q=quality: (file := codec.compress(x[None], quality=q), codec.decompress(file)[0])  # noqa: B023
+            for quality in QUALITIES[::2]
+        ]
+        curves[f"isthmus, {objective}"] = _judged(functions, test, loss)
+    curves["JPEG"] = _judged(peers()["JPEG"], test, loss)
+    rates, rows = (0.2, 0.3, 0.5, 0.75, 1.0), []
+    for name, curve in curves.items():
+        r, similar, errors = np.array(sorted(curve)).T
+        cells = {}
+        for x in rates:
+            both = (float(np.interp(x, r, values)) for values in (similar, errors))
+            inside = r.min() <= x <= r.max()
+            cells[f"{x:g}"] = " / ".join(f"{value:.2f}" for value in both) if inside else "-"
+        rows.append({"MS-SSIM / PSNR, dB, at bits a pixel": name, **cells})
+    print(f"\n{len(test)} photographs, one file each, means over files\n\n{table(rows)}")
+
+
+def _judged(
+    functions: Sequence[Callable], test: Sequence[np.ndarray], loss: Callable[[np.ndarray, np.ndarray], float]
+) -> list[tuple[float, float, float]]:
+    """Bits a pixel, MS-SSIM as -10 log10(1 - MS-SSIM) and PSNR of each quality, means over the images."""
+    found = []
+    for function in functions:
+        coded = [(x, *function(x)) for x in test]
+        points = [(8 * len(file) / x[..., 0].size, _psnr(loss(x, y)), _psnr(_mse(x, y))) for x, file, y in coded]
+        found.append(tuple(map(float, np.mean(points, axis=0))))
+    return found
+
+
 def _psnr(error: float) -> float:
     return -10 * float(np.log10(max(error, 1e-10)))
 
@@ -224,7 +273,7 @@ def _crops(codec: Codec, test: Sequence[np.ndarray]) -> None:
 def main() -> None:
     print(machine())
     for name in sys.argv[1:] or MINUTES:
-        {"mnist": mnist, "colour": colour}[name]()
+        {"mnist": mnist, "colour": colour, "ms-ssim": ms_ssim}[name]()
 
 
 if __name__ == "__main__":
