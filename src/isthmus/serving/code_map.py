@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.models import (
     ColumnDataSource,
     CustomJS,
@@ -27,6 +28,7 @@ from isthmus.serving.samples import Samples
 
 _COLORED = 10  # classes with a colour of their own
 _MORE = 1.3  # times as many points are worth drawing all of them again
+_USUAL_SIZE = 600  # pixels of the map's sides
 _FEW = 5_000  # points that are drawn faster without a graphics card
 _HIDE = """
 const palette = mapper.palette.slice()
@@ -77,9 +79,14 @@ class CodeMap:
     def units_per_pixel(self) -> tuple[float, float]:
         """How much of the map one pixel of the screen is."""
         x, y = self.figure.x_range, self.figure.y_range
-        known = self.figure.properties_with_values(include_defaults=False)  # only a browser sets these two
-        width, height = (known.get(name) or 600 for name in ("inner_width", "inner_height"))
+        width, height = (self._pixels(name) for name in ("inner_width", "inner_height"))
         return abs(x.end - x.start) / width, abs(y.end - y.start) / height
+
+    def _pixels(self, name: str) -> int:
+        try:
+            return getattr(self.figure, name) or _USUAL_SIZE
+        except UnsetValueError:  # only a browser sets these
+            return _USUAL_SIZE
 
     def _figure(self, style: InlineStyleSheet) -> Any:
         plane, theme = self._atlas.plane, self._theme

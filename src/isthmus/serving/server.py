@@ -57,6 +57,7 @@ def listening(page: Callable[[], Any], host: str, port: int | None, title: str) 
         logging.getLogger(name).addFilter(_in_a_line)
     from panel.io.server import get_server
 
+    _answer_at_once()
     from isthmus.serving.cards import DARK_SHEET
 
     config = panel().config
@@ -75,6 +76,25 @@ def listening(page: Callable[[], Any], host: str, port: int | None, title: str) 
             if error.errno != errno.EADDRINUSE or port is not None:
                 raise IsthmusError(f"cannot listen at {host}:{candidate}: {error.strerror or error}") from error
     raise IsthmusError(f"ports {PORT} to {PORT + _TRIES - 1} are all in use; give --port")
+
+
+def _answer_at_once() -> None:
+    """Let the server's messages leave one by one.
+
+    One answer is several small writes, and Nagle's algorithm keeps the second until the browser has acknowledged the
+    first, which may take it 40 ms. Panel sets handlers of its own in the same list.
+    """
+    from bokeh.server import urls
+    from bokeh.server.views.ws import WSHandler
+
+    class Prompt(WSHandler):
+        def open(self) -> None:
+            self.set_nodelay(True)
+            super().open()
+
+    for place, (path, kind, *_) in enumerate(urls.per_app_patterns):
+        if kind is WSHandler:
+            urls.per_app_patterns[place] = (path, Prompt)
 
 
 def _in_a_line(record: logging.LogRecord) -> bool:
