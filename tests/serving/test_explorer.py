@@ -150,3 +150,13 @@ def test_one_clear_line(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"cannot listen at 127.0.0.1:{port}" in said(models / "flat", "--port", port, "--no-browser")
     monkeypatch.setitem(sys.modules, "panel", None)
     assert "pip install 'isthmus[explore]'" in said(models / "flat")
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    from bokeh.server.urls import per_app_patterns
+
+    from isthmus.serving import server
+
+    server.listening(lambda: None, "127.0.0.1", None, "isthmus")
+    sockets = [kind for path, kind, *_ in per_app_patterns if path == "/ws"]
+    assert len(sockets) == 1 and issubclass(sockets[0], server._Prompt)

@@ -87,14 +87,17 @@ def _answer_at_once() -> None:
     from bokeh.server import urls
     from bokeh.server.views.ws import WSHandler
 
-    class Prompt(WSHandler):
-        def open(self) -> None:
-            self.set_nodelay(True)
-            super().open()
-
     for place, (path, kind, *_) in enumerate(urls.per_app_patterns):
-        if kind is WSHandler:
-            urls.per_app_patterns[place] = (path, Prompt)
+        if issubclass(kind, WSHandler) and not issubclass(kind, _Prompt):
+            urls.per_app_patterns[place] = (path, type("PromptWSHandler", (_Prompt, kind), {}))
+
+
+class _Prompt:
+    """What a handler of a websocket is mixed with so that nothing it sends waits."""
+
+    def open(self) -> None:
+        self.set_nodelay(True)  # type: ignore[attr-defined]
+        super().open()  # type: ignore[misc]
 
 
 def _in_a_line(record: logging.LogRecord) -> bool:
