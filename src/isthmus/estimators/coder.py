@@ -11,12 +11,11 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from isthmus.data.sources import Source, subset
+from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
 from isthmus.estimators.base import NetworkEstimator, fill
-from isthmus.estimators.latent_space import LatentSpace
-from isthmus.evaluation.nearness import spread
+from isthmus.estimators.latent_space import LatentSpace, spread_samples
 from isthmus.evaluation.neighbourhoods import NeighbourhoodScores, neighbourhood_scores
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec, TrainingSpec
@@ -118,7 +117,7 @@ class Coder(LatentSpace, NetworkEstimator):
         """
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        some = subset(source, spread(len(source), MOST_SCORED))
+        some = spread_samples(source, MOST_SCORED)
         k = max(1, min(_NEIGHBOURS, (len(some) - 1) // 2)) if k is None else k
         return neighbourhood_scores(self.scale(some), self.transform(some), k)
 

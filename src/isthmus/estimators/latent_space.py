@@ -175,12 +175,12 @@ class LatentSpace:
         data : samples of the training data, or better some that were held out; 10,000 of them are looked at at most.
         """
         check_is_fitted(self)
-        reference = _spread(self._open(data, reset=False), _MOST_REFERENCE)
+        reference = spread_samples(self._open(data, reset=False), _MOST_REFERENCE)
         rows = self._rows(self.encode(reference))
         return OffManifold(
             error=self._errors(self._open(X, reset=False)),
             distance=nearness.nearest(self._rows(self.encode(X)), rows, nearness.NEAREST)[1].mean(axis=1),
-            usual_error=float(np.median(self._errors(_spread(reference, nearness.MOST_USUAL)))),
+            usual_error=float(np.median(self._errors(spread_samples(reference, nearness.MOST_USUAL)))),
             usual_distance=float(np.median(nearness.among_themselves(rows, nearness.NEAREST).mean(axis=1))),
         )
 
@@ -237,6 +237,6 @@ def _check_at_least_two(name: str, value: Any) -> None:
         raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 2: a way has a start and an end")
 
 
-def _spread(source: Source, most: int) -> Source:
+def spread_samples(source: Source, most: int) -> Source:
     """Samples from all over a source, at most that many."""
     return subset(source, nearness.spread(len(source), most))
