@@ -30,8 +30,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus import AutoEncoder, datasets
-from isthmus.estimators.latent_space import PATHS
-from isthmus.evaluation.nearness import nearest, neighbours
+from isthmus.latent.nearness import nearest, neighbours
+from isthmus.latent.space import PATHS
 from isthmus.training import loop
 from machine import machine, table
 from time_to_quality import ROOT, environment

@@ -21,9 +21,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 import isthmus
 from isthmus import datasets
-from isthmus.evaluation.figures.map import write_map_pictures
-from isthmus.evaluation.map import data_map
-from isthmus.evaluation.map_page import write_map_page
+from isthmus.manifold.drawing import data_map
+from isthmus.manifold.page import write_map_page
+from isthmus.manifold.picture import write_map_pictures
 from machine import machine, table
 
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]

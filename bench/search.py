@@ -15,7 +15,7 @@ import numpy as np
 import isthmus
 from codec_memory import write_digits
 from isthmus import datasets, search
-from isthmus.estimators.coder import Coder
+from isthmus.estimators.encoder_decoder import Coder
 from machine import machine, table
 from memory import peak_memory
 

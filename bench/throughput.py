@@ -20,7 +20,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus import AutoEncoder, datasets
-from isthmus.training.device import has_fast_bfloat16, memory_format
+from isthmus.device import has_fast_bfloat16, memory_format
 from isthmus.training.feed import Feed
 from isthmus.training.loop import Trainer
 from machine import machine, table

@@ -1,9 +1,10 @@
-"""The structure that docs/architecture.md promises: imports run one way, nothing pickles."""
+"""The structure that docs/architecture.md promises: imports run one way, nothing pickles, no file is too long."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -11,50 +12,108 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "isthmus"
 FILES = sorted(SOURCE.rglob("*.py"))
 
-# A module may import from its own layer and from lower ones.
-LAYERS = {
-    "errors": 0, "files": 0, "registry": 1, "spec": 2,
-    "data": 3, "networks": 3, "objectives": 3, "corruptions": 3, "augmentations": 3,
-    "store": 4, "coding": 4, "training": 4, "evaluation": 4, "search": 4,
-    "estimators": 5, "serving": 6,
-    "cli": 7, "__main__": 8, "__init__": 8,
-}  # fmt: skip
+# From the ground up. A room imports from itself and from the rooms before it, and from no other.
+ROOMS = (
+    "errors", "files", "device", "registry", "spec", "data",
+    "augmentations", "corruptions", "objectives", "networks",
+    "training", "evaluation", "latent", "estimators",
+    "compression", "denoising", "manifold",
+    "serving", "cli", "__main__",
+)  # fmt: skip
+PUBLIC = "__init__"  # hands out names lazily, so that it imports from every room
 
 
-def layer(module: str) -> str:
-    return module.split(".")[1] if "." in module else "errors"  # the top package only hands out lazily
+def room_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def module_of(path: Path) -> str:
+    parts = ("isthmus", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
 
 
 def imports(path: Path) -> Iterator[str]:
+    """Names of modules and of what is taken from them: `from isthmus.data import sources` is isthmus.data.sources."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "isthmus":
-                yield from (f"isthmus.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def public_names() -> dict[str, str]:
+    """The module behind each name that the top package hands out."""
+    tree = ast.parse((SOURCE / "__init__.py").read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_PUBLIC":
+            return {name: module for name, (module, _) in ast.literal_eval(node.value).items()}
+    raise AssertionError("isthmus/__init__.py has no table _PUBLIC")
+
+
+def modules_imported(path: Path) -> Iterator[str]:
+    """The modules of isthmus that a file imports, by whichever name."""
+    public = public_names()
+    for name in imports(path):
+        if name.partition(".")[0] != "isthmus":
+            continue
+        head, _, last = name.rpartition(".")
+        if head == "isthmus" and last in public:
+            yield public[last]
+        elif name in MODULES and name != "isthmus":
+            yield name
+        elif head in MODULES and head != "isthmus":
+            yield head
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
 def test_imports_run_one_way(path: Path) -> None:
-    room = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    for module in imports(path):
-        if module.startswith("isthmus."):
-            target = layer(module)
-            if target in LAYERS:  # public names such as isthmus.AutoEncoder come from the top package
-                assert LAYERS[target] <= LAYERS[room], f"{path.name} ({room}) imports {module}"
+    room = room_of(path)
+    if room == PUBLIC:
+        return
+    for module in modules_imported(path):
+        target = room_of(MODULES[module])
+        if target != room:
+            assert ROOMS.index(target) < ROOMS.index(room), f"{named(path)} imports {module}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_every_room_has_a_rank() -> None:
+    assert {room_of(path) for path in FILES} == {*ROOMS, PUBLIC}
+
+
+@pytest.mark.xfail(strict=True, reason="two pairs of files still name each other's types")
+def test_files_form_no_circle() -> None:
+    graph = {
+        module_of(path): {module for module in modules_imported(path) if module != module_of(path)}
+        for path in FILES
+        if room_of(path) != PUBLIC
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+@pytest.mark.parametrize("path", FILES, ids=named)
 def test_nothing_pickles(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    modules = set(imports(path))
-    assert not modules & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-    for call in ("torch.load(", "torch.save(", "allow_pickle=True"):
+    assert not {name.partition(".")[0] for name in imports(path)} & {
+        "pickle",
+        "cloudpickle",
+        "dill",
+        "shelve",
+        "marshal",
+    }
+    for call in ("torch.load(", "torch.save(", "allow_pickle=True", "joblib.dump(", "joblib.load("):
         assert call not in text
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+@pytest.mark.parametrize("path", FILES, ids=named)
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 450
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

@@ -19,24 +19,24 @@ __all__ = [
 
 _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
-    "Codec": ("isthmus.estimators.codec", "Codec"),
-    "Denoiser": ("isthmus.estimators.denoiser", "Denoiser"),
+    "Codec": ("isthmus.compression.codec", "Codec"),
+    "Denoiser": ("isthmus.denoising.denoiser", "Denoiser"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
-    "ManifoldMap": ("isthmus.estimators.manifold", "ManifoldMap"),
+    "ManifoldMap": ("isthmus.manifold.manifold_map", "ManifoldMap"),
     "datasets": ("isthmus.data.datasets", None),
-    "explore": ("isthmus.serving.explorer", "explore"),
+    "explore": ("isthmus.serving.explorer.explorer", "explore"),
     "load": ("isthmus.estimators.loading", "load"),
 }
 
 if TYPE_CHECKING:
+    from isthmus.compression.codec import Codec
     from isthmus.data import datasets
+    from isthmus.denoising.denoiser import Denoiser
     from isthmus.errors import IsthmusError
     from isthmus.estimators.autoencoder import AutoEncoder
-    from isthmus.estimators.codec import Codec
-    from isthmus.estimators.denoiser import Denoiser
     from isthmus.estimators.loading import load
-    from isthmus.estimators.manifold import ManifoldMap
-    from isthmus.serving.explorer import explore
+    from isthmus.manifold.manifold_map import ManifoldMap
+    from isthmus.serving.explorer.explorer import explore
 
 
 def __getattr__(name: str) -> Any:

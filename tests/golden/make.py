@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "coding"))
+sys.path.insert(0, str(HERE.parent / "compression" / "coding"))
 
 from models import MODELS, example, lossy_model, two_part_model  # noqa: E402
 from test_archive import written  # noqa: E402
 
-from isthmus.coding import chunks  # noqa: E402
-from isthmus.coding.archive import VERSION, Writer  # noqa: E402
-from isthmus.coding.chunks import Sample  # noqa: E402
-from isthmus.coding.model import CodecModel  # noqa: E402
+from isthmus.compression.coding import chunks  # noqa: E402
+from isthmus.compression.coding.archive import VERSION, Writer  # noqa: E402
+from isthmus.compression.coding.chunks import Sample  # noqa: E402
+from isthmus.compression.coding.model import CodecModel  # noqa: E402
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from isthmus import AutoEncoder, IsthmusError
-from isthmus.store import load_model
+from isthmus.estimators.model_folder import load_model
 
 ARGUMENTS = [
     "train", "data.npy", "--latent-dim", "3", "--channels", "4,8",

@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from isthmus import __version__
-from isthmus.cli import codec, data, denoise, embed, evaluate, explore, map, similar, train, use
+from isthmus.cli import compression as codec
+from isthmus.cli import data, embed, evaluate, explore, map, similar, train, use
+from isthmus.cli import denoising as denoise
 
 app = typer.Typer(
     name="isthmus",

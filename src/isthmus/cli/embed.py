@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.data.sources import Source
-    from isthmus.estimators.coder import Coder
-    from isthmus.search import Origin, Rows
+    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.latent.store import Origin, Rows
 
 
 def embed(
@@ -49,7 +49,7 @@ def embed(
     options.check_output(output, overwrite, folder=output.suffix == ".lance")
     coder, source = open_model(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
     if output.suffix == ".lance":
-        from isthmus.search import write_store
+        from isthmus.latent.store import write_store
 
         write_store(output, _rows(coder, source), origin(model, data))
     elif output.suffix == ".npy":
@@ -61,15 +61,15 @@ def embed(
 
 def origin(model: str, data: str) -> Origin:
     """What a store says of the model that made its codes."""
-    from isthmus.search import Origin
-    from isthmus.store import read_config
+    from isthmus.estimators.model_folder import read_config
+    from isthmus.latent.store import Origin
 
     folder = Path(model)
     return Origin(folder.resolve().name, read_config(folder)["sha256"], tuple(options.class_names(data) or ()))
 
 
 def _rows(coder: Coder, source: Source) -> Iterator[Rows]:
-    from isthmus.search import Rows, Thumbnails
+    from isthmus.latent.store import Rows, Thumbnails
 
     thumbnails = Thumbnails(coder)
     for block in blocks(source):

@@ -10,7 +10,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import open_for
 from isthmus.errors import IsthmusError
-from isthmus.store import CONFIG
+from isthmus.estimators.model_folder import CONFIG
 
 
 def explore(
@@ -38,8 +38,8 @@ def explore(
 
       isthmus explore digits-2 digits-10 mnist:test
     """
-    from isthmus.serving.explorer import assembled, panel
-    from isthmus.serving.server import serve
+    from isthmus.serving.explorer.prepared import assembled, panel
+    from isthmus.serving.explorer.server import serve
 
     panel()  # what is missing is said before models are loaded
     reading = options.Reading(mixed_sizes, labels_column, drop_column)
@@ -68,9 +68,9 @@ def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
 
 
 def _prepared(folder: str, data: str | None, reading: options.Reading, device: str) -> Any:
-    from isthmus.data.planes import open_samples
+    from isthmus.data.channels_last import open_samples
     from isthmus.estimators.loading import load
-    from isthmus.serving.explorer import prepared
+    from isthmus.serving.explorer.prepared import prepared
 
     model: Any = load(folder, device=device)
     if data is None:

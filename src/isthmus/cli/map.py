@@ -13,7 +13,7 @@ from isthmus.cli.train import check_model_folder, run_listeners, training_and_te
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.coder import Coder
+    from isthmus.estimators.encoder_decoder import Coder
 
 _LEAST_SCORED = 3  # samples: fewer have no neighbourhoods
 
@@ -78,10 +78,10 @@ def map_data(
 
 def _draw(model: Coder, data: str, source: Source, judged: Source, folder: Path) -> None:
     """Write the map of a source as pictures and as a page, with the scores of what it is judged on."""
-    from isthmus.estimators.coder import MOST_SCORED
-    from isthmus.evaluation.figures.map import write_map_pictures
-    from isthmus.evaluation.map import data_map
-    from isthmus.evaluation.map_page import write_map_page
+    from isthmus.estimators.encoder_decoder import MOST_SCORED
+    from isthmus.manifold.drawing import data_map
+    from isthmus.manifold.page import write_map_page
+    from isthmus.manifold.picture import write_map_pictures
 
     scores = model.neighbourhood_scores(judged) if len(judged) >= _LEAST_SCORED else None
     if scores is not None:

@@ -11,7 +11,7 @@ from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.coder import Coder
+    from isthmus.estimators.encoder_decoder import Coder
 
 _BLOCK = 1024  # samples that are read, encoded and written at a time
 _BLOCK_BYTES = 1 << 26  # and fewer of large ones
@@ -26,7 +26,7 @@ def open_model(model: str, data: str, reading: options.Reading, device: str) -> 
 def load_coder(folder: str, device: str) -> Coder:
     """A model that encodes and decodes, of whichever kind."""
     import isthmus
-    from isthmus.estimators.coder import Coder
+    from isthmus.estimators.encoder_decoder import Coder
 
     model = isthmus.load(folder, device=device)
     if not isinstance(model, Coder):

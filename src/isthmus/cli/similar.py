@@ -15,8 +15,8 @@ from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.coder import Coder
-    from isthmus.search import Neighbour
+    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.latent.store import Neighbour
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -49,8 +49,8 @@ def similar(
 
       isthmus similar photos-32 holiday.jpg --in photos.lance --mixed-sizes resize
     """
-    from isthmus.search import Store
-    from isthmus.store import read_config
+    from isthmus.estimators.model_folder import read_config
+    from isthmus.latent.store import Store
 
     if sheet is not None:
         if sheet.suffix.lower() not in _PICTURES:
@@ -132,8 +132,8 @@ def _write_sheet(
     path: Path,
     store: Path,
 ) -> None:
-    from isthmus.evaluation.figures.neighbours import Tile, contact_sheet
-    from isthmus.search import Thumbnails
+    from isthmus.evaluation.figures.similar import Tile, contact_sheet
+    from isthmus.latent.store import Thumbnails
 
     pictures = Thumbnails(coder)(source)
     if pictures is None or any(n.thumbnail is None for neighbours in found for n in neighbours):

@@ -11,11 +11,11 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
-from isthmus.cli.codec import train_codec
-from isthmus.cli.denoise import Noise, Size, train_denoiser
+from isthmus.cli.compression import train_codec
+from isthmus.cli.denoising import Noise, Size, train_denoiser
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.estimators.model_folder import CONFIG, LOG
 from isthmus.spec import parse_corruption
-from isthmus.store import CONFIG, LOG
 
 if TYPE_CHECKING:
     from isthmus import AutoEncoder

@@ -14,7 +14,7 @@ from isthmus.files import atomic_path, write_bytes
 if TYPE_CHECKING:
     import numpy as np
 
-    from isthmus.coding.archive import Chunk
+    from isthmus.compression.coding.archive import Chunk
 
 _EXACT: dict[str, dict[str, Any]] = {
     "png": {},

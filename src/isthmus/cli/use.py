@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli import codec, denoise, options
+from isthmus.cli import compression as codec
+from isthmus.cli import denoising as denoise
+from isthmus.cli import options
 from isthmus.cli.models import blocks, halves, open_for, open_model
 from isthmus.cli.output import write_npy
-from isthmus.store import best_validation, read_config
+from isthmus.estimators.model_folder import best_validation, read_config
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.coder import Coder
+    from isthmus.estimators.encoder_decoder import Coder
 
 
 def reconstruct(

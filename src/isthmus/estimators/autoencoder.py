@@ -15,17 +15,18 @@ from torch import nn
 
 from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
+from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
-from isthmus.estimators.coder import Coder
+from isthmus.estimators.consistency import ConsistencyTrainer, projector
+from isthmus.estimators.encoder_decoder import Coder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
 from isthmus.networks import build, wrap
 from isthmus.objectives import Objective
 from isthmus.spec import TrainingSpec, is_real
-from isthmus.training.consistency import ConsistencyTrainer, projector
-from isthmus.training.device import choose_device, in_best_memory_order
 from isthmus.training.feed import Feed
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Bar, Listener
+from isthmus.training.run import seed_from
 
 _MOST_VALIDATION = 2_000  # samples: more would cost time and say nothing new
 
@@ -254,14 +255,14 @@ class AutoEncoder(Coder):
         fraction = self.validation_fraction
         if not (is_real(fraction) and 0 <= fraction < 1):
             raise IsthmusError(f"validation_fraction (={fraction!r}) must be a number of at least 0 and below 1")
-        self.seed_ = self._seed_from(self.random_state)
+        self.seed_ = seed_from(self.random_state)
         count = min(_MOST_VALIDATION, int(fraction * n_samples))
         return np.sort(np.random.default_rng([self.seed_, 1]).choice(n_samples, count, replace=False, shuffle=False))
 
     def _prepare(self, source: Source, n_train: int) -> torch.device:
         """Resolve every choice, measure the scaling and build the network."""
         if not hasattr(self, "seed_"):
-            self.seed_ = self._seed_from(self.random_state)
+            self.seed_ = seed_from(self.random_state)
         device = choose_device(self.device)
         objective = Objective(self.objective if isinstance(self.objective, Mapping) else {self.objective: 1.0})
         flat = sees_rows(self, source.shape[1:])

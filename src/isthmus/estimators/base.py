@@ -17,9 +17,9 @@ from torch import Tensor
 
 from isthmus.data.scaling import Scaler, check_finite
 from isthmus.data.sources import Source, open_source
+from isthmus.device import choose_device, memory_format
 from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork
-from isthmus.training.device import choose_device, memory_format
 from isthmus.training.feed import as_tensor
 
 _BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep the cores busy, little memory
@@ -99,22 +99,6 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
                 f"samples of {source.name} are {source.dtype}, but the model was trained on {self.scaler_.dtype}; "
                 f"give them with that dtype and in its units, since another range would be misread"
             )
-
-    @staticmethod
-    def _seed_from(random_state: Any) -> int:
-        """An integer seed; None draws one from the operating system, never from a global generator."""
-        if random_state is None:
-            return int(np.random.SeedSequence().generate_state(1)[0])
-        if isinstance(random_state, np.random.RandomState):
-            return int(random_state.randint(2**31 - 1))
-        if isinstance(random_state, np.random.Generator):
-            return int(random_state.integers(2**31 - 1))
-        try:
-            return int(np.uint64(random_state)) & 0x7FFFFFFFFFFFFFFF
-        except (TypeError, ValueError, OverflowError) as error:
-            raise IsthmusError(
-                f"random_state (={random_state!r}) must be None, an integer of at least 0 or a NumPy generator"
-            ) from error
 
     @torch.inference_mode()
     def _scaled_batches(self, source: Source) -> Iterator[Tensor]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.errors import unknown_name
-from isthmus.store import read_config
+from isthmus.estimators.model_folder import read_config
 
 ESTIMATORS = {
     "AutoEncoder": "isthmus.estimators.autoencoder",
-    "Codec": "isthmus.estimators.codec",
-    "Denoiser": "isthmus.estimators.denoiser",
-    "ManifoldMap": "isthmus.estimators.manifold",
+    "Codec": "isthmus.compression.codec",
+    "Denoiser": "isthmus.denoising.denoiser",
+    "ManifoldMap": "isthmus.manifold.manifold_map",
 }
 
 

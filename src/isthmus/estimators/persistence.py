@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from isthmus.data.scaling import Scaler
+from isthmus.device import in_best_memory_order
 from isthmus.errors import IsthmusError
+from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
 from isthmus.networks import build, wrap
 from isthmus.spec import NetworkSpec, TrainingSpec
-from isthmus.store import StoredModel, best_validation, complete_model, load_model, save_model
-from isthmus.training.device import in_best_memory_order
 
 if TYPE_CHECKING:
-    from isthmus.estimators.coder import Coder
+    from isthmus.estimators.encoder_decoder import Coder
 
 Model = TypeVar("Model", bound="Coder")
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import Source
+from isthmus.device import has_fast_bfloat16
 from isthmus.errors import IsthmusError
 from isthmus.estimators.latent_dim import knee_dimension
 from isthmus.networks import default_channels, default_hidden
 from isthmus.registry import networks
 from isthmus.spec import NetworkSpec, TrainingSpec, is_integer
-from isthmus.training.device import has_fast_bfloat16
 from isthmus.training.feed import as_tensor
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.corruptions import Corruption
+from isthmus.device import memory_format
 from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork
 from isthmus.objectives import Objective
 from isthmus.registry import optimizers
 from isthmus.spec import TrainingSpec
 from isthmus.training.checkpoint import load_checkpoint, restore_network, restore_optimizers, save_checkpoint
-from isthmus.training.device import memory_format
 from isthmus.training.feed import Feed
 from isthmus.training.optimizers import learning_rate_factor
 from isthmus.training.order import epoch_batches

@@ -1,0 +1,215 @@
+"""Samples to chunks and back: by the model where it pays, otherwise as PNG or xz; large images in bands."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.compression.coding.archive import MOST_VALUES, Chunk, which
+from isthmus.errors import IsthmusError
+
+DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.bool_))
+_MOST_SAMPLES, _USUAL_VALUES = 512, 1 << 19  # in a chunk: few enough for random access
+_DOUBTFUL = 0.5  # share of the plain size above which the other methods are tried too
+
+
+@dataclass(frozen=True)
+class Group:
+    """Successive samples that become one chunk: (n, height, width[, channels]), or None for a file as it is.
+
+    names : (name, format) of each, or none. files : what each looked like as a file, where it was one.
+    band : see `Chunk`.
+    """
+
+    first: int
+    images: np.ndarray | None
+    names: Sequence[tuple[str, str]] = ()
+    files: Sequence[bytes] = ()
+    band: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image, or none where a file is kept as it is; its name and format and its file, where it was one."""
+
+    image: np.ndarray | None
+    name: tuple[str, str] | None = None
+    file: bytes | None = None
+
+
+def grouped(samples: Iterable[Sample]) -> Iterator[Group]:
+    """Groups of successive samples of one shape."""
+    waiting: list[Sample] = []
+    first = 0
+    for number, sample in enumerate(samples):
+        if waiting and not _fits(waiting, sample):
+            yield _together(first, waiting)
+            waiting, first = [], number
+        if sample.image is None:
+            assert sample.name is not None and sample.file is not None
+            yield Group(number, None, [sample.name], [sample.file])
+            first = number + 1
+        elif sample.image.size > MOST_VALUES:
+            yield from _bands(number, sample)
+            first = number + 1
+        else:
+            waiting.append(sample)
+    if waiting:
+        yield _together(first, waiting)
+
+
+def _fits(waiting: Sequence[Sample], sample: Sample) -> bool:
+    one, other = waiting[0].image, sample.image
+    if one is None or other is None or (waiting[0].name is None) != (sample.name is None):
+        return False
+    room = len(waiting) < _MOST_SAMPLES and (len(waiting) + 1) * other.size <= _USUAL_VALUES
+    return room and (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def _together(first: int, samples: Sequence[Sample]) -> Group:
+    names = [sample.name for sample in samples if sample.name is not None]
+    files = [sample.file for sample in samples if sample.file is not None]
+    images = [sample.image for sample in samples if sample.image is not None]
+    return Group(first, np.stack(images), names, files)
+
+
+def _bands(number: int, sample: Sample) -> Iterator[Group]:
+    """An image that is too large for one chunk, in bands of whole rows."""
+    image = sample.image
+    assert image is not None
+    row = math.prod(image.shape[1:])
+    if row > MOST_VALUES:
+        raise IsthmusError(f"a row of {row:,} values is too long: an image may have {MOST_VALUES:,} values in a row")
+    step = max(1, _USUAL_VALUES // row)
+    for top in range(0, len(image), step):
+        names = [sample.name] if top == 0 and sample.name is not None else []
+        yield Group(number, image[None, top : top + step], names, band=(top, len(image)))
+
+
+def encode(group: Group, coder: Any, quality: float | None = None) -> list[Chunk]:
+    """The smallest of what the methods give: one chunk, or one for each file where the files are smaller.
+
+    coder : see `CodecModel.coder`. quality : 0 to 1, for a lossy one.
+    """
+    if group.images is None:
+        return _as_files(group)
+    images = group.images
+    plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
+    if images.dtype not in DTYPES:
+        raise IsthmusError(f"images of {images.dtype} cannot be compressed: give uint8, uint16 or bool")
+    if quality is not None and images.dtype != np.bool_ and coder.takes(images.shape[1:], images.dtype):
+        made = _lossy(group, *coder.encode(images, quality))
+        return _as_files(group) if group.files and sum(map(len, group.files)) < len(made.data) else [made]
+    candidates: dict[str, bytes] = {}
+    if quality is None and coder.takes(plain.shape[1:], plain.dtype):
+        candidates["model"] = coder.encode(plain)
+    if not candidates or len(candidates["model"]) > _DOUBTFUL * images.nbytes:
+        candidates["xz"] = lzma.compress(_plain_bytes(images), format=lzma.FORMAT_ALONE, preset=6)
+        if len(images) == 1 and (png := _to_png(plain[0])) is not None:
+            candidates["png"] = png
+    method = min(candidates, key=lambda name: len(candidates[name]))
+    if group.files and sum(map(len, group.files)) < len(candidates[method]):
+        return _as_files(group)
+    check = zlib.crc32(_plain_bytes(images))
+    dtype = str(images.dtype)
+    return [Chunk(group.first, method, images.shape, dtype, group.names, check, candidates[method], group.band)]
+
+
+def _lossy(group: Group, data: bytes, check: int) -> Chunk:
+    assert group.images is not None
+    dtype = str(group.images.dtype)
+    return Chunk(group.first, "lossy", group.images.shape, dtype, group.names, check, data, group.band)
+
+
+def _as_files(group: Group) -> list[Chunk]:
+    return [
+        Chunk(group.first + i, "file", (1, max(1, len(file))), "uint8", [name], zlib.crc32(file), file)
+        for i, (file, name) in enumerate(zip(group.files, group.names, strict=True))
+    ]
+
+
+def decode(chunk: Chunk, coder: Any) -> np.ndarray:
+    """The samples of a chunk, (n, ...); for a file as it is, its bytes (1, n). IsthmusError unless they are exact."""
+    dtype = np.dtype(chunk.dtype)
+    stored = np.dtype(np.uint8) if dtype == np.bool_ else dtype
+    if chunk.method in ("model", "lossy"):
+        if (
+            coder is None
+            or (coder.kind == "lossy") != (chunk.method == "lossy")
+            or not coder.takes(chunk.shape[1:], stored)
+        ):
+            raise _damaged(chunk, f"shape {chunk.shape[1:]} and {dtype} do not belong to this model")
+        if chunk.method == "lossy":
+            return _decode_lossy(chunk, coder)
+        images = coder.decode(chunk.data, chunk.shape)
+    elif chunk.method == "png":
+        images = _from_png(chunk)
+    elif chunk.method == "file":
+        images = np.frombuffer(chunk.data, np.uint8)[None]
+    else:
+        size = math.prod(chunk.shape) * stored.itemsize
+        content = _unpack(chunk, size)
+        if len(content) != size:
+            raise _damaged(chunk, f"{len(content):,} bytes for shape {chunk.shape}")
+        images = np.frombuffer(content, stored.newbyteorder("<")).reshape(chunk.shape).astype(stored)
+    images = images.astype(dtype) if dtype == np.bool_ else images
+    if zlib.crc32(_plain_bytes(images)) != chunk.check:
+        raise _damaged(chunk, "the checksum is wrong")
+    return images
+
+
+def _decode_lossy(chunk: Chunk, coder: Any) -> np.ndarray:
+    try:
+        return coder.decode(chunk.data, chunk.shape, chunk.check)
+    except IsthmusError as error:
+        raise _damaged(chunk, error) from error
+
+
+def _damaged(chunk: Chunk, reason: object) -> IsthmusError:
+    return IsthmusError(f"{which(chunk.first, chunk.count)} damaged: {reason}")
+
+
+def _plain_bytes(images: np.ndarray) -> bytes:
+    return images.astype(images.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _unpack(chunk: Chunk, expected: int) -> bytes:
+    """Never more than what is expected: a small damaged chunk must not fill the memory."""
+    try:
+        unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=1 << 28)
+        return unpacker.decompress(chunk.data, max_length=expected)
+    except (lzma.LZMAError, EOFError, MemoryError) as error:
+        raise _damaged(chunk, error) from error
+
+
+def _to_png(image: np.ndarray) -> bytes | None:
+    """PNG of an image that Pillow can write without loss; None for any other."""
+    from PIL import Image
+
+    if image.ndim == 3 and (image.dtype != np.uint8 or image.shape[2] not in (3, 4)):
+        return None
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _from_png(chunk: Chunk) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(chunk.data), formats=["PNG"]) as image:
+            if (1, image.height, image.width) != chunk.shape[:3]:
+                raise ValueError(f"{image.width}×{image.height} pixels")
+            values = np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise _damaged(chunk, error) from error
+    if values[None].shape != chunk.shape:
+        raise _damaged(chunk, f"a PNG of shape {values.shape}")
+    return values[None].astype(np.uint16 if chunk.dtype == "uint16" else np.uint8)

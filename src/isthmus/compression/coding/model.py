@@ -1,0 +1,92 @@
+"""The model of a codec: what an archive needs to be read, and the digest that says which one it was written with."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from isthmus.compression.coding.exact import Tables
+from isthmus.errors import IsthmusError
+
+KINDS = {
+    "levels": "isthmus.compression.coding.plain_background.Levels",
+    "tones": "isthmus.compression.coding.continuous_tone.Tones",
+    "lossy": "isthmus.compression.coding.lossy.open_lossy",
+}
+
+
+@dataclass(frozen=True)
+class CodecModel:
+    """kind : of the coder. config : its JSON values. tensors : its arrays; those of `Tables` as "tables.name"."""
+
+    kind: str
+    config: Mapping[str, Any]
+    tensors: Mapping[str, np.ndarray]
+
+    @classmethod
+    def new(cls, kind: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> CodecModel:
+        """A model that was just trained: its tensors, and the tables of today."""
+        tables = {f"tables.{name}": array for name, array in Tables.make().arrays().items()}
+        return cls(kind, config, {**tensors, **tables})
+
+    @cached_property
+    def coder(self) -> Any:
+        """What codes images with this model.
+
+        `takes(shape, dtype)` says whether it can code images of one shape. Without loss, `encode(images)` gives bytes
+        and `decode(data, shape)` images; with loss, `encode(images, quality)` gives bytes and a checksum of the codes,
+        and `decode(data, shape, checksum)` images.
+        """
+        if self.kind not in KINDS:
+            raise IsthmusError(f"this codec is of kind {self.kind!r}; this isthmus knows {', '.join(KINDS)}")
+        try:
+            tables = {k.removeprefix("tables."): v for k, v in self.tensors.items() if k.startswith("tables.")}
+            module, _, name = KINDS[self.kind].rpartition(".")
+            return getattr(importlib.import_module(module), name)(self.config, self.tensors, Tables(**tables))
+        except IsthmusError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
+            raise IsthmusError(f"the codec's model is not complete: {error}") from error
+
+    @cached_property
+    def id(self) -> bytes:
+        """Eight bytes of the SHA-256 of everything that decoding depends on."""
+        digest = hashlib.sha256(json.dumps([self.kind, self.config], sort_keys=True).encode())
+        for name in sorted(self.tensors):
+            array = self.tensors[name]
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.digest()[:8]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.tensors.values())
+
+    def to_bytes(self) -> bytes:
+        """As one safetensors file, for an archive that brings its model."""
+        from safetensors.numpy import save
+
+        arrays = {name: np.ascontiguousarray(array) for name, array in self.tensors.items()}
+        described = json.dumps({"kind": self.kind, "config": self.config}, sort_keys=True)
+        return save(arrays, metadata={"model": described})  # one key: the order of several would vary
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CodecModel:
+        """What `to_bytes` wrote."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load
+
+        try:
+            length = int.from_bytes(data[:8], "little")
+            described = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
+            return cls(described["kind"], described["config"], load(data))
+        except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise IsthmusError(f"the model inside the archive cannot be read: {error}") from error

@@ -1,0 +1,243 @@
+"""Lossless coding of grey images on a plain background: digits, letters, drawings, masks.
+
+Each image is cut to its content and described by one entry of a codebook of histograms, a quantised latent that says
+which grey levels it is made of. Its pixels follow in wavefront order: is it background, and if not, which level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.compression.coding.context import Canvas, Pixels, Wave, Window
+from isthmus.compression.coding.exact import UNIT, Tables, layers
+from isthmus.compression.coding.range_coder import Decoder, Encoder, Statics
+
+FEATURE_UNIT = 128  # features are whole numbers that stand for 1/128
+_PLACE_STEP = 8
+_PRESENT = 128
+
+
+@dataclass
+class Contents:
+    """Images cut to what is not background.
+
+    boxes : int (n, 4), top, left, height, width, all 0 for an empty image. entries : int (n,), of the codebook.
+    canvas, wave : the contents' pixels.
+    """
+
+    boxes: np.ndarray
+    entries: np.ndarray
+    canvas: Canvas
+    wave: Wave
+
+
+class Levels:
+    """The model. `tensors` and `config` are all of it; whoever has them can decode.
+
+    config : "background", "window" (offsets), "size" (height, width of the training images), "centre" (position of
+        the centre of mass that placed the training images best, in 1/256 pixel).
+    tensors : "codebook" int16 (entries, 256), logarithms of histograms in 1/64; "entry_bias" float32 (entries,
+        hidden), added in layer "hidden.0"; the layers "hidden.i", "flag" (background or not; weight of the codebook)
+        and "level"; the counts "entries", "height", "width", "top", "left".
+    """
+
+    kind = "levels"
+
+    def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
+        self.background = int(config["background"])
+        self.window = Window(np.array(config["window"], np.int32))
+        self.size = (int(config["size"][0]), int(config["size"][1]))
+        self.centre = np.asarray(config["centre"], np.int64)
+        self._tables = tables
+        self._codebook = tensors["codebook"].astype(np.float32)
+        self._entry_bias = tensors["entry_bias"].astype(np.float32)
+        self._layers = layers(tensors)
+        self._statics = {name: Statics(tensors[name]) for name in ("entries", "height", "width", "top", "left")}
+
+    def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
+        """Whether images of this shape (height, width) and dtype can be coded."""
+        return len(shape) == 2 and dtype == np.uint8 and max(shape) <= 4096
+
+    def encode(self, images: np.ndarray) -> bytes:
+        """uint8 (n, height, width) to bytes."""
+        coder = Encoder()
+        contents = prepare(images, self.background, self.window, self._codebook, self._statics["entries"])
+        self._code_sides(coder, contents, images.shape[1:])
+        values, wave = contents.canvas.values[:, 0], contents.wave
+        for group, steps in wave.groups():
+            symbols = values[wave.positions[group]].astype(np.int32)
+            present = symbols != self.background
+            hidden, entries = self._hidden(contents, wave[group])
+            flags, weight = self._flags(hidden)
+            counts = self._levels(hidden[present], entries[present], weight[present])
+            first = np.concatenate([[0], np.cumsum(present)])
+            for step in steps:
+                some = slice(first[step.start], first[step.stop])
+                coder.encode(present[step], flags[step])
+                coder.encode(symbols[step][present[step]], counts[some])
+        self._code_places(coder, contents, images.shape[1:])
+        return coder.finish()
+
+    def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+        """The images, uint8 (n, height, width)."""
+        coder = Decoder(data)
+        contents = self._decode_sides(coder, shape)
+        values, wave = contents.canvas.values[:, 0], contents.wave
+        for step in wave.steps():
+            hidden, entries = self._hidden(contents, wave[step])
+            flags, weight = self._flags(hidden)
+            present = coder.decode(flags) > 0
+            if present.any():
+                counts = self._levels(hidden[present], entries[present], weight[present])
+                values[wave.positions[step][present]] = coder.decode(counts)
+        self._decode_places(coder, contents, shape[1:])
+        return self._paste(contents, shape)
+
+    # Probabilities
+
+    def _hidden(self, contents: Contents, pixels: Pixels) -> tuple[np.ndarray, np.ndarray]:
+        """Activations (n, hidden) for some pixels, and their images' entries."""
+        entries = contents.entries[pixels.image]
+        first, *others = (layer for name, layer in self._layers.items() if name.startswith("hidden"))
+        x = first(features(contents, pixels, self.background), self._entry_bias[entries])
+        for layer in others:
+            x = layer(x)
+        return x, entries
+
+    def _flags(self, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Counts (n, 2) of background and not, and the weight of the codebook in 1/64."""
+        out = self._layers["flag"](hidden, hidden=False)
+        logits = np.zeros_like(out)
+        logits[:, 1] = out[:, 0]
+        return self._tables.softmax(logits), np.clip(out[:, 1] + UNIT, 0, 4 * UNIT)
+
+    def _levels(self, hidden: np.ndarray, entries: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Counts (n, 256) of the levels that are not background."""
+        logits = self._layers["level"](hidden, hidden=False)
+        book = self._codebook[entries]
+        book *= weight[:, None] * np.float32(1 / UNIT)
+        logits += np.rint(book, out=book)
+        logits[:, self.background] = -(1 << 20)
+        counts = self._tables.softmax(logits)
+        counts[:, self.background] = 0
+        return counts
+
+    # What is sent beside the pixels: entry and size of each content before them, its place after them
+
+    def _code_sides(self, coder: Encoder, contents: Contents, size: tuple[int, ...]) -> None:
+        coder.encode_static(contents.entries, self._statics["entries"])
+        for axis, name in enumerate(("height", "width")):
+            sides = contents.boxes[:, 2 + axis]
+            coder.encode_static(sides, self._side(name, size, axis))
+
+    def _decode_sides(self, coder: Decoder, shape: tuple[int, ...]) -> Contents:
+        n = shape[0]
+        boxes = np.zeros((n, 4), np.int64)
+        entries = coder.decode_static(n, self._statics["entries"])
+        for axis, name in enumerate(("height", "width")):
+            boxes[:, 2 + axis] = coder.decode_static(n, self._side(name, shape[1:], axis))
+        canvas = Canvas(boxes[:, 2:], 1, self.window, self.background)
+        return Contents(boxes, entries, canvas, canvas.wave())
+
+    def _side(self, name: str, size: tuple[int, ...], axis: int) -> Statics:
+        """The counts of a training image's sizes, or no preference for images of another size."""
+        return self._statics[name] if size == self.size else Statics.uniform(size[axis] + 1)
+
+    def _code_places(self, coder: Encoder, contents: Contents, size: tuple[int, ...]) -> None:
+        expected = self._expected(contents, size)
+        for axis, name in enumerate(("top", "left")):
+            away = (contents.boxes[:, axis] - expected[:, axis]) % size[axis]
+            coder.encode_static(away, self._place(name, size, axis))
+
+    def _decode_places(self, coder: Decoder, contents: Contents, size: tuple[int, ...]) -> None:
+        expected = self._expected(contents, size)
+        for axis, name in enumerate(("top", "left")):
+            away = coder.decode_static(len(expected), self._place(name, size, axis))
+            contents.boxes[:, axis] = (away + expected[:, axis]) % size[axis]
+
+    def _place(self, name: str, size: tuple[int, ...], axis: int) -> Statics:
+        return self._statics[name] if size == self.size else Statics.uniform(size[axis])
+
+    def _expected(self, contents: Contents, size: tuple[int, ...]) -> np.ndarray:
+        """Where each content should lie so that its centre of mass is where it was in training, (n, 2)."""
+        shift = (np.asarray(size) - self.size) * 128  # half of what the image is larger
+        return (self.centre + shift - centres(contents, self.background) + 128) >> 8
+
+    def _paste(self, contents: Contents, shape: tuple[int, ...]) -> np.ndarray:
+        images = np.full(shape, self.background, np.uint8)
+        wave, (top, left) = contents.wave, contents.boxes.T[:2]
+        row, column = wave.row + top[wave.image], wave.column + left[wave.image]
+        inside = (row < shape[1]) & (column < shape[2])  # always, unless the data are damaged
+        values = contents.canvas.values[wave.positions, 0]
+        images[wave.image[inside], row[inside], column[inside]] = values[inside]
+        return images
+
+
+def prepare(images: np.ndarray, background: int, window: Window, codebook: np.ndarray, entries: Statics) -> Contents:
+    """Cut images to their contents and choose the entry of the codebook that describes each best."""
+    boxes = find_boxes(images, background)
+    cost = cost_of_entries(histograms(images, background), codebook) - UNIT * np.log(
+        entries.counts / entries.counts.sum()
+    )
+    canvas = Canvas(boxes[:, 2:], 1, window, background)
+    wave = canvas.wave()
+    row, column = wave.row + boxes[wave.image, 0], wave.column + boxes[wave.image, 1]
+    canvas.values[wave.positions, 0] = images[wave.image, row, column]
+    return Contents(boxes, cost.argmin(1), canvas, wave)
+
+
+def cost_of_entries(counts: np.ndarray, codebook: np.ndarray) -> np.ndarray:
+    """What levels that occur `counts` (n, 256) times cost under each entry, (n, entries), in nats / 64."""
+    return -counts @ codebook.T.astype(np.float32)
+
+
+def find_boxes(images: np.ndarray, background: int) -> np.ndarray:
+    """Top, left, height and width of what is not background, (n, 4)."""
+    ink = images != background
+    boxes = np.zeros((len(images), 4), np.int64)
+    for axis, profile in enumerate((ink.any(2), ink.any(1))):
+        first = profile.argmax(1)
+        last = profile.shape[1] - profile[:, ::-1].argmax(1)
+        boxes[:, axis] = np.where(profile.any(1), first, 0)
+        boxes[:, 2 + axis] = np.where(profile.any(1), last - first, 0)
+    return boxes
+
+
+def histograms(images: np.ndarray, background: int) -> np.ndarray:
+    """How often each level occurs in each image, float32 (n, 256), without the background."""
+    numbers = np.arange(len(images))[:, None] * 256 + images.reshape(len(images), -1)
+    counts = np.bincount(numbers.ravel(), minlength=256 * len(images)).reshape(-1, 256)
+    counts[:, background] = 0
+    return counts.astype(np.float32)
+
+
+def centres(contents: Contents, background: int) -> np.ndarray:
+    """Centres of mass of the contents, int (n, 2), in 1/256 pixel from their upper left corner."""
+    wave, n = contents.wave, len(contents.boxes)
+    mass = np.abs(contents.canvas.values[wave.positions, 0].astype(np.int64) - background)
+    total = np.zeros(n, np.int64)
+    moments = np.zeros((n, 2), np.int64)
+    np.add.at(total, wave.image, mass)
+    np.add.at(moments, wave.image, mass[:, None] * np.stack([wave.row, wave.column], 1))
+    return moments * 256 // np.maximum(total, 1)[:, None]
+
+
+def features(contents: Contents, pixels: Pixels, background: int) -> np.ndarray:
+    """What the network sees of some pixels: float32 whole numbers (n, 2 k + 4).
+
+    The values in the window, which of them are not background, and the distances to the four sides.
+    """
+    height, width = contents.canvas.sizes[pixels.image].T
+    seen = contents.canvas.neighbours(pixels.positions)[:, :, 0]
+    k = seen.shape[1]
+    x = np.empty((len(seen), 2 * k + 4), np.float32)
+    x[:, :k] = seen
+    np.multiply(seen != background, _PRESENT, out=x[:, k : 2 * k], casting="unsafe")
+    distances = pixels.row, pixels.column, height - 1 - pixels.row, width - 1 - pixels.column
+    for i, distance in enumerate(distances):
+        x[:, 2 * k + i] = np.minimum(_PLACE_STEP * distance, 255)
+    return x

@@ -1,0 +1,137 @@
+"""An auto-encoder whose code is rounded to whole numbers, how finely, and what these numbers cost in bits.
+
+The quality q runs from 0 to 1. Each number of the code has a gain for every quality before it is rounded, and another
+after: Cui et al. 2021, "Asymmetric gained deep image compression with continuous rate adaptation", CVPR. Codes are
+rounded straight through for the reconstruction and noisy for the rate: Minnen and Singh 2020, "Channel-wise
+autoregressive entropy models for learned image compression", section 3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from isthmus.compression.patches import PatchNetwork
+from isthmus.compression.pixel_networks import RoundedPerceptron, export_all, logistic_nats
+from isthmus.networks.autoencoder import AutoEncoderNetwork
+
+CODE_UNIT = 8  # features are whole numbers that stand for 1/8
+_MOST_FEATURE, _MOST_CODE = 63, 126  # what features and codes are cut off at
+_UNITS = (1.0, 2.0, 0.0)  # of the mixtures: see `logistic_nats`
+_KNOTS = 7  # qualities with gains of their own; between them the gains' logarithms are interpolated
+_COMPONENTS = 2
+
+
+class RateNetwork(nn.Module):
+    """How probable each number of a code is, given the codes above and to the left and the groups before it.
+
+    neighbours (n, k · C), quality, place (n, 4), groups before (n, C) ──▶ hidden ──▶ hidden ──▶ mixtures
+    """
+
+    def __init__(self, offsets: np.ndarray, channels: int, groups: int, hidden: int) -> None:
+        super().__init__()
+        self.offsets = [(int(row), int(column)) for row, column in offsets]
+        self.sizes = [len(part) for part in np.array_split(np.arange(channels), groups)]
+        inputs = (len(self.offsets) + 1) * channels + 4
+        self.groups = nn.ModuleList(RoundedPerceptron(inputs, hidden, _COMPONENTS * size, 1.0) for size in self.sizes)
+
+    def forward(self, codes: Tensor, rounded: Tensor, quality: Tensor) -> Tensor:
+        """Nats of each sample (N,); codes, rounded : (N, C, H, W), the noisy and the rounded ones; quality : (N,)."""
+        features = self._features(rounded, quality)
+        n, channels, height, width = codes.shape
+        values = codes.permute(0, 2, 3, 1).reshape(-1, channels)
+        known = rounded.permute(0, 2, 3, 1).reshape(-1, channels)
+        total = torch.zeros(len(values), device=codes.device)
+        start = 0
+        for network, size in zip(self.groups, self.sizes, strict=True):
+            before = torch.zeros_like(known)
+            before[:, :start] = known[:, :start].clamp(-_MOST_FEATURE, _MOST_FEATURE) / CODE_UNIT
+            x = torch.cat([features, before], 1)
+            parts = network(x).unflatten(1, (3, size, _COMPONENTS)).unbind(1)
+            coded = values[:, start : start + size, None]
+            total = total + logistic_nats(coded, *parts, units=_UNITS).sum(1)
+            start += size
+        return total.view(n, height * width).sum(1)
+
+    def _features(self, rounded: Tensor, quality: Tensor) -> Tensor:
+        """Neighbours, quality and place of each position, (N · H · W, k · C + 4)."""
+        n, _, height, width = rounded.shape
+        up = max((-row for row, _ in self.offsets), default=0)
+        side = max((abs(column) for _, column in self.offsets), default=0)
+        padded = nn.functional.pad(rounded.clamp(-_MOST_FEATURE, _MOST_FEATURE) / CODE_UNIT, (side, side, up, 0))
+        seen = [
+            padded[:, :, up + row : up + row + height, side + column : side + column + width]
+            for row, column in self.offsets
+        ]
+        place = self._place(quality, height, width)
+        return torch.cat([*seen, place], 1).permute(0, 2, 3, 1).reshape(n * height * width, -1)
+
+    def _place(self, quality: Tensor, height: int, width: int) -> Tensor:
+        rows, columns = torch.arange(height, device=quality.device), torch.arange(width, device=quality.device)
+        shape = (len(quality), height, width)
+        return torch.stack(
+            [
+                (torch.floor(torch.round(quality * 255) / 4)[:, None, None] / CODE_UNIT).expand(shape),
+                (8 * rows.clamp(max=7) / CODE_UNIT)[None, :, None].expand(shape),
+                (8 * columns.clamp(max=7) / CODE_UNIT)[None, None, :].expand(shape),
+                (8 * (width - 1 - columns).clamp(max=7) / CODE_UNIT)[None, None, :].expand(shape),
+            ],
+            1,
+        )
+
+    def export(self, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
+        """The tensors of `coding.latents.Latents`: layers "i.0", "i.1" and "i.2" of each group."""
+        return export_all(self.groups, CODE_UNIT, _UNITS, logit_unit, sublevel)
+
+
+class LossyNetwork(nn.Module):
+    """x ──encoder──▶ y ──· gain(q), round──▶ whole numbers ──/ gain'(q)──▶ decoder ──▶ x'.
+
+    autoencoder : with a flat code, or of patches. rate : for training only. gains : first ones, at qualities 0 and 1.
+    """
+
+    def __init__(
+        self,
+        autoencoder: AutoEncoderNetwork | PatchNetwork,
+        channels: int,
+        rate: RateNetwork | None = None,
+        gains: tuple[float, float] = (2.0, 20.0),
+    ) -> None:
+        super().__init__()
+        self.autoencoder, self.rate = autoencoder, rate
+        first, last = map(math.log, gains)
+        start = torch.linspace(first, last, _KNOTS)[:, None].expand(_KNOTS, channels)
+        self.gains, self.inverse_gains = nn.Parameter(start.clone()), nn.Parameter(-start.clone())
+
+    def forward(self, x: Tensor, quality: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The reconstruction of a batch, and the nats of each sample's code (N,)."""
+        assert self.rate is not None
+        y = self.scaled(x, quality)
+        rounded = y + (torch.round(y) - y).detach()
+        noise = torch.rand(y.shape, generator=generator, device=y.device) - 0.5
+        nats = self.rate(y + noise, rounded, quality)
+        return self.reconstruct(rounded, quality, x.shape[2:]), nats
+
+    def scaled(self, x: Tensor, quality: Tensor) -> Tensor:
+        """The code before rounding, (N, C, H, W); H = W = 1 for a flat one."""
+        y = self.autoencoder.encode(x)
+        y = y[:, :, None, None] if y.ndim == 2 else y
+        return (y * _interpolated(self.gains, quality)[:, :, None, None].exp()).clamp(-_MOST_CODE, _MOST_CODE)
+
+    def reconstruct(self, rounded: Tensor, quality: Tensor, spatial: tuple[int, ...] | torch.Size) -> Tensor:
+        """From whole numbers (N, C, H, W) to samples of that spatial size."""
+        y = rounded * _interpolated(self.inverse_gains, quality)[:, :, None, None].exp()
+        if isinstance(self.autoencoder, AutoEncoderNetwork):
+            return self.autoencoder.decode(y[:, :, 0, 0])
+        return self.autoencoder.decode(y, spatial)
+
+
+def _interpolated(knots: Tensor, quality: Tensor) -> Tensor:
+    """Rows of `knots` (k, C) at qualities (N,) from 0 to 1, interpolated linearly: (N, C)."""
+    place = quality * (len(knots) - 1)
+    low = place.long().clamp(0, len(knots) - 2)
+    share = (place - low)[:, None]
+    return knots[low] * (1 - share) + knots[low + 1] * share

@@ -1,0 +1,237 @@
+"""How a denoiser is learned: what kind of training suits what is known of the noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.corruptions import ROW_REACH, Corruption
+from isthmus.denoising.inference import without_itself
+from isthmus.denoising.network import SIZES, DenoisingNetwork
+from isthmus.denoising.noise import estimate_deviation, estimate_gains, is_correlated
+from isthmus.denoising.tasks import BlindSpotTrainer, DenoisingTrainer, RiskTrainer
+from isthmus.device import in_best_memory_order, memory_format
+from isthmus.errors import IsthmusError
+from isthmus.networks import seeded
+from isthmus.spec import Choice, Spec, TrainingSpec, parse_corruption
+from isthmus.training.crops import CropFeed
+from isthmus.training.run import Run, Usual, new_spec
+
+_WHOLE = {1: 1024, 2: 64, 3: 24}  # longest side up to which samples of one size are learned from whole
+_CROP = {1: 256, 2: 48, 3: 24}  # side of what is learned from at a time, where they are larger
+_BATCH_VALUES, _LEAST_BATCH, _MOST_BATCH = 1 << 15, 4, 64
+_USUAL = Usual(samples=100_000, least_epochs=1, least_steps=1_000, validation=500)
+_LEARNING_RATE = 0.01
+_MIX_BINS, _MIX_VALUES = 32, 1 << 22
+_KNOWN = {"gaussian", "poisson", "speckle"}  # noises whose variance is a function of the signal
+_LOST = {"salt-and-pepper", "masking"}  # noises that destroy some values and leave the others
+
+
+@dataclass(frozen=True)
+class Blind(Spec):
+    """How values are cleaned that the network must not see itself.
+
+    rows : see `hide`. lost : whether only destroyed values are replaced: those at `ends`. levels, variances : the
+    error's variance by the guess's level, and variance of the noise, where it is known: how much of the value itself is
+    mixed in (Laine et al. 2019, "High-quality self-supervised deep image denoising", section 3).
+    """
+
+    rows: int = 0
+    lost: str | None = None
+    ends: tuple[float, float] = (0.0, 1.0)
+    noise: float | None = None
+    levels: tuple[float, ...] = ()
+    variances: tuple[float, ...] = ()
+
+    def mix(self, seen: Tensor, guess: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """The best of a value and of the guess that was made without it."""
+        if self.lost is not None:
+            destroyed = (seen == 0) if self.lost == "masking" else (seen <= self.ends[0]) | (seen >= self.ends[1])
+            return torch.where(destroyed, guess, seen), torch.where(destroyed, variance, torch.zeros_like(variance))
+        if self.noise is None:
+            return guess, variance
+        excess = np.interp(guess.cpu().numpy(), self.levels, self.variances).astype(np.float32)
+        own = torch.from_numpy(excess).to(guess.device)
+        share = own / (own + self.noise)
+        return guess + share * (seen - guess), share * self.noise
+
+
+@dataclass
+class Fitted:
+    """A trained network and how it is used. noise : as it was given, or estimated."""
+
+    network: DenoisingNetwork
+    config: Mapping[str, Any]
+    spec: TrainingSpec
+    trainer: DenoisingTrainer
+    blind: Blind | None = None
+    noise: str | None = None
+
+
+def fit_denoiser(
+    samples: Sequence[np.ndarray], scale: float, noise: str | None, how: str, targets: int, size: str, run: Run
+) -> Fitted:
+    """Learn to clean.
+
+    samples : arrays (*spatial, channels), which `scale` brings to the user's units; with "pairs" the last `targets`
+    channels are clean. how : "clean", "pairs" or "noisy".
+    """
+    d = samples[0].ndim - 1
+    side = _side(samples, d)
+    fitting = [sample for sample in samples if side is None or _holds(sample, side)]
+    channels = samples[0].shape[-1] - targets
+    low, high, centre, deviation = _moments(fitting, scale, channels)
+    widths, blocks = SIZES[size]
+    config = {
+        "num_spatial_dims": d,
+        "in_channels": channels,
+        "out_channels": targets or channels,
+        "widths": list(widths),
+        "blocks": list(blocks),
+        "centre": centre,
+        "deviation": deviation,
+    }
+    with seeded(run.seed):
+        network = DenoisingNetwork(**config)
+    in_best_memory_order(network.to(run.device), d + 2)
+    feed = CropFeed(fitting, side, scale, max(1, (side or (1,))[0] // 3))
+    spec, validation = new_spec(
+        _USUAL, run, len(feed), _batch_size(math.prod(side or fitting[0].shape[:-1]) * channels), _LEARNING_RATE
+    )
+    blind: Blind | None = None
+    if how == "noisy":
+        noise, kind, settings = _unsupervised(fitting, scale, noise, run.seed, (low, high))
+        blind = settings.pop("blind", None)
+    else:
+        ends = (0.0, 1.0) if scale != 1 else (low, high)
+        kind, settings = DenoisingTrainer, {"targets": targets}
+        if how == "clean":
+            assert noise is not None
+            settings = {"corruption": Corruption(noise, ends)}
+    trainer = kind(network, feed, spec, run.device, validation=validation, **run.options)
+    trainer.flips = side is not None
+    trainer.turns = trainer.flips and how != "pairs" and "rows" not in (noise or "")
+    for name, value in settings.items():
+        setattr(trainer, name, value)
+    trainer.run()
+    if blind is not None and blind.noise is not None:
+        blind = _with_mix(blind, network, feed, run)
+    return Fitted(network.cpu(), config, spec, trainer, blind, noise)
+
+
+def _side(samples: Sequence[np.ndarray], d: int) -> tuple[int, ...] | None:
+    """Size of the crops: None for whole samples, else one that at least half of the samples hold."""
+    shapes = {sample.shape[:-1] for sample in samples}
+    if len(shapes) == 1 and max(next(iter(shapes))) <= _WHOLE[d]:
+        return None
+    middle = np.median([sample.shape[:-1] for sample in samples], axis=0)
+    return tuple(int(min(_CROP[d], n)) for n in middle)
+
+
+def _holds(sample: np.ndarray, side: Sequence[int]) -> bool:
+    return all(n >= length for n, length in zip(sample.shape, side, strict=False))
+
+
+def _moments(samples: Sequence[np.ndarray], scale: float, channels: int) -> tuple[float, float, float, float]:
+    """Least, largest, mean and standard deviation of what the network will see, in the user's units."""
+    some = samples[:: max(1, len(samples) // 2000)]
+    values = np.concatenate([sample[..., :channels].ravel()[: 1 << 22] for sample in some]).astype(np.float64) * scale
+    deviation = float(values.std())
+    return float(values.min()), float(values.max()), float(values.mean()), deviation if deviation > 0 else 1.0
+
+
+def _batch_size(values: int) -> int:
+    """How many samples of so many values: a power of two."""
+    return min(max(1 << int(math.log2(max(1, _BATCH_VALUES // values))), _LEAST_BATCH), _MOST_BATCH)
+
+
+def _unsupervised(
+    samples: Sequence[np.ndarray], scale: float, noise: str | None, seed: int, ends: tuple[float, float]
+) -> tuple[str, type[DenoisingTrainer], dict[str, Any]]:
+    """The noise, levels filled in, the kind of training that suits it, and its settings."""
+    if noise is None:
+        noise = "rows" if is_correlated(samples, seed) else "gaussian"
+    parts = parse_corruption(noise)
+    names = {part.name for part in parts}
+    if names <= _KNOWN:
+        parts = _with_levels(parts, samples, scale, seed)
+        return _text(parts), RiskTrainer, {"variance": variance_of(parts)}
+    if names == {"rows"}:
+        level = parts[0].value(0) or scale * estimate_deviation(samples, seed, across_rows=True)
+        parts = [Choice("rows", level, level)]
+        blind = Blind(rows=ROW_REACH, noise=level**2)
+        return _text(parts), BlindSpotTrainer, {"rows": ROW_REACH, "blind": blind}
+    if names & {"rows"}:
+        raise IsthmusError(f"noise {noise!r} cannot be learned from noisy data alone: 'rows' goes with nothing else")
+    unknown = names - _KNOWN - _LOST
+    if unknown:
+        raise IsthmusError(
+            f"noise {min(unknown)!r} cannot be learned from noisy data alone; these can: "
+            f"{', '.join(sorted(_KNOWN | _LOST | {'rows'}))}"
+        )
+    lost = parts[0].name if len(parts) == 1 else None
+    return noise, BlindSpotTrainer, {"ends": ends, "blind": Blind(lost=lost, ends=ends)}
+
+
+def _with_levels(parts: Sequence[Choice], samples: Sequence[np.ndarray], scale: float, seed: int) -> list[Choice]:
+    """Noises with levels: those that were given, the others estimated."""
+    missing = [part.name for part in parts if part.low is None]
+    if not missing:
+        return [Choice(part.name, part.value(0), part.value(0)) for part in parts]
+    if [part.name for part in parts] == ["gaussian"]:
+        found = {"gaussian": scale * estimate_deviation(samples, seed)}
+    else:
+        slope, offset = (a * b for a, b in zip(estimate_gains(samples, seed), (scale, scale**2), strict=True))
+        if "speckle" in missing:
+            raise IsthmusError("the level of 'speckle' cannot be estimated; give it, as in 'speckle:0.2'")
+        found = {"gaussian": math.sqrt(offset), "poisson": 1 / max(slope, 1e-9)}
+    return [Choice(part.name, *[found[part.name] if part.low is None else part.value(0)] * 2) for part in parts]
+
+
+def variance_of(parts: Sequence[Choice]) -> Callable[[Tensor], Tensor]:
+    """The variance of noises with levels, given what was seen, in the user's units."""
+
+    def variance(y: Tensor) -> Tensor:
+        total = torch.zeros_like(y)
+        for part in parts:
+            level = part.value(0)
+            if part.name == "gaussian":
+                total = total + level**2
+            elif part.name == "poisson":
+                total = total + y.clamp(min=0) / level
+            else:
+                total = total + level**2 / (1 + level**2) * y**2  # E[y²] is (1 + level²) x²
+        return total
+
+    return variance
+
+
+def _text(parts: Sequence[Choice]) -> str:
+    return "+".join(map(str, parts))
+
+
+@torch.inference_mode()
+def _with_mix(blind: Blind, network: DenoisingNetwork, feed: CropFeed, run: Run) -> Blind:
+    """The error of guesses without the value itself, by the guess's level, measured on the training samples."""
+    guesses, squares, values = [], [], 0
+    order = np.random.default_rng([run.seed, 7]).permutation(len(feed))
+    for x in feed.batches(order[i : i + 16] for i in range(0, len(order), 16)):
+        x = x.to(run.device).contiguous(memory_format=memory_format(x.ndim))
+        guess = without_itself(network, x, rows=blind.rows)[0]
+        guesses.append(guess.flatten().cpu().numpy())
+        squares.append(((x - guess) ** 2).flatten().cpu().numpy())
+        values += x.numel()
+        if values >= _MIX_VALUES:
+            break
+    level, square = np.concatenate(guesses), np.concatenate(squares)
+    levels, variances = [], []
+    for part in np.array_split(np.argsort(level, kind="stable"), min(_MIX_BINS, max(1, len(level) // 1000))):
+        levels.append(float(level[part].mean()))
+        variances.append(max(0.0, float(square[part].mean()) - float(blind.noise or 0)))
+    return Blind(blind.rows, blind.lost, blind.ends, blind.noise, tuple(levels), tuple(variances))

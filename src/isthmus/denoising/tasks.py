@@ -1,0 +1,131 @@
+"""Training of denoisers: from clean samples, from pairs, and from noisy samples alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from isthmus.corruptions import Corruption
+from isthmus.denoising.inference import blind_grid, hide
+from isthmus.denoising.network import DenoisingNetwork
+from isthmus.device import memory_format
+from isthmus.training.loop import Trainer
+
+_VALIDATED = 64  # samples in a batch of the validation
+_SPREAD = 0.01  # weight of the variance's loss, whose gradient stays in its own layer
+_QUIETEST = 0.03  # deviation of the noise, in deviations of the data, below which samples count alike
+_LEAST_VARIANCE = 1e-4  # of noise, in variances of the data, that a deviation is learned for
+_STEP = 1e-2  # of the finite difference that measures a divergence, in deviations of the data
+
+
+class DenoisingTrainer(Trainer):
+    """From clean samples: noise is added anew in every step.
+
+    corruption : what adds it. flips, turns : whether samples are turned over, and around, at random. targets : channels
+    at the end of each sample that are the clean ones, for pairs; 0 where the noise is added.
+    """
+
+    network: DenoisingNetwork
+    corruption: Corruption | None = None
+    flips: bool = False
+    turns: bool = False
+    targets: int = 0
+
+    def _loss(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, None]:
+        x = batch.to(self._device)
+        if self.flips:
+            x = flipped(x, generator, turn=self.turns)
+        return self._cost(x, generator), None
+
+    def _cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        noisy, clean = self._pair(x, generator)
+        with self._autocast:
+            guess, spread = self.network.with_variance(_ordered(noisy))
+        error = ((guess.float() - clean) / self.network.deviation) ** 2
+        if noisy.shape != clean.shape:
+            return error.mean() + _SPREAD * _likelihood(spread, error)
+        power = ((noisy - clean) / self.network.deviation).square().flatten(1).mean(1)
+        weight = (power + _QUIETEST**2).rsqrt()  # errors grow about as fast as the noise's deviation
+        weight = (weight / weight.mean()).view(-1, *[1] * (x.ndim - 1))
+        return (weight * error).mean() + _SPREAD * _likelihood(spread, error)
+
+    def _pair(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        if self.targets:
+            return x[:, : -self.targets], x[:, -self.targets :]
+        assert self.corruption is not None
+        return self.corruption(x, generator), x
+
+    def _evaluate(self) -> float | None:
+        generator = torch.Generator(self._device).manual_seed(0)
+        return self._mean_over_validation(lambda x: self._cost(x.to(self._device), generator), _VALIDATED)
+
+
+class RiskTrainer(DenoisingTrainer):
+    """From noisy samples whose noise is known: Stein's unbiased estimate of the risk.
+
+    The mean of (f(y) - y)² + 2 v ∂f/∂y is the squared error against the clean samples (Stein 1981), the derivative
+    measured with a random probe (Ramani, Blu and Unser 2008, "Monte-Carlo SURE", IEEE TIP 17(9); for training:
+    Soltanayev and Chun 2018, NeurIPS). Where the variance v depends on the signal it is taken at the sample itself (Le
+    Montagner, Angelini and Olivo-Marin 2014, IEEE TIP 23(3)). The same probe measures the posterior variance v ∂f/∂y
+    (Manor and Michaeli 2024, ICLR), which the network learns to tell.
+    """
+
+    variance: Callable[[Tensor], Tensor]
+
+    def _cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        unit = self.network.deviation
+        probe = torch.randn(x.shape, generator=generator, device=x.device)
+        both = torch.cat([x, x + _STEP * unit * probe])
+        with self._autocast:
+            guesses, spread = self.network.with_variance(_ordered(both))
+        guess, moved = guesses.float().chunk(2)
+        variance, slope = self.variance(x) / unit**2, probe * (moved - guess) / (_STEP * unit)
+        risk = ((guess - x) / unit) ** 2 + 2 * variance * slope
+        told = spread.chunk(2)[0].exp() / variance.clamp(min=_LEAST_VARIANCE)
+        return risk.mean() + _SPREAD * ((told - slope.detach()) ** 2).mean()
+
+
+class BlindSpotTrainer(DenoisingTrainer):
+    """From noisy samples whose noise is unknown but independent from place to place, or along rows only.
+
+    What a network says of a value that it does not see cannot be its noise: Batson and Royer 2019, "Noise2Self",
+    arXiv:1901.11365; Krull, Buchholz and Jug 2019, "Noise2Void", arXiv:1811.10980. With noise that is correlated along
+    rows the neighbours on both sides are hidden too: Broaddus et al. 2020, "Removing structured noise with
+    self-supervised blind-spot networks", ISBI.
+    """
+
+    rows: int = 0  # see `hide`
+    ends: tuple[float, float] | None = None  # values of destroyed places: the median in place of the mean
+
+    def _cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        grid = blind_grid(x.ndim - 2, self.rows)
+        number = int(torch.randint(len(grid), (), generator=generator, device=x.device))
+        hidden, seen = hide(x, grid[number], self.rows)
+        with self._autocast:
+            guess, spread = self.network.with_variance(_ordered(seen))
+        value = x[..., hidden]
+        difference = (guess.float()[..., hidden] - value) / self.network.deviation
+        if self.ends is None:
+            return difference.square().mean() + _SPREAD * _likelihood(spread[..., hidden], difference.square())
+        whole = (value > self.ends[0]) & (value < self.ends[1])  # what is destroyed says nothing of the error
+        told = _likelihood(spread[..., hidden][whole], difference[whole].square()) if whole.any() else 0.0
+        return difference.abs().mean() + _SPREAD * told
+
+
+def flipped(x: Tensor, generator: torch.Generator, *, turn: bool) -> Tensor:
+    """A batch turned over along random axes and, where `turn` is set, with its last two axes exchanged."""
+    chances = torch.rand(x.ndim - 1, generator=generator, device=x.device).tolist()
+    axes = [axis for axis in range(2, x.ndim) if chances[axis - 2] < 0.5]
+    x = x.flip(axes) if axes else x
+    return x.transpose(-1, -2) if turn and x.ndim > 3 and x.shape[-1] == x.shape[-2] and chances[-1] < 0.5 else x
+
+
+def _likelihood(log_variance: Tensor, target: Tensor) -> Tensor:
+    """Smallest where the variance is the mean of the target, which has no gradient."""
+    return (log_variance + target.detach() * torch.exp(-log_variance)).mean()
+
+
+def _ordered(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=memory_format(x.ndim))

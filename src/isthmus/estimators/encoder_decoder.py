@@ -1,0 +1,158 @@
+"""What every model with an encoder and a decoder does once it is trained: encode, decode, reconstruct, score, save."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from isthmus.data.sources import Source
+from isthmus.errors import IsthmusError
+from isthmus.estimators import persistence
+from isthmus.estimators.base import NetworkEstimator, fill
+from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores, neighbourhood_scores
+from isthmus.latent.space import LatentSpace, spread_samples
+from isthmus.objectives import Objective
+from isthmus.spec import NetworkSpec, TrainingSpec
+
+MOST_SCORED = 5_000  # samples: exact scores of neighbourhoods cost the square of their number
+_NEIGHBOURS = 15
+
+
+class Coder(LatentSpace, NetworkEstimator):
+    """Base of the estimators that hold an auto-encoder: `Z = f(X)`, `X' = g(Z)`. Subclasses define `fit`."""
+
+    network_spec_: NetworkSpec | None
+    training_spec_: TrainingSpec
+    history_: list[dict[str, Any]]
+    seed_: int
+
+    @torch.inference_mode()
+    def _measure_code(self, device: torch.device) -> None:
+        """Run one sample of zeros through the network: the shape of the code, and whether modules fit together."""
+        self.network_.eval()
+        x = torch.zeros((1, *self.scaler_.network_shape), device=device)
+        try:
+            z = self.network_.encode(x)
+            shape = tuple(self.network_.decode(z).shape)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise IsthmusError(f"the network does not take samples of shape {tuple(x.shape[1:])}: {error}") from error
+        if shape != tuple(x.shape):
+            raise IsthmusError(
+                f"the decoder returns shape {shape[1:]} for samples of shape {tuple(x.shape[1:])}; they must be equal"
+            )
+        self.code_shape_ = (*z.shape[2:], z.shape[1])
+        self._n_features_out = int(np.prod(self.code_shape_))
+
+    # Use
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode: `Z = f(X)`, float32 array of shape (n_samples, latent_dim).
+
+        A spatial code has shape (n_samples, *spatial, latent_channels). Deterministic: a variational code is its mean.
+        """
+        return self.encode(X)
+
+    def encode(self, X: Any) -> np.ndarray:
+        """The same as `transform`."""
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        codes = np.empty((len(source), *self.code_shape_), np.float32)
+        fill(codes, self._codes(source))
+        return codes
+
+    def iter_encode(self, X: Any) -> Iterator[np.ndarray]:
+        """The codes of X in successive blocks, for data whose codes do not fit into memory."""
+        check_is_fitted(self)
+        return self._codes(self._open(X, reset=False))
+
+    def inverse_transform(self, Z: Any) -> np.ndarray:
+        """Decode: `X' = g(Z)`, array of shape (n_samples, *sample_shape) with the dtype of the training data."""
+        return self.decode(Z)
+
+    def decode(self, Z: Any) -> np.ndarray:
+        """The same as `inverse_transform`."""
+        check_is_fitted(self)
+        codes = np.asarray(Z, dtype=np.float32)
+        if codes.shape[1:] != self.code_shape_:
+            expected = ", ".join(map(str, ("n_samples", *self.code_shape_)))
+            raise IsthmusError(f"codes have shape {codes.shape}; this model decodes shape ({expected})")
+        if not np.isfinite(codes).all():
+            raise IsthmusError("codes contain NaN or infinity; decode finite numbers")
+        decoded = np.empty((len(codes), *self.scaler_.sample_shape), self.scaler_.dtype)
+        fill(decoded, self._decoded(codes))
+        return decoded
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """`X' = g(f(X))`, with the shape and the dtype of the training data."""
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
+        fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
+        return rebuilt
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        objective = Objective(self.training_spec_.objective)
+        scores = np.empty(len(source), np.float32)
+        fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
+        return scores
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of `score_samples`: minus the mean squared error in scaled units, unless another objective was set."""
+        return float(self.score_samples(X).mean())
+
+    def neighbourhood_scores(self, X: Any, k: int | None = None) -> NeighbourhoodScores:
+        """How well codes keep the neighbourhoods of X: trustworthiness and continuity, in scaled units.
+
+        X : as in `transform`; of more than 5,000 samples, 5,000 evenly spaced ones are compared with one another.
+        k : neighbours of a sample, below half the number of samples. Default: 15, or as many as few samples allow.
+        """
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        some = spread_samples(source, MOST_SCORED)
+        k = max(1, min(_NEIGHBOURS, (len(some) - 1) // 2)) if k is None else k
+        return neighbourhood_scores(self.scale(some), self.transform(some), k)
+
+    @torch.inference_mode()
+    def _codes(self, source: Source) -> Iterator[np.ndarray]:
+        for x in self._scaled_batches(source):
+            yield self.network_.encode(x).movedim(1, -1).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _decoded(self, codes: np.ndarray) -> Iterator[np.ndarray]:
+        device, size = self._place(), self._batch_size()
+        for start in range(0, len(codes), size):
+            z = torch.from_numpy(codes[start : start + size]).to(device).movedim(-1, 1)
+            yield self.scaler_.from_network(self.network_.decode(z))
+
+    @torch.inference_mode()
+    def _reconstructions(self, source: Source) -> Iterator[tuple[Tensor, Tensor]]:
+        for x in self._scaled_batches(source):
+            yield x, self.network_.reconstruct(x)
+
+    # On disk
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to a folder: config.json, model.safetensors, training.jsonl, README.md. No pickle."""
+        check_is_fitted(self)
+        return persistence.save(self, folder)
+
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, network: tuple[nn.Module, nn.Module] | None = None, device: str = "auto"
+    ) -> Self:
+        """Read a model folder. A model with modules of your own needs them again as `network`."""
+        return persistence.load(cls, folder, network, device)
+
+    def describe(self) -> dict[str, str]:
+        """The model in words, for reports and the command line."""
+        check_is_fitted(self)
+        return persistence.describe(self)

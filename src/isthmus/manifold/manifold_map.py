@@ -1,0 +1,203 @@
+"""`ManifoldMap`: a picture of a data set that keeps neighbourhoods, takes new samples, and leads back to data."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.data.neighbour_graph import neighbour_graph
+from isthmus.data.scaling import fit_scaler
+from isthmus.data.sources import Source, subset
+from isthmus.device import in_best_memory_order
+from isthmus.errors import IsthmusError
+from isthmus.estimators.encoder_decoder import Coder
+from isthmus.manifold.tasks import Anchors, NeighbourTrainer
+from isthmus.networks import build
+from isthmus.networks.dense import DenseEncoder
+from isthmus.spec import NetworkSpec, TrainingSpec, is_integer, is_real
+from isthmus.training.feed import Feed
+from isthmus.training.progress import Listener
+from isthmus.training.run import Run, Usual, new_spec
+
+_USUAL = Usual(samples=1_500_000, least_epochs=1, least_steps=1_000, validation=0)
+_ANCHORS, _DECODED = 512, 256  # of a step, at most
+_LEAST_ANCHORS = 64
+_LEARNING_RATE = 0.015
+_COMPONENTS = 64  # principal components that neighbours are searched in and the encoder is given
+_WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
+_UNIT = 0.05  # of distances on the map; its points then lie a few ones from its centre
+_MOST_ROWS, _MOST_NUMBERS = 20_000, 1 << 26  # of the samples that principal components are taken from
+_LEAST_SHARE = 0.2  # of the minutes that remain for training however long the graph took
+
+
+class ManifoldMap(Coder):
+    """A map of a data set in two dimensions (or any other number) with a way there and a way back.
+
+        X (n, ...) ──f──▶ Z (n, 2): neighbours stay neighbours ──g──▶ X' (n, ...)
+
+    Unlike t-SNE and UMAP it is an auto-encoder: new samples are placed in milliseconds, and every point of the map can
+    be turned back into data. See `manifold/tasks.py` for what is learned.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Numbers in a code.
+    n_neighbors : int, default=15
+        Neighbours of each sample that are to be kept together.
+    reconstruction : float, default=0.3
+        Weight of the decoder's squared error, in variances of the data, beside keeping neighbourhoods.
+    hidden : sequence of int, default=eight times 256
+        Widths of the encoder's fully connected layers; the decoder mirrors them.
+    epochs, minutes : optional
+        Length of the run; minutes include the search for neighbours. Default: 1.5 million samples.
+    scaling, channel_axis, device, random_state, verbose : as in `AutoEncoder`.
+
+    Attributes
+    ----------
+    network_ : AutoEncoderNetwork, the torch module
+    network_spec_ : NetworkSpec
+    scaler_ : Scaler
+    history_ : list of dict, the run's losses
+    interrupted_ : bool, whether Ctrl-C ended the run
+
+    Examples
+    --------
+    >>> from isthmus import ManifoldMap, datasets
+    >>> X = datasets.load("digits").train.images
+    >>> manifold = ManifoldMap(epochs=20, random_state=0).fit(X)
+    >>> manifold.transform(X).shape
+    (1500, 2)
+    >>> manifold.inverse_transform([[0.0, 0.0]]).shape
+    (1, 8, 8)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        n_neighbors: int = 15,
+        reconstruction: float = 0.3,
+        hidden: Sequence[int] = (256,) * 8,
+        epochs: int | None = None,
+        minutes: float | None = None,
+        scaling: str = "auto",
+        channel_axis: int | str | None = "auto",
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_components = n_components
+        self.n_neighbors = n_neighbors
+        self.reconstruction = reconstruction
+        self.hidden = hidden
+        self.epochs = epochs
+        self.minutes = minutes
+        self.scaling = scaling
+        self.channel_axis = channel_axis
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
+        """Learn the map of X.
+
+        X : array of shape (n_samples, ...), torch tensor, DataFrame, path, name of a data set or Source; at least 2
+        samples. y : ignored. listeners : called with every `Event` of the run.
+
+        Ctrl-C ends the run and keeps what was learned so far.
+        """
+        start = time.perf_counter()
+        self._check()
+        source, run = self._open(X, reset=True), Run.of(self, listeners)
+        if len(source) < 2:
+            raise IsthmusError(f"a map needs at least 2 samples; {source.name} holds n_samples=1")
+        self.seed_ = run.seed
+        self.scaler_ = fit_scaler(source, flat=True, kind=self.scaling, channel_axis=self.channel_axis)
+        samples = Feed(source, self.scaler_, run.device)
+        weights, bias, variance = self._principal(source)
+        self.network_spec_ = self._network_spec(len(weights))
+        self.network_ = build(self.network_spec_, self.seed_)
+        encoder = self.network_.encoder
+        assert isinstance(encoder, DenseEncoder) and encoder.projection is not None
+        encoder.projection.weight.copy_(weights)
+        encoder.projection.bias.copy_(bias)
+        in_best_memory_order(self.network_.to(run.device), 2)
+        projected = _projected(encoder, samples)
+        graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(source) - 1))
+        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 16))  # of more, many are each other's neighbours
+        spec, validation = new_spec(_USUAL, run, len(source), anchors, _LEARNING_RATE)
+        self.training_spec_ = _within(replace(spec, objective={"mse": 1.0}), time.perf_counter() - start)
+        trainer = NeighbourTrainer(
+            self.network_, Anchors(len(source)), self.training_spec_, run.device, validation=validation, **run.options
+        )
+        trainer.graph, trainer.projected, trainer.samples = torch.from_numpy(graph), projected, samples
+        trainer.unit, trainer.decoded = _UNIT, _DECODED
+        trainer.weight = self.reconstruction / max(variance, 1e-12)
+        trainer.run()
+        self.history_, self.interrupted_ = trainer.position.history, trainer.interrupted
+        self.seconds_ = time.perf_counter() - start
+        self._measure_code(run.device)
+        return self
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean of the trustworthiness and the continuity of the map of X: at most 1, higher is better."""
+        scores = self.neighbourhood_scores(X)
+        return (scores.trustworthiness + scores.continuity) / 2
+
+    def _check(self) -> None:
+        for name in ("n_components", "n_neighbors"):
+            value = getattr(self, name)
+            if not (is_integer(value) and value >= 1):
+                raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 1")
+        if not (is_real(self.reconstruction) and self.reconstruction >= 0):
+            raise IsthmusError(f"reconstruction (={self.reconstruction!r}) must be a number of at least 0")
+
+    def _network_spec(self, components: int) -> NetworkSpec:
+        features = math.prod(self.scaler_.network_shape)
+        return NetworkSpec(
+            network="dense",
+            sample_shape=(features,),
+            latent_dim=int(self.n_components),
+            hidden=tuple(self.hidden),
+            projection=components,
+            waves=_WAVES,
+        )
+
+    def _principal(self, source: Source) -> tuple[Tensor, Tensor, float]:
+        """Weights (p, features) and bias (p,) of the projection on principal components, and the data's variance.
+
+        The first component has the standard deviation 1.
+        """
+        from sklearn.decomposition import PCA
+
+        features = math.prod(source.shape[1:])
+        count = min(len(source), _MOST_ROWS, max(2, _MOST_NUMBERS // features))
+        some = subset(source, np.linspace(0, len(source) - 1, count).astype(np.intp))
+        rows = Feed(some, self.scaler_, torch.device("cpu")).batch(np.arange(count)).numpy()
+        pca = PCA(min(_COMPONENTS, *rows.shape), random_state=self.seed_ % 2**32).fit(rows)
+        weights = torch.from_numpy(pca.components_.astype(np.float32))
+        weights /= max(float(pca.explained_variance_[0]) ** 0.5, 1e-6)
+        return weights, -weights @ torch.from_numpy(pca.mean_.astype(np.float32)), float(rows.var(axis=0).mean())
+
+
+@torch.inference_mode()
+def _projected(encoder: DenseEncoder, samples: Feed) -> Tensor:
+    """All samples as the encoder's projection gives them, (n, p), on the CPU."""
+    assert encoder.projection is not None
+    size = max(1, min(4096, _MOST_NUMBERS // encoder.projection.in_features // 8))
+    parts = np.array_split(np.arange(len(samples)), -(-len(samples) // size))
+    return torch.cat([encoder.projection(x).cpu() for x in samples.batches(parts)]).clone()
+
+
+def _within(spec: TrainingSpec, seconds: float) -> TrainingSpec:
+    """The training that is left of the minutes after some seconds."""
+    if spec.minutes is None:
+        return spec
+    return replace(spec, minutes=max(_LEAST_SHARE * spec.minutes, spec.minutes - seconds / 60))

@@ -1,0 +1,153 @@
+"""What the pages are built of: cards, pictures with a caption, and a place to choose or drop a sample."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import panel as pn
+from bokeh.models import ColumnDataSource, CustomJS, InlineStyleSheet
+from bokeh.models.widgets.buttons import Button
+from bokeh.models.widgets.inputs import NumericInput
+from bokeh.models.widgets.markups import Div
+
+from isthmus.errors import IsthmusError
+from isthmus.evaluation.theme import DARK, css_variables
+from isthmus.serving.explorer.live import script
+from isthmus.serving.explorer.samples import Samples, read_dropped
+
+_TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
+DARK_SHEET = "#171d24"  # of cards, in the dark theme
+_MOST_BYTES = "64MB"  # of a dropped file
+
+
+def served() -> bool:
+    """Whether this is a page of its own, which follows the browser's theme; a notebook's cells have their own."""
+    return pn.state.curdoc is not None and pn.state.curdoc.session_context is not None
+
+
+class Style:
+    """The page's style, for everything that lives in a shadow DOM of its own."""
+
+    def __init__(self) -> None:
+        css = script("explorer.css")
+        if served():
+            css += (
+                f"@media (prefers-color-scheme: dark) {{ :host {{ {css_variables(DARK)}; --sheet: {DARK_SHEET}; }} }}"
+            )
+        self.sheet = InlineStyleSheet(css=css)
+
+    def text(self, content: str = "", kind: str = "note") -> Div:
+        """A piece of HTML. kind : "title", "note", "picture", "strip", "busy" or "head"."""
+        return Div(text=content, css_classes=kind.split(), stylesheets=[self.sheet])
+
+    def button(self, label: str, **options: Any) -> Button:
+        return Button(label=label, stylesheets=[self.sheet], css_classes=["plain"], **options)
+
+    def card(self, title: str, *content: Any, beside: Any = None) -> pn.Column:
+        """A box with a title, and what belongs beside that."""
+        extra = [] if beside is None else beside if isinstance(beside, list) else [beside]
+        head = self.box(
+            "head-row", self.text(html.escape(title), "title"), pn.Spacer(sizing_mode="stretch_width"), *extra
+        )
+        return self.box("card", head, *content, column=True)
+
+    def box(self, kind: str, *content: Any, column: bool = False) -> Any:
+        """A row or a column; `kind` are its classes in the style sheet."""
+        layout = pn.Column if column else pn.Row
+        sizing = "stretch_both" if kind in _TALL else "stretch_width"
+        return layout(*content, css_classes=kind.split(), stylesheets=[self.sheet.css], sizing_mode=sizing, margin=0)
+
+
+class Picture:
+    """A sample with a caption above and a note below it."""
+
+    def __init__(self, style: Style, size: int, height: int | None = None) -> None:
+        self._caption, self._note = style.text(kind="caption"), style.text(kind="note")
+        self.div = style.text(kind="picture")
+        self.div.styles = {"--size": f"{size}px", "--height": f"{height or size}px"}
+        self._content = ColumnDataSource({"html": ["", "", ""]})
+        divs = self._divs = [self.div, self._caption, self._note]
+        arguments = {"content": self._content, "divs": divs}
+        painter = CustomJS(args=arguments, code=script("paint.js"))
+        self._content.js_on_change("data", painter)
+        self.div.js_on_change("visible", painter)  # without this tie the source would be no part of the page
+        self.layout = pn.Column(self._caption, self.div, self._note, width=size + 2, margin=0)
+
+    def show(self, content: str, caption: str, note: str = "") -> None:
+        """content : HTML. caption, note : plain text."""
+        shown = [content, html.escape(caption), html.escape(note)]
+        if self.div.document is None:  # the page is not open yet
+            for div, text in zip(self._divs, shown, strict=True):
+                div.text = text
+        self._content.data = {"html": shown}
+
+
+class Chooser:
+    """A sample by its number, one at random, or a file of the user's own.
+
+    on_sample : is told the number. on_file : is told the name and the array of a dropped file.
+    """
+
+    def __init__(
+        self,
+        style: Style,
+        samples: Samples,
+        on_sample: Callable[[int], None],
+        on_file: Callable[[str, np.ndarray], None],
+        on_error: Callable[[str], None],
+    ) -> None:
+        self._samples, self._on_sample, self._on_file, self._on_error = samples, on_sample, on_file, on_error
+        self._random = np.random.default_rng()
+        self._current: int | None = None
+        most = max(len(samples) - 1, 0)
+        self.number = NumericInput(
+            value=None, low=0, high=most, title=f"Sample, 0 to {most:,}", width=130, stylesheets=[style.sheet]
+        )
+        self.number.on_change("value", lambda attribute, old, new: self._chosen(new))
+        self.dice = style.button("Another", width=90)
+        self.dice.on_click(self._another)
+        self.drop = pn.widgets.FileDropper(
+            layout="compact", max_file_size=_MOST_BYTES, previews=[], height=46, sizing_mode="stretch_width",
+            stylesheets=[style.sheet.css], css_classes=["drop"], margin=0,
+        )  # fmt: skip
+        self.drop.param.watch(self._dropped, "value")
+        parts = [self.number, self.dice] if len(samples) else []
+        self.layout = style.box("beside chooser", *parts, self.drop)
+
+    def set(self, index: int) -> None:
+        """Show the number of a sample that was chosen elsewhere."""
+        self._current = index
+        self.number.value = index
+
+    def _another(self) -> None:
+        self.number.value = int(self._random.integers(len(self._samples)))
+
+    def _chosen(self, index: int | None) -> None:
+        if index is not None and index != self._current and 0 <= index < len(self._samples):
+            self._current = index
+            self._guarded(lambda: self._on_sample(index))
+
+    def _dropped(self, event: Any) -> None:
+        if event.new:
+            name, content = list(event.new.items())[-1]
+            self._guarded(lambda: self._on_file(name, read_dropped(name, content)))
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except IsthmusError as error:
+            self._on_error(str(error))
+
+
+def figures(pairs: list[tuple[str, str]]) -> str:
+    """Names and figures side by side, as HTML."""
+    cells = "".join(f"<span><b>{html.escape(value)}</b>{html.escape(name)}</span>" for name, value in pairs)
+    return f'<div class="figures">{cells}</div>'
+
+
+def on_event(model: Any, event: str, code: str, **arguments: Any) -> None:
+    """Run a line of JavaScript in the browser at an event."""
+    model.js_on_event(event, CustomJS(args=arguments, code=code))

@@ -1,0 +1,181 @@
+"""The map of a page: codes as points, where one stands, and the walk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from bokeh.core.property.descriptors import UnsetValueError
+from bokeh.models import (
+    ColumnDataSource,
+    CustomJS,
+    InlineStyleSheet,
+    LinearColorMapper,
+    PanTool,
+    Range1d,
+    ResetTool,
+    WheelZoomTool,
+)
+from bokeh.models.annotations.legends import Legend, LegendItem
+from bokeh.models.widgets.groups import RadioButtonGroup
+from bokeh.plotting import figure
+
+from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
+from isthmus.serving.explorer.atlas import Atlas
+from isthmus.serving.explorer.cards import served
+from isthmus.serving.explorer.live import script
+from isthmus.serving.explorer.samples import Samples
+
+_COLORED = 10  # classes with a colour of their own
+_MORE = 1.3  # times as many points are worth drawing all of them again
+_USUAL_SIZE = 600  # pixels of the map's sides
+_FEW = 5_000  # points that are drawn faster without a graphics card
+_HIDE = """
+const palette = mapper.palette.slice()
+const color = cb_obj.glyph.fill_color.value
+classes.forEach((one) => { palette[one] = cb_obj.visible ? color : "rgba(0, 0, 0, 0)" })
+mapper.palette = palette
+"""
+
+
+class CodeMap:
+    """A figure with up to 70,000 points.
+
+    mode : buttons, look around or draw a walk. path : the places that a walk is drawn through; route : the walk itself;
+    spot : where it is being played.
+    """
+
+    def __init__(self, atlas: Atlas, style: InlineStyleSheet, theme: Theme = LIGHT) -> None:
+        self._atlas, self._theme, self._shown = atlas, theme, 0
+        self.mode = RadioButtonGroup(labels=["Look around", "Draw a walk"], active=0, stylesheets=[style])
+        self.pan = PanTool()
+        self.figure = self._figure(style)
+        self._points = ColumnDataSource({"x": np.zeros(0, np.float32), "y": np.zeros(0, np.float32), "class": []})
+        self._add_points(atlas.samples)
+        self.path, self.route, self.spot, self._here = (ColumnDataSource({"x": [], "y": []}) for _ in range(4))
+        self._add_walk()
+        if served():
+            pairs = list(zip(theme_colors(theme).values(), theme_colors(DARK).values(), strict=True))
+            colors = CustomJS(args={"figure": self.figure, "pairs": pairs}, code=script("colors.js"))
+            self.figure.js_on_change("inner_width", colors)  # which the browser sets when it has made the figure
+        self.update()
+
+    def update(self) -> bool:
+        """Show the codes that have become ready; whether nothing more will come."""
+        ready, done = self._atlas.ready, self._atlas.done
+        if ready > self._shown * (1 if done else _MORE):
+            new = slice(self._shown, ready)
+            classes = self._atlas.samples.classes
+            index = np.zeros(ready - self._shown) if classes is None else classes[self._atlas.order[new]]
+            x, y = self._atlas.points[new].T
+            self._points.stream({"x": x.copy(), "y": y.copy(), "class": index.astype(np.float32)})
+            self._shown = ready
+        return done
+
+    def stand(self, place: tuple[float, float]) -> None:
+        """Mark the place that was chosen."""
+        self._here.data = {"x": [place[0]], "y": [place[1]]}
+
+    def units_per_pixel(self) -> tuple[float, float]:
+        """How much of the map one pixel of the screen is."""
+        x, y = self.figure.x_range, self.figure.y_range
+        width, height = (self._pixels(name) for name in ("inner_width", "inner_height"))
+        return abs(x.end - x.start) / width, abs(y.end - y.start) / height
+
+    def _pixels(self, name: str) -> int:
+        try:
+            return getattr(self.figure, name) or _USUAL_SIZE
+        except UnsetValueError:  # only a browser sets these
+            return _USUAL_SIZE
+
+    def _figure(self, style: InlineStyleSheet) -> Any:
+        plane, theme = self._atlas.plane, self._theme
+        zoom = WheelZoomTool()
+        plot = figure(
+            x_range=Range1d(plane.low[0], plane.high[0]),
+            y_range=Range1d(plane.low[1], plane.high[1]),
+            x_axis_label=plane.names[0],
+            y_axis_label=plane.names[1],
+            tools=[self.pan, zoom, ResetTool()],
+            active_scroll=zoom,
+            output_backend="webgl" if len(self._atlas) > _FEW else "canvas",
+            sizing_mode="stretch_both",
+            min_height=420,
+            background_fill_color=theme.paper,
+            border_fill_color=theme.paper,
+            outline_line_color=theme.faint,
+            toolbar_location=None,
+            stylesheets=[style],
+            css_classes=["figure"],
+        )
+        plot.grid.grid_line_color = theme.faint
+        plot.grid.grid_line_alpha = 0.6
+        plot.axis.axis_line_color = plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = None
+        plot.axis.major_label_text_color = plot.axis.axis_label_text_color = theme.muted
+        plot.axis.axis_label_text_font_style = "normal"
+        plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = "12px"
+        plot.axis.axis_label_text_font = plot.axis.major_label_text_font = "Inter, Helvetica, Arial, sans-serif"
+        return plot
+
+    def _add_points(self, samples: Samples) -> None:
+        count = len(self._atlas)
+        size, alpha = (7, 0.8) if count <= 2_000 else (4.5, 0.6) if count <= 15_000 else (3, 0.5)
+        color: Any = self._theme.cool
+        if samples.classes is not None:
+            colors = _class_colors(samples, self._theme)
+            mapper = LinearColorMapper(palette=colors, low=-0.5, high=len(colors) - 0.5)
+            color = {"field": "class", "transform": mapper}
+            self._add_legend(samples, colors, mapper)
+        self.figure.scatter(
+            "x", "y", source=self._points, size=size, color=color, alpha=alpha, line_color=None, name="points"
+        )
+
+    def _add_legend(self, samples: Samples, colors: list[str], mapper: LinearColorMapper) -> None:
+        """One entry for each colour; a click hides its points."""
+        entries: dict[str, list[int]] = {}
+        for index, name in enumerate(samples.names):
+            entries.setdefault("others" if colors[index] == self._theme.muted else name, []).append(index)
+        items = []
+        for name, classes in entries.items():
+            color = colors[classes[0]]
+            dot = self.figure.scatter([np.nan], [np.nan], size=10, color=color, line_color=None)
+            arguments = {"mapper": mapper, "classes": classes}
+            dot.js_on_change("visible", CustomJS(args=arguments, code=_HIDE))
+            items.append(LegendItem(label=clipped(name, 18), renderers=[dot]))
+        legend = Legend(
+            items=items,
+            click_policy="hide",
+            border_line_color=None,
+            background_fill_color=None,
+            label_text_color=self._theme.ink,
+            label_text_font_size="13px",
+            label_text_font="Inter, Helvetica, Arial, sans-serif",
+            inactive_fill_color=self._theme.paper,
+            inactive_fill_alpha=0.7,
+            spacing=2,
+            margin=4,
+        )
+        self.figure.add_layout(legend, "right")
+
+    def _add_walk(self) -> None:
+        """What moves is drawn over the points, so that these are not drawn again with every step."""
+        ink, paper, warm, level = self._theme.ink, self._theme.paper, self._theme.warm, "overlay"
+        line, scatter = self.figure.line, self.figure.scatter
+        line("x", "y", source=self.path, level=level, line_color=ink, line_alpha=0.6, line_dash=[4, 4])
+        line("x", "y", source=self.route, level=level, line_color=paper, line_width=7, line_alpha=0.9)
+        line("x", "y", source=self.route, level=level, line_color=ink, line_width=2.5)
+        scatter("x", "y", source=self.path, level=level, size=7, color=paper, line_color=ink, line_width=1.5)
+        for width, color in ((6, paper), (2.5, ink)):
+            ring = {"size": 18, "fill_color": None, "line_color": color, "line_width": width}
+            scatter("x", "y", source=self._here, level=level, **ring)
+        scatter("x", "y", source=self.spot, level=level, size=13, color=warm, line_color=paper, line_width=2)
+
+
+def _class_colors(samples: Samples, theme: Theme) -> list[str]:
+    """The largest classes have a colour of their own."""
+    assert samples.classes is not None
+    largest = np.sort(np.argsort(-np.bincount(samples.classes), kind="stable")[:_COLORED])
+    colors = [theme.muted] * len(samples.names)
+    for index, color in zip(largest, theme.classes, strict=False):
+        colors[index] = color
+    return colors

@@ -1,0 +1,28 @@
+"""The explorer: a page on which a model can be looked at, walked through and tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.serving.explorer.notebook import Served
+from isthmus.serving.explorer.prepared import prepared
+
+
+def explore(
+    model: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+) -> Any:
+    """A page with the codes of X as a map, and whatever the model does, live; in a notebook it shows itself.
+
+    model : a fitted AutoEncoder, ManifoldMap, Denoiser or Codec, or a dictionary of names to such models, side by side.
+    X : samples as in `transform`; y : their labels, array of shape (n,); class_names : what these mean.
+
+    Returns what a notebook shows as a frame; its `url` is the page's address, at 127.0.0.1, until `stop()`.
+    """
+    models = model if isinstance(model, Mapping) else {type(model).__name__: model}
+    pages = {name: prepared(one, X, y, class_names) for name, one in models.items()}
+    return Served(pages)

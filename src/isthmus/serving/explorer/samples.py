@@ -1,0 +1,181 @@
+"""The data that a page shows, one sample at a time, and files that a user drops on it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.base import ArraySource, as_labels
+from isthmus.data.channels_last import sample_at, unit_of
+from isthmus.data.images import Images
+from isthmus.data.scaling import to_dtype
+from isthmus.data.sources import Source
+from isthmus.errors import IsthmusError
+
+_MOST_CLASSES = 100  # more distinct labels than that are no classes
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples with labels, where they have some.
+
+    data : a source, or images that may differ in size; None where no data were given.
+    names : of the classes, in order. classes : the class of each sample, array of shape (n,); None without labels.
+    """
+
+    data: Source | Images | None
+    names: tuple[str, ...] = ()
+    classes: np.ndarray | None = None
+
+    @classmethod
+    def of(
+        cls, data: Source | Images | None, labels: Any = None, names: Sequence[str] | Mapping[int, str] | None = None
+    ) -> Samples:
+        """Samples with the labels given, or with those of the source. names : what labels that are numbers mean."""
+        labels = getattr(data, "labels", None) if labels is None else labels
+        if data is None or labels is None:
+            return cls(data)
+        labels = as_labels(labels, "labels")
+        if labels.shape != (len(data),):
+            raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {len(data)} samples is needed")
+        values, index = np.unique(labels, return_inverse=True)
+        if len(values) > _MOST_CLASSES:
+            return cls(data)
+        meaning = names if isinstance(names, Mapping) else dict(enumerate(names or ()))
+        return cls(data, tuple(str(meaning.get(value, value)) for value in values.tolist()), index)
+
+    def __len__(self) -> int:
+        return 0 if self.data is None else len(self.data)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        assert self.data is not None
+        return sample_at(self.data, index)
+
+    def label(self, index: int) -> str:
+        """The name of a sample's class; nothing without labels."""
+        return "" if self.classes is None else self.names[self.classes[index]]
+
+    def title(self, index: int) -> str:
+        """What a sample is called: its number, or its file, and its class."""
+        paths = getattr(self.data, "paths", None)
+        name = f"sample {index:,}" if paths is None else PurePath(paths[index]).name
+        return f"{name} · {self.label(index)}" if self.label(index) else name
+
+    def some(self, most: int = 256, values: int = 1 << 22) -> list[np.ndarray]:
+        """A few samples from all over, to measure ranges on."""
+        if not len(self):
+            return []
+        count = max(1, min(most, values // max(1, self[0].size), len(self)))
+        return [self[i] for i in np.unique(np.linspace(0, len(self) - 1, count).astype(int)).tolist()]
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file of the user's as a sample. done : in words, what was changed so that it fits the model."""
+
+    sample: np.ndarray
+    done: str
+
+
+def read_dropped(name: str, content: bytes | str) -> np.ndarray:
+    """A dropped file as an array: an image (height, width[, channels]), or what a .npy or .csv file holds."""
+    raw = content.encode() if isinstance(content, str) else content
+    suffix = PurePath(name).suffix.lower()
+    try:
+        if suffix == ".npy":
+            return np.load(io.BytesIO(raw), allow_pickle=False)
+        if suffix == ".csv":
+            return _numbers(raw)
+        from PIL import Image
+
+        from isthmus.data.folders import converted, plain_mode
+
+        with Image.open(io.BytesIO(raw)) as image:
+            return np.asarray(converted(image, plain_mode(image)))
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        kinds = "give an image (PNG, JPEG, WebP, TIFF, BMP), a .npy or a .csv file"
+        raise IsthmusError(f"{name} cannot be read: {kinds}") from error
+
+
+def fitted(
+    array: np.ndarray, shape: tuple[int, ...], dtype: str, axis: int | None, ends: tuple[float, float]
+) -> Dropped:
+    """An array as one sample of a model: images are made grey or coloured, cut, resized and given its range.
+
+    axis : of the channels within a sample; None where there is none. ends : the model's values of black and white.
+    """
+    if array.shape == (1, *shape):
+        array = array[0]
+    wanted = len(shape) - (axis is not None)
+    if array.shape == shape and array.dtype == dtype:
+        return Dropped(array, "")
+    if wanted != 2 or array.ndim not in (2, 3):
+        if array.shape != shape:
+            raise IsthmusError(f"the file holds an array of shape {array.shape}; the model takes samples of {shape}")
+        return Dropped(to_dtype(array, np.dtype(dtype)), "")
+    done: list[str] = []
+    unit = unit_of(array.dtype)
+    low, high = ends if array.dtype.kind != "f" else (0.0, 1.0)  # floats are in the model's units already
+    plane = _channels(array[..., None] if array.ndim == 2 else array, 1 if axis is None else shape[axis], done)
+    plane = _resized(plane, tuple(size for i, size in enumerate(shape) if i != axis), done)
+    plane = to_dtype(low + plane.astype(np.float64) / unit * (high - low), np.dtype(dtype))
+    return Dropped(plane[..., 0] if axis is None else np.moveaxis(plane, -1, axis), ", ".join(done))
+
+
+def as_source(sample: np.ndarray, names: Sequence[str] | None) -> ArraySource:
+    """One sample as a source, with the names of its columns where it is a row."""
+    return ArraySource(np.ascontiguousarray(sample)[None], feature_names=names)
+
+
+def _numbers(raw: bytes) -> np.ndarray:
+    """The numbers of a text, with or without a line of names above them."""
+    lines = [line for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
+    try:
+        table = np.loadtxt(lines, delimiter=",", ndmin=2)
+    except ValueError:
+        table = np.loadtxt(lines[1:], delimiter=",", ndmin=2)
+    return table[0] if len(table) == 1 else table[:, 0] if table.shape[1] == 1 else table
+
+
+def _channels(plane: np.ndarray, channels: int, done: list[str]) -> np.ndarray:
+    """(height, width, c) with as many channels as the model takes."""
+    given = plane.shape[-1]
+    if given == channels:
+        return plane
+    if given in (2, 4) and channels != given:
+        plane, given = plane[..., :-1], given - 1
+        done.append("transparency left out")
+    if given == 3 and channels == 1:
+        done.append("made grey")
+        return (plane @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.float64)
+    if given == 1:
+        return np.repeat(plane, channels, axis=-1)
+    if given != channels:
+        raise IsthmusError(f"the image has {given} channels; the model takes {channels}")
+    return plane
+
+
+def _resized(plane: np.ndarray, size: tuple[int, ...], done: list[str]) -> np.ndarray:
+    """Cut to the model's proportions around the middle, then resized; values keep their units."""
+    if plane.shape[:2] == size:
+        return plane
+    from PIL import Image
+
+    height, width = plane.shape[:2]
+    scale = min(height / size[0], width / size[1])
+    cut = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    top, left = (height - cut[0]) // 2, (width - cut[1]) // 2
+    if cut != (height, width):
+        done.append(f"cut to {cut[1]} × {cut[0]}")
+        plane = plane[top : top + cut[0], left : left + cut[1]]
+    if cut != size:
+        done.append(f"resized from {cut[1]} × {cut[0]} to {size[1]} × {size[0]}")
+        bands = [Image.fromarray(band.astype(np.float32)) for band in np.moveaxis(plane, -1, 0)]
+        fitted_bands = [band.resize((size[1], size[0]), Image.Resampling.LANCZOS) for band in bands]
+        plane = np.stack([np.asarray(band) for band in fitted_bands], axis=-1)
+    return plane

@@ -1,0 +1,169 @@
+"""Samples as pieces of HTML: images as pictures, signals as lines, rows of a table as bars."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus.data.channels_last import as_plane, has_alpha
+from isthmus.evaluation.theme import LIGHT, clipped, number, signed_alpha
+
+_MOST_POINTS = 400  # of a line: more cannot be seen
+_MOST_LINES = 3  # more channels than three cannot be told apart
+_MOST_ROWS = 40  # columns of a table whose names and values are written out; more become bars
+_DEVIATIONS = 3.0  # of a column, at the ends of a bar
+_LINES = (LIGHT.cool, LIGHT.warm, LIGHT.classes[4])
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """Samples of one kind as HTML.
+
+    kind : "images", "volumes", "signals" or "table".
+    axis : of the channels within a sample; None where there is none.
+    low, high : the values shown as black and white, or at the bottom and the top of a line.
+    center, spread : of a table's columns, arrays of shape (columns,). names : what they are called.
+    """
+
+    kind: str
+    axis: int | None
+    low: float
+    high: float
+    center: np.ndarray
+    spread: np.ndarray
+    names: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, some: Sequence[np.ndarray], axis: int | None, *, table: bool, names: Sequence[str] = ()) -> Viewer:
+        """A viewer of samples like these; their values tell the range where the dtype does not."""
+        first = np.asarray(some[0])
+        spatial = first.ndim - (axis is not None)
+        kind = "table" if table else {1: "signals", 2: "images"}.get(spatial, "volumes")
+        center, spread = np.zeros(0), np.zeros(0)
+        if table:
+            values = np.asarray(some, np.float64)
+            center, spread = values.mean(0), np.maximum(values.std(0), 1e-12)
+            names = names or [f"column {i}" for i in range(len(first))]
+        low, high = _range(first.dtype, np.concatenate([np.ravel(sample) for sample in some]), kind)
+        return cls(kind, axis, low, high, center, spread, tuple(names))
+
+    def picture(self, sample: np.ndarray, size: int) -> str:
+        """A sample large, at most `size` pixels wide and high; a row of a table with names and values."""
+        if self.kind == "table":
+            wide = len(self.center) > _MOST_ROWS
+            return self._bars(sample, size, self.height(size)) if wide else self._rows(sample, size)
+        return (
+            self._line(sample, size, self.height(size)) if self.kind == "signals" else _image(self.pixels(sample), size)
+        )
+
+    def height(self, width: int) -> int:
+        """How high a large picture of that width is."""
+        wide = self.kind == "signals" or (self.kind == "table" and len(self.center) > _MOST_ROWS)
+        return width * 5 // 8 if wide else width
+
+    def thumbnail(self, sample: np.ndarray, size: int) -> str:
+        """A sample small, in a square of `size` pixels."""
+        if self.kind == "table":
+            return self._bars(sample, size, size)
+        return self._line(sample, size, size) if self.kind == "signals" else _image(self.pixels(sample), size)
+
+    def difference(self, a: np.ndarray, b: np.ndarray, size: int) -> str:
+        """a - b: orange where it is above 0, green where it is below; half the range is the full colour."""
+        change = np.subtract(a, b, dtype=np.float64)
+        if self.kind in ("signals", "table"):
+            return self._line(change + (self.high + self.low) / 2, size, self.height(size))
+        mean = self._slice(as_plane(change, self.axis)).mean(-1)
+        return _image(signed_alpha(mean, (self.high - self.low) / 2, LIGHT), size)
+
+    @property
+    def of_differences(self) -> str:
+        """What the colours of a difference say."""
+        return "orange above 0, green below" if self.kind in ("images", "volumes") else "the line in the middle is 0"
+
+    def pixels(self, sample: np.ndarray) -> np.ndarray:
+        """An image as uint8 (height, width[, 3]); of a volume the middle slice."""
+        plane = self._slice(as_plane(np.asarray(sample), self.axis))
+        plane = plane[..., :3] if plane.shape[-1] == 3 or has_alpha(plane) else plane[..., 0]
+        share = (plane.astype(np.float32) - self.low) / (self.high - self.low)
+        return (np.clip(np.nan_to_num(share), 0, 1) * 255).round().astype(np.uint8)
+
+    def _slice(self, plane: np.ndarray) -> np.ndarray:
+        """(*spatial, channels) -> (height, width, channels)."""
+        while plane.ndim > 3:
+            plane = plane[len(plane) // 2]
+        return plane
+
+    def _line(self, sample: np.ndarray, width: int, height: int) -> str:
+        rows = np.atleast_2d(as_plane(np.asarray(sample), self.axis).T)[:_MOST_LINES]  # (length, C) -> (C, length)
+        rows = rows[:, :: max(1, -(-rows.shape[1] // _MOST_POINTS))].astype(np.float64)
+        y = 3 + (height - 6) * (1 - np.clip((rows - self.low) / (self.high - self.low), 0, 1))
+        x = np.linspace(3, width - 3, rows.shape[1])
+        lines = (
+            f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, row, strict=True))}" '
+            f'fill="none" stroke="{color}" stroke-width="1.5" stroke-linejoin="round"/>'
+            for row, color in zip(y, _LINES, strict=False)
+        )
+        return _svg(width, height, "".join(lines))
+
+    def _bars(self, sample: np.ndarray, width: int, height: int) -> str:
+        """A row as bars around the columns' means."""
+        step, middle = width / len(self.center), height / 2
+        bars = (
+            f'<rect x="{(i + 0.15) * step:.1f}" y="{middle - max(level, 0) * middle:.1f}" width="{0.7 * step:.1f}" '
+            f'height="{max(abs(level) * middle, 0.5):.1f}" fill="{LIGHT.cool if level < 0 else LIGHT.warm}"/>'
+            for i, level in enumerate(self._levels(sample))
+        )
+        return _svg(width, height, "".join(bars))
+
+    def _rows(self, sample: np.ndarray, size: int) -> str:
+        """A row as a table: name, bar and value."""
+        cells = zip(self.names, self._levels(sample), np.asarray(sample).tolist(), strict=True)
+        lines = [
+            f"<tr><th>{html.escape(clipped(name, 24))}</th><td><i style='left:{50 + min(level, 0) * 50:.1f}%;"
+            f"width:{abs(level) * 50:.1f}%;background:{LIGHT.cool if level < 0 else LIGHT.warm}'></i></td>"
+            f"<td>{number(float(value))}</td></tr>"
+            for name, level, value in cells
+        ]
+        return f'<div class="row" style="width:{size}px;max-height:{size}px"><table>{"".join(lines)}</table></div>'
+
+    def _levels(self, sample: np.ndarray) -> list[float]:
+        levels = (np.asarray(sample, np.float64) - self.center) / self.spread / _DEVIATIONS
+        return np.clip(np.nan_to_num(levels), -1, 1).tolist()
+
+
+def _range(dtype: np.dtype, values: np.ndarray, kind: str) -> tuple[float, float]:
+    """The values at both ends of what is shown."""
+    if dtype.kind == "b" or (dtype.kind == "u" and kind != "signals"):
+        return 0.0, 1.0 if dtype.kind == "b" else float(np.iinfo(dtype).max)
+    low, high = (float(v) for v in np.quantile(values.astype(np.float64), (0.001, 0.999)))
+    if kind in ("images", "volumes") and low >= -0.05 and high <= 1.05:
+        return 0.0, 1.0
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
+
+
+def _image(pixels: np.ndarray, size: int) -> str:
+    """uint8 (height, width[, channels]) as an <img> that fills a square; small ones keep their pixels."""
+    from PIL import Image
+
+    shrink = max(1, math.ceil(max(pixels.shape[:2]) / (2 * size)))  # two pixels for each of the page: sharp displays
+    buffer = io.BytesIO()
+    picture = Image.fromarray(pixels)
+    (picture.reduce(shrink) if shrink > 1 else picture).save(buffer, "PNG", compress_level=1)
+    height, width = (max(1, round(size * side / max(pixels.shape[:2]))) for side in pixels.shape[:2])
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    kind = "pixels" if max(pixels.shape[:2]) < size else "photo"
+    return (
+        f'<img class="{kind}" alt="" decoding="sync" width="{width}" height="{height}" '
+        f'src="data:image/png;base64,{data}">'
+    )
+
+
+def _svg(width: int, height: int, inside: str) -> str:
+    return f'<svg class="drawing" width="{width}" height="{height}" viewBox="0 0 {width} {height}">{inside}</svg>'

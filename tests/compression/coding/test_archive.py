@@ -1,0 +1,197 @@
+"""The archive: random access, damage that is found and survived, hostile files that are refused."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from models import MODELS, example, levels_model
+
+from isthmus.compression.coding import archive, chunks
+from isthmus.compression.coding.archive import Chunk, Reader, Writer
+from isthmus.compression.coding.chunks import Sample, grouped
+from isthmus.compression.coding.model import CodecModel
+from isthmus.errors import IsthmusError
+
+MODEL = levels_model()
+
+
+def written(samples: list[Sample], *, model: CodecModel = MODEL, directory: bool = True, embed: bool = False) -> bytes:
+    file = io.BytesIO()
+    writer = Writer(file, model.id, model=model.to_bytes() if embed else None)
+    for group in grouped(samples):
+        for chunk in chunks.encode(group, model.coder):
+            writer.add(chunk)
+    writer.finish({"model": "m"} if directory else {})
+    return file.getvalue()
+
+
+def read(data: bytes, model: CodecModel = MODEL) -> tuple[list[np.ndarray], list[str]]:
+    reader = Reader(io.BytesIO(data))
+    images, damaged = [], list(reader.damaged)
+    for number in range(len(reader.chunks)):
+        try:
+            images += list(chunks.decode(reader.chunk(number), model.coder))
+        except IsthmusError as error:
+            damaged.append(str(error))
+    return images, damaged
+
+
+def three_chunks() -> list[Sample]:
+    shapes = [(9, 8), (9, 8), (7, 5), (9, 8)]
+    return [Sample(example("levels", 1, *shape, seed)[0]) for seed, shape in enumerate(shapes)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        hnp.arrays(
+            st.sampled_from([np.uint8, np.uint16, np.bool_]),
+            hnp.array_shapes(min_dims=2, max_dims=3, max_side=6),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.sampled_from(["levels", "colour", "16 bits"]),
+)
+def test_any_images_come_back_whatever_the_model(images: list[np.ndarray], name: str) -> None:
+    back, damaged = read(written([Sample(image) for image in images], model=MODELS[name]), MODELS[name])
+    assert not damaged
+    for image, other in zip(images, back, strict=True):
+        assert other.dtype == image.dtype
+        np.testing.assert_array_equal(other, image)
+
+
+@pytest.mark.parametrize("directory", [True, False])
+def test_one_sample_is_found_without_the_others(directory: bool) -> None:
+    samples = three_chunks()
+    reader = Reader(io.BytesIO(written(samples, directory=directory)))
+    assert reader.count == 4
+    for number, sample in enumerate(samples):
+        chunk = reader.chunk(reader.holding(number))
+        image = chunks.decode(chunk, MODEL.coder)[number - chunk.first]
+        np.testing.assert_array_equal(image, sample.image)
+    with pytest.raises(IsthmusError, match="there is no sample 4"):
+        reader.holding(4)
+
+
+def test_what_is_intact_is_read_and_what_is_not_is_named() -> None:
+    samples = three_chunks()
+    data = written(samples)
+    offset = Reader(io.BytesIO(data)).chunks[1][0]
+    broken = bytearray(data)
+    broken[offset + 20] ^= 1
+    images, damaged = read(bytes(broken))
+    assert damaged == ["sample 2 is damaged"]
+    assert len(images) == 3
+    np.testing.assert_array_equal(images[2], samples[3].image)
+
+
+def test_without_its_directory_a_damaged_archive_is_searched() -> None:
+    samples = three_chunks()
+    data = written(samples)
+    places = [offset for offset, _, _ in Reader(io.BytesIO(data)).chunks]
+    broken = bytearray(data[: places[2] + 5])  # the end is missing, and so is the directory
+    images, damaged = read(bytes(broken))
+    assert len(images) == 3 and damaged == ["bytes after sample 2 are damaged or missing"]
+    broken = bytearray(data)
+    broken[places[1] + 20] ^= 1
+    broken[-20] ^= 1  # in the directory
+    images, damaged = read(bytes(broken))
+    assert len(images) == 3 and damaged == ["sample 2 is damaged or missing"]
+
+
+def test_large_images_are_cut_into_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "MOST_VALUES", 60)
+    monkeypatch.setattr(chunks, "_USUAL_VALUES", 40)
+    image = example("levels", 1, 13, 8)[0]
+    reader = Reader(io.BytesIO(written([Sample(image), Sample(image[:2])])))
+    assert [reader.chunk(i).band for i in range(4)] == [(0, 13), (5, 13), (10, 13), None]
+    assert reader.count == 2
+    with pytest.raises(IsthmusError, match="a row of 61 values"):
+        written([Sample(np.zeros((2, 61), np.uint8))])
+
+
+def test_the_model_travels_inside() -> None:
+    reader = Reader(io.BytesIO(written(three_chunks(), embed=True)))
+    assert reader.model is not None
+    assert CodecModel.from_bytes(reader.model).id == MODEL.id == reader.model_id
+
+
+@pytest.mark.parametrize("directory", [True, False])
+def test_random_damage_is_an_error_or_does_no_harm(directory: bool) -> None:
+    samples = three_chunks() if directory else three_chunks()[:2]  # a lone chunk needs no directory
+    data, rng = written(samples, directory=directory, embed=directory), np.random.default_rng(0)
+    originals = {sample.image.tobytes() for sample in samples}
+    for _ in range(700):
+        broken = _mutated(data, rng)
+        with contextlib.suppress(IsthmusError):
+            images, damaged = read(broken)
+            assert all(image.tobytes() in originals for image in images)
+            assert len(images) == len(samples) or damaged
+
+
+def _mutated(data: bytes, rng: np.random.Generator) -> bytes:
+    broken = bytearray(data)
+    kind = rng.integers(0, 5)
+    at, other = sorted(rng.integers(0, len(data), 2).tolist())
+    if kind == 0:
+        broken[at] ^= 1 << int(rng.integers(0, 8))
+    elif kind == 1:
+        del broken[at:]
+    elif kind == 2:
+        del broken[at:other]
+    elif kind == 3:
+        broken[at:at] = broken[at:other]
+    else:
+        broken[at : at + 9] = b"\xff" * 8 + b"\x7f"  # a size of 2^63
+    return bytes(broken)
+
+
+def _payload(numbers: list[int], rest: bytes) -> bytes:
+    return b"".join(map(archive._varint, numbers)) + rest
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        _payload([0, 0, 0, 3, 1 << 62, 1 << 62, 5, 0], b"abcd"),
+        _payload([0, 0, 0, 3, 0, 9, 8, 0], b"abcd"),
+        _payload([0, 9, 0, 3, 1, 9, 8, 0], b"abcd"),
+        _payload([0, 16, 0, 3, 1, 9, 8, 5, 6, 0], b"abcd"),
+        _payload([0, 0, 0, 3, 1, 9, 8, 30], zlib.compress(b"[" * 100_000)),
+        _payload([0, 0, 0, 3, 1, 9, 8, 20], zlib.compress(bytes(1 << 26))[:20]),
+    ],
+)
+def test_impossible_chunks_are_refused(payload: bytes) -> None:
+    with pytest.raises(IsthmusError, match="a chunk makes no sense"):
+        Chunk.from_bytes(payload)
+
+
+def test_small_chunks_do_not_unpack_to_gigabytes() -> None:
+    import lzma
+
+    bomb = lzma.compress(bytes(1 << 26), format=lzma.FORMAT_ALONE)
+    chunk = Chunk(0, "xz", (1, 9, 8), "uint8", (), 0, bomb)
+    with pytest.raises(IsthmusError, match="sample 0 is damaged"):
+        chunks.decode(chunk, None)
+
+
+@pytest.mark.parametrize(("data", "message"), [(b"", "begins with the bytes none"), (b"\x89PNG....", "89 50 4e 47")])
+def test_other_files_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
+        Reader(io.BytesIO(data))
+
+
+def test_newer_versions_are_refused() -> None:
+    data = bytearray(written(three_chunks()))
+    data[4] = 9
+    with pytest.raises(IsthmusError, match="version 9"):
+        Reader(io.BytesIO(bytes(data)))

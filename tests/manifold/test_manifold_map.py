@@ -1,0 +1,95 @@
+"""Maps: neighbourhoods kept better than by PCA, new samples placed, and any place turned back into data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.neighbors import KNeighborsClassifier
+
+import isthmus
+from isthmus import IsthmusError, ManifoldMap, datasets
+from isthmus.evaluation.neighbourhood_scores import neighbourhood_scores
+
+DIGITS = datasets.load("digits")
+TRAIN, TEST = DIGITS.train.images, DIGITS.test.images
+
+
+@pytest.fixture(scope="module")
+def manifold() -> ManifoldMap:
+    return ManifoldMap(epochs=60, hidden=(256,) * 5, random_state=0).fit(TRAIN)
+
+
+def test_it_keeps_neighbourhoods_and_decodes_better_than_pca(manifold: ManifoldMap) -> None:
+    rows, new = TRAIN.reshape(len(TRAIN), -1), TEST.reshape(len(TEST), -1)
+    pca = PCA(2).fit(rows)
+    flat = neighbourhood_scores(TEST, pca.transform(new))
+    ours = manifold.neighbourhood_scores(TEST)
+    assert ours.trustworthiness > 0.93 > flat.trustworthiness
+    assert ours.continuity > flat.continuity
+    assert manifold.score(TEST) == pytest.approx((ours.trustworthiness + ours.continuity) / 2)
+    places = KNeighborsClassifier(5).fit(manifold.transform(TRAIN), DIGITS.train.labels)
+    assert places.score(manifold.transform(TEST), DIGITS.test.labels) > 0.85
+    errors = [
+        ((np.float64(rebuilt) - new) ** 2).mean()
+        for rebuilt in (
+            manifold.reconstruct(TEST).reshape(new.shape),
+            pca.inverse_transform(pca.transform(new)),
+        )
+    ]
+    assert errors[0] < 0.9 * errors[1]
+
+
+def test_a_map_has_a_handy_size_and_a_decoder_of_the_data_s_kind(manifold: ManifoldMap) -> None:
+    Z = manifold.transform(TEST)
+    assert Z.shape == (len(TEST), 2) and Z.dtype == np.float32
+    assert 0.3 < Z.std() < 10
+    rebuilt = manifold.inverse_transform(Z[:3])
+    assert rebuilt.shape == (3, 8, 8) and rebuilt.dtype == np.uint8
+
+
+def test_the_seed_makes_the_map(tmp_path: Path) -> None:
+    maps = [ManifoldMap(epochs=3, hidden=(32,), random_state=seed).fit(TRAIN[:200]) for seed in (1, 1, 2)]
+    first, again, other = (m.transform(TEST) for m in maps)
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_saved_and_loaded_it_is_the_same(manifold: ManifoldMap, tmp_path: Path) -> None:
+    manifold.save(tmp_path / "map")
+    loaded = isthmus.load(tmp_path / "map")
+    assert isinstance(loaded, ManifoldMap)
+    assert loaded.get_params()["hidden"] == [256] * 5
+    assert np.array_equal(loaded.transform(TEST), manifold.transform(TEST))
+    assert np.array_equal(loaded.reconstruct(TEST[:5]), manifold.reconstruct(TEST[:5]))
+
+
+def test_tables_and_any_number_of_components() -> None:
+    rng = np.random.default_rng(0)
+    t = rng.uniform(0, 3 * np.pi, 400)
+    roll = np.stack([t * np.cos(t), rng.uniform(0, 10, 400), t * np.sin(t)], axis=1)
+    manifold = ManifoldMap(3, epochs=2, hidden=(32,), random_state=0).fit(roll)
+    assert manifold.transform(roll).shape == (400, 3)
+    assert manifold.inverse_transform(np.zeros((1, 3))).shape == (1, 3)
+    line = ManifoldMap(2, epochs=1, hidden=(8,), random_state=0).fit(roll[:7, :1])  # fewer samples than neighbours
+    assert line.transform(roll[:, :1]).shape == (400, 2)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_components": 0}, r"n_components \(=0\) must be an integer of at least 1"),
+        ({"n_neighbors": 2.5}, r"n_neighbors \(=2.5\) must be an integer"),
+        ({"reconstruction": -1}, r"reconstruction \(=-1\) must be a number of at least 0"),
+        ({"epochs": 1, "minutes": 1}, r"give epochs \(=1\) or minutes \(=1\), not both"),
+    ],
+)
+def test_wrong_parameters(params: dict, message: str) -> None:
+    with pytest.raises(IsthmusError, match=message):
+        ManifoldMap(**params).fit(TRAIN[:50])
+
+
+def test_one_sample_makes_no_map() -> None:
+    with pytest.raises(IsthmusError, match="at least 2 samples"):
+        ManifoldMap().fit(TRAIN[:1])

@@ -1,0 +1,162 @@
+"""The parts of the explorer that need no browser."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus.cli import app
+from isthmus.data.sources import open_source
+from isthmus.errors import IsthmusError
+from isthmus.serving.explorer.atlas import Atlas
+from isthmus.serving.explorer.live import Newest
+from isthmus.serving.explorer.samples import Samples, fitted, read_dropped
+from isthmus.serving.explorer.server import origins
+from isthmus.serving.explorer.views import Viewer
+from isthmus.serving.explorer.walk import evenly
+
+
+@pytest.fixture(scope="module")
+def atlas(models: Path) -> Atlas:
+    made = Atlas(isthmus.load(models / "deep"), Samples.of(open_source("digits:test")))
+    made.finish()
+    return made
+
+
+def test_nearest_samples_are_the_nearest(atlas: Atlas) -> None:
+    code = atlas.codes[3] + 0.1
+    places, distances = atlas.nearest(code, 7)
+    exact = np.linalg.norm(atlas.codes - code, axis=1)
+    assert places.tolist() == np.argsort(exact, kind="stable")[:7].tolist()
+    np.testing.assert_allclose(distances, exact[places], rtol=1e-4)
+    place, distance = atlas.nearest_on_map(*atlas.points[9]) or (-1, 1.0)
+    assert (place, distance) == (9, 0.0)
+
+
+def test_the_map_leads_back_to_codes(atlas: Atlas) -> None:
+    points = np.array([[0.5, -0.25], [1.0, 2.0]], np.float32)
+    np.testing.assert_allclose(atlas.plane.points(atlas.plane.codes(points)), points, atol=1e-4)
+    moved = atlas.directions.moved(atlas.codes[0], np.arange(16.0))
+    np.testing.assert_allclose(atlas.directions.points(moved), np.arange(16), atol=1e-3)
+    rest = np.eye(20) - atlas.directions.axes.T @ atlas.directions.axes  # what the sliders do not tell stays
+    np.testing.assert_allclose(rest @ moved, rest @ atlas.codes[0], atol=1e-3)
+    assert atlas.codes.shape == (297, 20) and sorted(atlas.order) == list(range(297))
+
+
+def test_a_code_of_one_number(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
+    model = isthmus.AutoEncoder(latent_dim=1, epochs=1, random_state=0).fit(X)
+    made = Atlas(model, Samples.of(open_source(X)))
+    np.testing.assert_allclose(made.plane.codes(made.points), made.codes, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape", "dtype", "axis", "done"),
+    [
+        (np.zeros((8, 8), np.uint8), (8, 8), "uint8", None, ""),
+        (np.zeros((30, 20, 4), np.uint8), (8, 8), "uint8", None, "transparency"),
+        (np.zeros((16, 16), np.uint16), (8, 8, 3), "float32", 2, "resized from 16 × 16 to 8 × 8"),
+        (np.zeros((16, 16, 3), np.uint8), (3, 8, 8), "uint8", 0, "resized"),
+        (np.zeros((1, 8, 8)), (8, 8), "float64", None, ""),
+    ],
+)
+def test_dropped_images_fit_the_model(
+    array: np.ndarray, shape: tuple[int, ...], dtype: str, axis: int | None, done: str
+) -> None:
+    found = fitted(array, shape, dtype, axis, (0.0, 255.0 if dtype == "uint8" else 1.0))
+    assert found.sample.shape == shape and found.sample.dtype == dtype and done in found.done
+
+
+def test_a_white_image_stays_white() -> None:
+    deep = np.full((20, 20), 65535, np.uint16)
+    assert (fitted(deep, (8, 8), "uint8", None, (0.0, 255.0)).sample == 255).all()
+    np.testing.assert_allclose(fitted(deep, (8, 8, 3), "float32", 2, (0.0, 1.0)).sample, 1)
+
+
+def test_what_cannot_be_dropped_is_said() -> None:
+    with pytest.raises(IsthmusError, match=r"notes.txt cannot be read: give an image"):
+        read_dropped("notes.txt", "hello")
+    with pytest.raises(IsthmusError, match=r"shape \(3,\); the model takes samples of \(5,\)"):
+        fitted(read_dropped("row.csv", "a,b,c\n1,2,3\n"), (5,), "float32", None, (0.0, 1.0))
+
+
+def test_signals_and_rows_are_drawn() -> None:
+    rng = np.random.default_rng(0)
+    waves = list(rng.standard_normal((4, 50)).astype(np.float32))
+    assert Viewer.of(waves, None, table=False).picture(waves[0], 100).count("polyline") == 1
+    row = Viewer.of(waves, None, table=True, names=[f"a<{i}" for i in range(50)])
+    assert row.picture(waves[0], 100).count("<rect") == 50
+    few = Viewer.of([wave[:3] for wave in waves], None, table=True, names=["a<b", "c", "d"])
+    assert few.picture(waves[0][:3], 100).count("<tr>") == 3 and "a&lt;b" in few.picture(waves[0][:3], 100)
+
+
+def test_an_answer_that_fails_is_told_and_the_next_one_comes() -> None:
+    shown: list[float] = []
+    told: list[str] = []
+
+    def compute(numbers: tuple[float, ...]) -> float:
+        if numbers[0] < 0:
+            raise IsthmusError("below zero")
+        return numbers[0]
+
+    channel = Newest(compute, shown.append, told.append)
+    for number, value in enumerate((1.0, -1.0, 2.0)):
+        channel._question.data = {"numbers": [number, value]}
+        assert channel._answer.data == {"numbers": [number]}
+    assert shown == [1.0, 2.0] and told == ["below zero"]
+
+
+def test_a_walk_goes_at_equal_steps() -> None:
+    way = evenly(np.array([[0, 0], [4, 0], [4, 2]], np.float32), 7)
+    assert way.tolist() == [[0, 0], [1, 0], [2, 0], [3, 0], [4, 0], [4, 1], [4, 2]]
+
+
+def test_models_and_labels_that_do_not_fit(models: Path) -> None:
+    test = isthmus.datasets.load("digits").test
+    with pytest.raises(IsthmusError, match="one for each of the 297 samples"):
+        isthmus.explore(isthmus.load(models / "flat"), test.images, test.labels[:5])
+    with pytest.raises(IsthmusError, match="a str cannot be explored"):
+        isthmus.explore("flat", test.images)
+
+
+def test_who_may_connect() -> None:
+    assert origins("127.0.0.1", 5006) == ["127.0.0.1:5006", "localhost:5006"]
+    assert "10.1.2.3:80" in origins("10.1.2.3", 80)
+    assert f"{socket.gethostname()}:80" in origins("0.0.0.0", 80)
+
+
+def said(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["explore", *map(str, arguments)])
+    assert result.exit_code != 0
+    return f"{result.output}{result.exception}"
+
+
+def test_one_clear_line(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "nowhere does not exist" in said("nowhere")
+    assert "digit is no folder of a model, and as data: " in said(models / "flat", "digit")
+    assert "unknown part of data set" in said(models / "flat", "digits:tset")
+    assert f"{models} is not a model" in said(models, models / "flat")
+    assert "names a model twice" in said(models / "flat", models / "flat")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"cannot listen at 127.0.0.1:{port}" in said(models / "flat", "--port", port, "--no-browser")
+    monkeypatch.setitem(sys.modules, "panel", None)
+    assert "pip install 'isthmus[explore]'" in said(models / "flat")
+
+
+def test_answers_do_not_wait_for_acknowledgements() -> None:
+    from bokeh.server.urls import per_app_patterns
+
+    from isthmus.serving.explorer import server
+
+    server.listening(lambda: None, "127.0.0.1", None, "isthmus")
+    sockets = [kind for path, kind, *_ in per_app_patterns if path == "/ws"]
+    assert len(sockets) == 1 and issubclass(sockets[0], server._Prompt)
