@@ -10,10 +10,11 @@ import ast
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from isthmus.errors import unknown_name
+from isthmus.errors import IsthmusError, unknown_name
 
 T = TypeVar("T")
 
@@ -90,3 +91,58 @@ corruptions: Registry = Registry("corruption", "corruptions", "isthmus.corruptio
 augmentations: Registry = Registry("augmentation", "augmentations", "isthmus.augmentations")
 optimizers: Registry = Registry("optimizer", "optimizers", "isthmus.training.optimizers")
 named_datasets: Registry = Registry("data set", "named_datasets", "isthmus.data.datasets")
+
+
+@dataclass(frozen=True)
+class EstimatorEntry:
+    """What is known of an estimator before its module is imported.
+
+    name : of the class. module : where it is. can : "encode" (transform), "decode" (inverse_transform, reconstruct),
+    "clean" (denoise), "compress" (and decompress). extra : the optional packages it needs, by the extra's name.
+    """
+
+    name: str
+    module: str
+    can: frozenset[str]
+    extra: str | None = None
+
+    def estimator(self) -> type[Any]:
+        """The class."""
+        return getattr(importlib.import_module(self.module), self.name)
+
+
+class Estimators:
+    """The estimators by name. A new application is a folder and one line below."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, EstimatorEntry] = {}
+
+    def register(self, name: str, module: str, *can: str, extra: str | None = None) -> None:
+        """Add an estimator."""
+        self._entries[name] = EstimatorEntry(name, module, frozenset(can), extra)
+
+    def __getitem__(self, name: str) -> EstimatorEntry:
+        if name not in self._entries:
+            raise unknown_name("estimator", name, self._entries)
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def of(self, model: object) -> EstimatorEntry:
+        """The entry of a model, or of the class that its class is derived from."""
+        for base in type(model).__mro__:
+            if base.__name__ in self._entries:
+                return self._entries[base.__name__]
+        raise IsthmusError(f"a {type(model).__name__} is no estimator of isthmus; give one of: {', '.join(self)}")
+
+    def that(self, *can: str) -> list[str]:
+        """The names of the estimators that can do all of this."""
+        return [name for name, entry in self._entries.items() if entry.can.issuperset(can)]
+
+
+estimators = Estimators()
+estimators.register("AutoEncoder", "isthmus.estimators.autoencoder", "encode", "decode")
+estimators.register("Codec", "isthmus.compression.codec", "compress", extra="compress")
+estimators.register("Denoiser", "isthmus.denoising.denoiser", "clean")
+estimators.register("ManifoldMap", "isthmus.manifold.manifold_map", "encode", "decode")
