@@ -21,8 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from isthmus import AutoEncoder, datasets
 from isthmus.device import has_fast_bfloat16, memory_format
-from isthmus.training.feed import Feed
+from isthmus.estimators.recipe import training_spec
+from isthmus.estimators.tasks import reconstruction_task
+from isthmus.training.feed import SourceFeed
 from isthmus.training.loop import Trainer
+from isthmus.training.run import Run
 from machine import machine, table
 
 NETWORKS = {
@@ -65,12 +68,12 @@ def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
 def trainer(settings: dict, batch_size: int | None, X: np.ndarray) -> tuple[AutoEncoder, Trainer]:
     """A run that is ready to start."""
     model = AutoEncoder(10, epochs=1, random_state=0, validation_fraction=0, batch_size=batch_size, **settings)
-    source = model._open(X, reset=True)
-    validation = model._held_out(len(source))
-    device = model._prepare(source, len(source))
-    feed = Feed(source, model.scaler_, device)
-    model.network_.train()
-    return model, Trainer(model.network_, feed, model.training_spec_, device, validation=validation)
+    run, source = Run.of(model), model._open(X, reset=True)
+    model._prepare(source, run.seed, run.device)
+    model.training_spec_ = training_spec(model, model.network_spec_, len(source), run.device)
+    task = reconstruction_task(model.network_, model.training_spec_, model.code_shape_)
+    feed = SourceFeed(source, model.scaler_, run.device)
+    return model, Trainer(task.train(), feed, model.training_spec_, validation=np.arange(0))
 
 
 def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates: dict) -> dict[str, str]:
@@ -88,8 +91,8 @@ def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates
 
     def bare() -> None:
         for _ in range(STEPS):
-            with run._autocast:
-                reconstruction, _ = run.network(x, None)
+            with run.task.autocast():
+                reconstruction, _ = run.task.network(x, None)
             torch.nn.functional.mse_loss(reconstruction.float(), x).backward()
             if run.spec.gradient_clip is not None:
                 torch.nn.utils.clip_grad_norm_(run._parameters, run.spec.gradient_clip)
@@ -99,13 +102,13 @@ def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates
 
     def network() -> None:
         for _ in range(STEPS):
-            with run._autocast:
-                reconstruction, _ = run.network(x, None)
+            with run.task.autocast():
+                reconstruction, _ = run.task.network(x, None)
             torch.nn.functional.mse_loss(reconstruction.float(), x).backward()
 
     with FlopCounterMode(display=False) as counter:
-        with run._autocast:
-            reconstruction, _ = run.network(x, None)
+        with run.task.autocast():
+            reconstruction, _ = run.task.network(x, None)
         torch.nn.functional.mse_loss(reconstruction.float(), x).backward()
     dtype = torch.bfloat16 if model.training_spec_.precision == "bfloat16" else torch.float32
     floor = counter.get_total_flops() / rates[dtype]

@@ -87,7 +87,6 @@ def test_every_room_has_a_rank() -> None:
     assert {room_of(path) for path in FILES} == {*ROOMS, PUBLIC}
 
 
-@pytest.mark.xfail(strict=True, reason="two pairs of files still name each other's types")
 def test_files_form_no_circle() -> None:
     graph = {
         module_of(path): {module for module in modules_imported(path) if module != module_of(path)}

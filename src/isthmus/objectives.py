@@ -112,11 +112,11 @@ def ms_ssim(reconstruction: Tensor, target: Tensor, value: float | None = None) 
 class Objective:
     """A weighted sum of named objectives.
 
-    weights : names to weights, as in ``{"mse": 1.0, "huber:0.1": 0.5}``; a number after a colon is the named
+    weights : a name, or names to weights, as in ``{"mse": 1.0, "huber:0.1": 0.5}``; a number after a colon is the named
         function's `value`. Raises IsthmusError for unknown names and for numbers that a function does not take.
     """
 
-    def __init__(self, weights: Mapping[str, float]) -> None:
+    def __init__(self, weights: str | Mapping[str, float]) -> None:
         self._terms = []
         for text, weight in parse_objective(weights).items():
             choice = Choice.parse(text, objectives)

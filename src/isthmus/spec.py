@@ -256,3 +256,12 @@ def is_integer(value: object) -> bool:
 def is_real(value: object) -> bool:
     """True for finite numbers, NumPy's too, but not for booleans."""
     return not isinstance(value, bool) and hasattr(value, "__float__") and math.isfinite(float(value))
+
+
+def to_json(value: Any) -> Any:
+    """NumPy numbers, arrays, tuples and mappings as JSON has them; everything else as it is."""
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(v) for v in value]
+    return value.tolist() if hasattr(value, "tolist") else value

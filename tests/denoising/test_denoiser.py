@@ -145,7 +145,7 @@ def test_signals_volumes_and_colours(shape: tuple[int, ...]) -> None:
     X = np.random.default_rng(0).random(shape).astype(np.float32)
     model = Denoiser("gaussian:0.1", size="small", epochs=1, random_state=0).fit(X)
     assert model.denoise(X).shape == shape
-    assert model.config_["num_spatial_dims"] == len(shape) - 1 - (shape[-1] == 3)
+    assert model.network_spec_.num_spatial_dims == len(shape) - 1 - (shape[-1] == 3)
     with pytest.raises(IsthmusError, match="dimensions"):
         model.denoise(X[0, 0] if len(shape) > 2 else X[None])
 

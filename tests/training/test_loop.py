@@ -14,6 +14,7 @@ import torch
 from isthmus import AutoEncoder, IsthmusError
 from isthmus.training.optimizers import learning_rate_factor, orthogonalise
 from isthmus.training.progress import Event, JsonLines, TensorBoard
+from isthmus.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_best_weights_are_kept_and_patience_stops(X: np.ndarray) -> None:
     model = AutoEncoder(2, epochs=400, batch_size=16, learning_rate=0.3, patience=2, random_state=0).fit(X)
     losses = [e["validation_loss"] for e in model.history_ if e["validation_loss"] is not None]
     assert model.history_[-1]["epoch"] < 400
-    held_out = model._held_out(len(X))
+    held_out = Run.of(model).held_out(len(X), model._n_validation(len(X)))
     assert -model.score(X[held_out]) == pytest.approx(min(losses), rel=0.05)
 
 

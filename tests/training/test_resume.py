@@ -1,7 +1,8 @@
-"""A run that is killed at any moment and resumed ends with the same bits."""
+"""A run of any estimator that is killed at any moment and resumed ends with the same bits."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -9,113 +10,149 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import runs
+from safetensors import SafetensorError, safe_open
 
+import isthmus
 from isthmus import AutoEncoder, IsthmusError
 from isthmus.estimators.model_folder import load_model
+from isthmus.training.progress import Event
+from isthmus.training.run import checkpoint_path
 
-ARGUMENTS = [
-    "train", "data.npy", "--latent-dim", "3", "--channels", "4,8",
-    "--corruption", "gaussian:0.1", "--bottleneck", "variational", "--consistency", "warp",
-    "--batch-size", "8", "--epochs", "6", "--checkpoint-seconds", "0.02", "--seed", "5", "--no-report", "--quiet",
-]  # fmt: skip
+PARTS = {"lossy-codec": 2}  # runs of two trainings, each with a file of its own
 
 
-def images(n: int = 400) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (n, 9, 9), dtype=np.uint8)
-
-
-def command(folder: Path, *more: str) -> subprocess.Popen:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "isthmus", *ARGUMENTS, "-o", "model", *more],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen) -> None:
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
+class Stop(Exception):
+    """What a listener raises where a process would be killed."""
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    folder = tmp_path_factory.mktemp("whole")
-    np.save(folder / "data.npy", images())
-    finish(command(folder))
-    assert not (folder / "model" / "checkpoint.safetensors").exists()
-    return dict(load_model(folder / "model").tensors)
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The folders of uninterrupted runs, each made when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def of(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind)
+            runs.run(kind, made[kind])
+        return made[kind]
+
+    return of
 
 
-def kill_after_checkpoint(folder: Path, process: subprocess.Popen, delay: float, number: int) -> None:
-    """Send a signal some time after the first checkpoint appeared, or leave a run that has ended by then alone."""
-    deadline = time.monotonic() + 60
-    while not (folder / "model" / "checkpoint.safetensors").exists() and process.poll() is None:
+def process(kind: str, folder: Path, *more: str) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, runs.__file__, kind, str(folder), *more]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def position(path: Path) -> dict[str, Any]:
+    """Where the run of a checkpoint stands; it is replaced while we read."""
+    try:
+        with safe_open(path, "np") as file:
+            return json.loads(file.metadata()["state"])["position"]
+    except (FileNotFoundError, SafetensorError):
+        return {"step": -1, "finished": False}
+
+
+def kill_after(child: subprocess.Popen, path: Path, steps: int, number: int) -> None:
+    """Send a signal once a checkpoint holds that many steps."""
+    deadline = time.monotonic() + 90
+    while position(path)["step"] < steps:
+        assert child.poll() is None, f"the run ended before it was killed: {child.communicate()[0]}"
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    time.sleep(delay)
-    process.send_signal(number)
-    process.wait(timeout=60)
+    child.send_signal(number)
+    child.wait(timeout=60)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_at_random_moments(tmp_path: Path, uninterrupted: dict[str, np.ndarray], seed: int) -> None:
-    np.save(tmp_path / "data.npy", images())
-    moments = random.Random(seed)
-    kill_after_checkpoint(tmp_path, command(tmp_path), moments.uniform(0, 0.5), signal.SIGKILL)
-    kill_after_checkpoint(tmp_path, command(tmp_path, "--resume"), moments.uniform(0, 0.5), signal.SIGKILL)
-    if (tmp_path / "model" / "checkpoint.safetensors").exists():
-        finish(command(tmp_path, "--resume"))
-    found = load_model(tmp_path / "model").tensors
-    assert found.keys() == uninterrupted.keys()
-    for name, tensor in uninterrupted.items():
-        np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+def steps_of(folder: Path, part: int) -> int:
+    """How many steps a part of an uninterrupted run took."""
+    return int(position(checkpoint_path(folder / runs.CHECKPOINT, part))["step"])
 
 
-def test_interrupted_by_the_keyboard(tmp_path: Path) -> None:
-    np.save(tmp_path / "data.npy", images())
-    process = command(tmp_path, "--epochs", "10000")
-    kill_after_checkpoint(tmp_path, process, 0.2, signal.SIGINT)
-    assert process.stdout is not None
-    output = process.stdout.read()
-    assert process.returncode == 1, output
-    assert "--resume" in output
-    assert "Traceback" not in output
-    assert AutoEncoder.load(tmp_path / "model").transform(images(3)).shape == (3, 3)
-    history = load_model(tmp_path / "model").history
-    assert history
-    assert [entry["step"] for entry in history] == sorted({entry["step"] for entry in history})
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "muon"])
-def test_in_process(tmp_path: Path, optimizer: str) -> None:
-    """An error in the middle of an epoch, then resumed: the same weights, the same history."""
-
-    class Stop(Exception):
-        pass
-
-    def stopper(event) -> None:
-        if event.kind == "entry" and event.entry["step"] > 60:
-            raise Stop
-
-    def model() -> AutoEncoder:
-        return AutoEncoder(2, epochs=4, batch_size=8, optimizer=optimizer, random_state=1)
-
-    X = images()
-    whole = model().fit(X)
-    with pytest.raises(Stop):
-        model().fit(X, checkpoint=tmp_path / "c", checkpoint_seconds=0.0, listeners=[stopper])
-    resumed = model().fit(X, checkpoint=tmp_path / "c", resume=True)
-    for (name, a), b in zip(whole.network_.state_dict().items(), resumed.network_.state_dict().values(), strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=name)
-    timeless = [[(e["step"], e["loss"], e["validation_loss"]) for e in m.history_] for m in (whole, resumed)]
+def assert_same(found: Path, expected: Path) -> None:
+    a, b = load_model(found / runs.MODEL), load_model(expected / runs.MODEL)
+    assert a.tensors.keys() == b.tensors.keys()
+    for name, tensor in b.tensors.items():
+        np.testing.assert_array_equal(a.tensors[name], tensor, err_msg=name)
+    timeless = [[(e["step"], e["loss"], e["validation_loss"]) for e in stored.history] for stored in (a, b)]
     assert timeless[0] == timeless[1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_killed_processes_resume_to_the_same_bits(kind: str, tmp_path: Path, whole: Any) -> None:
+    moments, expected = random.Random(kind), whole(kind)
+    more: list[str] = []
+    for part in range(PARTS.get(kind, 1)):
+        path, steps = checkpoint_path(tmp_path / runs.CHECKPOINT, part), steps_of(expected, part)
+        for share in (moments.uniform(0.1, 0.4), moments.uniform(0.5, 0.9)):
+            child = process(kind, tmp_path, *more)
+            kill_after(child, path, int(share * steps), signal.SIGKILL)
+            assert child.returncode == -signal.SIGKILL
+            assert not position(path)["finished"], "the run was over when it was killed: this shows nothing"
+            more = ["resume"]
+    child = process(kind, tmp_path, *more)
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, output
+    assert_same(tmp_path, expected)
+
+
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_an_error_in_the_middle_and_then_resumed(kind: str, tmp_path: Path, whole: Any) -> None:
+    half = steps_of(whole(kind), 0) // 2
+
+    def stopper(event: Event) -> None:
+        if event.kind == "entry" and event.entry["step"] > half:
+            raise Stop
+
+    with pytest.raises(Stop):
+        runs.run(kind, tmp_path, listeners=(stopper,))
+    runs.run(kind, tmp_path, resume=True)
+    assert_same(tmp_path, whole(kind))
+
+
+def test_a_run_that_ends_between_its_two_parts_is_resumed(tmp_path: Path, whole: Any) -> None:
+    begun = 0
+
+    def stopper(event: Event) -> None:
+        nonlocal begun
+        begun += event.kind == "start"
+        if begun == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        runs.run("lossy-codec", tmp_path, listeners=(stopper,))
+    checkpoint_path(tmp_path / runs.CHECKPOINT, 1).unlink()  # killed before the second part wrote anything
+    runs.run("lossy-codec", tmp_path, resume=True)
+    assert_same(tmp_path, whole("lossy-codec"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", runs.KINDS)
+def test_a_signal_ends_the_run_and_keeps_the_best_so_far(kind: str, number: int, tmp_path: Path, whole: Any) -> None:
+    half, sent = steps_of(whole(kind), 0) // 2, False
+
+    def signals(event: Event) -> None:
+        nonlocal sent
+        if event.kind == "entry" and event.entry["step"] > half and not sent:
+            sent = True
+            signal.raise_signal(number)
+
+    before = signal.getsignal(number)
+    model = runs.run(kind, tmp_path, listeners=(signals,))
+    assert model.interrupted_ == number
+    assert signal.getsignal(number) is before
+    assert isthmus.load(tmp_path / runs.MODEL).history_[-1]["step"] < steps_of(whole(kind), 0)
+
+
 def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None:
-    X, file = images(64), tmp_path / "c"
+    X, file = runs.strokes(64), tmp_path / "c"
     AutoEncoder(2, epochs=1, random_state=0).fit(X, checkpoint=file)
     with pytest.raises(IsthmusError, match=r"learning_rate is 0\.1 now and was"):
         AutoEncoder(2, epochs=1, learning_rate=0.1, random_state=0).fit(X, checkpoint=file, resume=True)
@@ -123,6 +160,8 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None
         AutoEncoder(2, epochs=1, random_state=0).fit(255 - X, checkpoint=file, resume=True)
     with pytest.raises(IsthmusError, match="no checkpoint"):
         AutoEncoder(2, epochs=1, random_state=0).fit(X, checkpoint=tmp_path / "d", resume=True)
+    with pytest.raises(IsthmusError, match="resume=True needs checkpoint="):
+        AutoEncoder(2, epochs=1, random_state=0).fit(X, resume=True)
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(IsthmusError, match="not a readable checkpoint"):
         AutoEncoder(2, epochs=1, random_state=0).fit(X, checkpoint=file, resume=True)

@@ -14,7 +14,6 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, best_validation, read_config
 
 if TYPE_CHECKING:
-    from isthmus import Codec
     from isthmus.compression.coding.archive import Reader
     from isthmus.compression.coding.chunks import Sample
     from isthmus.compression.coding.model import CodecModel
@@ -187,20 +186,6 @@ def _size(shape: tuple[int, ...], dtype: str) -> int:
     import numpy as np
 
     return math.prod(shape) * np.dtype(dtype).itemsize
-
-
-def describe_codec(codec: Codec) -> dict[str, str]:
-    """Rows of a table: what a codec is."""
-    best = best_validation(codec.history_)
-    rows = {
-        "codec": f"{codec.mode}, {codec.model_.kind}",
-        "model": f"{codec.model_.id.hex()}, {codec.model_.nbytes:,} bytes",
-        "training": f"{codec.seconds_:.1f} s, {codec.history_[-1]['step'] if codec.history_ else 0:,} steps",
-        "seed": str(codec.seed_),
-    }
-    if best is not None and codec.mode == "lossless":  # with loss it is bits and error together
-        rows["best validation"] = f"{best:.4f} bits per value"
-    return rows
 
 
 def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:

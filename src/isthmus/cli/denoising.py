@@ -13,7 +13,7 @@ import typer
 from isthmus import registry
 from isthmus.cli import options
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import CONFIG, best_validation
+from isthmus.estimators.model_folder import CONFIG
 from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
@@ -53,20 +53,6 @@ def train_denoiser(
     typer.echo(f"Noise       {denoiser.noise_}")
     typer.echo(f"Model       {folder} ({denoiser.network_.num_parameters:,} parameters)")
     _report(bad)
-
-
-def describe_denoiser(model: Denoiser) -> dict[str, str]:
-    """Rows of a table: what a denoiser is."""
-    best = best_validation(model.history_)
-    network = model.config_
-    rows = {
-        "denoiser": f"{model.size}, {model.network_.num_parameters:,} parameters",
-        "samples": f"{network['num_spatial_dims']} dimensions, {network['in_channels']} channels, {model.dtype_}",
-        "noise": model.noise_ or "that of the pairs it learned from",
-        "training": f"{model.seconds_:.1f} s, {model.history_[-1]['step'] if model.history_ else 0:,} steps",
-        "seed": str(model.seed_),
-    }
-    return rows if best is None else rows | {"best validation": f"{best:.4g}"}
 
 
 def denoise(
@@ -294,7 +280,7 @@ class _Cleaning:
     def _sample(self, sample: Sample) -> list[np.ndarray]:
         """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
         denoiser, array = self.denoiser, sample.array
-        if sample.signal and denoiser.config_["num_spatial_dims"] == 1 and denoiser.channel_axis in ("auto", None):
+        if sample.signal and denoiser.network_spec_.num_spatial_dims == 1 and denoiser.channel_axis in ("auto", None):
             return [part.T for part in self._parts(array.T.copy())]
         return [part[0] for part in self._parts([array])]
 

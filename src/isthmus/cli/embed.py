@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.estimators.encoder_decoder import EncoderDecoder
     from isthmus.latent.store import Origin, Rows
 
 
@@ -68,7 +68,7 @@ def origin(model: str, data: str) -> Origin:
     return Origin(folder.resolve().name, read_config(folder)["sha256"], tuple(options.class_names(data) or ()))
 
 
-def _rows(coder: Coder, source: Source) -> Iterator[Rows]:
+def _rows(coder: EncoderDecoder, source: Source) -> Iterator[Rows]:
     from isthmus.latent.store import Rows, Thumbnails
 
     thumbnails = Thumbnails(coder)

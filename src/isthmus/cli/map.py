@@ -13,7 +13,7 @@ from isthmus.cli.train import check_model_folder, run_listeners, training_and_te
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.estimators.encoder_decoder import EncoderDecoder
 
 _LEAST_SCORED = 3  # samples: fewer have no neighbourhoods
 
@@ -76,7 +76,7 @@ def map_data(
     typer.echo(f"Model       {folder}")
 
 
-def _draw(model: Coder, data: str, source: Source, judged: Source, folder: Path) -> None:
+def _draw(model: EncoderDecoder, data: str, source: Source, judged: Source, folder: Path) -> None:
     """Write the map of a source as pictures and as a page, with the scores of what it is judged on."""
     from isthmus.estimators.encoder_decoder import MOST_SCORED
     from isthmus.manifold.drawing import data_map

@@ -11,30 +11,30 @@ from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.estimators.encoder_decoder import EncoderDecoder
 
 _BLOCK = 1024  # samples that are read, encoded and written at a time
 _BLOCK_BYTES = 1 << 26  # and fewer of large ones
 
 
-def open_model(model: str, data: str, reading: options.Reading, device: str) -> tuple[Coder, Source]:
+def open_model(model: str, data: str, reading: options.Reading, device: str) -> tuple[EncoderDecoder, Source]:
     """A model that encodes and decodes, and data read as it takes them."""
     coder = load_coder(model, device)
     return coder, open_for(coder, data, reading)
 
 
-def load_coder(folder: str, device: str) -> Coder:
+def load_coder(folder: str, device: str) -> EncoderDecoder:
     """A model that encodes and decodes, of whichever kind."""
     import isthmus
-    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.estimators.encoder_decoder import EncoderDecoder
 
     model = isthmus.load(folder, device=device)
-    if not isinstance(model, Coder):
+    if not isinstance(model, EncoderDecoder):
         raise IsthmusError(f"{folder} holds a {type(model).__name__}, which has no codes; give an AutoEncoder")
     return model
 
 
-def open_for(model: Coder, data: str, reading: options.Reading) -> Source:
+def open_for(model: EncoderDecoder, data: str, reading: options.Reading) -> Source:
     """Data as a source; image files are read in the mode that the model was trained on, and in its size if asked."""
     from isthmus.data.folders import ImageFiles
 
@@ -75,7 +75,7 @@ def halves(source: Source) -> tuple[Source, Source]:
     return subset(source, np.sort(order[:middle])), subset(source, np.sort(order[middle:]))
 
 
-def _image_mode(model: Coder, data: str) -> str | None:
+def _image_mode(model: EncoderDecoder, data: str) -> str | None:
     """The mode that image files must be read in for this model; None for other data."""
     from isthmus.data.folders import SUFFIXES
 

@@ -15,7 +15,7 @@ from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.estimators.encoder_decoder import EncoderDecoder
     from isthmus.latent.store import Neighbour
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -74,7 +74,7 @@ def similar(
         typer.echo(f"Sheet  {sheet}", err=as_json)
 
 
-def _first(coder: Coder, query: str, reading: options.Reading, limit: int) -> Source:
+def _first(coder: EncoderDecoder, query: str, reading: options.Reading, limit: int) -> Source:
     """The first samples of what is looked for, in memory; a .npy file may also hold one sample alone."""
     import numpy as np
 
@@ -125,7 +125,7 @@ def _print(names: Sequence[str], labels: Sequence[str | None], found: Sequence[S
 
 
 def _write_sheet(
-    coder: Coder,
+    coder: EncoderDecoder,
     source: Source,
     labels: Sequence[str | None],
     found: Sequence[Sequence[Neighbour]],

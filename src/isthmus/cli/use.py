@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import compression as codec
-from isthmus.cli import denoising as denoise
 from isthmus.cli import options
 from isthmus.cli.models import blocks, halves, open_for, open_model
 from isthmus.cli.output import write_npy
-from isthmus.estimators.model_folder import best_validation, read_config
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import Coder
+    from isthmus.estimators.encoder_decoder import EncoderDecoder
 
 
 def reconstruct(
@@ -74,18 +72,9 @@ def info(
 def _describe(path: Path) -> dict[str, str]:
     if path.is_file():
         return codec.describe_archive(path)
-    from isthmus import Codec, Denoiser, load
+    from isthmus import load
 
-    estimator = read_config(path)["estimator"]
-    if estimator == "Codec":
-        return codec.describe_codec(Codec.load(path, device="cpu"))
-    if estimator == "Denoiser":
-        return denoise.describe_denoiser(Denoiser.load(path, device="cpu"))
-
-    coder = load(path, device="cpu")
-    rows = coder.describe()
-    best = best_validation(coder.history_)
-    return rows if best is None else rows | {"best validation": f"{best:.6g}"}
+    return load(path, device="cpu").describe()
 
 
 def report(
@@ -135,7 +124,7 @@ def export(
         typer.echo(str(path))
 
 
-def _write_images(coder: Coder, source: Source, folder: Path) -> None:
+def _write_images(coder: EncoderDecoder, source: Source, folder: Path) -> None:
     """One image for each sample under its own name; formats that lose bits are written at their best quality."""
     from PIL import Image
 

@@ -6,13 +6,12 @@ import io
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -21,16 +20,17 @@ from isthmus.compression.coding import chunks
 from isthmus.compression.coding.archive import LIST, Chunk, Reader, Writer
 from isthmus.compression.coding.chunks import Sample, grouped
 from isthmus.compression.coding.model import CodecModel
+from isthmus.compression.coding.range_coder import library
 from isthmus.data.images import open_images
 from isthmus.errors import IsthmusError, unknown_name
-from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
+from isthmus.estimators.base import Estimator
 from isthmus.training.progress import Listener
 
 MODES = ("lossless", "lossy")
 DEFAULT_QUALITY = 50
 
 
-class Codec(BaseEstimator):
+class Codec(Estimator):
     """Compress images with a model learned from images like them: smaller files than any general format.
 
         X (n, height, width) ──compress──▶ bytes ──decompress──▶ X
@@ -56,7 +56,11 @@ class Codec(BaseEstimator):
     Attributes
     ----------
     model_ : CodecModel, all that compressing and decompressing depend on
+    training_spec_ : TrainingSpec
     history_ : list of dict, the run's losses, in bits per value
+    seconds_ : float, time of training
+    interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
+    seed_ : int, what `random_state` came to
 
     Examples
     --------
@@ -90,36 +94,47 @@ class Codec(BaseEstimator):
         self.verbose = verbose
 
     model_: CodecModel
-    history_: list[dict[str, Any]]
+    _usage = "data = model.compress(X)\nX2 = model.decompress(data)"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # images, never tables
         return tags
 
-    def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
         """Learn from images.
 
         X : array of shape (n, height, width) or (n, height, width, channels), uint8, uint16 or bool; a list of such
             images of different sizes; a path, the name of a data set or a Source. y : ignored.
+        checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`. A lossy codec of small images is
+            trained in two parts: the second keeps its run in a file of its own, NAME-2 beside NAME.
         """
-        from isthmus.compression.coding.range_coder import library
-        from isthmus.compression.lossless_learning import fit_lossless
-        from isthmus.compression.lossy_learning import OBJECTIVES, fit_lossy
+        from isthmus.compression.lossless_learning import learn_lossless  # torch is not needed to read archives
+        from isthmus.compression.lossy_learning import OBJECTIVES, learn_lossy
         from isthmus.training.run import Run
 
         library()  # what is missing is said before the training, not after
         if self.mode not in MODES:
             raise unknown_name("mode", self.mode, MODES)
         if self.objective not in OBJECTIVES:
-            raise unknown_name("objective", self.objective, OBJECTIVES)
-        run = Run.of(self, listeners)
+            raise unknown_name("objective", self.objective, tuple(OBJECTIVES))
+        run = Run.of(
+            self, listeners=listeners, checkpoint=checkpoint, resume=resume, checkpoint_seconds=checkpoint_seconds
+        )
         self.seed_ = run.seed
         images = open_images(X)
-        fitted = fit_lossless(images, run) if self.mode == "lossless" else fit_lossy(images, self.objective, run)
-        self.model_, self.training_spec_ = fitted.model, fitted.spec
-        self.history_, self.seconds_ = fitted.history, fitted.seconds
-        self.interrupted_ = fitted.trainer.interrupted
+        learned = learn_lossless(images, run) if self.mode == "lossless" else learn_lossy(images, self.objective, run)
+        self.model_ = learned.model
+        self._keep(learned.trained)
         return self
 
     def compress(
@@ -218,35 +233,28 @@ class Codec(BaseEstimator):
         values = sum(image.size for image in images)
         return -8 * len(self.compress(X)) / values
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder; nothing in it is ever executed."""
-        check_is_fitted(self)
-        params = {**self.get_params(deep=False), "device": str(self.device), "random_state": self.seed_}
-        config = {
-            "params": params,
-            "kind": self.model_.kind,
-            "id": self.model_.id.hex(),
-            "model": dict(self.model_.config),
-            "training": self.training_spec_.to_dict(),
-            "seconds": self.seconds_,
+    # On disk
+
+    def _config(self) -> dict[str, Any]:
+        return {"kind": self.model_.kind, "id": self.model_.id.hex(), "model": dict(self.model_.config)}
+
+    def _tensors(self) -> Mapping[str, np.ndarray]:
+        return self.model_.tensors
+
+    def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        self.model_ = CodecModel(config["kind"], config["model"], tensors)
+
+    def _describe(self) -> dict[str, str]:
+        return {
+            "codec": f"{self.mode}, {self.model_.kind}",
+            "model": f"{self.model_.id.hex()}, {self.model_.nbytes:,} bytes; archives cannot be read without it, "
+            "unless they hold it themselves",
         }
-        stored = StoredModel("Codec", config, self.model_.tensors, self.history_)
-        return save_model(folder, stored, _card(self, Path(folder).name))
 
-    @classmethod
-    def load(cls, folder: str | Path, device: Any = "auto") -> Codec:
-        """Read a model that `save` wrote."""
-        from isthmus.spec import TrainingSpec
-
-        stored = load_model(folder, cls.__name__)
-        config = stored.config
-        with complete_model(folder):
-            codec = cls(**{**config["params"], "device": device, "verbose": False})
-            codec.model_ = CodecModel(config["kind"], config["model"], stored.tensors)
-            codec.training_spec_ = TrainingSpec.from_dict(config["training"])
-            codec.seed_, codec.seconds_, codec.interrupted_ = codec.random_state, config["seconds"], False
-        codec.history_ = [dict(entry) for entry in stored.history]
-        return codec
+    def _validation(self, best: float) -> str:
+        if self.mode == "lossy":
+            return f"{best:.4g} (bits and error together)"
+        return f"{best:.4f} bits per value"
 
 
 def read_images(
@@ -318,17 +326,3 @@ def in_parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterato
             yield waiting.popleft().result()
             for item in itertools.islice(iterator, 1):
                 waiting.append(pool.submit(limited, item))
-
-
-def _card(codec: Codec, name: str) -> str:
-    """The model card."""
-    model = codec.model_
-    best = best_validation(codec.history_)
-    quality = "" if best is None or codec.mode == "lossy" else f"Validation: {best:.4f} bits per value.\n\n"
-    return (
-        f"# {name}\n\nA codec made with isthmus: {codec.mode}, {model.kind}, {model.nbytes:,} bytes, "
-        f"model {model.id.hex()}.\n\n{quality}"
-        f"```python\nfrom isthmus import Codec\n\ncodec = Codec.load({name!r})\ndata = codec.compress(X)\n"
-        f"X2 = codec.decompress(data)\n```\n\nKeep this folder: archives that were made with it cannot be read "
-        f"without it (unless they hold the model themselves).\n"
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,43 +14,59 @@ from isthmus.compression.coding.context import Window
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import Statics
-from isthmus.compression.lossless_tasks import LevelsFeed, LevelsTrainer, TonesFeed, TonesTrainer, learn_codebook
+from isthmus.compression.lossless_tasks import LevelsFeed, LevelsTask, TonesFeed, TonesTask, learn_codebook
 from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork
 from isthmus.data.images import Images
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
-from isthmus.spec import TrainingSpec
-from isthmus.training.run import Run, Usual, new_spec
+from isthmus.training.run import Length, Run, Trained, digest
+from isthmus.training.selection import commonest_kind
+from isthmus.training.task import Feed, Task
 
 _MOST_VALUES = 1 << 27  # of the images that are learned from
 _PLAIN = 0.25  # share of the commonest value from which on it counts as background
 _LEAST_SIMILAR = 64  # images of one shape, for a model of images on a plain background
-USUAL = Usual(samples=300_000, least_epochs=3, least_steps=600, validation=1_000)
-_LEVELS = {"radius": 7.2, "skew": 8, "hidden": 192, "entries": 128, "batch_size": 8, "learning_rate": 0.02}
-_TONES = {"radius": 4.9, "skew": 3, "hidden": 96, "components": 3, "batch_size": 16, "learning_rate": 0.02}
+_CHANNELS = (1, 3, 4)
+LENGTH = Length(samples=300_000, least_steps=600, least_epochs=3)
+MOST_VALIDATION = 1_000
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained model, its training's settings and the trainer; the trainer of its first part, if it has two."""
+class LevelsSettings:
+    """Of a model of images on a plain background. radius, skew : of the context. entries : of the codebook."""
+
+    radius: float = 7.2
+    skew: int = 8
+    hidden: int = 192
+    entries: int = 128
+    batch_size: int = 8
+    learning_rate: float = 0.02
+
+
+@dataclass(frozen=True)
+class TonesSettings:
+    """Of a model of continuous-tone images. radius, skew : of the context. components : of the mixtures."""
+
+    radius: float = 4.9
+    skew: int = 3
+    hidden: int = 96
+    components: int = 3
+    batch_size: int = 16
+    learning_rate: float = 0.02
+
+
+_LEVELS, _TONES = LevelsSettings(), TonesSettings()
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained model and its run."""
 
     model: CodecModel
-    spec: TrainingSpec
-    trainer: Any
-    before: Any = None
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """The losses of all training."""
-        return [*([] if self.before is None else self.before.position.history), *self.trainer.position.history]
-
-    @property
-    def seconds(self) -> float:
-        """Time of all training."""
-        return self.trainer.position.seconds + (0.0 if self.before is None else self.before.position.seconds)
+    trained: Trained
 
 
-def fit_lossless(images: Images, run: Run) -> Fitted:
+def learn_lossless(images: Images, run: Run) -> Learned:
     """Learn to code images without loss."""
     chosen = choose(images, run.seed)
     one = chosen[0]
@@ -60,8 +75,8 @@ def fit_lossless(images: Images, run: Run) -> Fitted:
         stack = np.stack(chosen)
         background = background_of(stack)
         if background is not None:
-            return _fit_levels(stack, int(background), run)
-    return _fit_tones(chosen, run)
+            return _learn_levels(stack, int(background), run)
+    return _learn_tones(chosen, run)
 
 
 def background_of(images: np.ndarray) -> float | None:
@@ -74,10 +89,8 @@ def choose(images: Images, seed: int) -> list[np.ndarray]:
     """Images to learn from, of the commonest dtype and number of channels: all of them, or a random part."""
     if len(images) == 0:
         raise IsthmusError(f"{images.name} holds 0 images; at least 1 is needed")
-    order = np.random.default_rng([seed, 4]).permutation(len(images))
-    groups: dict[tuple, list[tuple[int, np.ndarray]]] = {}
-    values = 0
-    for index in order.tolist():
+
+    def read(index: int) -> np.ndarray:
         image = images[index]
         if image.dtype == np.bool_:
             image = image.astype(np.uint8)
@@ -86,29 +99,45 @@ def choose(images: Images, seed: int) -> list[np.ndarray]:
                 f"{images.location(index)} is {image.dtype}; a codec takes uint8, uint16 and bool: scale and round "
                 f"measurements to one of these first"
             )
-        channels = (*image.shape, 1)[2]
-        groups.setdefault((image.dtype.str, channels), []).append((index, image))
-        values += image.size
-        if values >= _MOST_VALUES:
-            break
-    known = {key: found for key, found in groups.items() if key[1] in (1, 3, 4)}
-    if not known:
-        raise IsthmusError(f"{images.name} has images of {max(groups)[1]} channels; a codec takes 1, 3 or 4")
-    found = max(known.values(), key=lambda group: sum(image.size for _, image in group))
-    return [image for _, image in sorted(found, key=lambda pair: pair[0])]
+        return image
+
+    chosen = commonest_kind(len(images), read, _kind, seed=seed, most_values=_MOST_VALUES)
+    if not chosen:
+        raise IsthmusError(f"{images.name} has images of {images[0].shape[2]} channels; a codec takes 1, 3 or 4")
+    return chosen
 
 
-def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
-    window = Window.disk(_LEVELS["radius"], int(_LEVELS["skew"]))
-    codebook, entries = learn_codebook(images, background, int(_LEVELS["entries"]), run.seed)
+def _kind(image: np.ndarray) -> tuple[str, int] | None:
+    """What images that are learned together share; None for those that no codec takes."""
+    channels = (*image.shape, 1)[2]
+    return (image.dtype.str, channels) if channels in _CHANNELS else None
+
+
+def train_part(
+    task: Task,
+    feed: Feed,
+    images: Sequence[np.ndarray] | np.ndarray,
+    run: Run,
+    batch_size: int,
+    learning_rate: float,
+    part: int = 0,
+) -> Trained:
+    """Train one model of a codec. part : its number, where there are two."""
+    validation = run.held_out(len(feed), min(MOST_VALIDATION, len(feed) // 20))
+    spec = run.spec(LENGTH, len(feed), batch_size, n_validation=len(validation), learning_rate=learning_rate)
+    return run.train(task, feed, spec, validation, digest(images), part=part)
+
+
+def _learn_levels(images: np.ndarray, background: int, run: Run) -> Learned:
+    window = Window.disk(_LEVELS.radius, _LEVELS.skew)
+    codebook, entries = learn_codebook(images, background, _LEVELS.entries, run.seed)
     with seeded(run.seed):
         inputs = 2 * len(window.offsets) + 4
         logs = torch.from_numpy(codebook.astype(np.float32) / UNIT)
-        network = LevelsNetwork(inputs, int(_LEVELS["hidden"]), logs, background)
+        network = LevelsNetwork(inputs, _LEVELS.hidden, logs, background)
     feed = LevelsFeed(images, background, window, codebook, entries)
-    spec, validation = new_spec(USUAL, run, len(feed), int(_LEVELS["batch_size"]), _LEVELS["learning_rate"])
-    trainer = LevelsTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
-    trainer.run()
+    task = LevelsTask(network.to(run.device))
+    trained = train_part(task, feed, images, run, _LEVELS.batch_size, _LEVELS.learning_rate)
     boxes, size = levels.find_boxes(images, background), images.shape[1:]
     tensors = {
         "codebook": codebook,
@@ -125,7 +154,7 @@ def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
         "size": list(map(int, size)),
         "centre": centre,
     }
-    return Fitted(CodecModel.new("levels", config, tensors), spec, trainer)
+    return Learned(CodecModel.new("levels", config, tensors), trained)
 
 
 def _usual_places(
@@ -148,18 +177,16 @@ def _usual_places(
     return centre, places
 
 
-def _fit_tones(images: Sequence[np.ndarray], run: Run) -> Fitted:
+def _learn_tones(images: Sequence[np.ndarray], run: Run) -> Learned:
     depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
-    window = Window.disk(_TONES["radius"], int(_TONES["skew"]))
+    window = Window.disk(_TONES.radius, _TONES.skew)
     symbols = channels * depth // 8
     inputs = (len(window.offsets) + 1) * channels + 3
     with seeded(run.seed):
-        network = TonesNetwork(inputs, int(_TONES["hidden"]), int(_TONES["components"]), symbols)
+        network = TonesNetwork(inputs, _TONES.hidden, _TONES.components, symbols)
     feed = TonesFeed(images, window, symbols)
-    spec, validation = new_spec(USUAL, run, len(feed), int(_TONES["batch_size"]), _TONES["learning_rate"])
-    trainer = TonesTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
-    trainer.run()
+    task = TonesTask(network.to(run.device))
+    trained = train_part(task, feed, images, run, _TONES.batch_size, _TONES.learning_rate)
     config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
-    return Fitted(
-        CodecModel.new("tones", config, network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)), spec, trainer
-    )
+    tensors = network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)
+    return Learned(CodecModel.new("tones", config, tensors), trained)

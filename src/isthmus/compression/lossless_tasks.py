@@ -1,4 +1,4 @@
-"""Training of the networks that predict pixels: batches of pixels with what is known when each is coded."""
+"""What the networks that predict pixels learn: batches of pixels with what is known when each is coded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isthmus.compression.coding.context import Canvas, Pixels, Window, cells
 from isthmus.compression.coding.exact import UNIT
 from isthmus.compression.coding.range_coder import Statics
 from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork, bits
-from isthmus.training.loop import Trainer
+from isthmus.training.task import Loss, Task
 
 BLOCK = 16  # side of the blocks of pixels that a photograph's samples are
 
@@ -84,37 +84,32 @@ class TonesFeed:
         return Pixels(image, row, column, canvas.positions(image, row, column))
 
 
-class LevelsTrainer(Trainer):
+class LevelsTask(Task):
     """Bits per pixel of images on a plain background."""
 
     network: LevelsNetwork
 
-    def _loss(
-        self, batch: tuple[Tensor, Tensor, Tensor, int], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, None]:
+    def __init__(self, network: LevelsNetwork) -> None:
+        super().__init__(network, validation_batch=64)
+
+    def forward(self, batch: tuple[Tensor, Tensor, Tensor, int], generator: torch.Generator) -> Loss:
+        """What the pixels of a batch of `LevelsFeed` cost."""
         *parts, count = batch
-        return bits(self.network(*(part.to(self._device) for part in parts)), count), None
-
-    def _evaluate(self) -> float | None:
-        return self._mean_over_validation(lambda batch: self._loss(batch)[0], 64)
+        return Loss(bits(self.network(*(part.to(self.device) for part in parts)), count))
 
 
-class TonesTrainer(Trainer):
+class TonesTask(Task):
     """Bits per value of continuous-tone images."""
 
     network: TonesNetwork
 
-    def _loss(
-        self, batch: list[tuple[Tensor, Tensor, Tensor]], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, None]:
-        nats = sum(
-            (self.network(i, *(part.to(self._device) for part in parts)) for i, parts in enumerate(batch)),
-            torch.zeros((), device=self._device),
-        )
-        return bits(nats, sum(len(symbols) for _, _, symbols in batch)), None
+    def __init__(self, network: TonesNetwork) -> None:
+        super().__init__(network, validation_batch=16)
 
-    def _evaluate(self) -> float | None:
-        return self._mean_over_validation(lambda batch: self._loss(batch)[0], 16)
+    def forward(self, batch: list[tuple[Tensor, Tensor, Tensor]], generator: torch.Generator) -> Loss:
+        """What the symbols of a batch of `TonesFeed` cost."""
+        nats = self.network([tuple(part.to(self.device) for part in parts) for parts in batch])
+        return Loss(bits(nats, sum(len(symbols) for _, _, symbols in batch)))
 
 
 def learn_codebook(

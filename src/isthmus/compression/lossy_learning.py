@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,9 @@ from isthmus.compression.coding.context import Window
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.lossy import QUALITIES
 from isthmus.compression.coding.model import CodecModel
-from isthmus.compression.lossless_learning import USUAL, Fitted, background_of, choose
+from isthmus.compression.lossless_learning import Learned, background_of, choose, train_part
 from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
-from isthmus.compression.lossy_tasks import CROP, STRIDE, LossyTrainer
+from isthmus.compression.lossy_tasks import CROP, STRIDE, LossyTask
 from isthmus.compression.patches import PatchNetwork
 from isthmus.data.images import Images
 from isthmus.device import in_best_memory_order
@@ -23,25 +23,47 @@ from isthmus.networks import build, default_channels, seeded
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
 from isthmus.training.crops import CropFeed
-from isthmus.training.run import Run, new_spec
+from isthmus.training.run import Run
 
 OBJECTIVES = {"mse": 1.0, "ms-ssim": 0.05}  # what they count beside the squared error
 _SMALL = 64  # side up to which images of one size get a flat code
 _LEAST_LAMBDA, _LAMBDA_RANGE = 0.05, 300.0
-_FLAT = {"codes": 128, "groups": 8, "hidden": 128, "batch_size": 32, "learning_rate": 0.02}
-_PATCHES = {
-    "patch": 8,
-    "radius": 2.3,
-    "skew": 3,
-    "codes": 64,
-    "groups": 3,
-    "hidden": 96,
-    "repair": 32,
-    "batch_size": 8,
-    "learning_rate": 0.02,
-}
-_FINE = {**_PATCHES, "batch_size": 32}  # of small images at high qualities, where a flat code ends
-_INK = {**_FINE, "patch": 1, "codes": 1, "groups": 1, "radius": 7.2, "skew": 8, "hidden": 128, "batch_size": 16}
+
+
+@dataclass(frozen=True)
+class FlatSettings:
+    """Of an auto-encoder with a flat code. groups : of numbers, each coded with the ones before it known."""
+
+    codes: int = 128
+    groups: int = 8
+    hidden: int = 128  # of the network of the rate
+    batch_size: int = 32
+    learning_rate: float = 0.02
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """Of an auto-encoder of patches.
+
+    patch : their side. radius, skew : of the context. repair : channels of the layers that mend seams.
+    """
+
+    patch: int = 8
+    radius: float = 2.3
+    skew: int = 3
+    codes: int = 64
+    groups: int = 3
+    hidden: int = 96
+    repair: int = 32
+    batch_size: int = 8
+    learning_rate: float = 0.02
+
+
+_FLAT, _PATCHES = FlatSettings(), PatchSettings()
+_FINE = replace(_PATCHES, batch_size=32)  # of small images at high qualities, where a flat code ends
+_INK = replace(
+    _FINE, patch=1, codes=1, groups=1, radius=7.2, skew=8, hidden=128, batch_size=16
+)  # on a plain background
 _FINE_LAMBDAS = (8.0, 1000.0)  # of the second auto-encoder, beside the least λ
 _LARGEST = 100  # whole number that the largest component is given at the best quality
 _MOST_PATCHES = 20_000  # that the principal components are of
@@ -49,7 +71,7 @@ _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rate
 _MEASURED, _PLACES = 256, 40  # images and qualities that say where one part of the dial ends and the next begins
 
 
-def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
+def learn_lossy(images: Images, objective: str, run: Run) -> Learned:
     """Learn to code images with loss.
 
     Small images of one size get two auto-encoders: one with a flat code, which needs the fewest bytes where much may be
@@ -58,72 +80,103 @@ def fit_lossy(images: Images, objective: str, run: Run) -> Fitted:
     chosen = choose(images, run.seed)
     shapes = {image.shape for image in chosen}
     least = _LEAST_LAMBDA / _roughness(chosen)
+    whole_range = (least, _LAMBDA_RANGE * least)
     if len(shapes) > 1 or max(chosen[0].shape[:2]) > _SMALL:
-        return _fit_part(chosen, _PATCHES, objective, run, (least, _LAMBDA_RANGE * least))
+        return _learn_patches(chosen, _PATCHES, objective, run, whole_range)
     if run.minutes is not None:
-        run = dataclasses.replace(run, minutes=run.minutes / 2)
-    flat = _fit_part(chosen, _FLAT, objective, run, (least, _LAMBDA_RANGE * least))
-    if flat.trainer.interrupted:
+        run = replace(run, minutes=run.minutes / 2)
+    flat = _learn_flat(chosen, _FLAT, objective, run, whole_range)
+    if flat.trained.signal:
         return flat
     low, high = _FINE_LAMBDAS
     background = background_of(np.stack(chosen))
-    recipe = _FINE if background is None else _INK
-    fine = _fit_part(chosen, recipe, objective, run, (low * least, high * least), background)
-    return dataclasses.replace(fine, model=_together(flat.model, fine.model, chosen), before=flat.trainer)
+    settings = _FINE if background is None else _INK
+    fine = _learn_patches(chosen, settings, objective, run, (low * least, high * least), background, part=1)
+    return Learned(_together(flat.model, fine.model, chosen), fine.trained.after(flat.trained))
 
 
-def _fit_part(
+def _learn_flat(
+    images: Sequence[np.ndarray], settings: FlatSettings, objective: str, run: Run, lambdas: tuple[float, float]
+) -> Learned:
+    """An auto-encoder with a flat code, for small images of one size."""
+    shape = (*images[0].shape, 1)[2], *map(int, images[0].shape[:2])
+    codes = min(settings.codes, math.prod(shape))
+    nowhere = Window(np.zeros((0, 2), np.int32))
+    with seeded(run.seed):
+        rate = RateNetwork(nowhere.offsets, codes, settings.groups, settings.hidden)
+        spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
+        network = LossyNetwork(build(spec, run.seed), codes, rate)
+    return _learn(images, network, nowhere, spec.to_dict(), settings, objective, run, lambdas, part=0)
+
+
+def _learn_patches(
     images: Sequence[np.ndarray],
-    recipe: Mapping[str, Any],
+    settings: PatchSettings,
     objective: str,
     run: Run,
     lambdas: tuple[float, float],
     background: float | None = None,
-) -> Fitted:
-    depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
-    flat = "patch" not in recipe
-    sizes = np.array([image.shape[:2] for image in images])
-    whole = bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL
-    side = None if whole else (min(CROP, int(sizes[:, 0].min())), min(CROP, int(sizes[:, 1].min())))
-    shape = (channels, *map(int, sizes[0]))
-    window = Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], recipe["skew"])
-    codes = min(recipe["codes"], math.prod(shape) if flat else channels * recipe["patch"] ** 2)
+    part: int = 0,
+) -> Learned:
+    """An auto-encoder with a code for every patch. background : the value of a plain one, if there is one."""
+    channels, patch = (*images[0].shape, 1)[2], settings.patch
+    codes = min(settings.codes, channels * patch**2)
+    window = Window.disk(settings.radius, settings.skew)
     with seeded(run.seed):
-        rate = RateNetwork(window.offsets, codes, recipe["groups"], recipe["hidden"])
-        if flat:
-            spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
-            described = spec.to_dict()
-            network = LossyNetwork(build(spec, run.seed), codes, rate)
-        else:
-            patch, repair = recipe["patch"], recipe["repair"]
-            described = {"channels": channels, "patch": patch, "codes": codes, "hidden": repair}
-            some = _patches(images, patch, run.seed)
-            if background is not None:
-                background /= np.iinfo(images[0].dtype).max
-            patches = PatchNetwork(channels, patch, codes, repair, some, background)
-            lambdas = _representable(lambdas, patches, some)
-            first, last = (math.sqrt(value) / _COARSE for value in lambdas)
-            network = LossyNetwork(patches, codes, rate, (first, last))
+        rate = RateNetwork(window.offsets, codes, settings.groups, settings.hidden)
+        described = {"channels": channels, "patch": patch, "codes": codes, "hidden": settings.repair}
+        some = _patches(images, patch, run.seed)
+        if background is not None:
+            background /= np.iinfo(images[0].dtype).max
+        patches = PatchNetwork(channels, patch, codes, settings.repair, some, background)
+        lambdas = _representable(lambdas, patches, some)
+        first, last = (math.sqrt(value) / _COARSE for value in lambdas)
+        network = LossyNetwork(patches, codes, rate, (first, last))
+    return _learn(images, network, window, described, settings, objective, run, lambdas, part)
+
+
+def _learn(
+    images: Sequence[np.ndarray],
+    network: LossyNetwork,
+    window: Window,
+    described: Mapping[str, Any],
+    settings: FlatSettings | PatchSettings,
+    objective: str,
+    run: Run,
+    lambdas: tuple[float, float],
+    part: int,
+) -> Learned:
+    """Train a network and make a codec's model of it. described : its layers, as JSON values."""
+    assert network.rate is not None
     in_best_memory_order(network.to(run.device), 4)
+    depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
     planes = [image.reshape(*image.shape[:2], channels) for image in images]
-    feed = CropFeed(planes, side, 1 / np.iinfo(images[0].dtype).max, STRIDE)
-    training, validation = new_spec(USUAL, run, len(feed), recipe["batch_size"], recipe["learning_rate"])
-    trainer = LossyTrainer(network, feed, training, run.device, validation=validation, **run.options)
-    trainer.lambdas = lambdas
-    trainer.distortion = Objective({objective: OBJECTIVES[objective]})
-    trainer.run()
+    feed = CropFeed(planes, _crop_side(images), 1 / np.iinfo(images[0].dtype).max, STRIDE)
+    task = LossyTask(network, lambdas, Objective({objective: OBJECTIVES[objective]}))
+    trained = train_part(task, feed, images, run, settings.batch_size, settings.learning_rate, part)
     network.cpu()
     weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}
     state = {f"network.{name}": tensor.contiguous().numpy() for name, tensor in weights.items()}
     config = {
         "network": described,
-        "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
+        "latents": {
+            "window": window.offsets.tolist(),
+            "channels": sum(network.rate.sizes),
+            "groups": network.rate.sizes,
+        },
         "channels": channels,
         "depth": depth,
-        "lambdas": list(trainer.lambdas),
+        "lambdas": list(lambdas),
     }
-    model = CodecModel.new("lossy", config, {**state, **rate.export(UNIT, SUBLEVEL)})
-    return Fitted(model, training, trainer)
+    return Learned(CodecModel.new("lossy", config, {**state, **network.rate.export(UNIT, SUBLEVEL)}), trained)
+
+
+def _crop_side(images: Sequence[np.ndarray]) -> tuple[int, int] | None:
+    """Size of what is learned from at a time: None for small images of one size, which are taken whole."""
+    sizes = np.array([image.shape[:2] for image in images])
+    if bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL:
+        return None
+    return min(CROP, int(sizes[:, 0].min())), min(CROP, int(sizes[:, 1].min()))
 
 
 def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) -> CodecModel:

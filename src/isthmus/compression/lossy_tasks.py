@@ -1,4 +1,4 @@
-"""Training of a lossy codec: distortion and bits at every quality at once."""
+"""What a lossy codec learns: distortion and bits at every quality at once."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ import torch
 from torch import Tensor
 
 from isthmus.compression.lossy_network import LossyNetwork
-from isthmus.device import memory_format
 from isthmus.objectives import Objective
-from isthmus.training.loop import Trainer
+from isthmus.training.task import Loss, Task, in_memory_order
 
 CROP, STRIDE = 128, 32  # side of what is learned from at a time, where images are larger; and between two of these
 _VALIDATED = (0.1, 0.3, 0.5, 0.7, 0.9)  # qualities
 _BATCH = 32
 
 
-class LossyTrainer(Trainer):
+class LossyTask(Task):
     """Rate plus λ times distortion, λ rising by a fixed factor from quality 0 to quality 1.
 
     Each sample has a quality of its own, and its loss is divided by the square root of its λ: no quality drowns the
     others.
+
+    lambdas : the least and the largest λ. distortion : what "close" means.
     """
 
     network: LossyNetwork
-    lambdas: tuple[float, float]
-    distortion: Objective
 
-    def _loss(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, None]:
-        quality = torch.rand(len(batch), generator=generator, device=self._device)
-        return self._costs(batch, quality, generator), None
+    def __init__(self, network: LossyNetwork, lambdas: tuple[float, float], distortion: Objective) -> None:
+        super().__init__(network, validation_batch=_BATCH)
+        self.lambdas, self.distortion = lambdas, distortion
 
-    def _costs(self, batch: Tensor, quality: Tensor, generator: torch.Generator) -> Tensor:
-        x = batch.to(self._device).contiguous(memory_format=memory_format(batch.ndim))
+    def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
+        """The cost of images (N, channels, height, width) in [0, 1], each at a random quality."""
+        quality = torch.rand(len(batch), generator=generator, device=self.device)
+        return Loss(self._cost(batch, quality, generator))
+
+    def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """The mean cost over several qualities."""
+        qualities = torch.tensor(_VALIDATED, device=self.device)
+        return torch.stack([self._cost(batch, q.expand(len(batch)), generator) for q in qualities]).mean()
+
+    def _cost(self, batch: Tensor, quality: Tensor, generator: torch.Generator) -> Tensor:
+        x = in_memory_order(batch.to(self.device))
         reconstruction, nats = self.network(x, quality, generator)
         rate = nats / (math.log(2) * x[0].numel())
         low, high = self.lambdas
         weight = low * (high / low) ** quality
         return ((rate + weight * self.distortion.per_sample(reconstruction, x)) / (weight / low).sqrt()).mean()
-
-    def _evaluate(self) -> float | None:
-        generator = torch.Generator(self._device).manual_seed(0)
-
-        def cost(batch: Tensor) -> Tensor:
-            qualities = torch.tensor(_VALIDATED, device=self._device)
-            return torch.stack([self._costs(batch, q.expand(len(batch)), generator) for q in qualities]).mean()
-
-        return self._mean_over_validation(cost, _BATCH)

@@ -7,6 +7,7 @@ efficient integer-arithmetic-only inference", arXiv:1712.05877, section 3). What
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -138,8 +139,13 @@ class TonesNetwork(nn.Module):
         super().__init__()
         self.symbols = nn.ModuleList(RoundedPerceptron(inputs, hidden, components, 1.5) for _ in range(symbols))
 
-    def forward(self, number: int, x: Tensor, centre: Tensor, symbols: Tensor) -> Tensor:
-        """Nats that symbol `number` of some pixels, float (n,), costs; means are relative to `centre` (n,)."""
+    def forward(self, parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+        """Nats of some pixels: features (n, inputs), centre (n,) and value (n,) for each symbol of a pixel in turn."""
+        nats = [self._nats(number, *part) for number, part in enumerate(parts)]
+        return sum(nats, torch.zeros((), device=nats[0].device))
+
+    def _nats(self, number: int, x: Tensor, centre: Tensor, symbols: Tensor) -> Tensor:
+        """What symbol `number` of the pixels costs; means are relative to `centre`."""
         parts = self.symbols[number](x).unflatten(1, (3, -1)).unbind(1)
         ends = (symbols <= 0)[:, None], (symbols >= 255)[:, None]
         away = (symbols - centre)[:, None]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
-from torch import Tensor
 
 from isthmus.data.channels_last import (
     as_plane,
@@ -26,23 +25,27 @@ from isthmus.data.channels_last import (
     unit_of,
 )
 from isthmus.data.images import Images
-from isthmus.data.scaling import check_finite, sample_channel_axis, to_dtype
+from isthmus.data.scaling import check_finite, sample_channel_axis
 from isthmus.data.sources import Source
-from isthmus.denoising.inference import averaged, clean, tiles, without_itself
-from isthmus.denoising.network import SIZES, DenoisingNetwork
-from isthmus.device import choose_device, in_best_memory_order, memory_format
+from isthmus.denoising.blind_spots import Blind
+from isthmus.denoising.inference import Cleaner
+from isthmus.denoising.learning import learn_denoiser
+from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
+from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError, unknown_name
-from isthmus.estimators.base import NetworkEstimator
-from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
+from isthmus.estimators.base import Estimator
+from isthmus.estimators.network_estimator import is_array_like
+from isthmus.spec import parse_corruption
 from isthmus.training.progress import Listener
+from isthmus.training.run import Run
+from isthmus.training.selection import commonest_kind
 
 LEARN_FROM = ("auto", "clean", "noisy")
 _MOST_VALUES = 1 << 27  # of the samples that are learned from
 _BATCH_VALUES = 1 << 19
-_STEP = 8  # tiles begin at multiples of it, those of blind spots too
 
 
-class Denoiser(TransformerMixin, BaseEstimator):
+class Denoiser(TransformerMixin, Estimator):
     """Learn to take noise away, from clean samples, from pairs, or from noisy samples alone.
 
         noisy (n, height, width) ──denoise──▶ clean (n, height, width)
@@ -74,9 +77,17 @@ class Denoiser(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     network_ : DenoisingNetwork, the torch module
+    network_spec_ : DenoisingSpec, what it is made of
     noise_ : str or None, the noise as it was given, or estimated
+    blind_ : Blind or None, how values are cleaned that the network does not see
+    flips_, turns_ : bool, whether samples may be turned over, and around by quarters, for `averaging`
+    dtype_ : str, of the samples that were learned from
+    training_spec_ : TrainingSpec
     history_ : list of dict, the run's losses, in units of the data's variance
-    interrupted_ : bool, whether Ctrl-C ended the run
+    seconds_ : float, time of training
+    interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
+    seed_ : int, what `random_state` came to
+    n_features_in_ : int, where signals were given as rows of an array
 
     Examples
     --------
@@ -113,7 +124,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     network_: DenoisingNetwork
-    history_: list[dict[str, Any]]
+    _usage = "clean = model.denoise(noisy)"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -121,37 +132,42 @@ class Denoiser(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
         """Learn from X.
 
         X : array of shape (n, height, width[, channels]), (n, length) or (n, depth, height, width); a list of arrays
             of different sizes; a path, the name of a data set or a Source. Clean or noisy: see `learn_from`.
         y : the clean samples, where X are noisy ones and pairs are at hand; it may have fewer channels. Labels, one a
             sample, as a pipeline hands them on, are ignored.
+        checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`.
         """
-        from isthmus.denoising.learning import fit_denoiser
-        from isthmus.spec import parse_corruption
-        from isthmus.training.run import Run
-
         if self.noise is not None:
             parse_corruption(self.noise)
         if self.size not in SIZES:
             raise unknown_name("size", self.size, tuple(SIZES))
         paired = y is not None and not is_labels(y)
-        how, run = self._how(paired), Run.of(self, listeners)
+        how = self._how(paired)
+        run = Run.of(
+            self, listeners=listeners, checkpoint=checkpoint, resume=resume, checkpoint_seconds=checkpoint_seconds
+        )
         self.seed_ = run.seed
-        samples = self._learned_from(self._open(X, reset=True))
-        targets = 0
-        if paired:
-            clean_samples = self._learned_from(open_samples(y), shuffle=False)
-            samples, targets = _paired(samples, clean_samples)
+        data = self._open(X, reset=True)
+        samples, targets = self._pairs(data, open_samples(y)) if paired else (self._samples(data), 0)
         scale = 1 / unit_of(samples[0].dtype)
-        fitted = fit_denoiser(samples, scale, self.noise, how, targets, self.size, run)
-        self.network_, self.config_, self.training_spec_ = fitted.network, dict(fitted.config), fitted.spec
-        self.blind_, self.noise_, self.dtype_ = fitted.blind, fitted.noise, samples[0].dtype.name
-        self.symmetries_ = [fitted.trainer.flips, fitted.trainer.turns]
-        self.history_ = fitted.trainer.position.history
-        self.seconds_, self.interrupted_ = fitted.trainer.position.seconds, fitted.trainer.interrupted
+        learned = learn_denoiser(samples, scale, self.noise, how, targets, self.size, run)
+        self.network_, self.network_spec_ = learned.network, learned.spec
+        self.noise_, self.blind_, self.dtype_ = learned.noise, learned.blind, samples[0].dtype.name
+        self.flips_, self.turns_ = learned.flips, learned.turns
+        self._keep(learned.trained)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -167,7 +183,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
         return_std : also give the standard deviation of the error that is left, for every value, float32, in X's units.
         """
         check_is_fitted(self)
-        if averaging and not self.symmetries_[0]:
+        if averaging and not self.flips_:
             raise IsthmusError(
                 "this model learned from whole samples, which are not the same turned over: averaging would harm"
             )
@@ -191,44 +207,40 @@ class Denoiser(TransformerMixin, BaseEstimator):
         errors = [((np.float64(a) - sample_at(expected, i)) / unit) ** 2 for i, a in enumerate(cleaned)]
         return -float(np.concatenate([error.ravel() for error in errors]).mean())
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder; nothing in it is ever executed."""
-        check_is_fitted(self)
-        params = {**self.get_params(deep=False), "device": str(self.device), "random_state": self.seed_}
-        config = {
-            "params": params,
-            "network": self.config_,
+    # On disk
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "network": self.network_spec_.to_dict(),
             "blind": None if self.blind_ is None else self.blind_.to_dict(),
             "noise": self.noise_,
-            "symmetries": self.symmetries_,
+            "symmetries": [self.flips_, self.turns_],
             "dtype": self.dtype_,
-            "training": self.training_spec_.to_dict(),
-            "seconds": self.seconds_,
         }
-        tensors = {k: v.detach().cpu().numpy() for k, v in self.network_.state_dict().items()}
-        stored = StoredModel("Denoiser", config, tensors, self.history_)
-        return save_model(folder, stored, _card(self, Path(folder).name))
 
-    @classmethod
-    def load(cls, folder: str | Path, device: Any = "auto") -> Denoiser:
-        """Read a model that `save` wrote."""
-        from isthmus.denoising.learning import Blind
-        from isthmus.spec import TrainingSpec
+    def _tensors(self) -> dict[str, np.ndarray]:
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network_.state_dict().items()}
 
-        stored = load_model(folder, cls.__name__)
-        config = stored.config
-        with complete_model(folder):
-            model = cls(**{**config["params"], "device": device, "verbose": False})
-            model.config_, model.noise_, model.dtype_ = config["network"], config["noise"], config["dtype"]
-            model.network_ = DenoisingNetwork(**model.config_)
-            model.network_.load_state_dict({k: torch.from_numpy(v) for k, v in stored.tensors.items()})
-            model.symmetries_, blind = config["symmetries"], config["blind"]
-            model.blind_ = None if blind is None else Blind.from_dict(blind)
-            model.training_spec_ = TrainingSpec.from_dict(config["training"])
-            model.seed_, model.seconds_, model.interrupted_ = model.random_state, config["seconds"], False
-        in_best_memory_order(model.network_.eval(), model.config_["num_spatial_dims"] + 2)
-        model.history_ = [dict(entry) for entry in stored.history]
-        return model
+    def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        self.network_spec_ = DenoisingSpec.from_dict(config["network"])
+        self.network_ = self.network_spec_.build()
+        self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
+        in_best_memory_order(self.network_.eval(), self.network_spec_.num_spatial_dims + 2)
+        self.blind_ = None if config["blind"] is None else Blind.from_dict(config["blind"])
+        self.noise_, self.dtype_, (self.flips_, self.turns_) = config["noise"], config["dtype"], config["symmetries"]
+
+    def _describe(self) -> dict[str, str]:
+        spec = self.network_spec_
+        return {
+            "denoiser": f"{self.size}, {self.network_.num_parameters:,} parameters",
+            "samples": f"{spec.num_spatial_dims} dimensions, {spec.in_channels} channels, {self.dtype_}",
+            "noise": self.noise_ or "that of the pairs it learned from",
+        }
+
+    def _validation(self, best: float) -> str:
+        return f"{best:.4g} (in variances of the data)"
+
+    # Inside
 
     def _open(self, X: Any, *, reset: bool = False) -> Images | Source:
         """The user's samples; rows of a table in memory, which are signals here, as scikit-learn checks them.
@@ -236,7 +248,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
         Signals of another length than those of the training are no error.
         """
         special = isinstance(X, Images) or hasattr(X, "columns") or is_list_of_arrays(X)
-        if not special and NetworkEstimator._is_array_like(X):
+        if not special and is_array_like(X):
             X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
         samples = open_samples(X)
         if len(samples) == 0:
@@ -257,21 +269,36 @@ class Denoiser(TransformerMixin, BaseEstimator):
             )
         return how
 
-    def _learned_from(self, data: Images | Source, *, shuffle: bool = True) -> list[np.ndarray]:
-        """Samples (*spatial, channels) of the commonest dtype and number of channels: all, or a random part."""
-        order = np.random.default_rng([self.seed_, 4]).permutation(len(data))
-        groups: dict[tuple, list[tuple[int, np.ndarray]]] = {}
-        values = 0
-        for index in order.tolist():
-            sample = sample_at(data, index)
-            plane = as_plane(sample, self._axis(sample.shape))
-            plane = grey_if_equal(plane[..., :-1] if has_alpha(plane) else plane)
-            groups.setdefault((plane.ndim, plane.dtype.str, plane.shape[-1]), []).append((index, plane))
-            values += plane.size
-            if values >= _MOST_VALUES and shuffle:
-                break
-        found = max(groups.values(), key=lambda group: sum(plane[..., 0].size for _, plane in group))
-        return [plane for _, plane in sorted(found, key=lambda pair: pair[0])]
+    def _samples(self, data: Images | Source) -> list[np.ndarray]:
+        """What is learned from: samples (*spatial, channels) of the commonest dtype and number of channels."""
+        return commonest_kind(
+            len(data), lambda index: self._plane(data, index), _kind, seed=self.seed_, most_values=_MOST_VALUES
+        )
+
+    def _pairs(self, noisy: Images | Source, clean: Images | Source) -> tuple[list[np.ndarray], int]:
+        """Noisy samples with the clean ones as further channels, and how many these are."""
+        if len(noisy) != len(clean):
+            raise IsthmusError(f"there are {len(noisy)} noisy samples and {len(clean)} clean ones; give pairs")
+        targets = self._plane(clean, 0).shape[-1]
+
+        def pair(index: int) -> np.ndarray:
+            a, b = self._plane(noisy, index), self._plane(clean, index)
+            if a.shape[:-1] != b.shape[:-1] or a.dtype != b.dtype:
+                raise IsthmusError(
+                    f"pair {index} has shapes {a.shape[:-1]} and {b.shape[:-1]}, {a.dtype} and {b.dtype}; both must be "
+                    f"equal"
+                )
+            if b.shape[-1] != targets or targets not in (1, a.shape[-1]):
+                raise IsthmusError(f"{a.shape[-1]} channels cannot be cleaned to {b.shape[-1]}: give as many, or 1")
+            return np.concatenate([a, b], -1)
+
+        return commonest_kind(len(noisy), pair, _kind, seed=self.seed_, most_values=_MOST_VALUES), targets
+
+    def _plane(self, data: Images | Source, index: int) -> np.ndarray:
+        """One sample as (*spatial, channels), without transparency; grey where all colours are the same."""
+        sample = sample_at(data, index)
+        plane = as_plane(sample, self._axis(sample.shape))
+        return grey_if_equal(plane[..., :-1] if has_alpha(plane) else plane)
 
     def _axis(self, sample_shape: tuple[int, ...]) -> int | None:
         """The axis of the channels within a sample."""
@@ -293,8 +320,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
     def _cleaned(self, samples: np.ndarray, averaging: bool, with_std: bool) -> tuple[np.ndarray, np.ndarray | None]:
         """Samples (n, ...) of one shape in the user's layout, and the deviations of the errors."""
         axis = self._axis(samples.shape[1:])
-        d = samples.ndim - 1 - (axis is not None)
-        expected = self.config_["num_spatial_dims"]
+        d, expected = samples.ndim - 1 - (axis is not None), self.network_spec_.num_spatial_dims
         if d != expected:
             raise IsthmusError(
                 f"samples of shape {samples.shape[1:]} have {d} dimensions beside channels, but the model was trained "
@@ -302,87 +328,19 @@ class Denoiser(TransformerMixin, BaseEstimator):
             )
         planes = as_plane(samples, None if axis is None else axis + 1)
         alpha = planes[..., -1:] if has_alpha(planes) else None
-        colours = planes if alpha is None else planes[..., :-1]
-        cleaned = np.empty((*colours.shape[:-1], self._channels_out(colours.shape[-1])), samples.dtype)
-        std = np.zeros(cleaned.shape, np.float32) if with_std else None
-        self._fill(colours, cleaned, std, averaging)
+        cleaner = self._cleaner(planes.dtype, averaging)
+        cleaned, std = cleaner.clean(planes if alpha is None else planes[..., :-1], with_std)
         if alpha is not None:
             cleaned = np.concatenate([cleaned, alpha], -1)
             std = None if std is None else np.concatenate([std, np.zeros(alpha.shape, np.float32)], -1)
         return from_planes(cleaned, axis), None if std is None else from_planes(std, axis)
 
-    def _channels_out(self, channels: int) -> int:
-        """How many channels come out where so many go in."""
-        inside, outside = self.config_["in_channels"], self.config_["out_channels"]
-        if channels == inside:
-            return outside
-        if inside == outside and 1 in (inside, channels):
-            return channels
-        raise IsthmusError(f"samples have {channels} channels, but the model was trained on {inside}")
-
-    def _fill(self, planes: np.ndarray, cleaned: np.ndarray, std: np.ndarray | None, averaging: bool) -> None:
-        """Clean tile by tile into `cleaned` and `std`, (n, *spatial, channels)."""
-        device = choose_device(self.device)
-        network = self.network_.to(device)
-        unit = unit_of(planes.dtype if planes.dtype.kind != "f" else np.dtype(self.dtype_))
-        reach = network.reach + (8 if self.blind_ is not None else 0)
-        for read, kept, place in tiles(planes.shape[1:-1], planes.shape[-1], max(_STEP, network.step), reach):
-            part = np.moveaxis(planes[(slice(None), *read)], -1, 1)
-            guess, variance = self._run(
-                torch.from_numpy(part.astype(np.float32) / np.float32(unit)).to(device), averaging
-            )
-            inner = (slice(None), slice(None), *kept)
-            where = (slice(None), *place)
-            cleaned[where] = to_dtype(np.moveaxis((guess[inner].double() * unit).cpu().numpy(), 1, -1), cleaned.dtype)
-            if std is not None:
-                std[where] = np.moveaxis((variance[inner].sqrt() * unit).cpu().numpy(), 1, -1)
-
-    @torch.inference_mode()
-    def _run(self, x: Tensor, averaging: bool) -> tuple[Tensor, Tensor]:
-        """Samples (N, C, *S) in the user's units: cleaned, and the variance of the error."""
-        inside, channels = self.config_["in_channels"], x.shape[1]
-        if channels != inside:  # each colour by itself, or grey as a colour
-            x = x.flatten(0, 1)[:, None] if inside == 1 else x.expand(-1, inside, *x.shape[2:])
-        x = x.contiguous(memory_format=memory_format(x.ndim))
-        function = self._function()
-        guess, variance = averaged(function, x, turns=self.symmetries_[1]) if averaging else function(x)
-        if channels != inside:
-            guess, variance = (
-                part.unflatten(0, (-1, channels))[:, :, 0] if inside == 1 else part.mean(1, keepdim=True)
-                for part in (guess, variance)
-            )
-        return guess, variance
-
-    def _function(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        network, blind = self.network_, self.blind_
-        if blind is None:
-            return lambda x: clean(network, x)
-        return lambda x: blind.mix(x, *without_itself(network, x, rows=blind.rows))
+    def _cleaner(self, dtype: np.dtype, averaging: bool) -> Cleaner:
+        network = self.network_.to(choose_device(self.device))
+        unit = unit_of(dtype if dtype.kind != "f" else np.dtype(self.dtype_))
+        return Cleaner(network, self.network_spec_, self.blind_, unit, averaging, self.turns_)
 
 
-def _paired(noisy: list[np.ndarray], clean_samples: list[np.ndarray]) -> tuple[list[np.ndarray], int]:
-    """Noisy samples with the clean ones as further channels, and how many these are."""
-    if len(noisy) != len(clean_samples):
-        raise IsthmusError(f"there are {len(noisy)} noisy samples and {len(clean_samples)} clean ones; give pairs")
-    targets = clean_samples[0].shape[-1]
-    for index, (a, b) in enumerate(zip(noisy, clean_samples, strict=True)):
-        if a.shape[:-1] != b.shape[:-1] or a.dtype != b.dtype:
-            raise IsthmusError(
-                f"pair {index} has shapes {a.shape[:-1]} and {b.shape[:-1]}, {a.dtype} and {b.dtype}; both must be "
-                f"equal"
-            )
-    if targets not in (1, noisy[0].shape[-1]):
-        raise IsthmusError(f"{noisy[0].shape[-1]} channels cannot be cleaned to {targets}: give as many, or 1")
-    return [np.concatenate(pair, -1) for pair in zip(noisy, clean_samples, strict=True)], targets
-
-
-def _card(model: Denoiser, name: str) -> str:
-    """The model card."""
-    best = best_validation(model.history_)
-    quality = "" if best is None else f"Validation: {best:.4g}.\n\n"
-    return (
-        f"# {name}\n\nA denoiser made with isthmus: {model.size}, {model.network_.num_parameters:,} parameters, noise "
-        f"{model.noise_ or 'of the pairs it learned from'}.\n\n{quality}"
-        f"```python\nfrom isthmus import Denoiser\n\ndenoiser = Denoiser.load({name!r})\n"
-        f"clean = denoiser.denoise(noisy)\n```\n"
-    )
+def _kind(sample: np.ndarray) -> tuple[int, str, int]:
+    """What samples that are learned together share."""
+    return sample.ndim, sample.dtype.str, sample.shape[-1]

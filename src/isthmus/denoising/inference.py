@@ -1,37 +1,87 @@
-"""Running a denoiser over samples of any size: tiles that leave no seams, blind spots, averages over symmetries."""
+"""Running a denoiser over samples of any size: tiles that leave no seams, and averages over symmetries."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.denoising.network import DenoisingNetwork
+from isthmus.data.scaling import to_dtype
+from isthmus.denoising.blind_spots import Blind, without_itself
+from isthmus.denoising.network import DenoisingNetwork, DenoisingSpec
+from isthmus.errors import IsthmusError
+from isthmus.training.task import in_memory_order
 
-GRID = 4  # a blind spot every so many values on each axis
 _TILE_VALUES = 1 << 19  # of one tile or batch
+_STEP = 8  # tiles begin at multiples of it, those of blind spots too
 Result = tuple[Tensor, Tensor]  # the clean samples and the variances of their errors
 Slices = tuple[slice, ...]
 
 
-def clean(network: DenoisingNetwork, x: Tensor) -> Result:
-    """Samples (N, C, *S) as the network sees them."""
-    guess, spread = network.with_variance(x)
-    return guess, spread.exp() * network.deviation**2
+@dataclass(frozen=True)
+class Cleaner:
+    """A trained network over arrays of any size.
 
+    blind : how values are cleaned that the network must not see, if there are such. unit : what 1 means to the network,
+    in the arrays' own units. averaging : whether to take the mean over flips, and over quarter turns with `turns`.
+    """
 
-def without_itself(network: DenoisingNetwork, x: Tensor, *, rows: int = 0) -> Result:
-    """Every value from the others alone: one pass for each grid of blind spots."""
-    guess, variance = torch.empty_like(x), torch.empty_like(x)
-    for grid in blind_grid(x.ndim - 2, rows):
-        hidden, seen = hide(x, grid, rows)
-        for whole, part in zip((guess, variance), clean(network, seen), strict=True):
-            whole[..., hidden] = part[..., hidden]
-    return guess, variance
+    network: DenoisingNetwork
+    spec: DenoisingSpec
+    blind: Blind | None
+    unit: float
+    averaging: bool
+    turns: bool
+
+    def channels_out(self, channels: int) -> int:
+        """How many channels come out where so many go in."""
+        inside, outside = self.spec.in_channels, self.spec.out_channels
+        if channels == inside:
+            return outside
+        if inside == outside and 1 in (inside, channels):
+            return channels
+        raise IsthmusError(f"samples have {channels} channels, but the model was trained on {inside}")
+
+    def clean(self, samples: np.ndarray, with_std: bool) -> tuple[np.ndarray, np.ndarray | None]:
+        """Samples (n, *spatial, channels), tile by tile: the clean ones, and float32 deviations of their errors."""
+        device = next(self.network.parameters()).device
+        cleaned = np.empty((*samples.shape[:-1], self.channels_out(samples.shape[-1])), samples.dtype)
+        std = np.zeros(cleaned.shape, np.float32) if with_std else None
+        reach = self.network.reach + (_STEP if self.blind is not None else 0)
+        for read, kept, place in tiles(samples.shape[1:-1], samples.shape[-1], max(_STEP, self.network.step), reach):
+            part = np.moveaxis(samples[(slice(None), *read)], -1, 1)
+            guess, variance = self._run(torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device))
+            inner, where = (slice(None), slice(None), *kept), (slice(None), *place)
+            values = (guess[inner].double() * self.unit).cpu().numpy()
+            cleaned[where] = to_dtype(np.moveaxis(values, 1, -1), cleaned.dtype)
+            if std is not None:
+                std[where] = np.moveaxis((variance[inner].sqrt() * self.unit).cpu().numpy(), 1, -1)
+        return cleaned, std
+
+    @torch.inference_mode()
+    def _run(self, x: Tensor) -> Result:
+        """Samples (N, C, *S) as the network sees them: cleaned, and the variance of the error."""
+        inside, channels = self.spec.in_channels, x.shape[1]
+        if channels != inside:  # each colour by itself, or grey as a colour
+            x = x.flatten(0, 1)[:, None] if inside == 1 else x.expand(-1, inside, *x.shape[2:])
+        x = in_memory_order(x)
+        guess, variance = averaged(self._once, x, turns=self.turns) if self.averaging else self._once(x)
+        if channels != inside:
+            guess, variance = (
+                part.unflatten(0, (-1, channels))[:, :, 0] if inside == 1 else part.mean(1, keepdim=True)
+                for part in (guess, variance)
+            )
+        return guess, variance
+
+    def _once(self, x: Tensor) -> Result:
+        if self.blind is None:
+            return self.network.clean(x)
+        return self.blind.mix(x, *without_itself(self.network, x, rows=self.blind.rows))
 
 
 def averaged(function: Callable[[Tensor], Result], x: Tensor, *, turns: bool) -> Result:
@@ -71,36 +121,3 @@ def tiles(size: Sequence[int], channels: int, step: int, reach: int) -> Iterator
         read = tuple(map(slice, low, high))
         kept = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, ends, strict=True))
         yield read, kept, tuple(map(slice, start, ends))
-
-
-def blind_grid(num_spatial_dims: int, rows: int) -> list[tuple[tuple[int, int], ...]]:
-    """Start and step on each axis, for each of the grids of blind spots that together cover everything.
-
-    rows : see `hide`.
-    """
-    steps = [GRID] * num_spatial_dims
-    if rows:
-        steps[-1] = 2 * rows + 2
-    return [tuple(zip(place, steps, strict=True)) for place in itertools.product(*map(range, steps))]
-
-
-def hide(x: Tensor, grid: tuple[tuple[int, int], ...], rows: int) -> tuple[Tensor, Tensor]:
-    """Where the blind spots of a grid are, bool (*spatial), and the samples with the means of neighbours there.
-
-    rows : how many values along a row are hidden too, on both sides.
-    """
-    spatial = x.shape[2:]
-    hidden = torch.zeros(spatial, dtype=torch.bool, device=x.device)
-    hidden[tuple(slice(start, None, step) for start, step in grid)] = True
-    covered = hidden
-    if rows:
-        wide = F.max_pool1d(hidden.float().reshape(-1, 1, spatial[-1]), 2 * rows + 1, 1, rows)
-        covered = wide.reshape(spatial).bool()
-    known = (~covered).to(x.dtype)
-    d = x.ndim - 2
-    pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[d - 1]
-    sizes = [3] * (d - 1) + [2 * rows + 3]
-    padding = [n // 2 for n in sizes]
-    share = pool(known[None, None], sizes, 1, padding)
-    mean = pool(x * known, sizes, 1, padding) / share.clamp(min=1e-6)
-    return hidden, torch.where(covered, mean, x)

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from isthmus.corruptions import ROW_REACH, Corruption
-from isthmus.denoising.inference import without_itself
-from isthmus.denoising.network import SIZES, DenoisingNetwork
+from isthmus.denoising.blind_spots import Blind, without_itself
+from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
 from isthmus.denoising.noise import estimate_deviation, estimate_gains, is_correlated
-from isthmus.denoising.tasks import BlindSpotTrainer, DenoisingTrainer, RiskTrainer
-from isthmus.device import in_best_memory_order, memory_format
+from isthmus.denoising.tasks import BlindSpotTask, DenoisingTask, ErrorTask, RiskTask
+from isthmus.device import in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
-from isthmus.spec import Choice, Spec, TrainingSpec, parse_corruption
+from isthmus.spec import Choice, parse_corruption
 from isthmus.training.crops import CropFeed
-from isthmus.training.run import Run, Usual, new_spec
+from isthmus.training.run import Length, Run, Trained, digest
+from isthmus.training.task import in_memory_order
 
 _WHOLE = {1: 1024, 2: 64, 3: 24}  # longest side up to which samples of one size are learned from whole
 _CROP = {1: 256, 2: 48, 3: 24}  # side of what is learned from at a time, where they are larger
 _BATCH_VALUES, _LEAST_BATCH, _MOST_BATCH = 1 << 15, 4, 64
-_USUAL = Usual(samples=100_000, least_epochs=1, least_steps=1_000, validation=500)
+_LENGTH = Length(samples=100_000, least_steps=1_000)
+_MOST_VALIDATION = 500
 _LEARNING_RATE = 0.01
 _MIX_BINS, _MIX_VALUES = 32, 1 << 22
 _KNOWN = {"gaussian", "poisson", "speckle"}  # noises whose variance is a function of the signal
@@ -34,95 +36,60 @@ _LOST = {"salt-and-pepper", "masking"}  # noises that destroy some values and le
 
 
 @dataclass(frozen=True)
-class Blind(Spec):
-    """How values are cleaned that the network must not see itself.
+class Method:
+    """How the noise is learned. noise : its name with levels. task : makes the task of a network.
 
-    rows : see `hide`. lost : whether only destroyed values are replaced: those at `ends`. levels, variances : the
-    error's variance by the guess's level, and variance of the noise, where it is known: how much of the value itself is
-    mixed in (Laine et al. 2019, "High-quality self-supervised deep image denoising", section 3).
+    blind : how values are cleaned that the network must not see.
     """
 
-    rows: int = 0
-    lost: str | None = None
-    ends: tuple[float, float] = (0.0, 1.0)
-    noise: float | None = None
-    levels: tuple[float, ...] = ()
-    variances: tuple[float, ...] = ()
-
-    def mix(self, seen: Tensor, guess: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """The best of a value and of the guess that was made without it."""
-        if self.lost is not None:
-            destroyed = (seen == 0) if self.lost == "masking" else (seen <= self.ends[0]) | (seen >= self.ends[1])
-            return torch.where(destroyed, guess, seen), torch.where(destroyed, variance, torch.zeros_like(variance))
-        if self.noise is None:
-            return guess, variance
-        excess = np.interp(guess.cpu().numpy(), self.levels, self.variances).astype(np.float32)
-        own = torch.from_numpy(excess).to(guess.device)
-        share = own / (own + self.noise)
-        return guess + share * (seen - guess), share * self.noise
+    noise: str | None
+    task: Callable[..., DenoisingTask]
+    blind: Blind | None = None
 
 
-@dataclass
-class Fitted:
-    """A trained network and how it is used. noise : as it was given, or estimated."""
+@dataclass(frozen=True)
+class Learned:
+    """A trained network and how it is used. flips, turns : whether samples may be turned over, and around."""
 
     network: DenoisingNetwork
-    config: Mapping[str, Any]
-    spec: TrainingSpec
-    trainer: DenoisingTrainer
-    blind: Blind | None = None
-    noise: str | None = None
+    spec: DenoisingSpec
+    trained: Trained
+    noise: str | None
+    blind: Blind | None
+    flips: bool
+    turns: bool
 
 
-def fit_denoiser(
+def learn_denoiser(
     samples: Sequence[np.ndarray], scale: float, noise: str | None, how: str, targets: int, size: str, run: Run
-) -> Fitted:
+) -> Learned:
     """Learn to clean.
 
     samples : arrays (*spatial, channels), which `scale` brings to the user's units; with "pairs" the last `targets`
     channels are clean. how : "clean", "pairs" or "noisy".
     """
-    d = samples[0].ndim - 1
+    d, channels = samples[0].ndim - 1, samples[0].shape[-1] - targets
     side = _side(samples, d)
     fitting = [sample for sample in samples if side is None or _holds(sample, side)]
-    channels = samples[0].shape[-1] - targets
     low, high, centre, deviation = _moments(fitting, scale, channels)
+    ends = (0.0, 1.0) if scale != 1 else (low, high)
     widths, blocks = SIZES[size]
-    config = {
-        "num_spatial_dims": d,
-        "in_channels": channels,
-        "out_channels": targets or channels,
-        "widths": list(widths),
-        "blocks": list(blocks),
-        "centre": centre,
-        "deviation": deviation,
-    }
+    spec = DenoisingSpec(d, channels, targets or channels, widths, blocks, centre, deviation)
     with seeded(run.seed):
-        network = DenoisingNetwork(**config)
+        network = spec.build()
     in_best_memory_order(network.to(run.device), d + 2)
+    method = _method(fitting, scale, noise, how, targets, run.seed, ends=ends, seen=(low, high))
+    flips = side is not None
+    turns = flips and how != "pairs" and "rows" not in (method.noise or "")
     feed = CropFeed(fitting, side, scale, max(1, (side or (1,))[0] // 3))
-    spec, validation = new_spec(
-        _USUAL, run, len(feed), _batch_size(math.prod(side or fitting[0].shape[:-1]) * channels), _LEARNING_RATE
-    )
-    blind: Blind | None = None
-    if how == "noisy":
-        noise, kind, settings = _unsupervised(fitting, scale, noise, run.seed, (low, high))
-        blind = settings.pop("blind", None)
-    else:
-        ends = (0.0, 1.0) if scale != 1 else (low, high)
-        kind, settings = DenoisingTrainer, {"targets": targets}
-        if how == "clean":
-            assert noise is not None
-            settings = {"corruption": Corruption(noise, ends)}
-    trainer = kind(network, feed, spec, run.device, validation=validation, **run.options)
-    trainer.flips = side is not None
-    trainer.turns = trainer.flips and how != "pairs" and "rows" not in (noise or "")
-    for name, value in settings.items():
-        setattr(trainer, name, value)
-    trainer.run()
+    validation = run.held_out(len(feed), min(_MOST_VALIDATION, len(feed) // 20))
+    batch = _batch_size(math.prod(side or fitting[0].shape[:-1]) * channels)
+    training = run.spec(_LENGTH, len(feed), batch, n_validation=len(validation), learning_rate=_LEARNING_RATE)
+    trained = run.train(method.task(network, flips=flips, turns=turns), feed, training, validation, digest(fitting))
+    blind = method.blind
     if blind is not None and blind.noise is not None:
         blind = _with_mix(blind, network, feed, run)
-    return Fitted(network.cpu(), config, spec, trainer, blind, noise)
+    return Learned(network.cpu(), spec, trained, method.noise, blind, flips, turns)
 
 
 def _side(samples: Sequence[np.ndarray], d: int) -> tuple[int, ...] | None:
@@ -151,22 +118,41 @@ def _batch_size(values: int) -> int:
     return min(max(1 << int(math.log2(max(1, _BATCH_VALUES // values))), _LEAST_BATCH), _MOST_BATCH)
 
 
-def _unsupervised(
+def _method(
+    samples: Sequence[np.ndarray],
+    scale: float,
+    noise: str | None,
+    how: str,
+    targets: int,
+    seed: int,
+    *,
+    ends: tuple[float, float],
+    seen: tuple[float, float],
+) -> Method:
+    """What suits what is known. ends : of the data's range. seen : least and largest value."""
+    if how == "pairs":
+        return Method(noise, partial(ErrorTask, targets=targets))
+    if how == "clean":
+        assert noise is not None
+        return Method(noise, partial(ErrorTask, corruption=Corruption(noise, ends)))
+    return _from_noisy(samples, scale, noise, seed, seen)
+
+
+def _from_noisy(
     samples: Sequence[np.ndarray], scale: float, noise: str | None, seed: int, ends: tuple[float, float]
-) -> tuple[str, type[DenoisingTrainer], dict[str, Any]]:
-    """The noise, levels filled in, the kind of training that suits it, and its settings."""
+) -> Method:
+    """How noise is learned from noisy samples alone; levels that nobody gave are estimated."""
     if noise is None:
         noise = "rows" if is_correlated(samples, seed) else "gaussian"
     parts = parse_corruption(noise)
     names = {part.name for part in parts}
     if names <= _KNOWN:
         parts = _with_levels(parts, samples, scale, seed)
-        return _text(parts), RiskTrainer, {"variance": variance_of(parts)}
+        return Method(_text(parts), partial(RiskTask, variance=variance_of(parts)))
     if names == {"rows"}:
         level = parts[0].value(0) or scale * estimate_deviation(samples, seed, across_rows=True)
-        parts = [Choice("rows", level, level)]
-        blind = Blind(rows=ROW_REACH, noise=level**2)
-        return _text(parts), BlindSpotTrainer, {"rows": ROW_REACH, "blind": blind}
+        task = partial(BlindSpotTask, rows=ROW_REACH)
+        return Method(_text([Choice("rows", level, level)]), task, Blind(rows=ROW_REACH, noise=level**2))
     if names & {"rows"}:
         raise IsthmusError(f"noise {noise!r} cannot be learned from noisy data alone: 'rows' goes with nothing else")
     unknown = names - _KNOWN - _LOST
@@ -176,7 +162,7 @@ def _unsupervised(
             f"{', '.join(sorted(_KNOWN | _LOST | {'rows'}))}"
         )
     lost = parts[0].name if len(parts) == 1 else None
-    return noise, BlindSpotTrainer, {"ends": ends, "blind": Blind(lost=lost, ends=ends)}
+    return Method(noise, partial(BlindSpotTask, ends=ends), Blind(lost=lost, ends=ends))
 
 
 def _with_levels(parts: Sequence[Choice], samples: Sequence[np.ndarray], scale: float, seed: int) -> list[Choice]:
@@ -222,7 +208,7 @@ def _with_mix(blind: Blind, network: DenoisingNetwork, feed: CropFeed, run: Run)
     guesses, squares, values = [], [], 0
     order = np.random.default_rng([run.seed, 7]).permutation(len(feed))
     for x in feed.batches(order[i : i + 16] for i in range(0, len(order), 16)):
-        x = x.to(run.device).contiguous(memory_format=memory_format(x.ndim))
+        x = in_memory_order(x.to(run.device))
         guess = without_itself(network, x, rows=blind.rows)[0]
         guesses.append(guess.flatten().cpu().numpy())
         squares.append(((x - guess) ** 2).flatten().cpu().numpy())
@@ -234,4 +220,4 @@ def _with_mix(blind: Blind, network: DenoisingNetwork, feed: CropFeed, run: Run)
     for part in np.array_split(np.argsort(level, kind="stable"), min(_MIX_BINS, max(1, len(level) // 1000))):
         levels.append(float(level[part].mean()))
         variances.append(max(0.0, float(square[part].mean()) - float(blind.noise or 0)))
-    return Blind(blind.rows, blind.lost, blind.ends, blind.noise, tuple(levels), tuple(variances))
+    return replace(blind, levels=tuple(levels), variances=tuple(variances))

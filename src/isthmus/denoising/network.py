@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from isthmus.networks.blocks import Conv
 from isthmus.networks.upsample import depth_to_space
 from isthmus.registry import downsamplings, upsamplings
+from isthmus.spec import Spec
 
 FOLD = 2  # blocks of 2 × 2 pixels become channels first: a quarter of the work for the same width
 SIZES = {  # widths and blocks
@@ -27,6 +29,23 @@ SIZES = {  # widths and blocks
 _QUIET = 0.1  # of the last convolution of a block: at first a block hands on what it gets
 _FIRST = -4.0  # first logarithm of a variance
 _FLOOR = -14.0  # least logarithm of a variance in scaled units
+
+
+@dataclass(frozen=True)
+class DenoisingSpec(Spec):
+    """What a `DenoisingNetwork` is made of; see there."""
+
+    num_spatial_dims: int
+    in_channels: int
+    out_channels: int
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    centre: float = 0.0
+    deviation: float = 1.0
+
+    def build(self) -> DenoisingNetwork:
+        """The network, its weights drawn from torch's generator."""
+        return DenoisingNetwork(**self.to_dict())
 
 
 class ResidualBlock(nn.Module):
@@ -95,6 +114,11 @@ class DenoisingNetwork(nn.Module):
         h = self._features(x)
         noise, spread = self.tail(h), self.spread(h.detach())
         return self._finish(x, noise), self._unfold(x, spread).float().clamp(_FLOOR, -_FLOOR)
+
+    def clean(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The clean samples and the variances of their errors, both in the units of x."""
+        guess, spread = self.with_variance(x)
+        return guess, spread.exp() * self.deviation**2
 
     def _features(self, x: Tensor) -> Tensor:
         h = self.head(_fold((_filled(x, self.step) - self.centre) / self.deviation))

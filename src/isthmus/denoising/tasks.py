@@ -1,4 +1,4 @@
-"""Training of denoisers: from clean samples, from pairs, and from noisy samples alone."""
+"""What a denoiser learns: from clean samples, from pairs, and from noisy samples alone."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from isthmus.corruptions import Corruption
-from isthmus.denoising.inference import blind_grid, hide
+from isthmus.denoising.blind_spots import blind_grid, hide
 from isthmus.denoising.network import DenoisingNetwork
-from isthmus.device import memory_format
-from isthmus.training.loop import Trainer
+from isthmus.training.task import Loss, Task, in_memory_order
 
 _VALIDATED = 64  # samples in a batch of the validation
 _SPREAD = 0.01  # weight of the variance's loss, whose gradient stays in its own layer
@@ -20,29 +19,55 @@ _LEAST_VARIANCE = 1e-4  # of noise, in variances of the data, that a deviation i
 _STEP = 1e-2  # of the finite difference that measures a divergence, in deviations of the data
 
 
-class DenoisingTrainer(Trainer):
-    """From clean samples: noise is added anew in every step.
+class DenoisingTask(Task):
+    """The squared error of what is cleaned, and how large the network says it is. Subclasses define `cost`.
 
-    corruption : what adds it. flips, turns : whether samples are turned over, and around, at random. targets : channels
-    at the end of each sample that are the clean ones, for pairs; 0 where the noise is added.
+    flips, turns : whether samples are turned over, and around, at random.
     """
 
     network: DenoisingNetwork
-    corruption: Corruption | None = None
-    flips: bool = False
-    turns: bool = False
-    targets: int = 0
 
-    def _loss(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, None]:
-        x = batch.to(self._device)
-        if self.flips:
-            x = flipped(x, generator, turn=self.turns)
-        return self._cost(x, generator), None
+    def __init__(self, network: DenoisingNetwork, *, flips: bool, turns: bool) -> None:
+        super().__init__(network, validation_batch=_VALIDATED)
+        self.flips, self.turns = flips, turns
 
-    def _cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
+        """The cost of samples (N, channels, *spatial), in variances of the data."""
+        x = batch.to(self.device)
+        return Loss(self.cost(flipped(x, generator, turn=self.turns) if self.flips else x, generator))
+
+    def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """The cost of samples as they are."""
+        return self.cost(batch.to(self.device), generator)
+
+    def cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """What samples on the device cost."""
+        raise NotImplementedError
+
+
+class ErrorTask(DenoisingTask):
+    """From clean samples, to which noise is added anew in every step, or from pairs.
+
+    corruption : what adds the noise. targets : for pairs, how many channels at the end of each sample are clean.
+    """
+
+    def __init__(
+        self,
+        network: DenoisingNetwork,
+        *,
+        flips: bool,
+        turns: bool,
+        corruption: Corruption | None = None,
+        targets: int = 0,
+    ) -> None:
+        super().__init__(network, flips=flips, turns=turns)
+        self.corruption, self.targets = corruption, targets
+
+    def cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Samples with more noise, whose errors are larger, count less."""
         noisy, clean = self._pair(x, generator)
-        with self._autocast:
-            guess, spread = self.network.with_variance(_ordered(noisy))
+        with self.autocast():
+            guess, spread = self.network.with_variance(in_memory_order(noisy))
         error = ((guess.float() - clean) / self.network.deviation) ** 2
         if noisy.shape != clean.shape:
             return error.mean() + _SPREAD * _likelihood(spread, error)
@@ -57,12 +82,8 @@ class DenoisingTrainer(Trainer):
         assert self.corruption is not None
         return self.corruption(x, generator), x
 
-    def _evaluate(self) -> float | None:
-        generator = torch.Generator(self._device).manual_seed(0)
-        return self._mean_over_validation(lambda x: self._cost(x.to(self._device), generator), _VALIDATED)
 
-
-class RiskTrainer(DenoisingTrainer):
+class RiskTask(DenoisingTask):
     """From noisy samples whose noise is known: Stein's unbiased estimate of the risk.
 
     The mean of (f(y) - y)² + 2 v ∂f/∂y is the squared error against the clean samples (Stein 1981), the derivative
@@ -70,16 +91,23 @@ class RiskTrainer(DenoisingTrainer):
     Soltanayev and Chun 2018, NeurIPS). Where the variance v depends on the signal it is taken at the sample itself (Le
     Montagner, Angelini and Olivo-Marin 2014, IEEE TIP 23(3)). The same probe measures the posterior variance v ∂f/∂y
     (Manor and Michaeli 2024, ICLR), which the network learns to tell.
+
+    variance : of the noise, given what was seen.
     """
 
-    variance: Callable[[Tensor], Tensor]
+    def __init__(
+        self, network: DenoisingNetwork, *, flips: bool, turns: bool, variance: Callable[[Tensor], Tensor]
+    ) -> None:
+        super().__init__(network, flips=flips, turns=turns)
+        self.variance = variance
 
-    def _cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The estimated risk, in variances of the data."""
         unit = self.network.deviation
         probe = torch.randn(x.shape, generator=generator, device=x.device)
         both = torch.cat([x, x + _STEP * unit * probe])
-        with self._autocast:
-            guesses, spread = self.network.with_variance(_ordered(both))
+        with self.autocast():
+            guesses, spread = self.network.with_variance(in_memory_order(both))
         guess, moved = guesses.float().chunk(2)
         variance, slope = self.variance(x) / unit**2, probe * (moved - guess) / (_STEP * unit)
         risk = ((guess - x) / unit) ** 2 + 2 * variance * slope
@@ -87,24 +115,36 @@ class RiskTrainer(DenoisingTrainer):
         return risk.mean() + _SPREAD * ((told - slope.detach()) ** 2).mean()
 
 
-class BlindSpotTrainer(DenoisingTrainer):
+class BlindSpotTask(DenoisingTask):
     """From noisy samples whose noise is unknown but independent from place to place, or along rows only.
 
     What a network says of a value that it does not see cannot be its noise: Batson and Royer 2019, "Noise2Self",
     arXiv:1901.11365; Krull, Buchholz and Jug 2019, "Noise2Void", arXiv:1811.10980. With noise that is correlated along
     rows the neighbours on both sides are hidden too: Broaddus et al. 2020, "Removing structured noise with
     self-supervised blind-spot networks", ISBI.
+
+    rows : see `hide`. ends : values of destroyed places: the median is learned in place of the mean.
     """
 
-    rows: int = 0  # see `hide`
-    ends: tuple[float, float] | None = None  # values of destroyed places: the median in place of the mean
+    def __init__(
+        self,
+        network: DenoisingNetwork,
+        *,
+        flips: bool,
+        turns: bool,
+        rows: int = 0,
+        ends: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__(network, flips=flips, turns=turns)
+        self.rows, self.ends = rows, ends
 
-    def _cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """The error at the places of one grid, which are hidden."""
         grid = blind_grid(x.ndim - 2, self.rows)
         number = int(torch.randint(len(grid), (), generator=generator, device=x.device))
         hidden, seen = hide(x, grid[number], self.rows)
-        with self._autocast:
-            guess, spread = self.network.with_variance(_ordered(seen))
+        with self.autocast():
+            guess, spread = self.network.with_variance(in_memory_order(seen))
         value = x[..., hidden]
         difference = (guess.float()[..., hidden] - value) / self.network.deviation
         if self.ends is None:
@@ -125,7 +165,3 @@ def flipped(x: Tensor, generator: torch.Generator, *, turn: bool) -> Tensor:
 def _likelihood(log_variance: Tensor, target: Tensor) -> Tensor:
     """Smallest where the variance is the mean of the target, which has no gradient."""
     return (log_variance + target.detach() * torch.exp(-log_variance)).mean()
-
-
-def _ordered(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=memory_format(x.ndim))

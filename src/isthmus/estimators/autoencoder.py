@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,23 +14,25 @@ from torch import nn
 
 from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
-from isthmus.device import choose_device, in_best_memory_order
+from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
-from isthmus.estimators.consistency import ConsistencyTrainer, projector
-from isthmus.estimators.encoder_decoder import Coder
+from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
-from isthmus.networks import build, wrap
+from isthmus.estimators.tasks import reconstruction_task
+from isthmus.networks import AutoEncoderNetwork, build, wrap
 from isthmus.objectives import Objective
-from isthmus.spec import TrainingSpec, is_real
-from isthmus.training.feed import Feed
+from isthmus.spec import is_real
+from isthmus.training.feed import SourceFeed
 from isthmus.training.loop import Trainer
-from isthmus.training.progress import Bar, Listener
-from isthmus.training.run import seed_from
+from isthmus.training.optimizers import constant
+from isthmus.training.progress import Listener
+from isthmus.training.run import Run, digest, seed_from
+from isthmus.training.task import Task
 
 _MOST_VALIDATION = 2_000  # samples: more would cost time and say nothing new
 
 
-class AutoEncoder(Coder):
+class AutoEncoder(EncoderDecoder):
     """Learn an encoder `Z = f(X)` and a decoder `X' = g(Z)` with `X' ≈ X`, without labels.
 
         X (n, height, width) ──f──▶ Z (n, latent_dim) ──g──▶ X' (n, height, width)
@@ -93,9 +94,13 @@ class AutoEncoder(Coder):
     network_ : AutoEncoderNetwork, the torch module
     network_spec_ : NetworkSpec or None for modules of your own
     training_spec_ : TrainingSpec
-    scaler_ : Scaler
+    scaler_ : Scaler, between the user's units and those of the network
+    code_shape_ : tuple of int, the shape of one code: (latent_dim,) unless it is spatial
     history_ : list of dict, the run's losses in order; validation_loss is None in entries between validations
-    interrupted_ : bool, whether Ctrl-C ended the run
+    seconds_ : float, time of training
+    interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
+    seed_ : int, what `random_state` came to
+    n_features_in_ : int, columns of a table; feature_names_in_ : array of str (n_features_in_,), where they have names
 
     Examples
     --------
@@ -171,8 +176,6 @@ class AutoEncoder(Coder):
         self.random_state = random_state
         self.verbose = verbose
 
-    _projector: nn.Module | None = None
-
     # Training
 
     def fit(
@@ -192,25 +195,19 @@ class AutoEncoder(Coder):
         resume : continue from that file, to the same weights that the uninterrupted run would have had.
         listeners : called with every `Event` of the run.
 
-        Ctrl-C ends the run and keeps the best weights so far.
+        Ctrl-C and SIGTERM end the run and keep the best weights so far.
         """
-        if resume and checkpoint is None:
-            raise IsthmusError("resume=True needs checkpoint=, the file to continue from")
-        source = self._open(X, reset=True)
-        validation = self._held_out(len(source))
-        device = self._prepare(source, len(source) - len(validation))
-        trainer = self._trainer(
-            source,
-            self.training_spec_,
-            device,
-            validation=validation,
-            listeners=(*listeners, Bar()) if self.verbose else listeners,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-            checkpoint_seconds=checkpoint_seconds,
-            fingerprint=self._fingerprint(source),
+        run = Run.of(
+            self, listeners=listeners, checkpoint=checkpoint, resume=resume, checkpoint_seconds=checkpoint_seconds
         )
-        trainer.run(resume=resume)
-        self._finish(trainer)
+        source = self._open(X, reset=True)
+        validation = run.held_out(len(source), self._n_validation(len(source)))
+        self._prepare(source, run.seed, run.device)
+        spec = training_spec(self, self.network_spec_, len(source) - len(validation), run.device)
+        self._task = reconstruction_task(self.network_, spec, self.code_shape_)
+        self._optimizers = None
+        feed = SourceFeed(source, self.scaler_, run.device)
+        self._keep(run.train(self._task, feed, spec, validation, digest(source)))
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -221,52 +218,51 @@ class AutoEncoder(Coder):
         first = not hasattr(self, "network_")
         source = self._open(X, reset=first)
         if first:
-            self._prepare(source, len(source))
-        spec = self.training_spec_.to_dict() | {
-            "epochs": 1,
-            "minutes": None,
-            "seed": self.seed_ + len(self.history_),
-        }
+            device = choose_device(self.device)
+            self._prepare(source, seed_from(self.random_state), device)
+            self.training_spec_ = training_spec(self, self.network_spec_, len(source), device)
+            self.history_ = []
         device = self._place()
-        trainer = self._trainer(
-            source,
-            TrainingSpec.from_dict(spec),
-            device,
-            validation=np.arange(0),
-            schedule=lambda progress: 1.0,
-            optimizer_states=getattr(self, "_optimizers", None),
+        assert self.training_spec_ is not None
+        spec = replace(self.training_spec_, epochs=1, minutes=None, seed=self.seed_ + len(self.history_))
+        if self._task is None:
+            self._task = reconstruction_task(self.network_, self.training_spec_, self.code_shape_)
+        feed = SourceFeed(source, self.scaler_, device)
+        trainer = Trainer(
+            self._task, feed, spec, validation=np.arange(0), schedule=constant, optimizers=self._optimizers
         )
         trainer.run()
         self._optimizers = trainer.optimizers
-        entry = trainer.position.history[-1] | {"epoch": len(self.history_) + 1}
-        self.history_ = [*self.history_, entry]
+        self.history_ = [*self.history_, trainer.position.history[-1] | {"epoch": len(self.history_) + 1}]
         return self
 
-    def _trainer(self, source: Source, spec: TrainingSpec, device: torch.device, **options: Any) -> Trainer:
-        feed = Feed(source, self.scaler_, device)
-        if spec.consistency is None:
-            return Trainer(self.network_, feed, spec, device, **options)
-        if getattr(self, "_projector", None) is None:
-            self._projector = projector(self.code_shape_, self.seed_).to(device)
-        return ConsistencyTrainer(self.network_, feed, spec, device, helper=self._projector, **options)
+    _task: Task | None = None  # kept, with the optimizers' states, for `partial_fit` to continue
+    _optimizers: list[torch.optim.Optimizer] | None = None
 
-    def _held_out(self, n_samples: int) -> np.ndarray:
-        """Sorted indices of the samples that validate."""
+    def _n_validation(self, n_samples: int) -> int:
+        """How many samples validate."""
         fraction = self.validation_fraction
         if not (is_real(fraction) and 0 <= fraction < 1):
             raise IsthmusError(f"validation_fraction (={fraction!r}) must be a number of at least 0 and below 1")
-        self.seed_ = seed_from(self.random_state)
-        count = min(_MOST_VALIDATION, int(fraction * n_samples))
-        return np.sort(np.random.default_rng([self.seed_, 1]).choice(n_samples, count, replace=False, shuffle=False))
+        return min(_MOST_VALIDATION, int(fraction * n_samples))
 
-    def _prepare(self, source: Source, n_train: int) -> torch.device:
-        """Resolve every choice, measure the scaling and build the network."""
-        if not hasattr(self, "seed_"):
-            self.seed_ = seed_from(self.random_state)
-        device = choose_device(self.device)
-        objective = Objective(self.objective if isinstance(self.objective, Mapping) else {self.objective: 1.0})
+    def _prepare(self, source: Source, seed: int, device: torch.device) -> None:
+        """Resolve every choice that the user left open, measure the scaling and build the network."""
+        self.seed_ = seed
+        objective = Objective(self.objective)
         flat = sees_rows(self, source.shape[1:])
         self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
+        self._check_objective(objective, flat)
+        if not isinstance(self.network, str):
+            network, spec = self._wrapped(), None
+        else:
+            size = latent_dim(self, source)
+            ends = objective.output if objective.output == "sigmoid" else output(self, source, size)
+            spec = network_spec(self, self.scaler_.network_shape, size, ends)
+            network = build(spec, seed)
+        self._adopt(network, spec, device)
+
+    def _check_objective(self, objective: Objective, flat: bool) -> None:
         if objective.needs_images and flat:
             raise IsthmusError(
                 f"objective {self.objective!r} compares images; a dense network needs mse, mae or the like"
@@ -275,32 +271,15 @@ class AutoEncoder(Coder):
             raise IsthmusError(
                 f"objective {self.objective!r} takes values from 0 to 1, not standardised columns: set scaling='range'"
             )
-        if not isinstance(self.network, str):
-            if not (isinstance(self.network, tuple | list) and len(self.network) == 2):
-                raise IsthmusError(f"network (={self.network!r}) must be a name or a pair (encoder, decoder)")
-            self.network_spec_ = None
-            encoder, decoder = (copy.deepcopy(module) for module in self.network)
-            self.network_ = wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, objective.output)
-        else:
-            size = latent_dim(self, source)
-            ends = objective.output if objective.output == "sigmoid" else output(self, source, size)
-            self.network_spec_ = network_spec(self, self.scaler_.network_shape, size, ends)
-            self.network_ = build(self.network_spec_, self.seed_)
-        self.training_spec_ = training_spec(self, self.network_spec_, n_train, device)
-        in_best_memory_order(self.network_.to(device), len(self.scaler_.network_shape) + 1)
-        self.history_ = []
-        self._optimizers = self._projector = None
-        self._measure_code(device)
-        return device
 
-    def _fingerprint(self, source: Source) -> str:
-        """Digest of what must be equal for a run to be resumed: the data's shape and a few samples, the network."""
-        network = None if self.network_spec_ is None else self.network_spec_.to_dict()
-        probe = source.take(np.unique(np.linspace(0, len(source) - 1, 8).astype(int)))
-        described = json.dumps([source.shape, self.scaler_.to_dict(), network, self.validation_fraction], default=str)
-        return hashlib.sha256(described.encode() + probe.tobytes()).hexdigest()
+    def _wrapped(self) -> AutoEncoderNetwork:
+        """The user's own modules (encoder, decoder) as a network: copies of them."""
+        if self.network == "custom":
+            raise IsthmusError("this model was made of modules of your own; load it with network=(encoder, decoder)")
+        if not (isinstance(self.network, tuple | list) and len(self.network) == 2):
+            raise IsthmusError(f"network (={self.network!r}) must be a name or a pair (encoder, decoder)")
+        encoder, decoder = (copy.deepcopy(module) for module in self.network)
+        return wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, Objective(self.objective).output)
 
-    def _finish(self, trainer: Trainer) -> None:
-        self.history_ = trainer.position.history
-        self.interrupted_ = trainer.interrupted
-        self.seconds_ = trainer.position.seconds
+    def _json_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        return params if isinstance(self.network, str) else {**params, "network": "custom"}

@@ -1,143 +1,138 @@
-"""What every estimator does alike: reading the user's data, choosing device and seed, running a network over it."""
+"""The contract of every estimator: what a run leaves, a folder on disk, a description."""
 
 from __future__ import annotations
 
-import itertools
-import os
-import sys
-from collections.abc import Iterator
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
-from isthmus.data.scaling import Scaler, check_finite
-from isthmus.data.sources import Source, open_source
-from isthmus.device import choose_device, memory_format
 from isthmus.errors import IsthmusError
-from isthmus.networks import AutoEncoderNetwork
-from isthmus.training.feed import as_tensor
+from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
+from isthmus.spec import TrainingSpec, to_json
 
-_BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep the cores busy, little memory
+if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
+    from torch import nn
+
+    from isthmus.training.run import Trained
 
 
-class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Base of the estimators: data in, network, data out. Subclasses define `__init__` and `fit`."""
+class Estimator(BaseEstimator, ABC):
+    """Base of the estimators. Subclasses define `__init__`, `fit`, and what is kept of a trained model:
 
-    scaler_: Scaler
-    network_: AutoEncoderNetwork
+    `_config` and `_tensors` for its folder, `_restore` to take them back, `_describe` for people.
+    """
+
     device: Any
+    history_: list[dict[str, Any]]
+    training_spec_: TrainingSpec | None = None
+    seed_: int
+    seconds_: float = 0.0
+    interrupted_: int = 0
+    _usage: ClassVar[str]  # lines of Python that the model card shows
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.transformer_tags.preserves_dtype = []  # codes are float32, whatever comes in
-        tags.non_deterministic = False
-        return tags
+    def _keep(self, trained: Trained) -> None:
+        """What a run leaves, as attributes."""
+        self.training_spec_, self.history_ = trained.spec, trained.history
+        self.seconds_, self.interrupted_ = trained.seconds, trained.signal
 
-    def _open(self, X: Any, *, reset: bool) -> Source:
-        """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
-        named = hasattr(X, "columns")
-        if self._is_array_like(X) and not named:
-            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-            source = open_source(X)
-        else:
-            source = open_source(X)
-            if named:
-                validate_data(self, X, reset=reset, skip_check_array=True)
-            else:
-                self._remember_columns(source) if reset else self._check_columns(source)
-        if len(source) == 0:
-            raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
-        if not reset:
-            self._check_samples(source)
-        return source
+    def save(self, folder: str | Path) -> Path:
+        """Write the model to a folder: config.json, model.safetensors, training.jsonl, README.md. No pickle.
 
-    def _remember_columns(self, source: Source) -> None:
-        if len(source.shape) == 2:
-            self.n_features_in_ = source.shape[1]
-        if source.feature_names is not None:
-            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-
-    def _check_columns(self, source: Source) -> None:
-        """A table must have the columns of the training data, in their order."""
-        trained = getattr(self, "feature_names_in_", None)
-        if trained is None or source.feature_names is None:
-            return
-        for number, (expected, seen) in enumerate(itertools.zip_longest(trained, source.feature_names)):
-            if expected != seen:
-                names = ", ".join(map(str, trained[:8])) + (", ..." if len(trained) > 8 else "")
-                raise IsthmusError(
-                    f"column {number} of {source.name} is {seen!r}, but the model was trained with {expected!r} there; "
-                    f"give the columns {names} in this order"
-                )
-
-    @staticmethod
-    def _is_array_like(X: Any) -> bool:
-        """Whether scikit-learn should look at it: arrays of up to two dimensions, lists, sparse matrices."""
-        torch_tensor = "torch" in sys.modules and isinstance(X, torch.Tensor)
-        if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor:
-            return False
-        ndim = getattr(X, "ndim", None)
-        return ndim is None or ndim <= 2
-
-    def _check_samples(self, source: Source) -> None:
-        trained, seen = self.scaler_.sample_shape, tuple(source.shape[1:])
-        if seen != trained:
-            raise IsthmusError(
-                f"samples of {source.name} have shape {seen}, but the model was trained on samples of shape {trained}"
-            )
-        floats = [np.dtype(dtype).kind == "f" for dtype in (source.dtype, self.scaler_.dtype)]
-        if floats[0] != floats[1] and (floats[0] or self.scaler_.kind == "range"):
-            raise IsthmusError(
-                f"samples of {source.name} are {source.dtype}, but the model was trained on {self.scaler_.dtype}; "
-                f"give them with that dtype and in its units, since another range would be misread"
-            )
-
-    @torch.inference_mode()
-    def _scaled_batches(self, source: Source) -> Iterator[Tensor]:
-        """The source in order as scaled batches on the network's device, checked for NaN and infinities."""
-        device = self._place()
-        start = 0
-        for chunk in source.chunks(self._batch_size()):
-            check_finite(source, chunk, start)
-            start += len(chunk)
-            x = self.scaler_.to_network(as_tensor(chunk).to(device))
-            yield x.contiguous(memory_format=memory_format(x.ndim))
-
-    def _batch_size(self) -> int:
-        features = max(1, int(np.prod(self.scaler_.network_shape)))
-        return max(1, min(4096, _BATCH_NUMBERS // features))
-
-    def _place(self) -> torch.device:
-        """Move the network to the device that `device` names, and return that."""
-        check_is_fitted(self)
-        device = choose_device(self.device)
-        self.network_.to(device)
-        return device
-
-    def scale(self, X: Any) -> np.ndarray:
-        """Data in scaled units, as the network sees it: float32 array of shape (n_samples, *network_shape).
-
-        Images have shape (n_samples, channels, *spatial) and a range of about [0, 1]; columns of tables have mean 0
-        and standard deviation 1.
+        Returns the folder. Raises IsthmusError where it is a file or holds something that is no model.
         """
         check_is_fitted(self)
-        source = self._open(X, reset=False)
-        scaled = np.empty((len(source), *self.scaler_.network_shape), np.float32)
-        fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source)))
-        return scaled
+        params = {**self.get_params(deep=False), "device": str(self.device), "random_state": self.seed_}
+        training = None if self.training_spec_ is None else self.training_spec_.to_dict()
+        config = {
+            "params": self._json_params(params),
+            "training": training,
+            "seed": self.seed_,
+            "seconds": self.seconds_,
+            **self._config(),
+        }
+        stored = StoredModel(type(self).__name__, to_json(config), self._tensors(), self.history_)
+        return save_model(folder, stored, self._card(Path(folder).name))
 
+    @classmethod
+    def load(
+        cls, folder: str | Path, *, device: Any = "auto", network: tuple[nn.Module, nn.Module] | None = None
+    ) -> Self:
+        """Read a model that `save` wrote; nothing in the folder is executed.
 
-def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
-    """Write successive blocks into an array of their total length."""
-    start = 0
-    for block in blocks:
-        target[start : start + len(block)] = block
-        start += len(block)
+        network : the modules (encoder, decoder) again, for a model that was made of modules of your own.
+        Raises IsthmusError where the folder is absent, damaged, or another estimator's.
+        """
+        stored = load_model(folder, cls.__name__)
+        config = stored.config
+        with complete_model(folder):
+            params = {**config["params"], "device": device, "verbose": False}
+            if network is not None:
+                if "network" not in params:
+                    raise IsthmusError(f"a {cls.__name__} is not made of modules of your own; load it without network=")
+                params["network"] = network
+            model = cls(**params)
+            if config["training"] is not None:
+                model.training_spec_ = TrainingSpec.from_dict(config["training"])
+            model.seed_, model.seconds_ = config.get("seed", model.get_params()["random_state"]), config["seconds"]
+            model.history_ = [dict(entry) for entry in stored.history]
+            model._restore(config, stored.tensors)
+        return model
+
+    def describe(self) -> dict[str, str]:
+        """The model in words: what it is and how it was trained, a row for each."""
+        check_is_fitted(self)
+        rows = self._describe()
+        training = self.training_spec_
+        if training is not None:
+            rows["training"] = (
+                f"{training.optimizer}, learning rate {training.learning_rate:g}, batches of {training.batch_size}, "
+                f"{training.precision}, {self.seconds_:.1f} s"
+            )
+        if self.history_:
+            last = self.history_[-1]
+            rows["run"] = f"{last['step']:,} steps, {last['epoch']:,} epochs"
+        rows["seed"] = str(self.seed_)
+        best = best_validation(self.history_)
+        if best is not None:
+            rows["best validation"] = self._validation(best)
+        return rows
+
+    def _json_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The parameters, of which all must be JSON."""
+        return params
+
+    def _validation(self, best: float) -> str:
+        """The best validation loss with its unit."""
+        return f"{best:.6g}"
+
+    def _card(self, name: str) -> str:
+        """The model card: what somebody who finds the folder needs to know."""
+        rows = "\n".join(f"| {key} | {value} |" for key, value in self.describe().items())
+        kind = type(self).__name__
+        return (
+            f"# {name}\n\nMade with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n"
+            f"```python\nfrom isthmus import {kind}\n\nmodel = {kind}.load({name!r})\n{self._usage}\n```\n\n"
+            f"Files: `config.json` (settings), `model.safetensors` (weights), `training.jsonl` (losses).\n"
+            f"Nothing in them is executed when the model is loaded.\n"
+        )
+
+    @abstractmethod
+    def _describe(self) -> dict[str, str]:
+        """What the model is, in words."""
+
+    @abstractmethod
+    def _config(self) -> dict[str, Any]:
+        """What its folder holds beside parameters and training, as JSON values."""
+
+    @abstractmethod
+    def _tensors(self) -> Mapping[str, np.ndarray]:
+        """The arrays of its folder, by name."""
+
+    @abstractmethod
+    def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        """Become what `_config` and `_tensors` describe."""

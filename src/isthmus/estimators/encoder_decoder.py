@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
+from isthmus.data.scaling import Scaler
 from isthmus.data.sources import Source
+from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
-from isthmus.estimators import persistence
-from isthmus.estimators.base import NetworkEstimator, fill
+from isthmus.estimators.description import description
+from isthmus.estimators.network_estimator import NetworkEstimator, fill
 from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace, spread_samples
+from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.objectives import Objective
-from isthmus.spec import NetworkSpec, TrainingSpec
+from isthmus.spec import NetworkSpec
 
 MOST_SCORED = 5_000  # samples: exact scores of neighbourhoods cost the square of their number
 _NEIGHBOURS = 15
 
 
-class Coder(LatentSpace, NetworkEstimator):
+class EncoderDecoder(LatentSpace, NetworkEstimator):
     """Base of the estimators that hold an auto-encoder: `Z = f(X)`, `X' = g(Z)`. Subclasses define `fit`."""
 
     network_spec_: NetworkSpec | None
-    training_spec_: TrainingSpec
-    history_: list[dict[str, Any]]
-    seed_: int
+    _usage = "Z = model.transform(X)\nX2 = model.inverse_transform(Z)"
+
+    def _adopt(self, network: AutoEncoderNetwork, spec: NetworkSpec | None, device: torch.device) -> None:
+        """Take a network, built for the scaler's samples, as the model's own. spec : what it was built from."""
+        self.network_, self.network_spec_ = network, spec
+        in_best_memory_order(network.to(device), len(self.scaler_.network_shape) + 1)
+        self._measure_code(device)
 
     @torch.inference_mode()
     def _measure_code(self, device: torch.device) -> None:
@@ -100,7 +106,7 @@ class Coder(LatentSpace, NetworkEstimator):
         """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        objective = Objective(self.training_spec_.objective)
+        objective = Objective("mse" if self.training_spec_ is None else self.training_spec_.objective)
         scores = np.empty(len(source), np.float32)
         fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
         return scores
@@ -140,19 +146,39 @@ class Coder(LatentSpace, NetworkEstimator):
 
     # On disk
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder: config.json, model.safetensors, training.jsonl, README.md. No pickle."""
-        check_is_fitted(self)
-        return persistence.save(self, folder)
+    def _config(self) -> dict[str, Any]:
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "network": None if self.network_spec_ is None else self.network_spec_.to_dict(),
+            "scaler": self.scaler_.to_dict(),
+            "feature_names": None if names is None else [str(name) for name in names],
+        }
 
-    @classmethod
-    def load(
-        cls, folder: str | Path, *, network: tuple[nn.Module, nn.Module] | None = None, device: str = "auto"
-    ) -> Self:
-        """Read a model folder. A model with modules of your own needs them again as `network`."""
-        return persistence.load(cls, folder, network, device)
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = {f"network.{k}": v.detach().cpu().numpy() for k, v in self.network_.state_dict().items()}
+        return tensors | {f"scaler.{name}": array for name, array in self.scaler_.arrays().items()}
 
-    def describe(self) -> dict[str, str]:
-        """The model in words, for reports and the command line."""
-        check_is_fitted(self)
-        return persistence.describe(self)
+    def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        parts: dict[str, dict[str, np.ndarray]] = {"network": {}, "scaler": {}}
+        for name, array in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = array
+        self.scaler_ = Scaler.from_dict(config["scaler"], parts["scaler"])
+        spec = None if config["network"] is None else NetworkSpec.from_dict(config["network"])
+        built = self._wrapped() if spec is None else build(spec, self.seed_)
+        built.load_state_dict({name: torch.from_numpy(array) for name, array in parts["network"].items()})
+        if config["feature_names"] is not None:
+            self.feature_names_in_ = np.asarray(config["feature_names"], dtype=object)
+        if len(self.scaler_.sample_shape) == 1:
+            self.n_features_in_ = self.scaler_.sample_shape[0]
+        self._adopt(built.eval(), spec, choose_device(self.device))
+
+    def _wrapped(self) -> AutoEncoderNetwork:
+        """Modules of the user's own as a network."""
+        raise IsthmusError(f"a {type(self).__name__} is not made of modules of your own, and has no network")
+
+    def _describe(self) -> dict[str, str]:
+        return description(self.network_, self.network_spec_, self.training_spec_, self.scaler_, self.code_shape_)
+
+    def _validation(self, best: float) -> str:
+        return f"{best:.6g} (the objective, in scaled units)"

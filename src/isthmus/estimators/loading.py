@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
-from isthmus.errors import unknown_name
 from isthmus.estimators.model_folder import read_config
-
-ESTIMATORS = {
-    "AutoEncoder": "isthmus.estimators.autoencoder",
-    "Codec": "isthmus.compression.codec",
-    "Denoiser": "isthmus.denoising.denoiser",
-    "ManifoldMap": "isthmus.manifold.manifold_map",
-}
+from isthmus.registry import estimators
 
 
-def load(folder: str | Path, device: Any = "auto") -> Any:
+def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> Any:
     """The model in a folder that `save` wrote, of whichever kind it is. Nothing in the folder is executed.
 
-    Raises IsthmusError where the folder holds no model, or one that was changed.
+    device : where it is to compute. network : the modules (encoder, decoder) again, for a model that was made of
+    modules of your own.
+
+    Raises IsthmusError where the folder holds no model, one that was changed, or one of an unknown kind.
     """
-    name = read_config(Path(folder))["estimator"]
-    if name not in ESTIMATORS:
-        raise unknown_name("estimator", name, tuple(ESTIMATORS))
-    return getattr(importlib.import_module(ESTIMATORS[name]), name).load(folder, device=device)
+    entry = estimators[read_config(Path(folder))["estimator"]]
+    return entry.estimator().load(folder, device=device, network=network)

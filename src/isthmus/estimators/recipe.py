@@ -6,11 +6,11 @@ The figures behind each default are in docs/benchmarks.md.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.scaling import Scaler, sample_channel_axis
 from isthmus.data.sources import Source
 from isthmus.device import has_fast_bfloat16
 from isthmus.errors import IsthmusError
@@ -19,14 +19,13 @@ from isthmus.networks import default_channels, default_hidden
 from isthmus.registry import networks
 from isthmus.spec import NetworkSpec, TrainingSpec, is_integer
 from isthmus.training.feed import as_tensor
+from isthmus.training.run import Length
 
 if TYPE_CHECKING:
     import torch
 
-    from isthmus.estimators.autoencoder import AutoEncoder
 
-# Of a run whose length was left open: small data are seen at most 50 times, unless that gives too few steps to learn.
-_SAMPLES, _LEAST_STEPS, _MOST_EPOCHS, _LEAST_EPOCHS = 400_000, 600, 50, 3
+LENGTH = Length(samples=400_000, least_steps=600, least_epochs=3)
 _BATCH_SIZES = {"conv": (16, 64), "dense": (16, 128)}  # smallest and largest; a step of a small network is overhead
 _MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, which bounds the memory of a step
 _LEAST_SIDE = 4  # of what is convolved
@@ -37,7 +36,38 @@ _TINY_CODE, _TINY_CODE_RATE = 4, 0.02  # up to so many numbers, which leave out 
 _AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
 
 
-def sees_rows(model: AutoEncoder, sample_shape: tuple[int, ...]) -> bool:
+class Choices(Protocol):
+    """What the rules read: the parameters of an `AutoEncoder`, its scaler and its seed."""
+
+    latent_dim: Any
+    network: Any
+    latent_channels: int | None
+    hidden: Any
+    channels: Any
+    kernel_size: int
+    factor: int
+    activation: str
+    downsample: str
+    upsample: str
+    bottleneck: str
+    objective: Any
+    corruption: str | None
+    consistency: str | None
+    epochs: int | None
+    minutes: float | None
+    batch_size: int | None
+    optimizer: str
+    learning_rate: float | None
+    weight_decay: float
+    gradient_clip: float | None
+    patience: int | None
+    channel_axis: Any
+    precision: str
+    scaler_: Scaler
+    seed_: int
+
+
+def sees_rows(model: Choices, sample_shape: tuple[int, ...]) -> bool:
     """Whether the network takes rows of features: for tables, and for what is too small or too deep to convolve."""
     if not isinstance(model.network, str):
         return len(sample_shape) == 1
@@ -48,7 +78,7 @@ def sees_rows(model: AutoEncoder, sample_shape: tuple[int, ...]) -> bool:
     return len(sample_shape) == 1 or len(spatial) > 3 or min(spatial) < _LEAST_SIDE
 
 
-def latent_dim(model: AutoEncoder, source: Source) -> int | None:
+def latent_dim(model: Choices, source: Source) -> int | None:
     """Size of the code: the user's, or where PCA of some samples has its knee; None for a spatial code."""
     if model.latent_channels is not None:
         return None
@@ -59,7 +89,7 @@ def latent_dim(model: AutoEncoder, source: Source) -> int | None:
     return knee_dimension(_probe(model, source))
 
 
-def output(model: AutoEncoder, source: Source, latent_dim: int | None) -> str:
+def output(model: Choices, source: Source, latent_dim: int | None) -> str:
     """How the decoder ends: "bounded" where many values lie at the ends of the range, as of ink on paper.
 
     Only where these ends are natural: for pixels of 8 bits or booleans, and for numbers that span just 0 to 1. Not
@@ -76,7 +106,7 @@ def output(model: AutoEncoder, source: Source, latent_dim: int | None) -> str:
     return "bounded" if ((values <= 0) | (values >= 1)).mean() >= _AT_THE_ENDS else "linear"
 
 
-def _probe(model: AutoEncoder, source: Source) -> np.ndarray:
+def _probe(model: Choices, source: Source) -> np.ndarray:
     """Some samples as the network sees them, in rows."""
     n, features = len(source), math.prod(source.shape[1:])
     count = min(n, _PROBED_SAMPLES, max(1, _PROBED_NUMBERS // features))
@@ -84,7 +114,7 @@ def _probe(model: AutoEncoder, source: Source) -> np.ndarray:
     return model.scaler_.to_network(as_tensor(source.take(rows))).flatten(1).numpy()
 
 
-def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: int | None, output: str) -> NetworkSpec:
+def network_spec(model: Choices, sample_shape: tuple[int, ...], latent_dim: int | None, output: str) -> NetworkSpec:
     """The layers for samples of that shape, as the network sees them."""
     kind = str(model.network)
     if kind == "auto":
@@ -126,14 +156,14 @@ def network_spec(model: AutoEncoder, sample_shape: tuple[int, ...], latent_dim: 
     )
 
 
-def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int, device: torch.device) -> TrainingSpec:
+def training_spec(model: Choices, network: NetworkSpec | None, n_train: int, device: torch.device) -> TrainingSpec:
     """How to train on `n_train` samples."""
     features = math.prod(model.scaler_.network_shape)
     kind = "dense" if network is None else network.network
     batch_size = default_batch_size(kind, n_train, features) if model.batch_size is None else model.batch_size
     epochs, minutes = model.epochs, model.minutes
     if epochs is None and minutes is None:
-        epochs = default_epochs(n_train, batch_size)
+        epochs = LENGTH.epochs(n_train, n_train // batch_size)
     optimizer = model.optimizer
     if optimizer == "auto":
         optimizer = "adam" if network is None else "muon"
@@ -146,7 +176,7 @@ def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int,
     if precision == "auto":
         precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
     return TrainingSpec(
-        objective=model.objective,  # type: ignore[arg-type]  # a name is accepted and becomes a dictionary
+        objective=model.objective,
         corruption=model.corruption,
         consistency=model.consistency,
         epochs=epochs,
@@ -162,7 +192,7 @@ def training_spec(model: AutoEncoder, network: NetworkSpec | None, n_train: int,
     )
 
 
-def _widths(model: AutoEncoder, name: str) -> tuple[int, ...]:
+def _widths(model: Choices, name: str) -> tuple[int, ...]:
     value = getattr(model, name)
     try:
         return tuple(value)
@@ -186,10 +216,3 @@ def default_batch_size(network: str, n_train: int, features: int) -> int:
     smallest, largest = _BATCH_SIZES.get(network, _BATCH_SIZES["dense"])
     size = min(largest, max(smallest, n_train // 20), max(1, _MOST_NUMBERS // features))
     return 2 ** int(math.log2(size))
-
-
-def default_epochs(n_train: int, batch_size: int) -> int:
-    """About 400,000 samples, in 3 to 50 epochs; more epochs only where these are fewer than 600 steps."""
-    per_epoch = max(1, n_train // batch_size)
-    epochs = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, math.ceil(_SAMPLES / n_train)))
-    return max(epochs, math.ceil(_LEAST_STEPS / per_epoch))

@@ -23,6 +23,7 @@ from isthmus.networks import seeded
 from isthmus.spec import TrainingSpec
 from isthmus.training.loop import Trainer
 from isthmus.training.run import seed_from
+from isthmus.training.task import Loss, Task
 
 _MOST_FITTED = 20_000  # codes that a mixture is fitted to
 _COMPONENTS = (1, 2, 4, 8, 16, 32, 64)  # that are tried for a mixture
@@ -191,7 +192,7 @@ class NormalisingFlow(CodeDensity):
             learning_rate=_LEARNING_RATE,
             seed=seed,
         )
-        FlowTrainer(network, _Codes(codes), spec, torch.device("cpu"), validation=held_out).run()
+        Trainer(FlowTask(network), _Codes(codes), spec, validation=held_out).run()
         return cls(network, code_shape)
 
     @torch.inference_mode()
@@ -213,18 +214,21 @@ class NormalisingFlow(CodeDensity):
         return cls(network, code_shape)
 
 
-class FlowTrainer(Trainer):
-    """Maximises the likelihood of codes."""
+class FlowTask(Task):
+    """Minus the logarithm of the likelihood of codes."""
 
-    def _loss(self, batch: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        return -self.network.log_density(batch).mean(), None
+    network: Flow
 
-    def _evaluate(self) -> float | None:
-        return self._mean_over_validation(lambda batch: -self.network.log_density(batch).mean(), 4096)
+    def __init__(self, network: Flow) -> None:
+        super().__init__(network, validation_batch=4096)
+
+    def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
+        """The mean over codes (n, d)."""
+        return Loss(-self.network.log_density(batch).mean())
 
 
 class _Codes:
-    """Rows of numbers as what `Trainer` reads."""
+    """Rows of numbers as a feed."""
 
     def __init__(self, codes: np.ndarray) -> None:
         self._codes = torch.from_numpy(codes)

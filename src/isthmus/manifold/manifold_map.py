@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -15,18 +14,17 @@ from torch import Tensor
 from isthmus.data.neighbour_graph import neighbour_graph
 from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source, subset
-from isthmus.device import in_best_memory_order
 from isthmus.errors import IsthmusError
-from isthmus.estimators.encoder_decoder import Coder
-from isthmus.manifold.tasks import Anchors, NeighbourTrainer
+from isthmus.estimators.encoder_decoder import EncoderDecoder
+from isthmus.manifold.tasks import Anchors, NeighbourhoodTask
 from isthmus.networks import build
 from isthmus.networks.dense import DenseEncoder
-from isthmus.spec import NetworkSpec, TrainingSpec, is_integer, is_real
-from isthmus.training.feed import Feed
+from isthmus.spec import NetworkSpec, is_integer, is_real
+from isthmus.training.feed import SourceFeed
 from isthmus.training.progress import Listener
-from isthmus.training.run import Run, Usual, new_spec
+from isthmus.training.run import Length, Run, digest
 
-_USUAL = Usual(samples=1_500_000, least_epochs=1, least_steps=1_000, validation=0)
+_LENGTH = Length(samples=1_500_000, least_steps=1_000)
 _ANCHORS, _DECODED = 512, 256  # of a step, at most
 _LEAST_ANCHORS = 64
 _LEARNING_RATE = 0.015
@@ -34,10 +32,9 @@ _COMPONENTS = 64  # principal components that neighbours are searched in and the
 _WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
 _UNIT = 0.05  # of distances on the map; its points then lie a few ones from its centre
 _MOST_ROWS, _MOST_NUMBERS = 20_000, 1 << 26  # of the samples that principal components are taken from
-_LEAST_SHARE = 0.2  # of the minutes that remain for training however long the graph took
 
 
-class ManifoldMap(Coder):
+class ManifoldMap(EncoderDecoder):
     """A map of a data set in two dimensions (or any other number) with a way there and a way back.
 
         X (n, ...) ──f──▶ Z (n, 2): neighbours stay neighbours ──g──▶ X' (n, ...)
@@ -63,9 +60,14 @@ class ManifoldMap(Coder):
     ----------
     network_ : AutoEncoderNetwork, the torch module
     network_spec_ : NetworkSpec
-    scaler_ : Scaler
+    training_spec_ : TrainingSpec
+    scaler_ : Scaler, between the user's units and those of the network
+    code_shape_ : tuple of int, (n_components,)
     history_ : list of dict, the run's losses
-    interrupted_ : bool, whether Ctrl-C ended the run
+    seconds_ : float, time of the search for neighbours and of training
+    interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
+    seed_ : int, what `random_state` came to
+    n_features_in_ : int, columns of a table; feature_names_in_ : array of str (n_features_in_,), where they have names
 
     Examples
     --------
@@ -105,45 +107,57 @@ class ManifoldMap(Coder):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None, *, listeners: Sequence[Listener] = ()) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
         """Learn the map of X.
 
         X : array of shape (n_samples, ...), torch tensor, DataFrame, path, name of a data set or Source; at least 2
-        samples. y : ignored. listeners : called with every `Event` of the run.
+        samples. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`.
 
-        Ctrl-C ends the run and keeps what was learned so far.
+        Ctrl-C and SIGTERM end the run and keep what was learned so far.
         """
-        start = time.perf_counter()
         self._check()
-        source, run = self._open(X, reset=True), Run.of(self, listeners)
+        run = Run.of(
+            self, listeners=listeners, checkpoint=checkpoint, resume=resume, checkpoint_seconds=checkpoint_seconds
+        )
+        source = self._open(X, reset=True)
         if len(source) < 2:
             raise IsthmusError(f"a map needs at least 2 samples; {source.name} holds n_samples=1")
         self.seed_ = run.seed
         self.scaler_ = fit_scaler(source, flat=True, kind=self.scaling, channel_axis=self.channel_axis)
-        samples = Feed(source, self.scaler_, run.device)
         weights, bias, variance = self._principal(source)
-        self.network_spec_ = self._network_spec(len(weights))
-        self.network_ = build(self.network_spec_, self.seed_)
-        encoder = self.network_.encoder
+        spec = self._network_spec(len(weights))
+        network = build(spec, run.seed)
+        encoder = network.encoder
         assert isinstance(encoder, DenseEncoder) and encoder.projection is not None
         encoder.projection.weight.copy_(weights)
         encoder.projection.bias.copy_(bias)
-        in_best_memory_order(self.network_.to(run.device), 2)
+        self._adopt(network, spec, run.device)
+        samples = SourceFeed(source, self.scaler_, run.device)
         projected = _projected(encoder, samples)
         graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(source) - 1))
-        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 16))  # of more, many are each other's neighbours
-        spec, validation = new_spec(_USUAL, run, len(source), anchors, _LEARNING_RATE)
-        self.training_spec_ = _within(replace(spec, objective={"mse": 1.0}), time.perf_counter() - start)
-        trainer = NeighbourTrainer(
-            self.network_, Anchors(len(source)), self.training_spec_, run.device, validation=validation, **run.options
+        task = NeighbourhoodTask(
+            network,
+            torch.from_numpy(graph),
+            projected,
+            samples,
+            unit=_UNIT,
+            weight=self.reconstruction / max(variance, 1e-12),
+            decoded=_DECODED,
         )
-        trainer.graph, trainer.projected, trainer.samples = torch.from_numpy(graph), projected, samples
-        trainer.unit, trainer.decoded = _UNIT, _DECODED
-        trainer.weight = self.reconstruction / max(variance, 1e-12)
-        trainer.run()
-        self.history_, self.interrupted_ = trainer.position.history, trainer.interrupted
-        self.seconds_ = time.perf_counter() - start
-        self._measure_code(run.device)
+        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 16))  # of more, many are each other's neighbours
+        training = run.spec(_LENGTH, len(source), anchors, objective="mse", learning_rate=_LEARNING_RATE)
+        none = np.arange(0)  # validates: a map is of the samples that it is learned from
+        feed = Anchors(len(source))
+        self._keep(run.train(task, feed, training, none, digest(source), preparing=True))
         return self
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -180,7 +194,7 @@ class ManifoldMap(Coder):
         features = math.prod(source.shape[1:])
         count = min(len(source), _MOST_ROWS, max(2, _MOST_NUMBERS // features))
         some = subset(source, np.linspace(0, len(source) - 1, count).astype(np.intp))
-        rows = Feed(some, self.scaler_, torch.device("cpu")).batch(np.arange(count)).numpy()
+        rows = SourceFeed(some, self.scaler_, torch.device("cpu")).batch(np.arange(count)).numpy()
         pca = PCA(min(_COMPONENTS, *rows.shape), random_state=self.seed_ % 2**32).fit(rows)
         weights = torch.from_numpy(pca.components_.astype(np.float32))
         weights /= max(float(pca.explained_variance_[0]) ** 0.5, 1e-6)
@@ -188,16 +202,9 @@ class ManifoldMap(Coder):
 
 
 @torch.inference_mode()
-def _projected(encoder: DenseEncoder, samples: Feed) -> Tensor:
+def _projected(encoder: DenseEncoder, samples: SourceFeed) -> Tensor:
     """All samples as the encoder's projection gives them, (n, p), on the CPU."""
     assert encoder.projection is not None
     size = max(1, min(4096, _MOST_NUMBERS // encoder.projection.in_features // 8))
     parts = np.array_split(np.arange(len(samples)), -(-len(samples) // size))
     return torch.cat([encoder.projection(x).cpu() for x in samples.batches(parts)]).clone()
-
-
-def _within(spec: TrainingSpec, seconds: float) -> TrainingSpec:
-    """The training that is left of the minutes after some seconds."""
-    if spec.minutes is None:
-        return spec
-    return replace(spec, minutes=max(_LEAST_SHARE * spec.minutes, spec.minutes - seconds / 60))

@@ -4,41 +4,75 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_path
+from isthmus.spec import TrainingSpec
 
-FORMAT = 1
-
-
-def save_checkpoint(
-    path: Path,
-    tensors: Mapping[str, Tensor],
-    optimizers: Sequence[torch.optim.Optimizer],
-    state: Mapping[str, Any],
-) -> None:
-    """Write named tensors, the optimizers' states and a JSON state atomically."""
-    stored = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    for number, optimizer in enumerate(optimizers):
-        for index, values in optimizer.state_dict()["state"].items():
-            for name, value in values.items():
-                stored[f"optimizer.{number}.{index}.{name}"] = torch.as_tensor(value).detach().contiguous()
-    try:
-        with atomic_path(path) as temporary:
-            save_file(stored, temporary, metadata={"format": str(FORMAT), "state": json.dumps(state)})
-    except SafetensorError as error:
-        raise IsthmusError(f"cannot write the checkpoint {path}: {error}") from error
+FORMAT = 2
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the JSON state of a checkpoint; one clear line where the file is no checkpoint."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run is kept, and whether it continues from there.
+
+    seconds : from one writing to the next. fingerprint : digest of the data and of all else that must be equal.
+    """
+
+    path: Path
+    seconds: float
+    fingerprint: str
+    resume: bool
+
+    def save(
+        self,
+        spec: TrainingSpec,
+        tensors: Mapping[str, Tensor],
+        optimizers: Sequence[torch.optim.Optimizer],
+        state: Mapping[str, Any],
+    ) -> None:
+        """Write named tensors, the optimizers' states and a JSON state atomically."""
+        stored = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        for number, optimizer in enumerate(optimizers):
+            for index, values in optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    stored[f"optimizer.{number}.{index}.{name}"] = torch.as_tensor(value).detach().contiguous()
+        described = json.dumps({**state, "spec": spec.to_dict(), "fingerprint": self.fingerprint})
+        try:
+            with atomic_path(self.path) as temporary:
+                save_file(stored, temporary, metadata={"format": str(FORMAT), "state": described})
+        except SafetensorError as error:
+            raise IsthmusError(f"cannot write the checkpoint {self.path}: {error}") from error
+
+    def load(
+        self, spec: TrainingSpec, optimizers: Sequence[torch.optim.Optimizer]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the JSON state; the optimizers get theirs back.
+
+        Raises IsthmusError where the file is no checkpoint, or one of a run with other settings or other data.
+        """
+        tensors, state = _read(self.path)
+        for name, value in spec.to_dict().items():
+            if state["spec"].get(name) != value:
+                raise IsthmusError(
+                    f"cannot resume from {self.path}: {name} is {value!r} now and was {state['spec'].get(name)!r} "
+                    f"there; use the same settings, or start again"
+                )
+        if state["fingerprint"] != self.fingerprint:
+            raise IsthmusError(f"cannot resume from {self.path}: it was made from other data or another network")
+        _restore_optimizers(optimizers, tensors)
+        return tensors, state
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -53,7 +87,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, state
 
 
-def restore_optimizers(optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
+def _restore_optimizers(optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
     """Put the stored states back, in the memory order of their parameters: fused steps rely on that."""
     for number, optimizer in enumerate(optimizers):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -67,8 +101,3 @@ def restore_optimizers(optimizers: Sequence[torch.optim.Optimizer], tensors: Map
                     tensor = torch.empty_like(parameter).copy_(tensor)
                 state.setdefault(int(index), {})[key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def restore_network(network: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
-    """Copy stored weights of that prefix into the network."""
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})

@@ -15,7 +15,7 @@ from isthmus.data.sources import Source
 LARGEST_IN_MEMORY = 256 << 20  # bytes: a lazy source up to this size is read once and kept
 
 
-class Feed:
+class SourceFeed:
     """Gathers samples by index and hands them to networks as scaled float32 tensors (N, *network_shape).
 
     Data that is in memory stays in the user's own dtype and only a batch at a time becomes floats; on a GPU it

@@ -26,6 +26,11 @@ def learning_rate_factor(progress: float) -> float:
     return max(0.0, min((progress + 1e-3) / WARM_UP, (1 - progress) / (1 - WARM_UP)))
 
 
+def constant(progress: float) -> float:
+    """The full learning rate from beginning to end."""
+    return 1.0
+
+
 @optimizers.register("adam")
 def adam(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
     """AdamW with betas (0.9, 0.99): for modules of your own."""
@@ -41,7 +46,7 @@ def muon(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
     rest = [p for p in trained if id(p) not in chosen]
     made: list[torch.optim.Optimizer] = []
     if matrices:
-        made.append(Muon(matrices, spec.learning_rate, weight_decay=spec.weight_decay))
+        made.append(BlockMuon(matrices, spec.learning_rate, weight_decay=spec.weight_decay))
     if rest:
         made.append(_adam(rest, _ADAM_SHARE * spec.learning_rate, spec))
     return made
@@ -54,13 +59,13 @@ def _adam(parameters: list[nn.Parameter], learning_rate: float, spec: TrainingSp
     )
 
 
-class Muon(torch.optim.Optimizer):
+class BlockMuon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalised: every direction of a weight matrix moves equally far.
 
-    Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks". Kernels of convolutions are
-    taken as matrices (out_channels, everything else). A matrix is cut along its shorter side into blocks of at most 32
-    rows, each orthogonalised for itself: a wide layer then costs a tenth of what the whole matrix would, so that Muon
-    pays for fully connected networks too.
+    Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks". Other than `torch.optim.Muon` it
+    takes kernels of convolutions, as matrices (out_channels, everything else), and cuts a matrix along its shorter side
+    into blocks of at most 32 rows, each orthogonalised for itself: a wide layer then costs a tenth of what the whole
+    matrix would, so that Muon pays for fully connected networks too.
     """
 
     def __init__(

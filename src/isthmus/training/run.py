@@ -1,76 +1,183 @@
-"""How long estimators train whose networks have trainers of their own, and with which settings."""
+"""One way to run: how long, from which seed, where, who follows, and where it is kept; for every estimator alike."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 
+from isthmus.data.sources import Source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.spec import TrainingSpec
+from isthmus.training.checkpoint import Checkpoint
+from isthmus.training.loop import Trainer
 from isthmus.training.progress import Bar, Listener
+from isthmus.training.task import Feed, Task
 
-_MOST_EPOCHS = 50
+_LEAST_SHARE = 0.2  # of the minutes that remain for training however long its preparation took
+_PROBES = 8  # samples that tell data from other data
+_NOT_WHAT = ("device", "verbose", "random_state")  # parameters that do not say what is learned; the seed is in the spec
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long a run is where nobody says it: about so many samples, in 1 to 50 epochs, and enough steps to learn."""
+
+    samples: int
+    least_steps: int
+    least_epochs: int = 1
+    most_epochs: int = 50
+
+    def epochs(self, n_samples: int, steps_per_epoch: int) -> int:
+        """The number of passes over `n_samples`."""
+        epochs = max(self.least_epochs, min(self.most_epochs, math.ceil(self.samples / n_samples)))
+        return max(epochs, math.ceil(self.least_steps / max(1, steps_per_epoch)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run came to.
+
+    spec : its settings. history : its losses in order. seconds : of training, in all sittings. signal : the number of
+    the signal that ended it early, 0 if none did. optimizers : with their states.
+    """
+
+    spec: TrainingSpec
+    history: list[dict[str, Any]]
+    seconds: float
+    signal: int
+    optimizers: list[torch.optim.Optimizer]
+
+    def after(self, before: Trained) -> Trained:
+        """This run as the continuation of another one."""
+        return replace(self, history=[*before.history, *self.history], seconds=before.seconds + self.seconds)
 
 
 @dataclass(frozen=True)
 class Run:
-    """How to train: `epochs` or `minutes` or neither; what `Trainer` takes beside the network and the data."""
+    """One call of `fit`.
+
+    epochs, minutes : its length; None for both leaves it to the estimator. settings : the estimator's parameters as
+    JSON, which a run that is resumed must share. checkpoint : file that the run is kept in. resume : whether to
+    continue from it. started : when `fit` was called.
+    """
 
     epochs: int | None
     minutes: float | None
     seed: int
     device: torch.device
-    options: Mapping[str, Any]
+    settings: str
+    listeners: tuple[Listener, ...] = ()
+    checkpoint: Path | None = None
+    resume: bool = False
+    checkpoint_seconds: float = 15.0
+    started: float = 0.0
 
     @classmethod
-    def of(cls, estimator: Any, listeners: Sequence[Listener]) -> Run:
-        """The run that an estimator's parameters ask for."""
-        epochs, minutes = estimator.epochs, estimator.minutes
-        if epochs is not None and minutes is not None:
-            raise IsthmusError(f"give epochs (={epochs}) or minutes (={minutes}), not both")
-        seed = seed_from(estimator.random_state)
-        options = {"listeners": (*listeners, Bar()) if estimator.verbose else listeners}
-        return cls(epochs, minutes, seed, choose_device(estimator.device), options)
+    def of(
+        cls,
+        estimator: Any,
+        *,
+        listeners: Sequence[Listener] = (),
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+    ) -> Self:
+        """The run that an estimator's parameters and the options of `fit` ask for."""
+        if resume and checkpoint is None:
+            raise IsthmusError("resume=True needs checkpoint=, the file to continue from")
+        if estimator.epochs is not None and estimator.minutes is not None:
+            raise IsthmusError(f"give epochs (={estimator.epochs}) or minutes (={estimator.minutes}), not both")
+        params = {k: v for k, v in sorted(estimator.get_params(deep=False).items()) if k not in _NOT_WHAT}
+        return cls(
+            estimator.epochs,
+            estimator.minutes,
+            seed_from(estimator.random_state),
+            choose_device(estimator.device),
+            json.dumps(params, default=str),
+            (*listeners, Bar()) if estimator.verbose else tuple(listeners),
+            None if checkpoint is None else Path(checkpoint),
+            resume,
+            checkpoint_seconds,
+            time.perf_counter(),
+        )
+
+    def held_out(self, n_samples: int, count: int) -> np.ndarray:
+        """Sorted numbers of the samples that validate, int64 (count,)."""
+        return np.sort(np.random.default_rng([self.seed, 1]).choice(n_samples, count, replace=False, shuffle=False))
+
+    def spec(
+        self, length: Length, n_samples: int, batch_size: int, *, n_validation: int = 0, **settings: Any
+    ) -> TrainingSpec:
+        """The settings of a run over `n_samples`, of which some validate; `settings` as in `TrainingSpec`."""
+        n_train = n_samples - n_validation
+        batch_size = max(1, min(batch_size, n_train))
+        epochs = self.epochs
+        if epochs is None and self.minutes is None:
+            epochs = length.epochs(n_samples, n_train // batch_size)
+        settings = {"objective": {}, "optimizer": "muon"} | settings
+        return TrainingSpec(epochs=epochs, minutes=self.minutes, batch_size=batch_size, seed=self.seed, **settings)
+
+    def train(
+        self, task: Task, feed: Feed, spec: TrainingSpec, validation: np.ndarray, data: str, **options: Any
+    ) -> Trained:
+        """Train a task to the end of the run, or of what the checkpoint left of it.
+
+        data : digest of the data, from `digest`. options : `preparing=True` where the time since `fit` was called
+        counts as part of the minutes; `part`, the number of a run of several parts, each with a file of its own; and
+        what `Trainer` takes.
+        """
+        preparation = 0.0
+        if options.pop("preparing", False) and spec.minutes is not None:
+            preparation = min(time.perf_counter() - self.started, (1 - _LEAST_SHARE) * 60 * spec.minutes)
+        checkpoint = self._checkpoint(data, options.pop("part", 0))
+        trainer = Trainer(
+            task,
+            feed,
+            spec,
+            validation=validation,
+            listeners=self.listeners,
+            checkpoint=checkpoint,
+            preparation=preparation,
+            **options,
+        )
+        trainer.run()
+        position = trainer.position
+        seconds = position.seconds + position.preparation
+        return Trained(spec, position.history, seconds, trainer.signal, trainer.optimizers)
+
+    def _checkpoint(self, data: str, part: int) -> Checkpoint | None:
+        if self.checkpoint is None:
+            return None
+        path = checkpoint_path(self.checkpoint, part)
+        resume = self.resume and (part == 0 or path.exists())  # a run may end before its second part begins
+        fingerprint = hashlib.sha256(f"{self.settings} {data}".encode()).hexdigest()
+        return Checkpoint(path, self.checkpoint_seconds, fingerprint, resume)
 
 
-@dataclass(frozen=True)
-class Usual:
-    """How long a run is where nobody says it, and how many samples validate at most."""
-
-    samples: int
-    least_epochs: int
-    least_steps: int
-    validation: int
+def checkpoint_path(path: Path, part: int) -> Path:
+    """The file of one part of a run: the first has the name that was given, the second NAME-2, and so on."""
+    return path if part == 0 else path.with_stem(f"{path.stem}-{part + 1}")
 
 
-def new_spec(
-    usual: Usual, run: Run, samples: int, batch_size: int, learning_rate: float
-) -> tuple[TrainingSpec, np.ndarray]:
-    """The settings of the run and the samples that validate."""
-    held_out = min(usual.validation, samples // 20)
-    validation = np.sort(np.random.default_rng([run.seed, 1]).choice(samples, held_out, replace=False))
-    batch_size = max(1, min(batch_size, samples - held_out))
-    epochs = run.epochs
-    if epochs is None and run.minutes is None:
-        per_epoch = max(1, (samples - held_out) // batch_size)
-        epochs = max(usual.least_epochs, min(_MOST_EPOCHS, math.ceil(usual.samples / samples)))
-        epochs = max(epochs, math.ceil(usual.least_steps / per_epoch))
-    spec = TrainingSpec(
-        objective={},
-        epochs=epochs,
-        minutes=run.minutes,
-        batch_size=batch_size,
-        optimizer="muon",
-        learning_rate=learning_rate,
-        seed=run.seed,
-    )
-    return spec, validation
+def digest(samples: Source | Sequence[np.ndarray] | np.ndarray) -> str:
+    """What tells data from other data: their number, and a few whole samples with dtype and shape."""
+    found = hashlib.sha256(str(len(samples)).encode())
+    for index in np.unique(np.linspace(0, len(samples) - 1, _PROBES).astype(int)).tolist():
+        one = samples.take([index])[0] if isinstance(samples, Source) else samples[index]
+        sample = np.ascontiguousarray(one)
+        found.update(f"{sample.dtype.str} {sample.shape}".encode())
+        found.update(sample.tobytes())
+    return found.hexdigest()
 
 
 def seed_from(random_state: Any) -> int:

@@ -1,0 +1,47 @@
+"""A trained encoder and decoder in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from isthmus.data.scaling import Scaler
+from isthmus.networks import AutoEncoderNetwork
+from isthmus.spec import NetworkSpec, TrainingSpec
+
+
+def description(
+    network: AutoEncoderNetwork,
+    spec: NetworkSpec | None,
+    training: TrainingSpec | None,
+    scaler: Scaler,
+    code_shape: Sequence[int],
+) -> dict[str, str]:
+    """Rows of a table: what goes in, the layers, the code, and what was minimised.
+
+    spec : None for modules of the user's own.
+    """
+    rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {scaler.kind!r}"}
+    if spec is None:
+        rows["network"] = "modules of your own"
+    else:
+        rows["network"] = f"{_layers(spec)}, {spec.activation}"
+        if spec.network == "conv":
+            rows["sampling"] = f"down {spec.downsample}, up {spec.upsample}, factor {spec.factor}"
+    bottleneck = type(network.bottleneck).__name__.lower() if spec is None else spec.bottleneck
+    code = " × ".join(map(str, code_shape))
+    rows["code"] = f"{code} ({math.prod(code_shape):,} numbers), {bottleneck} bottleneck"
+    rows["parameters"] = f"{sum(p.numel() for p in network.parameters()):,}"
+    if training is not None:
+        rows["objective"] = " + ".join(f"{w:g} {n}" if w != 1 else n for n, w in training.objective.items())
+        if training.corruption:
+            rows["corruption"] = training.corruption
+        if training.consistency:
+            rows["consistency"] = training.consistency
+    return rows
+
+
+def _layers(spec: NetworkSpec) -> str:
+    """Widths from the input to the code, as in "convolutional 32-64-128, fully connected 128-64"."""
+    parts = {"convolutional": spec.channels, "fully connected": spec.hidden}
+    return ", ".join(f"{kind} {'-'.join(map(str, widths))}" for kind, widths in parts.items() if widths) or "linear"

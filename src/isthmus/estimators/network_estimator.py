@@ -1,0 +1,144 @@
+"""Data in, scaled, through a network, and out: what estimators with a scaler and a network do alike."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from isthmus.data.scaling import Scaler, check_finite
+from isthmus.data.sources import Source, open_source
+from isthmus.device import choose_device
+from isthmus.errors import IsthmusError
+from isthmus.estimators.base import Estimator
+from isthmus.networks import AutoEncoderNetwork
+from isthmus.training.feed import as_tensor
+from isthmus.training.task import in_memory_order
+
+_BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep the cores busy, little memory
+
+
+class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+    """Base of the estimators: data in, network, data out. Subclasses define `__init__` and `fit`."""
+
+    scaler_: Scaler
+    network_: AutoEncoderNetwork
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = []  # codes are float32, whatever comes in
+        tags.non_deterministic = False
+        return tags
+
+    def _open(self, X: Any, *, reset: bool) -> Source:
+        """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
+        named = hasattr(X, "columns")
+        if is_array_like(X) and not named:
+            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+            source = open_source(X)
+        else:
+            source = open_source(X)
+            if named:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            else:
+                self._remember_columns(source) if reset else self._check_columns(source)
+        if len(source) == 0:
+            raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
+        if not reset:
+            self._check_samples(source)
+        return source
+
+    def _remember_columns(self, source: Source) -> None:
+        if len(source.shape) == 2:
+            self.n_features_in_ = source.shape[1]
+        if source.feature_names is not None:
+            self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+
+    def _check_columns(self, source: Source) -> None:
+        """A table must have the columns of the training data, in their order."""
+        trained = getattr(self, "feature_names_in_", None)
+        if trained is None or source.feature_names is None:
+            return
+        for number, (expected, seen) in enumerate(itertools.zip_longest(trained, source.feature_names)):
+            if expected != seen:
+                names = ", ".join(map(str, trained[:8])) + (", ..." if len(trained) > 8 else "")
+                raise IsthmusError(
+                    f"column {number} of {source.name} is {seen!r}, but the model was trained with {expected!r} there; "
+                    f"give the columns {names} in this order"
+                )
+
+    def _check_samples(self, source: Source) -> None:
+        trained, seen = self.scaler_.sample_shape, tuple(source.shape[1:])
+        if seen != trained:
+            raise IsthmusError(
+                f"samples of {source.name} have shape {seen}, but the model was trained on samples of shape {trained}"
+            )
+        floats = [np.dtype(dtype).kind == "f" for dtype in (source.dtype, self.scaler_.dtype)]
+        if floats[0] != floats[1] and (floats[0] or self.scaler_.kind == "range"):
+            raise IsthmusError(
+                f"samples of {source.name} are {source.dtype}, but the model was trained on {self.scaler_.dtype}; "
+                f"give them with that dtype and in its units, since another range would be misread"
+            )
+
+    @torch.inference_mode()
+    def _scaled_batches(self, source: Source) -> Iterator[Tensor]:
+        """The source in order as scaled batches on the network's device, checked for NaN and infinities."""
+        device = self._place()
+        start = 0
+        for chunk in source.chunks(self._batch_size()):
+            check_finite(source, chunk, start)
+            start += len(chunk)
+            x = self.scaler_.to_network(as_tensor(chunk).to(device))
+            yield in_memory_order(x)
+
+    def _batch_size(self) -> int:
+        features = max(1, int(np.prod(self.scaler_.network_shape)))
+        return max(1, min(4096, _BATCH_NUMBERS // features))
+
+    def _place(self) -> torch.device:
+        """Move the network to the device that `device` names, and return that."""
+        check_is_fitted(self)
+        device = choose_device(self.device)
+        self.network_.to(device)
+        return device
+
+    def scale(self, X: Any) -> np.ndarray:
+        """Data in scaled units, as the network sees it: float32 array of shape (n_samples, *network_shape).
+
+        Images have shape (n_samples, channels, *spatial) and a range of about [0, 1]; columns of tables have mean 0
+        and standard deviation 1.
+        """
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        scaled = np.empty((len(source), *self.scaler_.network_shape), np.float32)
+        fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source)))
+        return scaled
+
+
+def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
+    """Write successive blocks into an array of their total length."""
+    start = 0
+    for block in blocks:
+        target[start : start + len(block)] = block
+        start += len(block)
+
+
+def is_array_like(X: Any) -> bool:
+    """Whether scikit-learn should look at it: arrays of up to two dimensions, lists, sparse matrices."""
+    torch_tensor = "torch" in sys.modules and isinstance(X, torch.Tensor)
+    if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor:
+        return False
+    ndim = getattr(X, "ndim", None)
+    return ndim is None or ndim <= 2

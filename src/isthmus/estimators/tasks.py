@@ -1,0 +1,96 @@
+"""What an auto-encoder learns: to rebuild its samples, and on request codes that are useful, not only small."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.corruptions import Corruption
+from isthmus.networks import AutoEncoderNetwork, seeded
+from isthmus.objectives import Objective
+from isthmus.registry import augmentations
+from isthmus.spec import Choice, TrainingSpec
+from isthmus.training.task import Loss, Task, in_memory_order
+
+_WEIGHT = 0.1  # of the contrast beside the objective
+_TEMPERATURE = 0.2
+_HIDDEN, _COMPARED = 128, 64  # widths of the projector
+
+
+class ReconstructionTask(Task):
+    """The objective between samples and what is rebuilt of them, or of their corrupted selves.
+
+    x ──corruption──▶ f ──▶ z ──▶ g ──▶ x' ≈ x
+    """
+
+    network: AutoEncoderNetwork
+
+    def __init__(self, network: AutoEncoderNetwork, spec: TrainingSpec) -> None:
+        super().__init__(network, spec.precision)
+        self.objective = Objective(spec.objective)
+        self.corruption = None if spec.corruption is None else Corruption(spec.corruption)
+
+    def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
+        """The objective, and the bottleneck's penalty if it has one; batch : scaled samples (N, *network_shape)."""
+        x = self.corrupted(batch, generator)
+        with self.autocast():
+            rebuilt, penalty = self.network(x, generator)
+        return Loss(self.objective(rebuilt, batch), penalty)
+
+    def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """The objective of deterministic reconstructions of clean samples."""
+        x = in_memory_order(batch)
+        with self.autocast():
+            rebuilt = self.network.reconstruct(x)
+        return self.objective(rebuilt, x)
+
+    def corrupted(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        """What f is given."""
+        return in_memory_order(batch if self.corruption is None else self.corruption(batch, generator))
+
+
+class ConsistencyTask(ReconstructionTask):
+    """Reconstruction, and a contrast between samples and their augmentations.
+
+        x ─────────────▶ f ─▶ z ─▶ g ─▶ x' ≈ x
+        └▶ augmented ──▶ f ─▶ z̃      which z̃ of the batch belongs to z?
+
+    The question is put to a small network on top of the codes, the projector, which is forgotten after training: what
+    it must ignore, such as the angle, may stay in the code, where the decoder needs it. The answer's cross-entropy is
+    NT-Xent: Chen et al. 2020, "A simple framework for contrastive learning of visual representations", ICML,
+    arXiv:2002.05709.
+    """
+
+    def __init__(self, network: AutoEncoderNetwork, spec: TrainingSpec, code_shape: Sequence[int]) -> None:
+        super().__init__(network, spec)
+        assert spec.consistency is not None
+        choice = Choice.parse(spec.consistency, augmentations)
+        self.augment, self.weight = augmentations[choice.name], choice.value(_WEIGHT)
+        device = self.device
+        with seeded(spec.seed):
+            layers = [nn.Linear(math.prod(code_shape), _HIDDEN), nn.SiLU(), nn.Linear(_HIDDEN, _COMPARED)]
+        self.projector = nn.Sequential(*layers).to(device)
+
+    def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
+        """The objective; the contrast is a penalty beside that of the bottleneck."""
+        x = self.corrupted(batch, generator)
+        changed = self.augment(batch, generator)
+        with self.autocast():
+            rebuilt, penalty, z = self.network.with_code(x, generator)
+            both = self.projector(torch.cat([z, self.network.encode(in_memory_order(changed))]).flatten(1))
+        first, second = F.normalize(both.float(), dim=1).chunk(2)
+        similarity = first @ second.T / _TEMPERATURE
+        own = torch.arange(len(x), device=x.device)
+        contrast = (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
+        return Loss(self.objective(rebuilt, batch), (0.0 if penalty is None else penalty) + self.weight * contrast)
+
+
+def reconstruction_task(network: AutoEncoderNetwork, spec: TrainingSpec, code_shape: Sequence[int]) -> Task:
+    """The task that a specification asks for."""
+    if spec.consistency is None:
+        return ReconstructionTask(network, spec)
+    return ConsistencyTask(network, spec, code_shape)
