@@ -17,7 +17,7 @@ from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import Statics
 from isthmus.compression.lossless_tasks import LevelsFeed, LevelsTrainer, TonesFeed, TonesTrainer, learn_codebook
 from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork
-from isthmus.data.images import Images
+from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
 from isthmus.spec import TrainingSpec
@@ -51,7 +51,7 @@ class Fitted:
         return self.trainer.position.seconds + (0.0 if self.before is None else self.before.position.seconds)
 
 
-def fit_lossless(images: Images, run: Run) -> Fitted:
+def fit_lossless(images: Source, run: Run) -> Fitted:
     """Learn to code images without loss."""
     chosen = choose(images, run.seed)
     one = chosen[0]
@@ -70,7 +70,7 @@ def background_of(images: np.ndarray) -> float | None:
     return float(counts.argmax()) if counts.max() >= _PLAIN * images.size else None
 
 
-def choose(images: Images, seed: int) -> list[np.ndarray]:
+def choose(images: Source, seed: int) -> list[np.ndarray]:
     """Images to learn from, of the commonest dtype and number of channels: all of them, or a random part."""
     if len(images) == 0:
         raise IsthmusError(f"{images.name} holds 0 images; at least 1 is needed")

@@ -19,8 +19,7 @@ from isthmus.errors import IsthmusError, unknown_name
 if TYPE_CHECKING:
     import torch
 
-    from isthmus.data.images import Images
-    from isthmus.data.sources import Source
+    from isthmus.data.base import Source
 
 KINDS = ("auto", "range", "standard")
 _CHUNK_BYTES = 32 << 20
@@ -186,7 +185,7 @@ def _chunks(source: Source) -> Any:
     return source.chunks(max(1, _CHUNK_BYTES // per_sample))
 
 
-def check_finite(source: Source | Images, chunk: np.ndarray, start: int) -> None:
+def check_finite(source: Source, chunk: np.ndarray, start: int) -> None:
     """Raise an error that names the sample and the column of the first NaN or infinity in a chunk."""
     if chunk.dtype.kind != "f" or np.isfinite(chunk.sum(dtype=np.float64)):
         return
@@ -203,6 +202,13 @@ def check_finite(source: Source | Images, chunk: np.ndarray, start: int) -> None
         f"{source.location(start + index)} holds {what} in {where}; remove such samples or fill them in "
         f"(sklearn.impute does that), since input must not contain NaN or infinity"
     )
+
+
+def finite_sample(source: Source, index: int) -> np.ndarray:
+    """One sample of a source, checked by `check_finite`."""
+    sample = source[index]
+    check_finite(source, sample[None], index)
+    return sample
 
 
 def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
@@ -233,6 +239,17 @@ def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
         raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
     constant = deviation <= 1e-9 * np.abs(mean)  # a spread below this is rounding, not information
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+
+
+def unit_of(dtype: np.dtype) -> float:
+    """The user's unit in the data's own: the range of integers, 1 for floats and booleans.
+
+    And 1 for integers of 64 bits: nothing fills their range, they are NumPy's default for whole numbers.
+    """
+    if np.dtype(dtype).kind not in "iu" or np.dtype(dtype).itemsize == 8:
+        return 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
 
 
 def to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -14,20 +14,10 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
 
-from isthmus.data.channels_last import (
-    as_plane,
-    from_planes,
-    grey_if_equal,
-    has_alpha,
-    is_labels,
-    is_list_of_arrays,
-    open_samples,
-    sample_at,
-    unit_of,
-)
-from isthmus.data.images import Images
-from isthmus.data.scaling import check_finite, sample_channel_axis, to_dtype
-from isthmus.data.sources import Source
+from isthmus.data.base import is_labels
+from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
+from isthmus.data.scaling import check_finite, finite_sample, sample_channel_axis, to_dtype, unit_of
+from isthmus.data.sources import Source, open_source
 from isthmus.denoising.inference import averaged, clean, tiles, without_itself
 from isthmus.denoising.network import SIZES, DenoisingNetwork
 from isthmus.device import choose_device, in_best_memory_order, memory_format
@@ -143,7 +133,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
         samples = self._learned_from(self._open(X, reset=True))
         targets = 0
         if paired:
-            clean_samples = self._learned_from(open_samples(y), shuffle=False)
+            clean_samples = self._learned_from(open_source(y, on_mixed_sizes="keep"), shuffle=False)
             samples, targets = _paired(samples, clean_samples)
         scale = 1 / unit_of(samples[0].dtype)
         fitted = fit_denoiser(samples, scale, self.noise, how, targets, self.size, run)
@@ -173,7 +163,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
             )
         samples = self._open(X)
         blocks = (self._cleaned(block, averaging, return_std) for block in self._blocks(samples))
-        if isinstance(samples, Images):
+        if not samples.uniform:
             each = [(cleaned[0], None if std is None else std[0]) for cleaned, std in blocks]
             return ([a for a, _ in each], [b for _, b in each]) if return_std else [a for a, _ in each]
         parts = list(blocks)
@@ -184,11 +174,11 @@ class Denoiser(TransformerMixin, BaseEstimator):
         """Minus the mean squared error of the cleaned X against the clean y, in the user's units."""
         if is_labels(y):
             raise IsthmusError(f"score compares with clean samples, and what was given are {len(y)} labels")
-        cleaned, expected = self.denoise(X), open_samples(y)
+        cleaned, expected = self.denoise(X), open_source(y, on_mixed_sizes="keep")
         unit = unit_of(np.asarray(cleaned[0]).dtype)
         if len(cleaned) != len(expected):
             raise IsthmusError(f"there are {len(cleaned)} noisy samples and {len(expected)} clean ones; give pairs")
-        errors = [((np.float64(a) - sample_at(expected, i)) / unit) ** 2 for i, a in enumerate(cleaned)]
+        errors = [((np.float64(a) - finite_sample(expected, i)) / unit) ** 2 for i, a in enumerate(cleaned)]
         return -float(np.concatenate([error.ravel() for error in errors]).mean())
 
     def save(self, folder: str | Path) -> Path:
@@ -230,18 +220,17 @@ class Denoiser(TransformerMixin, BaseEstimator):
         model.history_ = [dict(entry) for entry in stored.history]
         return model
 
-    def _open(self, X: Any, *, reset: bool = False) -> Images | Source:
+    def _open(self, X: Any, *, reset: bool = False) -> Source:
         """The user's samples; rows of a table in memory, which are signals here, as scikit-learn checks them.
 
         Signals of another length than those of the training are no error.
         """
-        special = isinstance(X, Images) or hasattr(X, "columns") or is_list_of_arrays(X)
-        if not special and NetworkEstimator._is_array_like(X):
+        if NetworkEstimator._is_array_like(X) and not hasattr(X, "columns"):
             X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
-        samples = open_samples(X)
+        samples = open_source(X, on_mixed_sizes="keep")
         if len(samples) == 0:
             raise IsthmusError(f"{samples.name} holds 0 samples; at least 1 is needed")
-        if reset and isinstance(samples, Source) and len(samples.shape) == 2:
+        if reset and len(samples.shape) == 2:
             self.n_features_in_ = samples.shape[1]
         return samples
 
@@ -257,14 +246,14 @@ class Denoiser(TransformerMixin, BaseEstimator):
             )
         return how
 
-    def _learned_from(self, data: Images | Source, *, shuffle: bool = True) -> list[np.ndarray]:
+    def _learned_from(self, data: Source, *, shuffle: bool = True) -> list[np.ndarray]:
         """Samples (*spatial, channels) of the commonest dtype and number of channels: all, or a random part."""
         order = np.random.default_rng([self.seed_, 4]).permutation(len(data))
         groups: dict[tuple, list[tuple[int, np.ndarray]]] = {}
         values = 0
         for index in order.tolist():
-            sample = sample_at(data, index)
-            plane = as_plane(sample, self._axis(sample.shape))
+            sample = finite_sample(data, index)
+            plane = channels_last(sample, self._axis(sample.shape))
             plane = grey_if_equal(plane[..., :-1] if has_alpha(plane) else plane)
             groups.setdefault((plane.ndim, plane.dtype.str, plane.shape[-1]), []).append((index, plane))
             values += plane.size
@@ -277,11 +266,11 @@ class Denoiser(TransformerMixin, BaseEstimator):
         """The axis of the channels within a sample."""
         return sample_channel_axis(sample_shape, self.channel_axis)
 
-    def _blocks(self, data: Images | Source) -> Iterator[np.ndarray]:
+    def _blocks(self, data: Source) -> Iterator[np.ndarray]:
         """Arrays (n, ...) of samples of one shape, a few at a time."""
-        if isinstance(data, Images):
+        if not data.uniform:
             for index in range(len(data)):
-                yield sample_at(data, index)[None]
+                yield finite_sample(data, index)[None]
             return
         size = max(1, _BATCH_VALUES // max(1, math.prod(data.shape[1:])))
         start = 0
@@ -300,7 +289,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
                 f"samples of shape {samples.shape[1:]} have {d} dimensions beside channels, but the model was trained "
                 f"with {expected}; give channel_axis if one of them holds channels"
             )
-        planes = as_plane(samples, None if axis is None else axis + 1)
+        planes = channels_last(samples, None if axis is None else axis + 1)
         alpha = planes[..., -1:] if has_alpha(planes) else None
         colours = planes if alpha is None else planes[..., :-1]
         cleaned = np.empty((*colours.shape[:-1], self._channels_out(colours.shape[-1])), samples.dtype)
@@ -309,7 +298,7 @@ class Denoiser(TransformerMixin, BaseEstimator):
         if alpha is not None:
             cleaned = np.concatenate([cleaned, alpha], -1)
             std = None if std is None else np.concatenate([std, np.zeros(alpha.shape, np.float32)], -1)
-        return from_planes(cleaned, axis), None if std is None else from_planes(std, axis)
+        return from_channels_last(cleaned, axis), None if std is None else from_channels_last(std, axis)
 
     def _channels_out(self, channels: int) -> int:
         """How many channels come out where so many go in."""
