@@ -222,18 +222,15 @@ def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every feature, chunks merged after Chan, Golub and LeVeque (1983)."""
-    count, mean, squares = 0, np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
+    """Mean and standard deviation of every feature."""
+    from sklearn.preprocessing import StandardScaler
+
+    moments, start = StandardScaler(), 0
     for chunk in _chunks(source):
-        check_finite(source, chunk, count)
-        size = len(chunk)
-        chunk = chunk.astype(np.float64, copy=False)
-        chunk_mean = chunk.mean(axis=0)
-        delta = chunk_mean - mean
-        squares += ((chunk - chunk_mean) ** 2).sum(axis=0) + delta**2 * (count * size / (count + size))
-        mean += delta * (size / (count + size))
-        count += size
-    deviation = np.sqrt(squares / count)
+        check_finite(source, chunk, start)
+        start += len(chunk)
+        moments.partial_fit(chunk.reshape(len(chunk), -1))
+    mean, deviation = (values.reshape(source.shape[1:]) for values in (moments.mean_, np.sqrt(moments.var_)))
     if not np.isfinite(deviation).all():
         column = int(np.flatnonzero(~np.isfinite(deviation))[0])
         raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
