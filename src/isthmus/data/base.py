@@ -244,6 +244,11 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
     return SubsetSource(source, chosen)
 
 
+def evenly_spread(n: int, most: int) -> np.ndarray:
+    """The indices of at most that many of n samples, from the first to the last: rising, without repeats."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
 def checked_indices(indices: Sequence[int] | np.ndarray, n: int, name: str) -> np.ndarray:
     """`indices` as an array of machine integers between 0 and n - 1."""
     array = np.asarray(indices)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
 from isthmus.device import choose_device, in_best_memory_order
@@ -296,7 +297,7 @@ class AutoEncoder(Coder):
     def _fingerprint(self, source: Source) -> str:
         """Digest of what must be equal for a run to be resumed: the data's shape and a few samples, the network."""
         network = None if self.network_spec_ is None else self.network_spec_.to_dict()
-        probe = source.take(np.unique(np.linspace(0, len(source) - 1, 8).astype(int)))
+        probe = source.take(evenly_spread(len(source), 8))
         described = json.dumps([source.shape, self.scaler_.to_dict(), network, self.validation_fraction], default=str)
         return hashlib.sha256(described.encode() + probe.tobytes()).hexdigest()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, as_labels
+from isthmus.data.base import ArraySource, as_labels, evenly_spread
 from isthmus.data.scaling import finite_sample, to_dtype, unit_of
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
@@ -68,8 +68,8 @@ class Samples:
         """A few samples from all over, to measure ranges on."""
         if not len(self):
             return []
-        count = max(1, min(most, values // max(1, self[0].size), len(self)))
-        return [self[i] for i in np.unique(np.linspace(0, len(self) - 1, count).astype(int)).tolist()]
+        count = max(1, min(most, values // max(1, self[0].size)))
+        return [self[i] for i in evenly_spread(len(self), count).tolist()]
 
 
 @dataclass(frozen=True)
