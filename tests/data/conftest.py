@@ -31,6 +31,9 @@ def _check_contract(source: Source, expected: np.ndarray) -> None:
     assert all(len(block) == 3 for block in blocks[:-1])
     np.testing.assert_array_equal(np.concatenate(blocks), expected)
     np.testing.assert_array_equal(np.concatenate(list(source.chunks())), expected)
+    assert source.uniform
+    np.testing.assert_array_equal(source[n - 1], expected[n - 1])
+    np.testing.assert_array_equal(np.stack(list(source)), expected)
     resident = source.resident()
     if resident is not None:
         np.testing.assert_array_equal(resident, expected)

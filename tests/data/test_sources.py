@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.sources import open_source, subset
 from isthmus.errors import IsthmusError
 
@@ -216,3 +217,12 @@ def test_a_file_of_an_unknown_kind(tmp_path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04.")
     with pytest.raises(IsthmusError, match=r"model\.pkl is of no kind that can be read; these are: IDX"):
         open_source(tmp_path / "model.pkl")
+
+
+def test_evenly_spread_indices() -> None:
+    assert evenly_spread(10, 4).tolist() == [0, 3, 6, 9]
+    assert evenly_spread(3, 8).tolist() == [0, 1, 2] and evenly_spread(7, 1).tolist() == [0]
+    assert evenly_spread(0, 5).tolist() == []
+    for n, most in ((60_000, 2_000), (2_001, 2_000), (99_999, 7), (4_097, 4_096)):
+        chosen = evenly_spread(n, most)
+        assert len(chosen) == most and (np.diff(chosen) > 0).all() and (chosen[0], chosen[-1]) == (0, n - 1)

@@ -191,8 +191,8 @@ def _size(shape: tuple[int, ...], dtype: str) -> int:
 def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:
     """Every sample of every file, folder, array and data set, one after the other."""
     from isthmus.compression.coding.chunks import Sample
+    from isthmus.compression.images import open_images
     from isthmus.data.folders import SUFFIXES
-    from isthmus.data.images import open_images
 
     for text in files:
         path = Path(text).expanduser()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from isthmus import Denoiser
-    from isthmus.data.sample_files import Sample
+    from isthmus.data.sample_files import FileContent
     from isthmus.training.progress import Listener
 
 _MINUTES = 3.0  # of learning from the noisy files themselves
@@ -199,16 +199,16 @@ def _learn(
     if mostly:
         denoiser.set_params(channel_axis=-1)
     chosen = [path for path, signal in zip(good, signals, strict=True) if signal == mostly]
-    denoiser.fit(SampleFiles(chosen, data), listeners=listeners)
+    denoiser.fit(SampleFiles(chosen, data, upright=False), listeners=listeners)
     return bad
 
 
-def _read(path: Path) -> Sample:
+def _read(path: Path) -> FileContent:
     """A file's sample, free of NaN."""
-    from isthmus.data.sample_files import SampleFiles, read_sample
+    from isthmus.data.sample_files import SampleFiles, read_file
     from isthmus.data.scaling import check_finite
 
-    sample = read_sample(path)
+    sample = read_file(path)
     check_finite(SampleFiles([path], str(path)), sample.array[None], 0)
     return sample
 
@@ -262,9 +262,9 @@ class _Cleaning:
         typer.echo(f"{len(paths) - len(bad):,} of {len(paths):,} files in {self.output}")
         return shown, bad
 
-    def _file(self, path: Path, name: Path | None) -> tuple[Sample, np.ndarray]:
+    def _file(self, path: Path, name: Path | None) -> tuple[FileContent, np.ndarray]:
         """Clean one file. name : within the folders of the output and the deviations, if these are folders."""
-        from isthmus.data.sample_files import write_sample
+        from isthmus.data.sample_files import write_file
 
         target = self.output if name is None else self.output / name
         if target.exists() and not self.overwrite:
@@ -273,11 +273,11 @@ class _Cleaning:
         cleaned, *deviations = self._sample(sample)
         if self.std is not None:
             beside = "" if name is None else name if name.suffix.lower() == ".npy" else f"{name}.npy"
-            write_sample(self.std / beside, sample, deviations[0])
-        write_sample(target, sample, cleaned)
+            write_file(self.std / beside, sample, deviations[0])
+        write_file(target, sample, cleaned)
         return sample, cleaned
 
-    def _sample(self, sample: Sample) -> list[np.ndarray]:
+    def _sample(self, sample: FileContent) -> list[np.ndarray]:
         """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
         denoiser, array = self.denoiser, sample.array
         if sample.signal and denoiser.network_spec_.num_spatial_dims == 1 and denoiser.channel_axis in ("auto", None):

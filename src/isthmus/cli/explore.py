@@ -68,7 +68,7 @@ def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
 
 
 def _prepared(folder: str, data: str | None, reading: options.Reading, device: str) -> Any:
-    from isthmus.data.channels_last import open_samples
+    from isthmus.data.sources import open_source
     from isthmus.estimators.loading import load
     from isthmus.serving.explorer.prepared import prepared
 
@@ -77,7 +77,7 @@ def _prepared(folder: str, data: str | None, reading: options.Reading, device: s
         return prepared(model, None)
     try:
         coder = hasattr(model, "inverse_transform")
-        source: Any = open_for(model, data, reading) if coder else open_samples(data)
+        source: Any = open_for(model, data, reading) if coder else open_source(data, on_mixed_sizes="keep")
     except IsthmusError as error:
         raise IsthmusError(f"{data} is no folder of a model, and as data: {error}") from error
     return prepared(model, source, class_names=options.class_names(data))

@@ -21,7 +21,7 @@ from isthmus.compression.coding.archive import LIST, Chunk, Reader, Writer
 from isthmus.compression.coding.chunks import Sample, grouped
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import library
-from isthmus.data.images import open_images
+from isthmus.compression.images import open_images
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.base import Estimator
 from isthmus.training.progress import Listener

@@ -16,7 +16,7 @@ from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import Statics
 from isthmus.compression.lossless_tasks import LevelsFeed, LevelsTask, TonesFeed, TonesTask, learn_codebook
 from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork
-from isthmus.data.images import Images
+from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
 from isthmus.training.run import Length, Run, Trained, digest
@@ -66,7 +66,7 @@ class Learned:
     trained: Trained
 
 
-def learn_lossless(images: Images, run: Run) -> Learned:
+def learn_lossless(images: Source, run: Run) -> Learned:
     """Learn to code images without loss."""
     chosen = choose(images, run.seed)
     one = chosen[0]
@@ -85,7 +85,7 @@ def background_of(images: np.ndarray) -> float | None:
     return float(counts.argmax()) if counts.max() >= _PLAIN * images.size else None
 
 
-def choose(images: Images, seed: int) -> list[np.ndarray]:
+def choose(images: Source, seed: int) -> list[np.ndarray]:
     """Images to learn from, of the commonest dtype and number of channels: all of them, or a random part."""
     if len(images) == 0:
         raise IsthmusError(f"{images.name} holds 0 images; at least 1 is needed")

@@ -17,7 +17,7 @@ from isthmus.compression.lossless_learning import Learned, background_of, choose
 from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
 from isthmus.compression.lossy_tasks import CROP, STRIDE, LossyTask
 from isthmus.compression.patches import PatchNetwork
-from isthmus.data.images import Images
+from isthmus.data.sources import Source
 from isthmus.device import in_best_memory_order
 from isthmus.networks import build, default_channels, seeded
 from isthmus.objectives import Objective
@@ -71,7 +71,7 @@ _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rate
 _MEASURED, _PLACES = 256, 40  # images and qualities that say where one part of the dial ends and the next begins
 
 
-def learn_lossy(images: Images, objective: str, run: Run) -> Learned:
+def learn_lossy(images: Source, objective: str, run: Run) -> Learned:
     """Learn to code images with loss.
 
     Small images of one size get two auto-encoders: one with a flat code, which needs the fewest bytes where much may be

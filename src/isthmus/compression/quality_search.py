@@ -10,7 +10,8 @@ import numpy as np
 
 from isthmus.compression.coding.archive import Writer
 from isthmus.compression.coding.chunks import Sample, encode, grouped
-from isthmus.data.images import Images, open_images
+from isthmus.compression.images import open_images
+from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.spec import is_real
 
@@ -36,7 +37,7 @@ def find_dial(coder: Any, X: Any, wanted: Mapping[str, float]) -> float:
     return _search(lambda dial: _size(coder, groups, dial, share), value, f"size of {value:,.0f} bytes")
 
 
-def _some(coder: Any, images: Images) -> tuple[list, float]:
+def _some(coder: Any, images: Source) -> tuple[list, float]:
     """Groups of samples to measure on, and their share of all."""
     order = np.sort(np.random.default_rng(0).permutation(len(images))[:_SAMPLES])
     chosen, values = [], 0

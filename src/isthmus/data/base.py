@@ -1,11 +1,13 @@
-"""What every source shares, and arrays in memory or in a mapped file as sources."""
+"""What every source shares; arrays in memory or in a mapped file, and lists of arrays, as sources."""
 
 from __future__ import annotations
 
 import math
 import mmap
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,12 +29,15 @@ _FAULT_BYTES = 1 << 16  # that the kernel maps around one touched byte of a file
 
 
 class Source(ABC):
-    """A lazy sequence of samples that have one shape and one dtype.
+    """A lazy sequence of samples in the user's own layout: ``source[i]``, ``for sample in source``, ``source.take``.
 
-    shape : (n, *sample) in the user's own layout: (n, features), (n, height, width), (n, height, width, channels).
-    dtype : the user's dtype in the machine's byte order.
+    uniform : whether all samples have one shape and one dtype; if not, see `RaggedSource`.
+    shape : (n, *sample): (n, features), (n, height, width), (n, height, width, channels). Of samples that may differ
+        (n,), as NumPy has it for an array of arrays.
+    dtype : the user's dtype in the machine's byte order; object where samples may differ.
     labels : array of shape (n,), text or integers, where the source has labels; else None.
     feature_names : the names of a table's columns; else None.
+    paths : the files, where each sample is one; else None.
     name : what the source is called in messages and reports.
     """
 
@@ -45,11 +50,13 @@ class Source(ABC):
         unit: str = "sample",
         labels: np.ndarray | None = None,
         feature_names: Sequence[str] | None = None,
+        paths: Sequence[Path] | None = None,
     ) -> None:
         self.shape = tuple(int(size) for size in shape)
         self.dtype = np.dtype(dtype).newbyteorder("=")
         self.labels = labels
         self.feature_names = None if feature_names is None else tuple(feature_names)
+        self.paths = None if paths is None else list(paths)
         self.name = name or ("table" if unit == "row" else "array")
         self._unit = unit
         self._place = f" of {name}" if name else ""
@@ -57,12 +64,26 @@ class Source(ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __getitem__(self, index: int) -> np.ndarray:
+        """One sample, counted from 0."""
+        return self.take([index])[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for chunk in self.chunks():
+            yield from chunk
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {len(self)} samples of shape {self.shape[1:]}, {self.dtype}>"
+        of = f"of shape {self.shape[1:]}, {self.dtype}" if self.uniform else "that may differ in shape"
+        return f"<{type(self).__name__} {self.name}: {len(self)} samples {of}>"
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all samples have one shape and one dtype."""
+        return self.dtype.kind != "O"
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all samples together once they are decoded."""
+        """Bytes of all samples together once they are decoded; only where they have one shape."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     def take(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -81,12 +102,15 @@ class Source(ABC):
         return None
 
     def location(self, index: int) -> str:
-        """Where a sample lies, for messages, counted from 0: ``"row 17 of table.csv"``."""
-        return f"{self._unit} {index}{self._place}"
+        """Where a sample lies, for messages, counted from 0: ``"row 17 of table.csv"``, or its file."""
+        return f"{self._unit} {index}{self._place}" if self.paths is None else str(self.paths[index])
 
     def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
-        """Successive blocks of `size` samples (by default about 16 MiB); the last may be shorter."""
-        size = size or max(1, _BLOCK_BYTES * len(self) // max(self.nbytes, 1))
+        """Successive blocks of `size` samples; the last may be shorter.
+
+        By default about 16 MiB; single samples where they may differ in shape.
+        """
+        size = size or (max(1, _BLOCK_BYTES * len(self) // max(self.nbytes, 1)) if self.uniform else 1)
         for start in range(0, len(self), size):
             yield self._take(np.arange(start, min(start + size, len(self))))
 
@@ -131,8 +155,43 @@ class ArraySource(Source):
                 mapping.madvise(mmap.MADV_DONTNEED)
 
 
+class RaggedSource(Source):
+    """Samples that may differ in shape and dtype.
+
+    `take` and `chunks` give arrays of arrays, as NumPy has them: of shape (k,) and dtype object.
+    """
+
+    def __init__(self, n: int, *, name: str | None = None, paths: Sequence[Path] | None = None) -> None:
+        super().__init__((n,), np.dtype(object), name=name, paths=paths)
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        block = np.empty(len(indices), object)
+        for row, index in enumerate(indices.tolist()):
+            block[row] = self._read(index)
+        return block
+
+    @abstractmethod
+    def _read(self, index: int) -> np.ndarray:
+        """One sample."""
+
+
+class ListSource(RaggedSource):
+    """A list of arrays in memory."""
+
+    def __init__(self, arrays: Sequence[np.ndarray]) -> None:
+        super().__init__(len(arrays))
+        self.name = "list"
+        self._arrays = arrays
+        for index, array in enumerate(arrays):
+            if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
+                raise IsthmusError(f"sample {index} has shape {array.shape} and {array.dtype}; numbers are needed")
+
+    def _read(self, index: int) -> np.ndarray:
+        return self._arrays[index]
+
+
 class SubsetSource(Source):
-    """Some samples of another source, in a given order; labels and locations follow."""
+    """Some samples of another source, in a given order; labels, files and locations follow."""
 
     def __init__(self, source: Source, indices: np.ndarray) -> None:
         super().__init__(
@@ -141,6 +200,7 @@ class SubsetSource(Source):
             name=source.name,
             labels=None if source.labels is None else source.labels[indices],
             feature_names=source.feature_names,
+            paths=None if source.paths is None else [source.paths[index] for index in indices],
         )
         self._source = source
         self._indices = indices
@@ -184,6 +244,11 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
     return SubsetSource(source, chosen)
 
 
+def evenly_spread(n: int, most: int) -> np.ndarray:
+    """The indices of at most that many of n samples, from the first to the last: rising, without repeats."""
+    return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
+
+
 def checked_indices(indices: Sequence[int] | np.ndarray, n: int, name: str) -> np.ndarray:
     """`indices` as an array of machine integers between 0 and n - 1."""
     array = np.asarray(indices)
@@ -218,6 +283,15 @@ def check_array(shape: Sequence[int], dtype: np.dtype, name: str) -> None:
         raise IsthmusError(f"{name} has 0 sample(s) (shape={shape}) while a minimum of 1 is required.")
     if 0 in shape:
         raise IsthmusError(f"{name} has 0 feature(s) (shape={shape}) while a minimum of 1 is required.")
+
+
+def is_labels(y: Any) -> bool:
+    """Whether y has one label a sample, and not a sample."""
+    if isinstance(y, str | os.PathLike | Source):
+        return False
+    if isinstance(y, list | tuple):
+        return all(np.ndim(item) == 0 for item in y)
+    return (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
 
 
 def as_labels(values: object, what: str) -> np.ndarray:

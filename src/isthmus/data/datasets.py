@@ -10,6 +10,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -216,11 +217,8 @@ def digits() -> Dataset:
 @named_datasets.register("mnist")
 def mnist() -> Dataset:
     """70,000 grey 28×28 images of handwritten digits."""
-    train, test = _idx_splits(_MNIST)
-    return Dataset(
-        name="mnist",
-        train=train,
-        test=test,
+    return _idx_dataset(
+        _MNIST,
         class_names=_DIGITS,
         description="70,000 grey 28×28 images of handwritten digits, 60,000 for training and 10,000 for testing "
         "(LeCun, Cortes and Burges, 1998).",
@@ -232,11 +230,8 @@ def mnist() -> Dataset:
 @named_datasets.register("fashion-mnist")
 def fashion_mnist() -> Dataset:
     """70,000 grey 28×28 images of clothes, shoes and bags."""
-    train, test = _idx_splits(_FASHION_MNIST)
-    return Dataset(
-        name="fashion-mnist",
-        train=train,
-        test=test,
+    return _idx_dataset(
+        _FASHION_MNIST,
         class_names=(
             "T-shirt/top",
             "Trouser",
@@ -259,11 +254,8 @@ def fashion_mnist() -> Dataset:
 @named_datasets.register("kmnist")
 def kmnist() -> Dataset:
     """70,000 grey 28×28 images of cursive Japanese characters."""
-    train, test = _idx_splits(_KMNIST)
-    return Dataset(
-        name="kmnist",
-        train=train,
-        test=test,
+    return _idx_dataset(
+        _KMNIST,
         class_names=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         description="70,000 grey 28×28 images of ten cursive Japanese characters, 60,000 for training and 10,000 for "
         "testing (Clanuwat and others, 2018).",
@@ -280,18 +272,7 @@ def cifar10() -> Dataset:
         name="cifar10",
         train=train,
         test=test,
-        class_names=(
-            "airplane",
-            "automobile",
-            "bird",
-            "cat",
-            "deer",
-            "dog",
-            "frog",
-            "horse",
-            "ship",
-            "truck",
-        ),
+        class_names=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         description="60,000 colour 32×32 photographs of ten kinds of animals and vehicles, 50,000 for training and "
         "10,000 for testing (Krizhevsky, 2009).",
         licence="none stated; the publisher asks to cite Krizhevsky, Learning Multiple Layers of Features (2009)",
@@ -299,12 +280,14 @@ def cifar10() -> Dataset:
     )
 
 
-def _idx_splits(remote: Remote) -> tuple[Split, Split]:
+def _idx_dataset(remote: Remote, **about: Any) -> Dataset:
+    """A data set of four IDX files, fetched if need be. about : the fields of `Dataset` that are text."""
     folder = fetch_remote(remote)
     train_images, train_labels, test_images, test_labels = (
         read_idx(_packed_or_not(folder / file.name) or folder) for file in remote.files
     )
-    return Split(train_images, train_labels), Split(test_images, test_labels)
+    train, test = Split(train_images, train_labels), Split(test_images, test_labels)
+    return Dataset(name=remote.name, train=train, test=test, **about)
 
 
 def _cifar_splits(archive: Path) -> tuple[Split, Split]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import http
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pooch
+import requests
+from urllib3 import Retry, exceptions
+
 from isthmus.errors import IsthmusError
 
-_RETRY = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses of troubles that may pass
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses of troubles that may pass
 _BLOCK = 1 << 16
 
 
 class _Failed(Exception):
-    """A mirror did not give the file; the message says why in a few words."""
+    """A mirror does not give the file; the message says why in a few words."""
 
-    def __init__(self, reason: str, *, final: bool = False) -> None:
-        super().__init__(reason)
-        self.final = final  # asking again is of no use
+
+class _MayPass(exceptions.HTTPError):
+    """Asking again may help; the message says what was wrong in a few words."""
 
 
 def download(
@@ -39,18 +42,16 @@ def download(
     """Fetch one file into `folder` from the first mirror that gives it, whole and with the right checksum.
 
     The file appears under its name only when it is complete. `offline` is the end of the error's message: what to
-    do where there is no network. `attempts` counts per mirror, `pause` (seconds) is doubled after each, `timeout`
-    is for connecting and for silence on the line (seconds).
+    do where there is no network. `attempts` counts per mirror: the second comes at once, the next after 2, 4, 8 ...
+    times `pause` (seconds). `timeout` is for connecting and for silence on the line (seconds).
     """
-    import pooch
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise IsthmusError(f"folder {folder} cannot be made ({error.strerror}); {offline}") from error
 
     def fetch(url: str, output_file: str, _: Any) -> None:
-        _fetch(url, Path(output_file), file_name, attempts, pause, timeout)
+        _fetch(url, Path(output_file), file_name, Retry(attempts - 1, backoff_factor=pause), timeout)
 
     troubles = []
     with _quiet(pooch.get_logger()):
@@ -67,28 +68,27 @@ def download(
     raise IsthmusError(f"{file_name} could not be downloaded ({'; '.join(troubles)}); {offline}")
 
 
-def _fetch(url: str, path: Path, label: str, attempts: int, pause: float, timeout: tuple[float, float]) -> None:
+def _fetch(url: str, path: Path, label: str, retry: Retry, timeout: tuple[float, float]) -> None:
     """Write what `url` gives to `path`, in several attempts if need be."""
-    import requests
-    from urllib3.exceptions import HTTPError
-
     path.unlink()  # a temporary file that only this user may read; the cache can be shared
     path.touch()
     with _progress(label) as report, requests.Session() as session:
-        for attempt in range(attempts):
-            if attempt:
-                time.sleep(pause * 2 ** (attempt - 1))
+        while True:
             try:
                 return _attempt(session, url, path, timeout, report)
-            except (requests.RequestException, HTTPError, _Failed) as error:
-                reason = _reason(error, timeout)
-                if isinstance(error, _Failed) and error.final:
-                    break
-        raise _Failed(reason)
+            except (requests.RequestException, exceptions.HTTPError) as error:
+                if not retry.total:
+                    raise _Failed(_reason(error, timeout)) from error
+                retry = retry.increment("GET", url, error=error)
+            retry.sleep()
 
 
 def _attempt(
-    session: Any, url: str, path: Path, timeout: tuple[float, float], report: Callable[[int, int | None], None]
+    session: requests.Session,
+    url: str,
+    path: Path,
+    timeout: tuple[float, float],
+    report: Callable[[int, int | None], None],
 ) -> None:
     """One request, for the part of the file that is still missing."""
     have = path.stat().st_size
@@ -96,11 +96,11 @@ def _attempt(
     with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
         status = response.status_code
         if status not in (200, 206, 416):
-            raise _Failed(f"{status} {_phrase(status)}", final=status not in _RETRY)
+            raise (_MayPass if status in _PASSING else _Failed)(f"{status} {_phrase(status)}")
         resumed = status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if status != 200 and not resumed:  # what we have is not the beginning of this file
             path.write_bytes(b"")
-            raise _Failed("it sent another part of the file than was asked for")
+            raise _MayPass("it sent another part of the file than was asked for")
         if not resumed:
             have = 0
         length = response.headers.get("Content-Length")
@@ -116,7 +116,7 @@ def _attempt(
             file.flush()
             os.fsync(file.fileno())
     if total is not None and done != total:
-        raise _Failed(f"broke off after {done:,} of {total:,} bytes")
+        raise _MayPass(f"broke off after {done:,} of {total:,} bytes")
 
 
 def _phrase(status: int) -> str:
@@ -128,10 +128,7 @@ def _phrase(status: int) -> str:
 
 def _reason(error: Exception, timeout: tuple[float, float]) -> str:
     """What went wrong, in a few words; the libraries' own messages are several lines of nested names."""
-    import requests
-    from urllib3 import exceptions
-
-    if isinstance(error, _Failed):
+    if isinstance(error, _MayPass):
         return str(error)
     if isinstance(error, requests.Timeout | exceptions.TimeoutError):
         return f"no answer within {timeout[0 if isinstance(error, requests.ConnectTimeout) else 1]:g} s"

@@ -25,7 +25,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-ON_MIXED_SIZES = ("refuse", "crop", "resize")
+ON_MIXED_SIZES = ("refuse", "crop", "resize", "keep")  # the last makes another source: `SampleFiles`
 IMAGE_MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}  # the user's name -> Pillow's
 
 _WIDENING = ("L", "RGB", "RGBA")  # each holds all that the ones before it hold
@@ -71,16 +71,14 @@ class ImageFiles(Source):
         image_mode: str | None = None,
     ) -> None:
         headers = _parallel(_header, paths)
-        self.paths = list(paths)
         self._mode = _common_mode(paths, headers, image_mode, name)
         self._headers = headers
         self._resize = on_mixed_sizes == "resize"
         height, width = _common_size(paths, headers, on_mixed_sizes, name)
         shape = (len(paths), height, width, *_CHANNELS.get(self._mode, ()))
-        super().__init__(shape, np.dtype(_DTYPES.get(self._mode, np.uint8)), name=name, labels=labels)
-
-    def location(self, index: int) -> str:
-        return str(self.paths[index])
+        dtype = np.dtype(_DTYPES.get(self._mode, np.uint8))
+        super().__init__(shape, dtype, name=name, labels=labels, paths=paths)
+        self.paths: list[Path]
 
     def resized(self, height: int, width: int) -> ImageFiles:
         """The same images, each scaled to another size without regard to its aspect ratio."""
@@ -124,30 +122,28 @@ def folder_source(folder: Path, **options: Any) -> ImageFiles:
 
     Where every image lies in a sub-folder, the names of the first-level sub-folders are the labels.
     """
-    paths = image_paths(folder)
+    paths = files_in(folder, SUFFIXES, "images")
     relative = [path.relative_to(folder) for path in paths]
     labels = np.array([path.parts[0] for path in relative]) if all(len(p.parts) > 1 for p in relative) else None
     return ImageFiles(paths, name=str(folder), labels=labels, **options)
 
 
-def image_paths(folder: Path) -> list[Path]:
-    """All image files in a folder and its sub-folders in natural order, at least one."""
-    paths = samples_in(folder, SUFFIXES)
+def files_in(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
+    """The files of a folder and its sub-folders whose names end so, in natural order; hidden ones are left out.
+
+    what : they hold, for the IsthmusError where there are none.
+    """
+    paths = sorted(_walk(folder, suffixes), key=_natural)
     if not paths:
         seen = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
         holds = f"it holds {', '.join(seen[:4])}{', ...' if len(seen) > 4 else ''}" if seen else "it is empty"
-        raise IsthmusError(f"folder {folder} holds no images ({', '.join(SUFFIXES)}); {holds}")
+        raise IsthmusError(f"folder {folder} holds no {what} ({', '.join(suffixes)}); {holds}")
     return paths
 
 
 def read_image(path: Path) -> np.ndarray:
     """An image file as it is, upright: (height, width), or (height, width, 3 or 4) in colour."""
     return _decoded(path, _header(path))
-
-
-def samples_in(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The files of a folder and its sub-folders whose names end so, in natural order; hidden ones are left out."""
-    return sorted(_walk(folder, suffixes), key=_natural)
 
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:

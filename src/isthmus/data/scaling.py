@@ -19,8 +19,7 @@ from isthmus.errors import IsthmusError, unknown_name
 if TYPE_CHECKING:
     import torch
 
-    from isthmus.data.images import Images
-    from isthmus.data.sources import Source
+    from isthmus.data.base import Source
 
 KINDS = ("auto", "range", "standard")
 _CHUNK_BYTES = 32 << 20
@@ -186,7 +185,7 @@ def _chunks(source: Source) -> Any:
     return source.chunks(max(1, _CHUNK_BYTES // per_sample))
 
 
-def check_finite(source: Source | Images, chunk: np.ndarray, start: int) -> None:
+def check_finite(source: Source, chunk: np.ndarray, start: int) -> None:
     """Raise an error that names the sample and the column of the first NaN or infinity in a chunk."""
     if chunk.dtype.kind != "f" or np.isfinite(chunk.sum(dtype=np.float64)):
         return
@@ -205,6 +204,13 @@ def check_finite(source: Source | Images, chunk: np.ndarray, start: int) -> None
     )
 
 
+def finite_sample(source: Source, index: int) -> np.ndarray:
+    """One sample of a source, checked by `check_finite`."""
+    sample = source[index]
+    check_finite(source, sample[None], index)
+    return sample
+
+
 def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
     low, high, start = math.inf, -math.inf, 0
     for chunk in _chunks(source):
@@ -216,23 +222,31 @@ def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of every feature, chunks merged after Chan, Golub and LeVeque (1983)."""
-    count, mean, squares = 0, np.zeros(source.shape[1:]), np.zeros(source.shape[1:])
+    """Mean and standard deviation of every feature."""
+    from sklearn.preprocessing import StandardScaler
+
+    moments, start = StandardScaler(), 0
     for chunk in _chunks(source):
-        check_finite(source, chunk, count)
-        size = len(chunk)
-        chunk = chunk.astype(np.float64, copy=False)
-        chunk_mean = chunk.mean(axis=0)
-        delta = chunk_mean - mean
-        squares += ((chunk - chunk_mean) ** 2).sum(axis=0) + delta**2 * (count * size / (count + size))
-        mean += delta * (size / (count + size))
-        count += size
-    deviation = np.sqrt(squares / count)
+        check_finite(source, chunk, start)
+        start += len(chunk)
+        moments.partial_fit(chunk.reshape(len(chunk), -1))
+    mean, deviation = (values.reshape(source.shape[1:]) for values in (moments.mean_, np.sqrt(moments.var_)))
     if not np.isfinite(deviation).all():
         column = int(np.flatnonzero(~np.isfinite(deviation))[0])
         raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
     constant = deviation <= 1e-9 * np.abs(mean)  # a spread below this is rounding, not information
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+
+
+def unit_of(dtype: np.dtype) -> float:
+    """The user's unit in the data's own: the range of integers, 1 for floats and booleans.
+
+    And 1 for integers of 64 bits: nothing fills their range, they are NumPy's default for whole numbers.
+    """
+    if np.dtype(dtype).kind not in "iu" or np.dtype(dtype).itemsize == 8:
+        return 1.0
+    limits = np.iinfo(dtype)
+    return float(limits.max) - float(limits.min)
 
 
 def to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, Source, subset
+from isthmus.data.base import ArraySource, ListSource, Source, subset
 from isthmus.data.tables import Columns, arrow_source, csv_source, feather_source, frame_source, parquet_source
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
-__all__ = ["Source", "open_source", "subset"]
+__all__ = ["Source", "is_list_of_arrays", "open_source", "subset"]
 
 _TABLES = {
     ".csv": csv_source,
@@ -42,6 +42,11 @@ class _Options:
     image_mode: str | None
     columns: Columns
 
+    @property
+    def keep(self) -> bool:
+        """Whether samples may differ in shape."""
+        return self.on_mixed_sizes == "keep"
+
     def of_images(self) -> dict[str, Any]:
         return {"on_mixed_sizes": self.on_mixed_sizes, "image_mode": self.image_mode}
 
@@ -58,15 +63,18 @@ def open_source(
 
     data : a Source (returned as it is); an array of shape (n, features), (n, height, width) or (n, height, width,
         channels): NumPy (never copied; memory maps stay on disk), torch, Zarr; a pandas, pyarrow or polars table;
-        lists of numbers; the name of a data set, as in "mnist" (its training images) or "mnist:test"; or the path
-        of a file or of a folder of images. A name goes before a path: write "./mnist" for a folder of that name.
-        One array of several in a file is named as in "file.npz:x_train".
-    on_mixed_sizes : what to do with images of different sizes: "refuse", "crop" or "resize".
+        lists of numbers or of arrays; the name of a data set, as in "mnist" (its training images) or "mnist:test"; or
+        the path of a file or of a folder of images. A name goes before a path: write "./mnist" for a folder of that
+        name. One array of several in a file is named as in "file.npz:x_train".
+    on_mixed_sizes : what to do with images of different sizes: "refuse", "crop", "resize" or "keep". "keep" is for who
+        takes samples of any shape: a list of arrays and a folder then give a source that is not `uniform`, each
+        sample in its own shape and dtype. A folder without images then holds signals, a file (.wav, .csv, .npy) each.
     image_mode : "grey", "rgb" or "rgba" to read all images so; None for the narrowest that holds them all.
     labels_column : the column of a table that holds labels, not features.
     drop_columns : columns of a table that are left out.
 
-    Raises IsthmusError where the data cannot be read or are no numbers.
+    Raises IsthmusError where the data cannot be read or are no numbers, and where samples differ in shape and are not
+    to be kept so.
     """
     options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns))
     if isinstance(data, str | os.PathLike):
@@ -77,6 +85,8 @@ def open_source(
         return _open_path(Path(data).expanduser(), options)
     if isinstance(data, Source):
         _refuse_columns(options, "a Source")
+        if not (data.uniform or options.keep):
+            raise _one_shape_needed(data.name)
         return data
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         return frame_source(data, options.columns)
@@ -89,7 +99,24 @@ def open_source(
         from isthmus.data.stacks import ZarrSource
 
         return ZarrSource(data)
+    if is_list_of_arrays(data):
+        if options.keep:
+            return ListSource([_as_array(item) for item in data])
+        if len({tuple(item.shape) for item in data}) > 1:
+            raise _one_shape_needed("list")
     return ArraySource(_as_array(data))
+
+
+def is_list_of_arrays(data: Any) -> bool:
+    """Whether these are arrays that may differ in shape."""
+    return isinstance(data, list | tuple) and bool(data) and all(getattr(item, "ndim", 0) > 0 for item in data)
+
+
+def _one_shape_needed(name: str) -> IsthmusError:
+    return IsthmusError(
+        f"{name} holds samples that may differ in shape, and here all must have one; crop or resize them first (images "
+        "in a folder are by on_mixed_sizes='crop' or 'resize')"
+    )
 
 
 def _refuse_columns(options: _Options, what: str) -> None:
@@ -148,10 +175,14 @@ def _open_path(path: Path, options: _Options) -> Source:
 
 
 def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
-    from isthmus.data import folders, stacks
+    from isthmus.data import folders, sample_files, stacks
 
     if stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
+    if options.keep:
+        if options.image_mode is not None:
+            raise IsthmusError("on_mixed_sizes='keep' keeps each image in its own mode; leave image_mode out")
+        return sample_files.sample_folder(path)
     return folders.folder_source(path, **options.of_images())
 
 

@@ -13,20 +13,10 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from isthmus.data.channels_last import (
-    as_plane,
-    from_planes,
-    grey_if_equal,
-    has_alpha,
-    is_labels,
-    is_list_of_arrays,
-    open_samples,
-    sample_at,
-    unit_of,
-)
-from isthmus.data.images import Images
-from isthmus.data.scaling import check_finite, sample_channel_axis
-from isthmus.data.sources import Source
+from isthmus.data.base import is_labels
+from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
+from isthmus.data.scaling import check_finite, finite_sample, sample_channel_axis, unit_of
+from isthmus.data.sources import Source, open_source
 from isthmus.denoising.blind_spots import Blind
 from isthmus.denoising.inference import Cleaner
 from isthmus.denoising.learning import learn_denoiser
@@ -161,7 +151,9 @@ class Denoiser(TransformerMixin, Estimator):
         )
         self.seed_ = run.seed
         data = self._open(X, reset=True)
-        samples, targets = self._pairs(data, open_samples(y)) if paired else (self._samples(data), 0)
+        samples, targets = (
+            self._pairs(data, open_source(y, on_mixed_sizes="keep")) if paired else (self._samples(data), 0)
+        )
         scale = 1 / unit_of(samples[0].dtype)
         learned = learn_denoiser(samples, scale, self.noise, how, targets, self.size, run)
         self.network_, self.network_spec_ = learned.network, learned.spec
@@ -189,7 +181,7 @@ class Denoiser(TransformerMixin, Estimator):
             )
         samples = self._open(X)
         blocks = (self._cleaned(block, averaging, return_std) for block in self._blocks(samples))
-        if isinstance(samples, Images):
+        if not samples.uniform:
             each = [(cleaned[0], None if std is None else std[0]) for cleaned, std in blocks]
             return ([a for a, _ in each], [b for _, b in each]) if return_std else [a for a, _ in each]
         parts = list(blocks)
@@ -200,11 +192,11 @@ class Denoiser(TransformerMixin, Estimator):
         """Minus the mean squared error of the cleaned X against the clean y, in the user's units."""
         if is_labels(y):
             raise IsthmusError(f"score compares with clean samples, and what was given are {len(y)} labels")
-        cleaned, expected = self.denoise(X), open_samples(y)
+        cleaned, expected = self.denoise(X), open_source(y, on_mixed_sizes="keep")
         unit = unit_of(np.asarray(cleaned[0]).dtype)
         if len(cleaned) != len(expected):
             raise IsthmusError(f"there are {len(cleaned)} noisy samples and {len(expected)} clean ones; give pairs")
-        errors = [((np.float64(a) - sample_at(expected, i)) / unit) ** 2 for i, a in enumerate(cleaned)]
+        errors = [((np.float64(a) - finite_sample(expected, i)) / unit) ** 2 for i, a in enumerate(cleaned)]
         return -float(np.concatenate([error.ravel() for error in errors]).mean())
 
     # On disk
@@ -242,18 +234,17 @@ class Denoiser(TransformerMixin, Estimator):
 
     # Inside
 
-    def _open(self, X: Any, *, reset: bool = False) -> Images | Source:
+    def _open(self, X: Any, *, reset: bool = False) -> Source:
         """The user's samples; rows of a table in memory, which are signals here, as scikit-learn checks them.
 
         Signals of another length than those of the training are no error.
         """
-        special = isinstance(X, Images) or hasattr(X, "columns") or is_list_of_arrays(X)
-        if not special and is_array_like(X):
+        if is_array_like(X) and not hasattr(X, "columns"):
             X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
-        samples = open_samples(X)
+        samples = open_source(X, on_mixed_sizes="keep")
         if len(samples) == 0:
             raise IsthmusError(f"{samples.name} holds 0 samples; at least 1 is needed")
-        if reset and isinstance(samples, Source) and len(samples.shape) == 2:
+        if reset and len(samples.shape) == 2:
             self.n_features_in_ = samples.shape[1]
         return samples
 
@@ -269,20 +260,20 @@ class Denoiser(TransformerMixin, Estimator):
             )
         return how
 
-    def _samples(self, data: Images | Source) -> list[np.ndarray]:
+    def _samples(self, data: Source) -> list[np.ndarray]:
         """What is learned from: samples (*spatial, channels) of the commonest dtype and number of channels."""
         return commonest_kind(
-            len(data), lambda index: self._plane(data, index), _kind, seed=self.seed_, most_values=_MOST_VALUES
+            len(data), lambda index: self._layout(data, index), _kind, seed=self.seed_, most_values=_MOST_VALUES
         )
 
-    def _pairs(self, noisy: Images | Source, clean: Images | Source) -> tuple[list[np.ndarray], int]:
+    def _pairs(self, noisy: Source, clean: Source) -> tuple[list[np.ndarray], int]:
         """Noisy samples with the clean ones as further channels, and how many these are."""
         if len(noisy) != len(clean):
             raise IsthmusError(f"there are {len(noisy)} noisy samples and {len(clean)} clean ones; give pairs")
-        targets = self._plane(clean, 0).shape[-1]
+        targets = self._layout(clean, 0).shape[-1]
 
         def pair(index: int) -> np.ndarray:
-            a, b = self._plane(noisy, index), self._plane(clean, index)
+            a, b = self._layout(noisy, index), self._layout(clean, index)
             if a.shape[:-1] != b.shape[:-1] or a.dtype != b.dtype:
                 raise IsthmusError(
                     f"pair {index} has shapes {a.shape[:-1]} and {b.shape[:-1]}, {a.dtype} and {b.dtype}; both must be "
@@ -294,21 +285,21 @@ class Denoiser(TransformerMixin, Estimator):
 
         return commonest_kind(len(noisy), pair, _kind, seed=self.seed_, most_values=_MOST_VALUES), targets
 
-    def _plane(self, data: Images | Source, index: int) -> np.ndarray:
+    def _layout(self, data: Source, index: int) -> np.ndarray:
         """One sample as (*spatial, channels), without transparency; grey where all colours are the same."""
-        sample = sample_at(data, index)
-        plane = as_plane(sample, self._axis(sample.shape))
+        sample = finite_sample(data, index)
+        plane = channels_last(sample, self._axis(sample.shape))
         return grey_if_equal(plane[..., :-1] if has_alpha(plane) else plane)
 
     def _axis(self, sample_shape: tuple[int, ...]) -> int | None:
         """The axis of the channels within a sample."""
         return sample_channel_axis(sample_shape, self.channel_axis)
 
-    def _blocks(self, data: Images | Source) -> Iterator[np.ndarray]:
+    def _blocks(self, data: Source) -> Iterator[np.ndarray]:
         """Arrays (n, ...) of samples of one shape, a few at a time."""
-        if isinstance(data, Images):
+        if not data.uniform:
             for index in range(len(data)):
-                yield sample_at(data, index)[None]
+                yield finite_sample(data, index)[None]
             return
         size = max(1, _BATCH_VALUES // max(1, math.prod(data.shape[1:])))
         start = 0
@@ -326,14 +317,14 @@ class Denoiser(TransformerMixin, Estimator):
                 f"samples of shape {samples.shape[1:]} have {d} dimensions beside channels, but the model was trained "
                 f"with {expected}; give channel_axis if one of them holds channels"
             )
-        planes = as_plane(samples, None if axis is None else axis + 1)
+        planes = channels_last(samples, None if axis is None else axis + 1)
         alpha = planes[..., -1:] if has_alpha(planes) else None
         cleaner = self._cleaner(planes.dtype, averaging)
         cleaned, std = cleaner.clean(planes if alpha is None else planes[..., :-1], with_std)
         if alpha is not None:
             cleaned = np.concatenate([cleaned, alpha], -1)
             std = None if std is None else np.concatenate([std, np.zeros(alpha.shape, np.float32)], -1)
-        return from_planes(cleaned, axis), None if std is None else from_planes(std, axis)
+        return from_channels_last(cleaned, axis), None if std is None else from_channels_last(std, axis)
 
     def _cleaner(self, dtype: np.dtype, averaging: bool) -> Cleaner:
         network = self.network_.to(choose_device(self.device))

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from isthmus.data.scaling import Scaler, check_finite
-from isthmus.data.sources import Source, open_source
+from isthmus.data.sources import Source, is_list_of_arrays, open_source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import Estimator
@@ -136,9 +136,9 @@ def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
 
 
 def is_array_like(X: Any) -> bool:
-    """Whether scikit-learn should look at it: arrays of up to two dimensions, lists, sparse matrices."""
+    """Whether scikit-learn should look at it: arrays of up to two dimensions, lists of numbers, sparse matrices."""
     torch_tensor = "torch" in sys.modules and isinstance(X, torch.Tensor)
-    if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor:
+    if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor or is_list_of_arrays(X):
         return False
     ndim = getattr(X, "ndim", None)
     return ndim is None or ndim <= 2

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.data.base import evenly_spread
+
 _MOST_ROWS = 20_000
 _MOST_NUMBERS = 1 << 26  # in the rows that are fitted: 256 MiB
 
@@ -52,4 +54,4 @@ def _evenly(samples: np.ndarray) -> np.ndarray:
     most = min(_MOST_ROWS, max(2, _MOST_NUMBERS // max(1, math.prod(samples.shape[1:]))))
     if len(samples) <= most:
         return samples
-    return samples[np.linspace(0, len(samples) - 1, most).astype(np.intp)]
+    return samples[evenly_spread(len(samples), most)]

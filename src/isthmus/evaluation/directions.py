@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.data.base import evenly_spread
+
 STEPS = np.linspace(-2, 2, 9)  # of a walk, in standard deviations
 GRID = 12  # decoded codes along a side
 _MOST_COORDINATES = 256  # a code with more numbers is walked along its principal directions
@@ -128,7 +130,7 @@ def _principal(codes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Principal directions as rows, and their shares of the variance."""
     from sklearn.decomposition import PCA
 
-    some = codes[np.linspace(0, len(codes) - 1, min(len(codes), _MOST_FITTED)).astype(np.intp)]
+    some = codes[evenly_spread(len(codes), _MOST_FITTED)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # equal codes: a share of no variance
         pca = PCA(min(count, *some.shape), random_state=0).fit(some)

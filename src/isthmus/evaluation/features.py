@@ -9,6 +9,8 @@ import warnings
 
 import numpy as np
 
+from isthmus.data.base import evenly_spread
+
 NEIGHBOURS = 5  # of the k-NN score
 _MOST_STEPS = 500  # of the linear probe's optimizer: hundreds of raw features need them
 _STARTS = 5  # of k-means
@@ -91,7 +93,7 @@ def spectrum(features: np.ndarray) -> np.ndarray:
     """
     rows = np.asarray(features, dtype=np.float64)
     if min(rows.shape) > _MOST_DIRECTIONS:
-        rows = rows[np.linspace(0, len(rows) - 1, _MOST_DIRECTIONS).astype(np.intp)]
+        rows = rows[evenly_spread(len(rows), _MOST_DIRECTIONS)]
     rows = rows - rows.mean(axis=0)
     gram = rows.T @ rows if rows.shape[1] <= len(rows) else rows @ rows.T
     values = np.sqrt(np.linalg.eigvalsh(gram)[::-1].clip(0))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.neighbour_graph import neighbour_graph
 from isthmus.latent.geodesic import Decode
 
@@ -35,7 +36,7 @@ class OnData:
     def __init__(self, codes: np.ndarray, decode: Decode) -> None:
         from scipy.sparse import csr_array
 
-        picked = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), _MOST_CODES)).astype(np.intp))
+        picked = evenly_spread(len(codes), _MOST_CODES)
         self._codes, self._decode = codes[picked], decode
         self._centers = torch.from_numpy(self._codes)
         n, k = len(picked), _NEIGHBOURS

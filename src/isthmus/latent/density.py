@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.data.base import evenly_spread
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.files import atomic_path
 from isthmus.latent.flow import Flow
@@ -124,7 +125,7 @@ class Mixture(CodeDensity):
     def fit(cls, codes: np.ndarray, code_shape: tuple[int, ...], seed: int) -> Self:
         from sklearn.mixture import GaussianMixture
 
-        some = codes[np.linspace(0, len(codes) - 1, min(len(codes), _MOST_FITTED)).astype(np.intp)]
+        some = codes[evenly_spread(len(codes), _MOST_FITTED)]
         center, spread = _standard(some)
         rows = ((some - center) / spread).astype(np.float64)
         best, lowest = None, np.inf

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.neighbour_graph import neighbour_index
 from isthmus.errors import IsthmusError
 
@@ -110,16 +111,11 @@ def nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, 
 def among_themselves(rows: np.ndarray, k: int) -> np.ndarray:
     """Distances of some rows, from all over, to the k nearest of the others, (at most 2,000, k)."""
     _check_k(k + 1, len(rows))
-    picked = spread(len(rows), MOST_USUAL)
+    picked = evenly_spread(len(rows), MOST_USUAL)
     indices, distances = nearest(rows[picked], rows, k + 1)
     own = indices == picked[:, None]
     own[~own.any(axis=1), -1] = True  # of many equal rows, the row itself need not be among the first
     return distances[~own].reshape(-1, k)
-
-
-def spread(n: int, most: int) -> np.ndarray:
-    """At most that many numbers from 0 to n − 1, evenly spread."""
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.intp))
 
 
 def _check_k(k: int, n: int) -> None:

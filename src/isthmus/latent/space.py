@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source, subset
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.evaluation import directions
@@ -240,4 +241,4 @@ def _check_at_least_two(name: str, value: Any) -> None:
 
 def spread_samples(source: Source, most: int) -> Source:
     """Samples from all over a source, at most that many."""
-    return subset(source, nearness.spread(len(source), most))
+    return subset(source, evenly_spread(len(source), most))

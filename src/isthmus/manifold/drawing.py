@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source, open_source, subset
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores
@@ -240,7 +241,7 @@ class _Look:
 
 
 def _look(model: Mapper, source: Source) -> _Look:
-    some = source.take(np.unique(np.linspace(0, len(source) - 1, 500).astype(int)))
+    some = source.take(evenly_spread(len(source), 500))
     scaled = network_layout(model.scale(some), source.shape[1:])
     kind = KINDS[scaled.ndim]
     form = "pictures" if kind in ("images", "volumes") else "lines"

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
@@ -172,9 +173,8 @@ def checkpoint_path(path: Path, part: int) -> Path:
 def digest(samples: Source | Sequence[np.ndarray] | np.ndarray) -> str:
     """What tells data from other data: their number, and a few whole samples with dtype and shape."""
     found = hashlib.sha256(str(len(samples)).encode())
-    for index in np.unique(np.linspace(0, len(samples) - 1, _PROBES).astype(int)).tolist():
-        one = samples.take([index])[0] if isinstance(samples, Source) else samples[index]
-        sample = np.ascontiguousarray(one)
+    for index in evenly_spread(len(samples), _PROBES).tolist():
+        sample = np.ascontiguousarray(samples[index])
         found.update(f"{sample.dtype.str} {sample.shape}".encode())
         found.update(sample.tobytes())
     return found.hexdigest()

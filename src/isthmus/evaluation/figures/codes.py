@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import to_rgba
 
+from isthmus.data.base import evenly_spread
 from isthmus.evaluation.directions import GRID, STEPS, Direction
 from isthmus.evaluation.figures.samples import draw_profile, pictures
 from isthmus.evaluation.figures.style import Canvas, Plate
@@ -109,7 +110,7 @@ def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _map(study: Study, colors: Colors, legend: Legend, theme: Theme) -> Canvas:
     points = study.plane[0]
-    shown = np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).astype(int)
+    shown = evenly_spread(len(points), _MOST_POINTS)
     canvas, top = _map_canvas(study, theme)
     chart = canvas.chart(20, top, _SIDE, _SIDE, grid="")
     low, high = _spread(points)

@@ -9,8 +9,7 @@ import numpy as np
 from bokeh.models.widgets.sliders import Slider
 
 from isthmus.compression.codec import DEFAULT_QUALITY
-from isthmus.data.channels_last import unit_of
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.scaling import sample_channel_axis, unit_of
 from isthmus.serving.explorer.cards import Style
 from isthmus.serving.explorer.samples import Samples
 from isthmus.serving.explorer.trial import PICTURE, Trial, TrialPage, quality

@@ -10,8 +10,8 @@ import torch
 from bokeh.models.widgets.sliders import Slider
 
 from isthmus.corruptions import Corruption
-from isthmus.data.channels_last import as_plane, from_planes, unit_of
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.channels_last import channels_last, from_channels_last
+from isthmus.data.scaling import sample_channel_axis, unit_of
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Style
 from isthmus.serving.explorer.samples import Samples
@@ -74,11 +74,11 @@ class DenoiserPage(TrialPage):
         if level == 0:
             return clean
         axis = sample_channel_axis(clean.shape, self._model.channel_axis)
-        planes = np.moveaxis(as_plane(clean, axis), -1, 0)[None] / np.float32(unit)  # (1, C, *spatial)
+        planes = np.moveaxis(channels_last(clean, axis), -1, 0)[None] / np.float32(unit)  # (1, C, *spatial)
         noise = Corruption(Choice(self._noise.name, level, level))
         generator = torch.Generator().manual_seed(self._seed)
         noisy = noise(torch.from_numpy(np.ascontiguousarray(planes)), generator).numpy() * np.float32(unit)
-        return from_planes(np.moveaxis(noisy, 1, -1), axis)[0]
+        return from_channels_last(np.moveaxis(noisy, 1, -1), axis)[0]
 
     def _other(self) -> None:
         self._seed += 1

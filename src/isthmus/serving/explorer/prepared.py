@@ -7,10 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from isthmus.data.channels_last import open_samples
-from isthmus.data.images import Images
 from isthmus.data.scaling import sample_channel_axis
-from isthmus.data.sources import Source, open_source
+from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.samples import Samples
@@ -73,12 +71,8 @@ class Prepared:
 
 def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prepared:
     """A model and its data, opened as that model takes them."""
-    if X is None or isinstance(X, Source | Images):
-        data = X
-    elif hasattr(model, "inverse_transform"):
-        data = open_source(X)
-    else:
-        data = open_samples(X)
+    any_size = not hasattr(model, "inverse_transform")
+    data = None if X is None else open_source(X, on_mixed_sizes="keep" if any_size else "refuse")
     return Prepared(model, Samples.of(data, y, class_names))
 
 

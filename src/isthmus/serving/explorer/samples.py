@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, as_labels
-from isthmus.data.channels_last import sample_at, unit_of
-from isthmus.data.images import Images
-from isthmus.data.scaling import to_dtype
+from isthmus.data.base import ArraySource, as_labels, evenly_spread
+from isthmus.data.scaling import finite_sample, to_dtype, unit_of
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 
@@ -24,17 +22,17 @@ _MOST_CLASSES = 100  # more distinct labels than that are no classes
 class Samples:
     """Samples with labels, where they have some.
 
-    data : a source, or images that may differ in size; None where no data were given.
+    data : a source, whose samples may differ in size; None where no data were given.
     names : of the classes, in order. classes : the class of each sample, array of shape (n,); None without labels.
     """
 
-    data: Source | Images | None
+    data: Source | None
     names: tuple[str, ...] = ()
     classes: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, data: Source | Images | None, labels: Any = None, names: Sequence[str] | Mapping[int, str] | None = None
+        cls, data: Source | None, labels: Any = None, names: Sequence[str] | Mapping[int, str] | None = None
     ) -> Samples:
         """Samples with the labels given, or with those of the source. names : what labels that are numbers mean."""
         labels = getattr(data, "labels", None) if labels is None else labels
@@ -54,7 +52,7 @@ class Samples:
 
     def __getitem__(self, index: int) -> np.ndarray:
         assert self.data is not None
-        return sample_at(self.data, index)
+        return finite_sample(self.data, index)
 
     def label(self, index: int) -> str:
         """The name of a sample's class; nothing without labels."""
@@ -70,8 +68,8 @@ class Samples:
         """A few samples from all over, to measure ranges on."""
         if not len(self):
             return []
-        count = max(1, min(most, values // max(1, self[0].size), len(self)))
-        return [self[i] for i in np.unique(np.linspace(0, len(self) - 1, count).astype(int)).tolist()]
+        count = max(1, min(most, values // max(1, self[0].size)))
+        return [self[i] for i in evenly_spread(len(self), count).tolist()]
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.data.channels_last import as_plane, has_alpha
+from isthmus.data.channels_last import channels_last, has_alpha
 from isthmus.evaluation.theme import LIGHT, clipped, number, signed_alpha
 
 _MOST_POINTS = 400  # of a line: more cannot be seen
@@ -78,7 +78,7 @@ class Viewer:
         change = np.subtract(a, b, dtype=np.float64)
         if self.kind in ("signals", "table"):
             return self._line(change + (self.high + self.low) / 2, size, self.height(size))
-        mean = self._slice(as_plane(change, self.axis)).mean(-1)
+        mean = self._slice(channels_last(change, self.axis)).mean(-1)
         return _image(signed_alpha(mean, (self.high - self.low) / 2, LIGHT), size)
 
     @property
@@ -88,7 +88,7 @@ class Viewer:
 
     def pixels(self, sample: np.ndarray) -> np.ndarray:
         """An image as uint8 (height, width[, 3]); of a volume the middle slice."""
-        plane = self._slice(as_plane(np.asarray(sample), self.axis))
+        plane = self._slice(channels_last(np.asarray(sample), self.axis))
         plane = plane[..., :3] if plane.shape[-1] == 3 or has_alpha(plane) else plane[..., 0]
         share = (plane.astype(np.float32) - self.low) / (self.high - self.low)
         return (np.clip(np.nan_to_num(share), 0, 1) * 255).round().astype(np.uint8)
@@ -100,7 +100,7 @@ class Viewer:
         return plane
 
     def _line(self, sample: np.ndarray, width: int, height: int) -> str:
-        rows = np.atleast_2d(as_plane(np.asarray(sample), self.axis).T)[:_MOST_LINES]  # (length, C) -> (C, length)
+        rows = np.atleast_2d(channels_last(np.asarray(sample), self.axis).T)[:_MOST_LINES]  # (length, C) -> (C, length)
         rows = rows[:, :: max(1, -(-rows.shape[1] // _MOST_POINTS))].astype(np.float64)
         y = 3 + (height - 6) * (1 - np.clip((rows - self.low) / (self.high - self.low), 0, 1))
         x = np.linspace(3, width - 3, rows.shape[1])
