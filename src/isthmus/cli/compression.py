@@ -16,7 +16,7 @@ from isthmus.estimators.model_folder import CONFIG, best_validation, read_config
 if TYPE_CHECKING:
     from isthmus import Codec
     from isthmus.compression.coding.archive import Reader
-    from isthmus.compression.coding.chunks import Sample
+    from isthmus.compression.coding.chunks import Member
     from isthmus.compression.coding.model import CodecModel
     from isthmus.training.progress import Listener
 
@@ -203,9 +203,9 @@ def describe_codec(codec: Codec) -> dict[str, str]:
     return rows
 
 
-def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:
+def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Member]:
     """Every sample of every file, folder, array and data set, one after the other."""
-    from isthmus.compression.coding.chunks import Sample
+    from isthmus.compression.coding.chunks import Member
     from isthmus.data.folders import SUFFIXES
     from isthmus.data.images import open_images
 
@@ -221,7 +221,7 @@ def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:
             name = path.with_suffix(".npy").name if path.exists() else f"{text.replace(':', '-')}.npy"
             for image in open_images(text):
                 counts["plain"] += image.nbytes
-                yield Sample(image, (name, "npy"))
+                yield Member(image, (name, "npy"))
             continue
         if not pairs:
             raise IsthmusError(f"folder {path} holds no files")
@@ -235,9 +235,9 @@ def _images(files: list[str]) -> list[Any]:
     return [sample.image for sample in _samples(files, {"plain": 0}) if sample.image is not None]
 
 
-def _file_sample(path: Path, name: str) -> Sample:
+def _file_sample(path: Path, name: str) -> Member:
     """An image file as pixels; any other, and an image that we cannot decode to 8 or 16 bits, as it is."""
-    from isthmus.compression.coding.chunks import DTYPES, Sample
+    from isthmus.compression.coding.chunks import DTYPES, Member
     from isthmus.data.folders import SUFFIXES, read_image
 
     content = path.read_bytes()
@@ -249,7 +249,7 @@ def _file_sample(path: Path, name: str) -> Sample:
             image = None
         if image is not None and image.dtype not in DTYPES:
             image = None
-    return Sample(image, (name, path.suffix.lower().removeprefix(".")), content)
+    return Member(image, (name, path.suffix.lower().removeprefix(".")), content)
 
 
 def _reader(file: Any, archive: Path) -> Reader:

@@ -19,8 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from isthmus.compression.coding import chunks
 from isthmus.compression.coding.archive import LIST, Chunk, Reader, Writer
-from isthmus.compression.coding.chunks import Sample, grouped
+from isthmus.compression.coding.chunks import Member, grouped
 from isthmus.compression.coding.model import CodecModel
+from isthmus.compression.coding.protocols import LossyCoding
 from isthmus.data.images import open_images
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
@@ -142,7 +143,7 @@ class Codec(BaseEstimator):
         buffer = io.BytesIO()
         mixed = isinstance(X, list | tuple) or images.paths is not None
         dial = self.dial(images, quality, target_mse, target_bytes)
-        samples = (Sample(image) for image in images)
+        samples = (Member(image) for image in images)
         self.write(buffer, samples, embed_model=embed_model, flags=LIST if mixed else 0, dial=dial)
         return buffer.getvalue()
 
@@ -159,16 +160,17 @@ class Codec(BaseEstimator):
         check_is_fitted(self)
         wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
         given = {name: value for name, value in wanted.items() if value is not None}
-        if self.model_.kind != "lossy":
+        coding = self.model_.coding
+        if not isinstance(coding, LossyCoding):
             if given:
                 raise IsthmusError(f"{next(iter(given))} is for lossy codecs; this one loses nothing")
             return None
-        return find_dial(self.model_.coder, X, given or {"quality": DEFAULT_QUALITY})
+        return find_dial(coding, X, given or {"quality": DEFAULT_QUALITY})
 
     def write(
         self,
         file: BinaryIO,
-        samples: Iterable[Sample],
+        samples: Iterable[Member],
         *,
         embed_model: bool = False,
         flags: int = 0,
@@ -182,10 +184,10 @@ class Codec(BaseEstimator):
         """
         check_is_fitted(self)
         writer = Writer(file, self.model_.id, flags=flags, model=self.model_.to_bytes() if embed_model else None)
-        coder = self.model_.coder
-        if self.model_.kind == "lossy" and dial is None:
+        coding = self.model_.coding
+        if isinstance(coding, LossyCoding) and dial is None:
             dial = DEFAULT_QUALITY / 100
-        for made in in_parallel(lambda group: chunks.encode(group, coder, dial), grouped(samples)):
+        for made in in_parallel(lambda group: chunks.encode(group, coding, dial), grouped(samples)):
             for chunk in made:
                 writer.add(chunk)
             progress(writer.count)
@@ -260,7 +262,7 @@ def read_images(
     def decoded(number: int) -> tuple[Chunk, np.ndarray] | IsthmusError:
         try:
             chunk = reader.chunk(number)
-            return chunk, chunks.decode(chunk, model.coder)
+            return chunk, chunks.decode(chunk, model.coding)
         except IsthmusError as error:
             if on_damage is None:
                 raise
@@ -292,7 +294,7 @@ def read_one(reader: Reader, model: CodecModel, sample: int) -> tuple[Chunk, int
     number, band = reader.holding(sample), list[np.ndarray]()
     while True:
         chunk = reader.chunk(number)
-        images = chunks.decode(chunk, model.coder)
+        images = chunks.decode(chunk, model.coding)
         if chunk.band is None:
             return chunk, sample - chunk.first, images[sample - chunk.first]
         band.append(images[0])

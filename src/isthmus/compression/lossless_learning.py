@@ -9,14 +9,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from isthmus.compression.coding import continuous_tone as tones
-from isthmus.compression.coding import plain_background as levels
-from isthmus.compression.coding.context import Window
+from isthmus.compression.coding import continuous_tone, plain_background
+from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import Statics
-from isthmus.compression.lossless_tasks import LevelsFeed, LevelsTrainer, TonesFeed, TonesTrainer, learn_codebook
-from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork
+from isthmus.compression.lossless_tasks import (
+    ContinuousToneFeed,
+    ContinuousToneTrainer,
+    PlainBackgroundFeed,
+    PlainBackgroundTrainer,
+    learn_codebook,
+)
+from isthmus.compression.pixel_networks import ContinuousToneNetwork, PlainBackgroundNetwork
 from isthmus.data.images import Images
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
@@ -60,8 +65,8 @@ def fit_lossless(images: Images, run: Run) -> Fitted:
         stack = np.stack(chosen)
         background = background_of(stack)
         if background is not None:
-            return _fit_levels(stack, int(background), run)
-    return _fit_tones(chosen, run)
+            return _fit_plain_background(stack, int(background), run)
+    return _fit_continuous_tone(chosen, run)
 
 
 def background_of(images: np.ndarray) -> float | None:
@@ -98,30 +103,32 @@ def choose(images: Images, seed: int) -> list[np.ndarray]:
     return [image for _, image in sorted(found, key=lambda pair: pair[0])]
 
 
-def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
-    window = Window.disk(_LEVELS["radius"], int(_LEVELS["skew"]))
+def _fit_plain_background(images: np.ndarray, background: int, run: Run) -> Fitted:
+    context = Context.disk(_LEVELS["radius"], int(_LEVELS["skew"]))
     codebook, entries = learn_codebook(images, background, int(_LEVELS["entries"]), run.seed)
     with seeded(run.seed):
-        inputs = 2 * len(window.offsets) + 4
+        inputs = 2 * len(context.offsets) + 4
         logs = torch.from_numpy(codebook.astype(np.float32) / UNIT)
-        network = LevelsNetwork(inputs, int(_LEVELS["hidden"]), logs, background)
-    feed = LevelsFeed(images, background, window, codebook, entries)
+        network = PlainBackgroundNetwork(inputs, int(_LEVELS["hidden"]), logs, background)
+    feed = PlainBackgroundFeed(images, background, context, codebook, entries)
     spec, validation = new_spec(USUAL, run, len(feed), int(_LEVELS["batch_size"]), _LEVELS["learning_rate"])
-    trainer = LevelsTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
+    trainer = PlainBackgroundTrainer(
+        network.to(run.device), feed, spec, run.device, validation=validation, **run.options
+    )
     trainer.run()
-    boxes, size = levels.find_boxes(images, background), images.shape[1:]
+    boxes, size = plain_background.find_boxes(images, background), images.shape[1:]
     tensors = {
         "codebook": codebook,
         "entries": entries.counts,
         "height": Statics.of(boxes[:, 2], size[0] + 1).counts,
         "width": Statics.of(boxes[:, 3], size[1] + 1).counts,
-        **network.cpu().export(levels.FEATURE_UNIT, UNIT),
+        **network.cpu().export(plain_background.FEATURE_UNIT, UNIT),
     }
-    centre, places = _usual_places(images, background, window, codebook, entries)
+    centre, places = _usual_places(images, background, context, codebook, entries)
     tensors |= places
     config = {
         "background": background,
-        "window": window.offsets.tolist(),
+        "window": context.offsets.tolist(),
         "size": list(map(int, size)),
         "centre": centre,
     }
@@ -129,14 +136,14 @@ def _fit_levels(images: np.ndarray, background: int, run: Run) -> Fitted:
 
 
 def _usual_places(
-    images: np.ndarray, background: int, window: Window, codebook: np.ndarray, entries: Statics
+    images: np.ndarray, background: int, context: Context, codebook: np.ndarray, entries: Statics
 ) -> tuple[list[int], dict[str, np.ndarray]]:
     """The centre of mass that best says where contents lie, and how often they lie how far from it."""
     parts = [
-        levels.prepare(part, background, window, codebook, entries)
+        plain_background.prepare(part, background, context, codebook, entries)
         for part in np.array_split(images, max(1, len(images) // 512))
     ]
-    within = np.concatenate([levels.centres(part, background) for part in parts])
+    within = np.concatenate([plain_background.centres(part, background) for part in parts])
     boxes = np.concatenate([part.boxes for part in parts])
     filled = boxes[:, 2] > 0
     centre, places = [], {}
@@ -148,18 +155,19 @@ def _usual_places(
     return centre, places
 
 
-def _fit_tones(images: Sequence[np.ndarray], run: Run) -> Fitted:
+def _fit_continuous_tone(images: Sequence[np.ndarray], run: Run) -> Fitted:
     depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
-    window = Window.disk(_TONES["radius"], int(_TONES["skew"]))
+    context = Context.disk(_TONES["radius"], int(_TONES["skew"]))
     symbols = channels * depth // 8
-    inputs = (len(window.offsets) + 1) * channels + 3
+    inputs = (len(context.offsets) + 1) * channels + 3
     with seeded(run.seed):
-        network = TonesNetwork(inputs, int(_TONES["hidden"]), int(_TONES["components"]), symbols)
-    feed = TonesFeed(images, window, symbols)
+        network = ContinuousToneNetwork(inputs, int(_TONES["hidden"]), int(_TONES["components"]), symbols)
+    feed = ContinuousToneFeed(images, context, symbols)
     spec, validation = new_spec(USUAL, run, len(feed), int(_TONES["batch_size"]), _TONES["learning_rate"])
-    trainer = TonesTrainer(network.to(run.device), feed, spec, run.device, validation=validation, **run.options)
-    trainer.run()
-    config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
-    return Fitted(
-        CodecModel.new("tones", config, network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)), spec, trainer
+    trainer = ContinuousToneTrainer(
+        network.to(run.device), feed, spec, run.device, validation=validation, **run.options
     )
+    trainer.run()
+    config = {"window": context.offsets.tolist(), "channels": channels, "depth": depth}
+    tensors = network.cpu().export(continuous_tone.FEATURE_UNIT, UNIT, SUBLEVEL)
+    return Fitted(CodecModel.new("tones", config, tensors), spec, trainer)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compression.coding.context import Window
+from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
-from isthmus.compression.coding.lossy import QUALITIES
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.lossless_learning import USUAL, Fitted, background_of, choose
+from isthmus.compression.lossy_coding import QUALITIES
 from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
 from isthmus.compression.lossy_tasks import CROP, STRIDE, LossyTrainer
 from isthmus.compression.patches import PatchNetwork
@@ -86,10 +86,10 @@ def _fit_part(
     whole = bool((sizes == sizes[0]).all()) and sizes.max() <= _SMALL
     side = None if whole else (min(CROP, int(sizes[:, 0].min())), min(CROP, int(sizes[:, 1].min())))
     shape = (channels, *map(int, sizes[0]))
-    window = Window(np.zeros((0, 2), np.int32)) if flat else Window.disk(recipe["radius"], recipe["skew"])
+    context = Context(np.zeros((0, 2), np.int32)) if flat else Context.disk(recipe["radius"], recipe["skew"])
     codes = min(recipe["codes"], math.prod(shape) if flat else channels * recipe["patch"] ** 2)
     with seeded(run.seed):
-        rate = RateNetwork(window.offsets, codes, recipe["groups"], recipe["hidden"])
+        rate = RateNetwork(context.offsets, codes, recipe["groups"], recipe["hidden"])
         if flat:
             spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
             described = spec.to_dict()
@@ -117,7 +117,7 @@ def _fit_part(
     state = {f"network.{name}": tensor.contiguous().numpy() for name, tensor in weights.items()}
     config = {
         "network": described,
-        "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
+        "latents": {"window": context.offsets.tolist(), "channels": codes, "groups": rate.sizes},
         "channels": channels,
         "depth": depth,
         "lambdas": list(trainer.lambdas),
@@ -131,7 +131,7 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
     some = np.stack(images[:: max(1, len(images) // _MEASURED)])
     places = np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES
     points = [
-        (*_measured(model.coder, some, place), number, float(place))
+        (*_measured(model.coding, some, place), number, float(place))
         for number, model in enumerate((flat, fine))
         for place in places
     ]
@@ -145,7 +145,7 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
 
 
 def joined(parts: Sequence[CodecModel], dial: list[list[float]], step: float) -> CodecModel:
-    """Models with loss, made with the same tables, as one. dial, step : see `coding.lossy.Dial`."""
+    """Models with loss, made with the same tables, as one. dial, step : see `lossy_coding.DialCoding`."""
     tables = {name: array for name, array in parts[0].tensors.items() if name.startswith("tables.")}
     tensors = {
         f"{number}/{name}": array
@@ -157,9 +157,9 @@ def joined(parts: Sequence[CodecModel], dial: list[list[float]], step: float) ->
     return CodecModel("lossy", config, {**tensors, **tables})
 
 
-def _measured(coder: Any, images: np.ndarray, place: float) -> tuple[int, float]:
-    data, _ = coder.encode(images, place)
-    error = coder.reconstruct(images, place).astype(np.float64) - images
+def _measured(coding: Any, images: np.ndarray, place: float) -> tuple[int, float]:
+    data, _ = coding.encode(images, place)
+    error = coding.reconstruct(images, place).astype(np.float64) - images
     return len(data), float((error**2).mean())
 
 

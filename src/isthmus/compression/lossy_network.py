@@ -83,7 +83,7 @@ class RateNetwork(nn.Module):
         )
 
     def export(self, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
-        """The tensors of `coding.latents.Latents`: layers "i.0", "i.1" and "i.2" of each group."""
+        """The tensors of `coding.codes.CodesCoding`: layers "i.0", "i.1" and "i.2" of each group."""
         return export_all(self.groups, CODE_UNIT, _UNITS, logit_unit, sublevel)
 
 

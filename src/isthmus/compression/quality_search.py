@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.compression.coding.archive import Writer
-from isthmus.compression.coding.chunks import Sample, encode, grouped
+from isthmus.compression.coding.chunks import Group, Member, encode, grouped
+from isthmus.compression.coding.protocols import LossyCoding
 from isthmus.data.images import Images, open_images
 from isthmus.errors import IsthmusError
 from isthmus.spec import is_real
@@ -19,7 +20,7 @@ _GRID = 2047  # places on the dial that are tried
 _HEADER = 15  # bytes of an archive that do not grow with what is in it
 
 
-def find_dial(coder: Any, X: Any, wanted: Mapping[str, float]) -> float:
+def find_dial(coding: LossyCoding, X: Any, wanted: Mapping[str, float]) -> float:
     """The place from 0 to 1 that one of "quality" (1 to 100), "target_mse" or "target_bytes" asks for."""
     if len(wanted) != 1:
         raise IsthmusError(f"give one of quality, target_mse and target_bytes, not {' and '.join(wanted)}")
@@ -30,19 +31,19 @@ def find_dial(coder: Any, X: Any, wanted: Mapping[str, float]) -> float:
         if not 1 <= value <= 100:
             raise IsthmusError(f"quality (={value!r}) must be a number from 1 to 100")
         return (value - 1) / 99
-    groups, share = _some(coder, open_images(X))
+    groups, share = _some(coding, open_images(X))
     if name == "target_mse":
-        return _search(lambda dial: -_mse(coder, groups, dial), -value, f"mean squared error of {value:g}")
-    return _search(lambda dial: _size(coder, groups, dial, share), value, f"size of {value:,.0f} bytes")
+        return _search(lambda dial: -_mse(coding, groups, dial), -value, f"mean squared error of {value:g}")
+    return _search(lambda dial: _size(coding, groups, dial, share), value, f"size of {value:,.0f} bytes")
 
 
-def _some(coder: Any, images: Images) -> tuple[list, float]:
+def _some(coding: LossyCoding, images: Images) -> tuple[list[Group], float]:
     """Groups of samples to measure on, and their share of all."""
     order = np.sort(np.random.default_rng(0).permutation(len(images))[:_SAMPLES])
     chosen, values = [], 0
     for index in order.tolist():
         image = images[index]
-        if not coder.takes(image.shape, image.dtype):
+        if not coding.takes(image.shape, image.dtype):
             raise IsthmusError(
                 f"{images.location(index)} of shape {image.shape} and {image.dtype} does not fit this lossy codec, so "
                 f"no target can be met; give a quality"
@@ -51,23 +52,24 @@ def _some(coder: Any, images: Images) -> tuple[list, float]:
         values += image.size
         if values >= _VALUES:
             break
-    return list(grouped(Sample(image) for image in chosen)), len(chosen) / len(images)
+    return list(grouped(Member(image) for image in chosen)), len(chosen) / len(images)
 
 
-def _mse(coder: Any, groups: list, dial: float) -> float:
+def _mse(coding: LossyCoding, groups: list[Group], dial: float) -> float:
     squares, count = 0.0, 0
     for group in groups:
+        assert group.images is not None
         top = float(np.iinfo(group.images.dtype).max)
-        difference = (coder.reconstruct(group.images, dial) - group.images.astype(np.float64)) / top
+        difference = (coding.reconstruct(group.images, dial) - group.images.astype(np.float64)) / top
         squares, count = squares + float((difference**2).sum()), count + difference.size
     return squares / count
 
 
-def _size(coder: Any, groups: list, dial: float, share: float) -> float:
+def _size(coding: LossyCoding, groups: list[Group], dial: float, share: float) -> float:
     file = io.BytesIO()
     writer = Writer(file, bytes(8))
     for group in groups:
-        for chunk in encode(group, coder, dial):
+        for chunk in encode(group, coding, dial):
             writer.add(chunk)
     writer.finish({})
     return _HEADER + (file.tell() - _HEADER) / share

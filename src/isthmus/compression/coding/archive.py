@@ -34,7 +34,7 @@ class Chunk:
 
     first : number of the first. method : one of METHODS. shape, dtype : of the samples together, (n, height,
     width[, channels]); for a file as it is, (1, bytes). names : (name, format) of each sample, or none. check : CRC-32
-    of the samples' bytes, or of a lossy coder's codes. data : what `method` reads. band : first row and height of the
+    of the samples' bytes, or of a lossy coding's codes. data : what `method` reads. band : first row and height of the
     whole image, where the chunk is a band of an image that is too large for one.
     """
 

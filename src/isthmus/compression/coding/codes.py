@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compression.coding.context import Canvas, Pixels, Window
+from isthmus.compression.coding.context import Canvas, Context, Pixels
 from isthmus.compression.coding.exact import ACTIVATION, Mixture, Tables, layer
-from isthmus.compression.coding.range_coder import Decoder, Encoder
+from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder
 from isthmus.errors import IsthmusError
 
 MOST_CODE = 127  # codes run from -127 to 127
@@ -24,12 +24,12 @@ _REACH, _PLACE_STEP, _QUALITY_STEP = 7, 8, 4
 _MOST_PIXELS = 1 << 20
 
 
-class Latents:
+class CodesCoding:
     """The model of the codes. config : "window" (offsets), "channels", "groups" (their sizes). tensors : for each
     group i of channels the layers "i.0", "i.1", "i.2", the last of which gives the mixtures."""
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        self.window = Window(np.array(config["window"], np.int32).reshape(-1, 2))
+        self.context = Context(np.array(config["window"], np.int32).reshape(-1, 2))
         self.channels = int(config["channels"])
         sizes = [int(size) for size in config["groups"]]
         if sum(sizes) != self.channels or min(sizes) < 1:
@@ -44,8 +44,8 @@ class Latents:
 
     def encode(self, codes: np.ndarray, quality: int) -> bytes:
         """int (n, height, width, channels) within ±127 to bytes; `quality` is a whole number from 0 to 255."""
-        coder = Encoder()
-        canvas = Canvas(np.broadcast_to(codes.shape[1:3], (len(codes), 2)), self.channels, self.window, 0)
+        range_encoder = RangeEncoder()
+        canvas = Canvas(np.broadcast_to(codes.shape[1:3], (len(codes), 2)), self.channels, self.context, 0)
         for number, grid in enumerate(codes):
             canvas.view(number)[...] = grid
         wave = canvas.wave()
@@ -60,15 +60,15 @@ class Latents:
                     parts.append((digits.reshape(len(pixels), -1), counts.reshape(len(pixels), -1, 16)))
             for step in steps:
                 for digits, counts in parts:
-                    coder.encode(digits[step].ravel(), counts[step].reshape(-1, 16))
-        return coder.finish()
+                    range_encoder.encode(digits[step].ravel(), counts[step].reshape(-1, 16))
+        return range_encoder.finish()
 
     def decode(self, data: bytes, shape: tuple[int, int, int], quality: int) -> np.ndarray:
         """int16 codes (n, height, width, channels); `shape` is (n, height, width)."""
         if int(np.prod(shape)) > _MOST_PIXELS:
             raise IsthmusError(f"codes of shape {shape} are too large")
-        coder = Decoder(data)
-        canvas = Canvas(np.broadcast_to(shape[1:], (shape[0], 2)), self.channels, self.window, 0)
+        range_decoder = RangeDecoder(data)
+        canvas = Canvas(np.broadcast_to(shape[1:], (shape[0], 2)), self.channels, self.context, 0)
         wave = canvas.wave()
         for step in wave.steps():
             pixels = wave[step]
@@ -76,7 +76,7 @@ class Latents:
             values = np.zeros((len(pixels), self.channels), np.int32)
             for number, channels in enumerate(self._groups):
                 mixture = self._mixture(number, features, values)
-                values[:, channels] = (coder.decode_levels(mixture) - _MIDDLE).reshape(len(pixels), -1)
+                values[:, channels] = (range_decoder.decode_levels(mixture) - _MIDDLE).reshape(len(pixels), -1)
             canvas.values[pixels.positions] = values
         return np.stack([canvas.view(number) for number in range(shape[0])])
 
