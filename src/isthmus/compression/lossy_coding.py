@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.compression.coding.codes import MOST_CODE, CodesCoding
+from isthmus.compression.coding.codes import MOST_CODE, QUALITIES, CodesCoding
 from isthmus.compression.coding.exact import Tables
 from isthmus.compression.coding.protocols import LossyCoding
 from isthmus.compression.lossy_network import LossyNetwork
@@ -25,7 +25,6 @@ from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.spec import NetworkSpec
 
-QUALITIES = 255  # qualities are stored as 0 to 255
 _BATCH_VALUES = 1 << 19
 _TWO, _SPLIT = 255, struct.Struct("<III")  # images of two qualities: how many of the first, its bytes, its checksum
 

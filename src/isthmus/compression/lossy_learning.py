@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compression.coding.codes import QUALITIES
 from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.lossless_learning import USUAL, Fitted, background_of, choose
-from isthmus.compression.lossy_coding import QUALITIES
 from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
 from isthmus.compression.lossy_tasks import CROP, STRIDE, LossyTrainer
 from isthmus.compression.patches import PatchNetwork
@@ -89,7 +89,7 @@ def _fit_part(
     context = Context(np.zeros((0, 2), np.int32)) if flat else Context.disk(recipe["radius"], recipe["skew"])
     codes = min(recipe["codes"], math.prod(shape) if flat else channels * recipe["patch"] ** 2)
     with seeded(run.seed):
-        rate = RateNetwork(context.offsets, codes, recipe["groups"], recipe["hidden"])
+        rate = RateNetwork(context, codes, recipe["groups"], recipe["hidden"])
         if flat:
             spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
             described = spec.to_dict()

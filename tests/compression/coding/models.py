@@ -76,7 +76,7 @@ def two_part_model(size: tuple[int, int] = (8, 8), seed: int = 0) -> CodecModel:
 
 
 def _lossy(autoencoder: torch.nn.Module, described: dict, context: Context, codes: int, seed: int) -> CodecModel:
-    rate = RateNetwork(context.offsets, codes, min(2, codes), 8)
+    rate = RateNetwork(context, codes, min(2, codes), 8)
     network = LossyNetwork(autoencoder, codes, _scrambled(rate, seed))
     weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}
     state = {f"network.{k}": v.contiguous().numpy() for k, v in weights.items()}
