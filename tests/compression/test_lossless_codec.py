@@ -12,7 +12,6 @@ from PIL import Image
 from sklearn.base import clone
 
 from isthmus import Codec, IsthmusError, datasets
-from isthmus.compression.coding.chunks import Member
 
 DIGITS = datasets.load("digits")
 
@@ -120,7 +119,7 @@ def test_another_model_is_refused_by_name(codec: Codec) -> None:
 def test_many_samples_stream_in_order(codec: Codec) -> None:
     images = np.tile(DIGITS.test.images, (5, 1, 1))
     file, seen = io.BytesIO(), []
-    assert codec.write(file, (Member(image) for image in images), progress=seen.append) == len(images)
+    assert codec.write(file, iter(images), progress=seen.append) == len(images)
     assert seen == sorted(seen) and seen[-1] == len(images) and len(seen) > 2
     np.testing.assert_array_equal(codec.decompress(file.getvalue()), images)
 

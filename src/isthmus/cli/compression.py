@@ -86,11 +86,11 @@ def compress(
     codec = Codec.load(model, device="cpu")
     targets = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
     looked_at = _images(files) if target_mse is not None or target_bytes is not None else []
-    dial = codec.dial(looked_at, **targets) if any(value is not None for value in targets.values()) else None
+    quality = codec.find_quality(looked_at, **targets)
     counts = {"plain": 0}
     with atomic_path(output) as temporary, temporary.open("wb") as file:
         name = Path(model).resolve().name
-        count = codec.write(file, _samples(files, counts), embed_model=embed_model, dial=dial, name=name)
+        count = codec.write(file, _samples(files, counts), quality=quality, embed_model=embed_model, name=name)
     size = output.stat().st_size
     share = f", {size / counts['plain']:.1%} of the uncompressed values" if counts["plain"] else ""
     typer.echo(f"{count:,} samples in {output}: {size:,} bytes, {size / max(1, count):,.1f} each{share}")
@@ -113,7 +113,7 @@ def decompress(
 
       isthmus decompress digits.isth --model digits-codec -o digits/
     """
-    from isthmus.compression.codec import read_images, read_one
+    from isthmus.compression.coding.reading import read_images, read_one
 
     if output.exists() and not output.is_dir():
         raise IsthmusError(f"{output} is a file; name a folder with --output")
@@ -139,7 +139,7 @@ def verify(archive: Archive, model: ModelFolder = None) -> None:
 
       isthmus verify photos.isth
     """
-    from isthmus.compression.codec import read_images
+    from isthmus.compression.coding.reading import read_images
 
     with archive.open("rb") as file:
         reader = _reader(file, archive)
