@@ -121,11 +121,11 @@ def test_nothing_is_overwritten_unless_asked(model: Path, photos: Path, tmp_path
 @pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "C:\\evil.txt", "a/../../evil.txt"])
 def test_an_archive_cannot_write_outside_its_folder(model: Path, tmp_path: Path, name: str) -> None:
     from isthmus import Codec
-    from isthmus.compression.coding.chunks import Sample
+    from isthmus.compression.coding.chunks import Member
 
     archive = tmp_path / "evil.isth"
     with archive.open("wb") as file:
-        Codec.load(model).write(file, [Sample(None, (name, "txt"), b"evil")], name="m")
+        Codec.load(model).write(file, [Member(None, (name, "txt"), b"evil")], name="m")
     status, said = run("decompress", archive, "--model", model, "-o", tmp_path / "back")
     assert status == 1 and "outside" in said
     assert not list(tmp_path.rglob("evil.txt"))

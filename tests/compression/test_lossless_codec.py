@@ -12,7 +12,6 @@ from PIL import Image
 from sklearn.base import clone
 
 from isthmus import Codec, IsthmusError, datasets
-from isthmus.compression.coding.chunks import Sample
 
 DIGITS = datasets.load("digits")
 
@@ -64,9 +63,9 @@ def test_one_sample_is_read_without_the_rest(codec: Codec, monkeypatch: pytest.M
     images = np.concatenate([DIGITS.test.images] * 4)
     data = codec.compress(images)
     decoded = []
-    decode = type(codec.model_.coder).decode
+    decode = type(codec.model_.coding).decode
     monkeypatch.setattr(
-        type(codec.model_.coder), "decode", lambda self, d, shape: decoded.append(shape) or decode(self, d, shape)
+        type(codec.model_.coding), "decode", lambda self, d, shape: decoded.append(shape) or decode(self, d, shape)
     )
     for number in (0, 511, 512, len(images) - 1):
         np.testing.assert_array_equal(codec.decompress(data, sample=number), images[number])
@@ -120,7 +119,7 @@ def test_another_model_is_refused_by_name(codec: Codec) -> None:
 def test_many_samples_stream_in_order(codec: Codec) -> None:
     images = np.tile(DIGITS.test.images, (5, 1, 1))
     file, seen = io.BytesIO(), []
-    assert codec.write(file, (Sample(image) for image in images), progress=seen.append) == len(images)
+    assert codec.write(file, iter(images), progress=seen.append) == len(images)
     assert seen == sorted(seen) and seen[-1] == len(images) and len(seen) > 2
     np.testing.assert_array_equal(codec.decompress(file.getvalue()), images)
 

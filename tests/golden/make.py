@@ -23,7 +23,7 @@ from test_archive import written  # noqa: E402
 
 from isthmus.compression.coding import chunks  # noqa: E402
 from isthmus.compression.coding.archive import VERSION, Writer  # noqa: E402
-from isthmus.compression.coding.chunks import Sample  # noqa: E402
+from isthmus.compression.coding.chunks import Member  # noqa: E402
 from isthmus.compression.coding.model import CodecModel  # noqa: E402
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     for name in ("levels", "colour", "16 bits"):
         images = list(example(name, 5, 9, 8)) + list(example(name, 2, 4, 11))
         path = HERE / f"v{VERSION}-{name.replace(' ', '-')}.isth"
-        _write(path, written([Sample(image) for image in images], model=MODELS[name], embed=True))
+        _write(path, written([Member(image) for image in images], model=MODELS[name], embed=True))
         plain = io.BytesIO(b"".join(image.tobytes() for image in images)).getvalue()
         digests[path.name] = {"samples": len(images), "sha256": hashlib.sha256(plain).hexdigest()}
     _lossy("lossy", lossy_model(), example("grey", 3, 13, 18), (0.7,))
@@ -45,10 +45,10 @@ def _lossy(name: str, model: CodecModel, images: np.ndarray, dials: Sequence[flo
     file, pixels, decoded = io.BytesIO(), io.BytesIO(), []
     writer = Writer(file, model.id, model=model.to_bytes())
     for dial in dials:
-        for group in chunks.grouped(Sample(image) for image in images):
-            for chunk in chunks.encode(group, model.coder, dial):
+        for group in chunks.grouped(Member(image) for image in images):
+            for chunk in chunks.encode(group, model.coding, dial):
                 writer.add(replace(chunk, first=writer.count))
-                decoded.append(chunks.decode(chunk, model.coder))
+                decoded.append(chunks.decode(chunk, model.coding))
     writer.finish({"model": "m"})
     np.save(pixels, np.concatenate(decoded))
     if _write(HERE / f"v{VERSION}-{name}.isth", file.getvalue()):

@@ -15,7 +15,7 @@ from isthmus.estimators.model_folder import CONFIG, best_validation, read_config
 
 if TYPE_CHECKING:
     from isthmus.compression.coding.archive import Reader
-    from isthmus.compression.coding.chunks import Sample
+    from isthmus.compression.coding.chunks import Member
     from isthmus.compression.coding.model import CodecModel
     from isthmus.training.progress import Listener
 
@@ -85,11 +85,11 @@ def compress(
     codec = Codec.load(model, device="cpu")
     targets = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
     looked_at = _images(files) if target_mse is not None or target_bytes is not None else []
-    dial = codec.dial(looked_at, **targets) if any(value is not None for value in targets.values()) else None
+    quality = codec.find_quality(looked_at, **targets)
     counts = {"plain": 0}
     with atomic_path(output) as temporary, temporary.open("wb") as file:
         name = Path(model).resolve().name
-        count = codec.write(file, _samples(files, counts), embed_model=embed_model, dial=dial, name=name)
+        count = codec.write(file, _samples(files, counts), quality=quality, embed_model=embed_model, name=name)
     size = output.stat().st_size
     share = f", {size / counts['plain']:.1%} of the uncompressed values" if counts["plain"] else ""
     typer.echo(f"{count:,} samples in {output}: {size:,} bytes, {size / max(1, count):,.1f} each{share}")
@@ -112,7 +112,7 @@ def decompress(
 
       isthmus decompress digits.isth --model digits-codec -o digits/
     """
-    from isthmus.compression.codec import read_images, read_one
+    from isthmus.compression.coding.reading import read_images, read_one
 
     if output.exists() and not output.is_dir():
         raise IsthmusError(f"{output} is a file; name a folder with --output")
@@ -138,7 +138,7 @@ def verify(archive: Archive, model: ModelFolder = None) -> None:
 
       isthmus verify photos.isth
     """
-    from isthmus.compression.codec import read_images
+    from isthmus.compression.coding.reading import read_images
 
     with archive.open("rb") as file:
         reader = _reader(file, archive)
@@ -188,9 +188,8 @@ def _size(shape: tuple[int, ...], dtype: str) -> int:
     return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:
+def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Member]:
     """Every sample of every file, folder, array and data set, one after the other."""
-    from isthmus.compression.coding.chunks import Sample
     from isthmus.compression.images import open_images
     from isthmus.data.folders import SUFFIXES
 
@@ -206,7 +205,7 @@ def _samples(files: list[str], counts: dict[str, int]) -> Iterator[Sample]:
             name = path.with_suffix(".npy").name if path.exists() else f"{text.replace(':', '-')}.npy"
             for image in open_images(text):
                 counts["plain"] += image.nbytes
-                yield Sample(image, (name, "npy"))
+                yield Member(image, (name, "npy"))
             continue
         if not pairs:
             raise IsthmusError(f"folder {path} holds no files")
@@ -220,9 +219,9 @@ def _images(files: list[str]) -> list[Any]:
     return [sample.image for sample in _samples(files, {"plain": 0}) if sample.image is not None]
 
 
-def _file_sample(path: Path, name: str) -> Sample:
+def _file_sample(path: Path, name: str) -> Member:
     """An image file as pixels; any other, and an image that we cannot decode to 8 or 16 bits, as it is."""
-    from isthmus.compression.coding.chunks import DTYPES, Sample
+    from isthmus.compression.coding.chunks import DTYPES, Member
     from isthmus.data.folders import SUFFIXES, read_image
 
     content = path.read_bytes()
@@ -234,7 +233,7 @@ def _file_sample(path: Path, name: str) -> Sample:
             image = None
         if image is not None and image.dtype not in DTYPES:
             image = None
-    return Sample(image, (name, path.suffix.lower().removeprefix(".")), content)
+    return Member(image, (name, path.suffix.lower().removeprefix(".")), content)
 
 
 def _reader(file: Any, archive: Path) -> Reader:

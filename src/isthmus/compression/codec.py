@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import io
-import itertools
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
 from isthmus.compression.coding import chunks
-from isthmus.compression.coding.archive import LIST, Chunk, Reader, Writer
-from isthmus.compression.coding.chunks import Sample, grouped
+from isthmus.compression.coding.archive import Reader, Writer
+from isthmus.compression.coding.chunks import Member, grouped
 from isthmus.compression.coding.model import CodecModel
+from isthmus.compression.coding.parallel import in_parallel
+from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
 from isthmus.compression.coding.range_coder import library
+from isthmus.compression.coding.reading import read_images, read_one
 from isthmus.compression.images import open_images
+from isthmus.compression.quality_search import find_quality, place_of
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.base import Estimator
 from isthmus.training.progress import Listener
@@ -152,60 +151,74 @@ class Codec(Estimator):
         squared error in units of the range (1 for 255²), or `target_bytes`, the size of the archive, both met within
         2 % where any quality does. embed_model : put the model inside, so that nothing else is needed to read it.
         """
-        check_is_fitted(self)
         images = open_images(X)
+        quality = self.find_quality(images, quality=quality, target_mse=target_mse, target_bytes=target_bytes)
         buffer = io.BytesIO()
-        mixed = isinstance(X, list | tuple) or images.paths is not None
-        dial = self.dial(images, quality, target_mse, target_bytes)
-        samples = (Sample(image) for image in images)
-        self.write(buffer, samples, embed_model=embed_model, flags=LIST if mixed else 0, dial=dial)
+        as_list = isinstance(X, list | tuple) or images.paths is not None
+        self.write(buffer, images, quality=quality, embed_model=embed_model, as_list=as_list)
         return buffer.getvalue()
 
-    def dial(
+    def find_quality(
         self,
         X: Any,
+        *,
         quality: float | None = None,
         target_mse: float | None = None,
         target_bytes: float | None = None,
     ) -> float | None:
-        """The place on a lossy codec's scale from 0 to 1 that a quality or a target asks for; None without loss."""
-        from isthmus.compression.quality_search import find_dial
+        """The quality from 1 to 100 with which X meets a target; None for a lossless codec.
 
-        check_is_fitted(self)
+        X : as in `fit`; it is looked at for a target only. quality, target_mse, target_bytes : one of them, or none for
+        the default quality. IsthmusError where no quality meets the target, or the codec loses nothing.
+        """
         wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
         given = {name: value for name, value in wanted.items() if value is not None}
-        if self.model_.kind != "lossy":
-            if given:
-                raise IsthmusError(f"{next(iter(given))} is for lossy codecs; this one loses nothing")
+        if len(given) > 1:
+            raise IsthmusError(f"give one of quality, target_mse and target_bytes, not {' and '.join(given)}")
+        coding = self._coding_at(*given)
+        if not isinstance(coding, LossyCoding):
             return None
-        return find_dial(self.model_.coder, X, given or {"quality": DEFAULT_QUALITY})
+        (name, value), *_ = (given or {"quality": DEFAULT_QUALITY}).items()
+        return value if name == "quality" else find_quality(coding, open_images(X), name, value)
 
     def write(
         self,
         file: BinaryIO,
-        samples: Iterable[Sample],
+        images: Iterable[np.ndarray | Member],
         *,
+        quality: float | None = None,
         embed_model: bool = False,
-        flags: int = 0,
-        dial: float | None = None,
+        as_list: bool = False,
         name: str = "",
         progress: Callable[[int], None] = lambda done: None,
     ) -> int:
-        """Compress samples one after the other to an open file, in constant memory; returns how many there were.
+        """Compress images one after the other to an open file, in constant memory; returns how many there were.
 
-        dial : see `dial`. name : of the model, for messages. progress : called with the number of samples done so far.
+        images : arrays (height, width[, channels]) of any shapes, or members with file names and files. quality : of a
+        lossy codec, 1 to 100 (default 50). embed_model : as in `compress`. as_list : `decompress` gives a list and no
+        array. name : of the model, for messages. progress : called with the number of images done so far.
         """
-        check_is_fitted(self)
-        writer = Writer(file, self.model_.id, flags=flags, model=self.model_.to_bytes() if embed_model else None)
-        coder = self.model_.coder
-        if self.model_.kind == "lossy" and dial is None:
-            dial = DEFAULT_QUALITY / 100
-        for made in in_parallel(lambda group: chunks.encode(group, coder, dial), grouped(samples)):
+        coding = self._coding_at(*([] if quality is None else ["quality"]))
+        place = None
+        if isinstance(coding, LossyCoding):
+            place = place_of(DEFAULT_QUALITY if quality is None else quality)
+        model = self.model_.to_bytes() if embed_model else None
+        writer = Writer(file, self.model_.id, as_list=as_list, model=model)
+        members = (image if isinstance(image, Member) else Member(image) for image in images)
+        for made in in_parallel(lambda group: chunks.encode(group, coding, place), grouped(members)):
             for chunk in made:
                 writer.add(chunk)
             progress(writer.count)
         writer.finish({"model": name} if name else {})
         return writer.count
+
+    def _coding_at(self, *options: str) -> LosslessCoding | LossyCoding:
+        """What codes; IsthmusError where options are given that only a lossy codec has."""
+        check_is_fitted(self)
+        coding = self.model_.coding
+        if options and not isinstance(coding, LossyCoding):
+            raise IsthmusError(f"{options[0]} is for lossy codecs; this one loses nothing")
+        return coding
 
     def decompress(self, data: bytes, sample: int | None = None) -> Any:
         """The images of an archive: an array (n, ...), or a list where `compress` was given a list.
@@ -225,7 +238,7 @@ class Codec(Estimator):
         if sample is not None:
             return read_one(reader, self.model_, sample)[2]
         images = [image for _, _, image in read_images(reader, self.model_)]
-        return images if reader.flags & LIST or not images else np.stack(images)
+        return images if reader.is_list or not images else np.stack(images)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the bits per value that X takes in an archive, so that larger is better."""
@@ -255,74 +268,3 @@ class Codec(Estimator):
         if self.mode == "lossy":
             return f"{best:.4g} (bits and error together)"
         return f"{best:.4f} bits per value"
-
-
-def read_images(
-    reader: Reader, model: CodecModel, on_damage: Callable[[IsthmusError], None] | None = None
-) -> Iterator[tuple[Chunk, int, np.ndarray]]:
-    """The samples of an archive in order, each with its chunk and its number in it; bands are put together.
-
-    What is damaged is told to `on_damage` and left out; without it, IsthmusError is raised.
-    """
-
-    def decoded(number: int) -> tuple[Chunk, np.ndarray] | IsthmusError:
-        try:
-            chunk = reader.chunk(number)
-            return chunk, chunks.decode(chunk, model.coder)
-        except IsthmusError as error:
-            if on_damage is None:
-                raise
-            return error
-
-    band: list[np.ndarray] = []
-    first: Chunk | None = None
-    for found in in_parallel(decoded, range(len(reader.chunks))):
-        if isinstance(found, IsthmusError):
-            assert on_damage is not None
-            on_damage(found)
-            band, first = [], None
-            continue
-        chunk, images = found
-        if chunk.band is None:
-            yield from ((chunk, i, image) for i, image in enumerate(images))
-            continue
-        first = chunk if chunk.band[0] == 0 else first
-        band = [images[0]] if chunk.band[0] == 0 else [*band, images[0]]
-        rows = sum(map(len, band))
-        if first is None or rows != chunk.band[0] + chunk.shape[1]:
-            continue  # another band of it is damaged
-        if rows == chunk.band[1]:
-            yield first, 0, np.concatenate(band)
-
-
-def read_one(reader: Reader, model: CodecModel, sample: int) -> tuple[Chunk, int, np.ndarray]:
-    """One sample as `read_images` gives it; no chunk but its own is read."""
-    number, band = reader.holding(sample), list[np.ndarray]()
-    while True:
-        chunk = reader.chunk(number)
-        images = chunks.decode(chunk, model.coder)
-        if chunk.band is None:
-            return chunk, sample - chunk.first, images[sample - chunk.first]
-        band.append(images[0])
-        if sum(map(len, band)) >= chunk.band[1]:
-            return chunk, 0, np.concatenate(band)
-        number += 1
-
-
-def in_parallel(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """`map` on all cores, in order, with only a few items at a time in memory."""
-    workers = os.cpu_count() or 1
-
-    def limited(item: Any) -> Any:
-        with threadpool_limits(1):
-            return function(item)
-
-    with ThreadPoolExecutor(workers, "isthmus-codec") as pool:
-        waiting: deque[Future] = deque()
-        iterator = iter(items)
-        for item in itertools.islice(iterator, workers + 1):
-            waiting.append(pool.submit(limited, item))
-        while waiting:
-            yield waiting.popleft().result()
-            for item in itertools.islice(iterator, 1):
-                waiting.append(pool.submit(limited, item))

@@ -8,14 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from isthmus.compression.coding import continuous_tone as tones
-from isthmus.compression.coding import plain_background as levels
-from isthmus.compression.coding.context import Window
+from isthmus.compression.coding import continuous_tone, plain_background
+from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import Statics
-from isthmus.compression.lossless_tasks import LevelsFeed, LevelsTask, TonesFeed, TonesTask, learn_codebook
-from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork
+from isthmus.compression.lossless_tasks import (
+    ContinuousToneFeed,
+    ContinuousToneTask,
+    PlainBackgroundFeed,
+    PlainBackgroundTask,
+    learn_codebook,
+)
+from isthmus.compression.pixel_networks import ContinuousToneNetwork, PlainBackgroundNetwork
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
@@ -32,7 +37,7 @@ MOST_VALIDATION = 1_000
 
 
 @dataclass(frozen=True)
-class LevelsSettings:
+class PlainBackgroundSettings:
     """Of a model of images on a plain background. radius, skew : of the context. entries : of the codebook."""
 
     radius: float = 7.2
@@ -44,7 +49,7 @@ class LevelsSettings:
 
 
 @dataclass(frozen=True)
-class TonesSettings:
+class ContinuousToneSettings:
     """Of a model of continuous-tone images. radius, skew : of the context. components : of the mixtures."""
 
     radius: float = 4.9
@@ -55,7 +60,7 @@ class TonesSettings:
     learning_rate: float = 0.02
 
 
-_LEVELS, _TONES = LevelsSettings(), TonesSettings()
+_PLAIN_BACKGROUND, _CONTINUOUS_TONE = PlainBackgroundSettings(), ContinuousToneSettings()
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,8 @@ def learn_lossless(images: Source, run: Run) -> Learned:
         stack = np.stack(chosen)
         background = background_of(stack)
         if background is not None:
-            return _learn_levels(stack, int(background), run)
-    return _learn_tones(chosen, run)
+            return _learn_plain_background(stack, int(background), run)
+    return _learn_continuous_tone(chosen, run)
 
 
 def background_of(images: np.ndarray) -> float | None:
@@ -128,29 +133,29 @@ def train_part(
     return run.train(task, feed, spec, validation, digest(images), part=part)
 
 
-def _learn_levels(images: np.ndarray, background: int, run: Run) -> Learned:
-    window = Window.disk(_LEVELS.radius, _LEVELS.skew)
-    codebook, entries = learn_codebook(images, background, _LEVELS.entries, run.seed)
+def _learn_plain_background(images: np.ndarray, background: int, run: Run) -> Learned:
+    context = Context.disk(_PLAIN_BACKGROUND.radius, _PLAIN_BACKGROUND.skew)
+    codebook, entries = learn_codebook(images, background, _PLAIN_BACKGROUND.entries, run.seed)
     with seeded(run.seed):
-        inputs = 2 * len(window.offsets) + 4
+        inputs = 2 * len(context.offsets) + 4
         logs = torch.from_numpy(codebook.astype(np.float32) / UNIT)
-        network = LevelsNetwork(inputs, _LEVELS.hidden, logs, background)
-    feed = LevelsFeed(images, background, window, codebook, entries)
-    task = LevelsTask(network.to(run.device))
-    trained = train_part(task, feed, images, run, _LEVELS.batch_size, _LEVELS.learning_rate)
-    boxes, size = levels.find_boxes(images, background), images.shape[1:]
+        network = PlainBackgroundNetwork(inputs, _PLAIN_BACKGROUND.hidden, logs, background)
+    feed = PlainBackgroundFeed(images, background, context, codebook, entries)
+    task = PlainBackgroundTask(network.to(run.device))
+    trained = train_part(task, feed, images, run, _PLAIN_BACKGROUND.batch_size, _PLAIN_BACKGROUND.learning_rate)
+    boxes, size = plain_background.find_boxes(images, background), images.shape[1:]
     tensors = {
         "codebook": codebook,
         "entries": entries.counts,
         "height": Statics.of(boxes[:, 2], size[0] + 1).counts,
         "width": Statics.of(boxes[:, 3], size[1] + 1).counts,
-        **network.cpu().export(levels.FEATURE_UNIT, UNIT),
+        **network.cpu().export(plain_background.FEATURE_UNIT, UNIT),
     }
-    centre, places = _usual_places(images, background, window, codebook, entries)
+    centre, places = _usual_places(images, background, context, codebook, entries)
     tensors |= places
     config = {
         "background": background,
-        "window": window.offsets.tolist(),
+        "window": context.offsets.tolist(),
         "size": list(map(int, size)),
         "centre": centre,
     }
@@ -158,14 +163,14 @@ def _learn_levels(images: np.ndarray, background: int, run: Run) -> Learned:
 
 
 def _usual_places(
-    images: np.ndarray, background: int, window: Window, codebook: np.ndarray, entries: Statics
+    images: np.ndarray, background: int, context: Context, codebook: np.ndarray, entries: Statics
 ) -> tuple[list[int], dict[str, np.ndarray]]:
     """The centre of mass that best says where contents lie, and how often they lie how far from it."""
     parts = [
-        levels.prepare(part, background, window, codebook, entries)
+        plain_background.prepare(part, background, context, codebook, entries)
         for part in np.array_split(images, max(1, len(images) // 512))
     ]
-    within = np.concatenate([levels.centres(part, background) for part in parts])
+    within = np.concatenate([plain_background.centres(part, background) for part in parts])
     boxes = np.concatenate([part.boxes for part in parts])
     filled = boxes[:, 2] > 0
     centre, places = [], {}
@@ -177,16 +182,16 @@ def _usual_places(
     return centre, places
 
 
-def _learn_tones(images: Sequence[np.ndarray], run: Run) -> Learned:
+def _learn_continuous_tone(images: Sequence[np.ndarray], run: Run) -> Learned:
     depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
-    window = Window.disk(_TONES.radius, _TONES.skew)
+    context = Context.disk(_CONTINUOUS_TONE.radius, _CONTINUOUS_TONE.skew)
     symbols = channels * depth // 8
-    inputs = (len(window.offsets) + 1) * channels + 3
+    inputs = (len(context.offsets) + 1) * channels + 3
     with seeded(run.seed):
-        network = TonesNetwork(inputs, _TONES.hidden, _TONES.components, symbols)
-    feed = TonesFeed(images, window, symbols)
-    task = TonesTask(network.to(run.device))
-    trained = train_part(task, feed, images, run, _TONES.batch_size, _TONES.learning_rate)
-    config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
-    tensors = network.cpu().export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)
+        network = ContinuousToneNetwork(inputs, _CONTINUOUS_TONE.hidden, _CONTINUOUS_TONE.components, symbols)
+    feed = ContinuousToneFeed(images, context, symbols)
+    task = ContinuousToneTask(network.to(run.device))
+    trained = train_part(task, feed, images, run, _CONTINUOUS_TONE.batch_size, _CONTINUOUS_TONE.learning_rate)
+    config = {"window": context.offsets.tolist(), "channels": channels, "depth": depth}
+    tensors = network.cpu().export(continuous_tone.FEATURE_UNIT, UNIT, SUBLEVEL)
     return Learned(CodecModel.new("tones", config, tensors), trained)

@@ -8,24 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.compression.coding import continuous_tone as tones
-from isthmus.compression.coding import plain_background as levels
-from isthmus.compression.coding.context import Canvas, Pixels, Window, cells
+from isthmus.compression.coding import continuous_tone, plain_background
+from isthmus.compression.coding.context import Canvas, Context, Pixels, cells
 from isthmus.compression.coding.exact import UNIT
 from isthmus.compression.coding.range_coder import Statics
-from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork, bits
+from isthmus.compression.pixel_networks import ContinuousToneNetwork, PlainBackgroundNetwork, bits
 from isthmus.training.task import Loss, Task
 
 BLOCK = 16  # side of the blocks of pixels that a photograph's samples are
 
 
-class LevelsFeed:
+class PlainBackgroundFeed:
     """Whole images on a plain background, uint8 (n, height, width)."""
 
     def __init__(
-        self, images: np.ndarray, background: int, window: Window, codebook: np.ndarray, entries: Statics
+        self, images: np.ndarray, background: int, context: Context, codebook: np.ndarray, entries: Statics
     ) -> None:
-        self._images, self._background, self._window = images, background, window
+        self._images, self._background, self._context = images, background, context
         self._codebook, self._entries = codebook, entries
 
     def __len__(self) -> int:
@@ -35,9 +34,9 @@ class LevelsFeed:
         """Features, entries and symbols of all pixels that are coded of some images, and how many pixels these have."""
         for indices in order:
             images = self._images[indices]
-            contents = levels.prepare(images, self._background, self._window, self._codebook, self._entries)
+            contents = plain_background.prepare(images, self._background, self._context, self._codebook, self._entries)
             wave = contents.wave
-            x = levels.features(contents, wave, self._background) / np.float32(levels.FEATURE_UNIT)
+            x = plain_background.features(contents, wave, self._background) / np.float32(plain_background.FEATURE_UNIT)
             symbols = contents.canvas.values[wave.positions, 0].astype(np.int64)
             yield (
                 torch.from_numpy(x),
@@ -47,13 +46,13 @@ class LevelsFeed:
             )
 
 
-class TonesFeed:
+class ContinuousToneFeed:
     """Blocks of 16 × 16 pixels of continuous-tone images, each (height, width[, channels])."""
 
-    def __init__(self, images: Sequence[np.ndarray], window: Window, symbols: int) -> None:
+    def __init__(self, images: Sequence[np.ndarray], context: Context, symbols: int) -> None:
         self._symbols = symbols
         sizes = np.array([image.shape[:2] for image in images])
-        self._values = tones.place(images, window)
+        self._values = continuous_tone.place(images, context)
         self._image, row, column = cells(-(-sizes // BLOCK))
         self._row, self._column = BLOCK * row, BLOCK * column
         self._within = np.divmod(np.arange(BLOCK * BLOCK), BLOCK)
@@ -67,9 +66,9 @@ class TonesFeed:
             pixels = self._pixels(indices)
             batch = []
             for number in range(self._symbols):
-                x, centre = tones.features(self._values, pixels, number)
-                symbols = tones.symbol(self._values, pixels, number).astype(np.float32)
-                x *= np.float32(1 / tones.FEATURE_UNIT)
+                x, centre = continuous_tone.features(self._values, pixels, number)
+                symbols = continuous_tone.symbol(self._values, pixels, number).astype(np.float32)
+                x *= np.float32(1 / continuous_tone.FEATURE_UNIT)
                 batch.append((torch.from_numpy(x), torch.from_numpy(centre), torch.from_numpy(symbols)))
             yield batch
 
@@ -84,30 +83,30 @@ class TonesFeed:
         return Pixels(image, row, column, canvas.positions(image, row, column))
 
 
-class LevelsTask(Task):
+class PlainBackgroundTask(Task):
     """Bits per pixel of images on a plain background."""
 
-    network: LevelsNetwork
+    network: PlainBackgroundNetwork
 
-    def __init__(self, network: LevelsNetwork) -> None:
+    def __init__(self, network: PlainBackgroundNetwork) -> None:
         super().__init__(network, validation_batch=64)
 
     def forward(self, batch: tuple[Tensor, Tensor, Tensor, int], generator: torch.Generator) -> Loss:
-        """What the pixels of a batch of `LevelsFeed` cost."""
+        """What the pixels of a batch of `PlainBackgroundFeed` cost."""
         *parts, count = batch
         return Loss(bits(self.network(*(part.to(self.device) for part in parts)), count))
 
 
-class TonesTask(Task):
+class ContinuousToneTask(Task):
     """Bits per value of continuous-tone images."""
 
-    network: TonesNetwork
+    network: ContinuousToneNetwork
 
-    def __init__(self, network: TonesNetwork) -> None:
+    def __init__(self, network: ContinuousToneNetwork) -> None:
         super().__init__(network, validation_batch=16)
 
     def forward(self, batch: list[tuple[Tensor, Tensor, Tensor]], generator: torch.Generator) -> Loss:
-        """What the symbols of a batch of `TonesFeed` cost."""
+        """What the symbols of a batch of `ContinuousToneFeed` cost."""
         nats = self.network([tuple(part.to(self.device) for part in parts) for parts in batch])
         return Loss(bits(nats, sum(len(symbols) for _, _, symbols in batch)))
 
@@ -120,7 +119,7 @@ def learn_codebook(
     A mixture of multinomials (Bishop 2006, "Pattern Recognition and Machine Learning", section 9.3). Returns int16
     (entries, 256), logarithms in 1/64, and how often each entry is the best.
     """
-    counts = levels.histograms(images, background)
+    counts = plain_background.histograms(images, background)
     counts = counts[counts.sum(1) > 0]
     entries = max(1, min(entries, len(counts) // 8))
     mean = counts.mean(0) if len(counts) else np.ones(256, np.float32)
@@ -137,5 +136,7 @@ def learn_codebook(
     logs = np.log(books / books.sum(1, keepdims=True))
     logs[:, background] = -16
     codebook = np.rint(UNIT * np.clip(logs, -16, 0)).astype(np.int16)
-    cost = levels.cost_of_entries(levels.histograms(images, background), codebook) - UNIT * np.log(prior)
+    cost = plain_background.cost_of_entries(plain_background.histograms(images, background), codebook) - UNIT * np.log(
+        prior
+    )
     return codebook, Statics.of(cost.argmin(1), entries)

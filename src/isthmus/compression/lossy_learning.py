@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compression.coding.context import Window
+from isthmus.compression.coding.codes import QUALITIES
+from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
-from isthmus.compression.coding.lossy import QUALITIES
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.lossless_learning import Learned, background_of, choose, train_part
 from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
@@ -101,9 +101,9 @@ def _learn_flat(
     """An auto-encoder with a flat code, for small images of one size."""
     shape = (*images[0].shape, 1)[2], *map(int, images[0].shape[:2])
     codes = min(settings.codes, math.prod(shape))
-    nowhere = Window(np.zeros((0, 2), np.int32))
+    nowhere = Context(np.zeros((0, 2), np.int32))
     with seeded(run.seed):
-        rate = RateNetwork(nowhere.offsets, codes, settings.groups, settings.hidden)
+        rate = RateNetwork(nowhere, codes, settings.groups, settings.hidden)
         spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
         network = LossyNetwork(build(spec, run.seed), codes, rate)
     return _learn(images, network, nowhere, spec.to_dict(), settings, objective, run, lambdas, part=0)
@@ -121,9 +121,9 @@ def _learn_patches(
     """An auto-encoder with a code for every patch. background : the value of a plain one, if there is one."""
     channels, patch = (*images[0].shape, 1)[2], settings.patch
     codes = min(settings.codes, channels * patch**2)
-    window = Window.disk(settings.radius, settings.skew)
+    context = Context.disk(settings.radius, settings.skew)
     with seeded(run.seed):
-        rate = RateNetwork(window.offsets, codes, settings.groups, settings.hidden)
+        rate = RateNetwork(context, codes, settings.groups, settings.hidden)
         described = {"channels": channels, "patch": patch, "codes": codes, "hidden": settings.repair}
         some = _patches(images, patch, run.seed)
         if background is not None:
@@ -132,13 +132,13 @@ def _learn_patches(
         lambdas = _representable(lambdas, patches, some)
         first, last = (math.sqrt(value) / _COARSE for value in lambdas)
         network = LossyNetwork(patches, codes, rate, (first, last))
-    return _learn(images, network, window, described, settings, objective, run, lambdas, part)
+    return _learn(images, network, context, described, settings, objective, run, lambdas, part)
 
 
 def _learn(
     images: Sequence[np.ndarray],
     network: LossyNetwork,
-    window: Window,
+    context: Context,
     described: Mapping[str, Any],
     settings: FlatSettings | PatchSettings,
     objective: str,
@@ -160,7 +160,7 @@ def _learn(
     config = {
         "network": described,
         "latents": {
-            "window": window.offsets.tolist(),
+            "window": context.offsets.tolist(),
             "channels": sum(network.rate.sizes),
             "groups": network.rate.sizes,
         },
@@ -184,7 +184,7 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
     some = np.stack(images[:: max(1, len(images) // _MEASURED)])
     places = np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES
     points = [
-        (*_measured(model.coder, some, place), number, float(place))
+        (*_measured(model.coding, some, place), number, float(place))
         for number, model in enumerate((flat, fine))
         for place in places
     ]
@@ -198,7 +198,7 @@ def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) 
 
 
 def joined(parts: Sequence[CodecModel], dial: list[list[float]], step: float) -> CodecModel:
-    """Models with loss, made with the same tables, as one. dial, step : see `coding.lossy.Dial`."""
+    """Models with loss, made with the same tables, as one. dial, step : see `lossy_coding.DialCoding`."""
     tables = {name: array for name, array in parts[0].tensors.items() if name.startswith("tables.")}
     tensors = {
         f"{number}/{name}": array
@@ -210,9 +210,9 @@ def joined(parts: Sequence[CodecModel], dial: list[list[float]], step: float) ->
     return CodecModel("lossy", config, {**tensors, **tables})
 
 
-def _measured(coder: Any, images: np.ndarray, place: float) -> tuple[int, float]:
-    data, _ = coder.encode(images, place)
-    error = coder.reconstruct(images, place).astype(np.float64) - images
+def _measured(coding: Any, images: np.ndarray, place: float) -> tuple[int, float]:
+    data, _ = coding.encode(images, place)
+    error = coding.reconstruct(images, place).astype(np.float64) - images
     return len(data), float((error**2).mean())
 
 

@@ -14,12 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from isthmus.compression.coding.codes import (
+    FEATURE_UNIT,
+    MOST_CODE,
+    MOST_FEATURE,
+    QUALITIES,
+    place_features,
+    quality_feature,
+)
+from isthmus.compression.coding.context import Context
 from isthmus.compression.patches import PatchNetwork
 from isthmus.compression.pixel_networks import RoundedPerceptron, export_all, logistic_nats
 from isthmus.networks.autoencoder import AutoEncoderNetwork
 
-CODE_UNIT = 8  # features are whole numbers that stand for 1/8
-_MOST_FEATURE, _MOST_CODE = 63, 126  # what features and codes are cut off at
+_LARGEST = MOST_CODE - 1  # what codes are cut off at: the noise that training adds must stay within what can be coded
 _UNITS = (1.0, 2.0, 0.0)  # of the mixtures: see `logistic_nats`
 _KNOTS = 7  # qualities with gains of their own; between them the gains' logarithms are interpolated
 _COMPONENTS = 2
@@ -31,60 +39,58 @@ class RateNetwork(nn.Module):
     neighbours (n, k · C), quality, place (n, 4), groups before (n, C) ──▶ hidden ──▶ hidden ──▶ mixtures
     """
 
-    def __init__(self, offsets: np.ndarray, channels: int, groups: int, hidden: int) -> None:
+    def __init__(self, context: Context, channels: int, groups: int, hidden: int) -> None:
         super().__init__()
-        self.offsets = [(int(row), int(column)) for row, column in offsets]
+        self.context = context
         self.sizes = [len(part) for part in np.array_split(np.arange(channels), groups)]
-        inputs = (len(self.offsets) + 1) * channels + 4
+        inputs = (len(context.offsets) + 1) * channels + 4
         self.groups = nn.ModuleList(RoundedPerceptron(inputs, hidden, _COMPONENTS * size, 1.0) for size in self.sizes)
 
     def forward(self, codes: Tensor, rounded: Tensor, quality: Tensor) -> Tensor:
         """Nats of each sample (N,); codes, rounded : (N, C, H, W), the noisy and the rounded ones; quality : (N,)."""
-        features = self._features(rounded, quality)
+        features = self.features(rounded, quality)
         n, channels, height, width = codes.shape
         values = codes.permute(0, 2, 3, 1).reshape(-1, channels)
         known = rounded.permute(0, 2, 3, 1).reshape(-1, channels)
         total = torch.zeros(len(values), device=codes.device)
         start = 0
         for network, size in zip(self.groups, self.sizes, strict=True):
-            before = torch.zeros_like(known)
-            before[:, :start] = known[:, :start].clamp(-_MOST_FEATURE, _MOST_FEATURE) / CODE_UNIT
-            x = torch.cat([features, before], 1)
+            x = with_known(features, known, start)
             parts = network(x).unflatten(1, (3, size, _COMPONENTS)).unbind(1)
             coded = values[:, start : start + size, None]
             total = total + logistic_nats(coded, *parts, units=_UNITS).sum(1)
             start += size
         return total.view(n, height * width).sum(1)
 
-    def _features(self, rounded: Tensor, quality: Tensor) -> Tensor:
-        """Neighbours, quality and place of each position, (N · H · W, k · C + 4)."""
+    def features(self, rounded: Tensor, quality: Tensor) -> Tensor:
+        """The features of `coding.codes.features`, (N · H · W, k · C + 4), through which the gradient passes."""
         n, _, height, width = rounded.shape
-        up = max((-row for row, _ in self.offsets), default=0)
-        side = max((abs(column) for _, column in self.offsets), default=0)
-        padded = nn.functional.pad(rounded.clamp(-_MOST_FEATURE, _MOST_FEATURE) / CODE_UNIT, (side, side, up, 0))
+        up, side = self.context.rows, self.context.margin
+        padded = nn.functional.pad(_feature(rounded), (side, side, up, 0))
         seen = [
             padded[:, :, up + row : up + row + height, side + column : side + column + width]
-            for row, column in self.offsets
+            for row, column in self.context.offsets.tolist()
         ]
-        place = self._place(quality, height, width)
-        return torch.cat([*seen, place], 1).permute(0, 2, 3, 1).reshape(n * height * width, -1)
-
-    def _place(self, quality: Tensor, height: int, width: int) -> Tensor:
-        rows, columns = torch.arange(height, device=quality.device), torch.arange(width, device=quality.device)
-        shape = (len(quality), height, width)
-        return torch.stack(
-            [
-                (torch.floor(torch.round(quality * 255) / 4)[:, None, None] / CODE_UNIT).expand(shape),
-                (8 * rows.clamp(max=7) / CODE_UNIT)[None, :, None].expand(shape),
-                (8 * columns.clamp(max=7) / CODE_UNIT)[None, None, :].expand(shape),
-                (8 * (width - 1 - columns).clamp(max=7) / CODE_UNIT)[None, None, :].expand(shape),
-            ],
-            1,
-        )
+        row, column = (torch.arange(size, device=rounded.device) for size in (height, width))
+        place = place_features(row[:, None], column, width)
+        place.insert(0, quality_feature(torch.round(quality * QUALITIES))[:, None, None])
+        maps = torch.stack([(part / FEATURE_UNIT).expand(n, height, width) for part in place], 1)
+        return torch.cat([*seen, maps], 1).permute(0, 2, 3, 1).reshape(n * height * width, -1)
 
     def export(self, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
-        """The tensors of `coding.latents.Latents`: layers "i.0", "i.1" and "i.2" of each group."""
-        return export_all(self.groups, CODE_UNIT, _UNITS, logit_unit, sublevel)
+        """The tensors of `coding.codes.CodesCoding`: layers "i.0", "i.1" and "i.2" of each group."""
+        return export_all(self.groups, FEATURE_UNIT, _UNITS, logit_unit, sublevel)
+
+
+def with_known(features: Tensor, codes: Tensor, count: int) -> Tensor:
+    """`coding.codes.with_known` of tensors: features with the first `count` channels of `codes` (n, C), then zeros."""
+    known = torch.zeros_like(codes)
+    known[:, :count] = _feature(codes[:, :count])
+    return torch.cat([features, known], 1)
+
+
+def _feature(codes: Tensor) -> Tensor:
+    return codes.clamp(-MOST_FEATURE, MOST_FEATURE) / FEATURE_UNIT
 
 
 class LossyNetwork(nn.Module):
@@ -119,7 +125,7 @@ class LossyNetwork(nn.Module):
         """The code before rounding, (N, C, H, W); H = W = 1 for a flat one."""
         y = self.autoencoder.encode(x)
         y = y[:, :, None, None] if y.ndim == 2 else y
-        return (y * _interpolated(self.gains, quality)[:, :, None, None].exp()).clamp(-_MOST_CODE, _MOST_CODE)
+        return (y * _interpolated(self.gains, quality)[:, :, None, None].exp()).clamp(-_LARGEST, _LARGEST)
 
     def reconstruct(self, rounded: Tensor, quality: Tensor, spatial: tuple[int, ...] | torch.Size) -> Tensor:
         """From whole numbers (N, C, H, W) to samples of that spatial size."""

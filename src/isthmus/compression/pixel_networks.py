@@ -88,7 +88,7 @@ class RoundedPerceptron(nn.Module):
         }
 
 
-class LevelsNetwork(nn.Module):
+class PlainBackgroundNetwork(nn.Module):
     """For images on a plain background: is a pixel background, and if not, which of 256 levels is it?
 
     features (n, inputs) ──+ bias of the image's entry──▶ hidden ──▶ hidden ──┬──▶ flag, weight of the codebook
@@ -119,7 +119,7 @@ class LevelsNetwork(nn.Module):
         return nats + F.cross_entropy(logits, symbols[some], reduction="sum")
 
     def export(self, unit: float, logit_unit: float) -> dict[str, np.ndarray]:
-        """The tensors of `coding.levels.Levels` that were trained."""
+        """The tensors of `coding.plain_background.PlainBackgroundCoding` that were trained."""
         return {
             **self.first.export("hidden.0", unit, HIDDEN_UNIT),
             **self.second.export("hidden.1", HIDDEN_UNIT, HIDDEN_UNIT),
@@ -129,7 +129,7 @@ class LevelsNetwork(nn.Module):
         }
 
 
-class TonesNetwork(nn.Module):
+class ContinuousToneNetwork(nn.Module):
     """For continuous tones: a mixture of logistic distributions for each symbol of a pixel.
 
     features (n, inputs) ──▶ hidden ──▶ hidden ──▶ logits, means and scales of the components
@@ -152,7 +152,7 @@ class TonesNetwork(nn.Module):
         return logistic_nats(away, *parts, units=_UNITS, ends=ends).sum()
 
     def export(self, unit: float, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
-        """The tensors of `coding.tones.Tones`."""
+        """The tensors of `coding.continuous_tone.ContinuousToneCoding`."""
         return export_all(self.symbols, unit, _UNITS, logit_unit, sublevel)
 
 

@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from isthmus.compression.coding.archive import Writer
-from isthmus.compression.coding.chunks import Sample, encode, grouped
-from isthmus.compression.images import open_images
+from isthmus.compression.coding.chunks import Group, Member, encode, grouped
+from isthmus.compression.coding.protocols import LossyCoding
 from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.spec import is_real
 
 _SAMPLES, _VALUES = 2_000, 1 << 23  # that a target is measured on, at most
-_GRID = 2047  # places on the dial that are tried
+_GRID = 2047  # qualities that are tried
 _HEADER = 15  # bytes of an archive that do not grow with what is in it
 
 
-def find_dial(coder: Any, X: Any, wanted: Mapping[str, float]) -> float:
-    """The place from 0 to 1 that one of "quality" (1 to 100), "target_mse" or "target_bytes" asks for."""
-    if len(wanted) != 1:
-        raise IsthmusError(f"give one of quality, target_mse and target_bytes, not {' and '.join(wanted)}")
-    (name, value), *_ = wanted.items()
-    if not (is_real(value) and value > 0):
-        raise IsthmusError(f"{name} (={value!r}) must be a number above 0")
-    if name == "quality":
-        if not 1 <= value <= 100:
-            raise IsthmusError(f"quality (={value!r}) must be a number from 1 to 100")
-        return (value - 1) / 99
-    groups, share = _some(coder, open_images(X))
+def place_of(quality: float) -> float:
+    """Where a quality from 1 to 100 lies on the scale from 0 to 1 that a lossy coding has."""
+    if not (is_real(quality) and 1 <= quality <= 100):
+        raise IsthmusError(f"quality (={quality!r}) must be a number from 1 to 100")
+    return (quality - 1) / 99
+
+
+def find_quality(coding: LossyCoding, images: Source, name: str, target: float) -> float:
+    """The quality from 1 to 100 that meets a target; `name` is "target_mse" or "target_bytes"."""
+    if not (is_real(target) and target > 0):
+        raise IsthmusError(f"{name} (={target!r}) must be a number above 0")
+    groups, share = _some(coding, images)
     if name == "target_mse":
-        return _search(lambda dial: -_mse(coder, groups, dial), -value, f"mean squared error of {value:g}")
-    return _search(lambda dial: _size(coder, groups, dial, share), value, f"size of {value:,.0f} bytes")
+        place = _search(lambda place: -_mse(coding, groups, place), -target, f"mean squared error of {target:g}")
+    else:
+        place = _search(lambda place: _size(coding, groups, place, share), target, f"size of {target:,.0f} bytes")
+    return 1 + 99 * place
 
 
-def _some(coder: Any, images: Source) -> tuple[list, float]:
+def _some(coding: LossyCoding, images: Source) -> tuple[list[Group], float]:
     """Groups of samples to measure on, and their share of all."""
     order = np.sort(np.random.default_rng(0).permutation(len(images))[:_SAMPLES])
     chosen, values = [], 0
     for index in order.tolist():
         image = images[index]
-        if not coder.takes(image.shape, image.dtype):
+        if not coding.takes(image.shape, image.dtype):
             raise IsthmusError(
                 f"{images.location(index)} of shape {image.shape} and {image.dtype} does not fit this lossy codec, so "
                 f"no target can be met; give a quality"
@@ -52,23 +53,24 @@ def _some(coder: Any, images: Source) -> tuple[list, float]:
         values += image.size
         if values >= _VALUES:
             break
-    return list(grouped(Sample(image) for image in chosen)), len(chosen) / len(images)
+    return list(grouped(Member(image) for image in chosen)), len(chosen) / len(images)
 
 
-def _mse(coder: Any, groups: list, dial: float) -> float:
+def _mse(coding: LossyCoding, groups: list[Group], place: float) -> float:
     squares, count = 0.0, 0
     for group in groups:
+        assert group.images is not None
         top = float(np.iinfo(group.images.dtype).max)
-        difference = (coder.reconstruct(group.images, dial) - group.images.astype(np.float64)) / top
+        difference = (coding.reconstruct(group.images, place) - group.images.astype(np.float64)) / top
         squares, count = squares + float((difference**2).sum()), count + difference.size
     return squares / count
 
 
-def _size(coder: Any, groups: list, dial: float, share: float) -> float:
+def _size(coding: LossyCoding, groups: list[Group], place: float, share: float) -> float:
     file = io.BytesIO()
     writer = Writer(file, bytes(8))
     for group in groups:
-        for chunk in encode(group, coder, dial):
+        for chunk in encode(group, coding, place):
             writer.add(chunk)
     writer.finish({})
     return _HEADER + (file.tell() - _HEADER) / share

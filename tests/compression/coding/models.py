@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from isthmus.compression.coding import continuous_tone as tones
-from isthmus.compression.coding import plain_background as levels
-from isthmus.compression.coding.context import Window
+from isthmus.compression.coding import continuous_tone, plain_background
+from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.range_coder import Statics
 from isthmus.compression.lossy_learning import joined
 from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
 from isthmus.compression.patches import PatchNetwork
-from isthmus.compression.pixel_networks import LevelsNetwork, TonesNetwork
+from isthmus.compression.pixel_networks import ContinuousToneNetwork, PlainBackgroundNetwork
 from isthmus.networks import build, seeded
 from isthmus.spec import NetworkSpec
 
@@ -29,18 +28,19 @@ def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
 def levels_model(size: tuple[int, int] = (9, 8), background: int = 0, seed: int = 0) -> CodecModel:
     """For grey images on a plain background."""
     rng = np.random.default_rng(seed)
-    window = Window.disk(2.3, 3)
+    context = Context.disk(2.3, 3)
     codebook = -rng.integers(0, 400, (3, 256)).astype(np.int16)
-    network = LevelsNetwork(2 * len(window.offsets) + 4, 8, torch.from_numpy(codebook / np.float32(UNIT)), background)
+    logs = torch.from_numpy(codebook / np.float32(UNIT))
+    network = PlainBackgroundNetwork(2 * len(context.offsets) + 4, 8, logs, background)
     counts = {"entries": 3, "height": size[0] + 1, "width": size[1] + 1, "top": size[0], "left": size[1]}
     tensors = {
         "codebook": codebook,
         **{name: Statics.of(rng.integers(0, n, 50), n).counts for name, n in counts.items()},
-        **_scrambled(network, seed).export(levels.FEATURE_UNIT, UNIT),
+        **_scrambled(network, seed).export(plain_background.FEATURE_UNIT, UNIT),
     }
     config = {
         "background": background,
-        "window": window.offsets.tolist(),
+        "window": context.offsets.tolist(),
         "size": list(size),
         "centre": [128 * n for n in size],
     }
@@ -49,11 +49,11 @@ def levels_model(size: tuple[int, int] = (9, 8), background: int = 0, seed: int 
 
 def tones_model(channels: int = 1, depth: int = 8, seed: int = 0) -> CodecModel:
     """For continuous tones."""
-    window = Window.disk(2.3, 2)
+    context = Context.disk(2.3, 2)
     symbols = channels * depth // 8
-    network = TonesNetwork((len(window.offsets) + 1) * channels + 3, 8, 2, symbols)
-    config = {"window": window.offsets.tolist(), "channels": channels, "depth": depth}
-    tensors = _scrambled(network, seed).export(tones.FEATURE_UNIT, UNIT, SUBLEVEL)
+    network = ContinuousToneNetwork((len(context.offsets) + 1) * channels + 3, 8, 2, symbols)
+    config = {"window": context.offsets.tolist(), "channels": channels, "depth": depth}
+    tensors = _scrambled(network, seed).export(continuous_tone.FEATURE_UNIT, UNIT, SUBLEVEL)
     return CodecModel.new("tones", config, tensors)
 
 
@@ -61,28 +61,28 @@ def lossy_model(seed: int = 0) -> CodecModel:
     """With loss, of patches of 4 × 4 grey pixels."""
     with seeded(seed):
         patches = PatchNetwork(1, 4, 6, 4, np.random.default_rng(seed).random((200, 1, 4, 4), np.float32))
-    return _lossy(patches, {"channels": 1, "patch": 4, "codes": 6, "hidden": 4}, Window.disk(1.5, 2), 6, seed)
+    return _lossy(patches, {"channels": 1, "patch": 4, "codes": 6, "hidden": 4}, Context.disk(1.5, 2), 6, seed)
 
 
 def two_part_model(size: tuple[int, int] = (8, 8), seed: int = 0) -> CodecModel:
     """With loss, of small grey images: a flat code at low qualities, one number for each pixel at high ones."""
     spec = NetworkSpec("conv", (1, *size), latent_dim=6, channels=(4,))
-    nowhere = Window(np.zeros((0, 2), np.int32))
+    nowhere = Context(np.zeros((0, 2), np.int32))
     flat = _lossy(build(spec, seed), spec.to_dict(), nowhere, 6, seed)
     with seeded(seed):
         pixels = PatchNetwork(1, 1, 1, 4, np.random.default_rng(seed).random((200, 1, 1, 1), np.float32))
-    fine = _lossy(pixels, {"channels": 1, "patch": 1, "codes": 1, "hidden": 4}, Window.disk(2.3, 3), 1, seed)
+    fine = _lossy(pixels, {"channels": 1, "patch": 1, "codes": 1, "hidden": 4}, Context.disk(2.3, 3), 1, seed)
     return joined((flat, fine), [[0, 0.2], [0, 0.8], [1, 0.3], [1, 0.9]], 0.7)
 
 
-def _lossy(autoencoder: torch.nn.Module, described: dict, window: Window, codes: int, seed: int) -> CodecModel:
-    rate = RateNetwork(window.offsets, codes, min(2, codes), 8)
+def _lossy(autoencoder: torch.nn.Module, described: dict, context: Context, codes: int, seed: int) -> CodecModel:
+    rate = RateNetwork(context, codes, min(2, codes), 8)
     network = LossyNetwork(autoencoder, codes, _scrambled(rate, seed))
     weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}
     state = {f"network.{k}": v.contiguous().numpy() for k, v in weights.items()}
     config = {
         "network": described,
-        "latents": {"window": window.offsets.tolist(), "channels": codes, "groups": rate.sizes},
+        "latents": {"window": context.offsets.tolist(), "channels": codes, "groups": rate.sizes},
         "channels": 1,
         "depth": 8,
     }

@@ -15,18 +15,18 @@ from models import MODELS, example, levels_model
 
 from isthmus.compression.coding import archive, chunks
 from isthmus.compression.coding.archive import Chunk, Reader, Writer
-from isthmus.compression.coding.chunks import Sample, grouped
+from isthmus.compression.coding.chunks import Member, grouped
 from isthmus.compression.coding.model import CodecModel
 from isthmus.errors import IsthmusError
 
 MODEL = levels_model()
 
 
-def written(samples: list[Sample], *, model: CodecModel = MODEL, directory: bool = True, embed: bool = False) -> bytes:
+def written(samples: list[Member], *, model: CodecModel = MODEL, directory: bool = True, embed: bool = False) -> bytes:
     file = io.BytesIO()
     writer = Writer(file, model.id, model=model.to_bytes() if embed else None)
     for group in grouped(samples):
-        for chunk in chunks.encode(group, model.coder):
+        for chunk in chunks.encode(group, model.coding):
             writer.add(chunk)
     writer.finish({"model": "m"} if directory else {})
     return file.getvalue()
@@ -37,15 +37,15 @@ def read(data: bytes, model: CodecModel = MODEL) -> tuple[list[np.ndarray], list
     images, damaged = [], list(reader.damaged)
     for number in range(len(reader.chunks)):
         try:
-            images += list(chunks.decode(reader.chunk(number), model.coder))
+            images += list(chunks.decode(reader.chunk(number), model.coding))
         except IsthmusError as error:
             damaged.append(str(error))
     return images, damaged
 
 
-def three_chunks() -> list[Sample]:
+def three_chunks() -> list[Member]:
     shapes = [(9, 8), (9, 8), (7, 5), (9, 8)]
-    return [Sample(example("levels", 1, *shape, seed)[0]) for seed, shape in enumerate(shapes)]
+    return [Member(example("levels", 1, *shape, seed)[0]) for seed, shape in enumerate(shapes)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,7 +61,7 @@ def three_chunks() -> list[Sample]:
     st.sampled_from(["levels", "colour", "16 bits"]),
 )
 def test_any_images_come_back_whatever_the_model(images: list[np.ndarray], name: str) -> None:
-    back, damaged = read(written([Sample(image) for image in images], model=MODELS[name]), MODELS[name])
+    back, damaged = read(written([Member(image) for image in images], model=MODELS[name]), MODELS[name])
     assert not damaged
     for image, other in zip(images, back, strict=True):
         assert other.dtype == image.dtype
@@ -75,7 +75,7 @@ def test_one_sample_is_found_without_the_others(directory: bool) -> None:
     assert reader.count == 4
     for number, sample in enumerate(samples):
         chunk = reader.chunk(reader.holding(number))
-        image = chunks.decode(chunk, MODEL.coder)[number - chunk.first]
+        image = chunks.decode(chunk, MODEL.coding)[number - chunk.first]
         np.testing.assert_array_equal(image, sample.image)
     with pytest.raises(IsthmusError, match="there is no sample 4"):
         reader.holding(4)
@@ -111,11 +111,11 @@ def test_large_images_are_cut_into_bands(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(chunks, "MOST_VALUES", 60)
     monkeypatch.setattr(chunks, "_USUAL_VALUES", 40)
     image = example("levels", 1, 13, 8)[0]
-    reader = Reader(io.BytesIO(written([Sample(image), Sample(image[:2])])))
+    reader = Reader(io.BytesIO(written([Member(image), Member(image[:2])])))
     assert [reader.chunk(i).band for i in range(4)] == [(0, 13), (5, 13), (10, 13), None]
     assert reader.count == 2
     with pytest.raises(IsthmusError, match="a row of 61 values"):
-        written([Sample(np.zeros((2, 61), np.uint8))])
+        written([Member(np.zeros((2, 61), np.uint8))])
 
 
 def test_the_model_travels_inside() -> None:
@@ -181,7 +181,7 @@ def test_small_chunks_do_not_unpack_to_gigabytes() -> None:
     bomb = lzma.compress(bytes(1 << 26), format=lzma.FORMAT_ALONE)
     chunk = Chunk(0, "xz", (1, 9, 8), "uint8", (), 0, bomb)
     with pytest.raises(IsthmusError, match="sample 0 is damaged"):
-        chunks.decode(chunk, None)
+        chunks.decode(chunk, MODEL.coding)
 
 
 @pytest.mark.parametrize(("data", "message"), [(b"", "begins with the bytes none"), (b"\x89PNG....", "89 50 4e 47")])

@@ -29,7 +29,7 @@ def test_golden_archives_are_read(name: str) -> None:
     plain = b"".join(
         image.tobytes()
         for number in range(len(reader.chunks))
-        for image in chunks.decode(reader.chunk(number), model.coder)
+        for image in chunks.decode(reader.chunk(number), model.coding)
     )
     assert reader.count == ARCHIVES[name]["samples"]
     assert hashlib.sha256(plain).hexdigest() == ARCHIVES[name]["sha256"]
@@ -39,9 +39,9 @@ def test_golden_archives_are_read(name: str) -> None:
 def test_golden_archives_with_loss_have_the_same_codes_and_nearly_the_same_pixels(name: str) -> None:
     reader = Reader(io.BytesIO((GOLDEN / f"{name}.isth").read_bytes()))
     assert reader.model is not None and not reader.damaged
-    coder = CodecModel.from_bytes(reader.model).coder
+    coding = CodecModel.from_bytes(reader.model).coding
     numbers = range(len(reader.chunks))
-    images = np.concatenate([chunks.decode(reader.chunk(number), coder) for number in numbers])  # checks the codes
+    images = np.concatenate([chunks.decode(reader.chunk(number), coding) for number in numbers])  # checks the codes
     assert np.abs(images.astype(int) - np.load(GOLDEN / f"{name}.npy")).max() <= 1
 
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from isthmus.errors import IsthmusError
 
 MAGIC, VERSION = b"ISTH", 1
-LIST, EMBEDDED = 1, 2  # flags: samples of unequal shapes; the model is inside
+_LIST, _EMBEDDED = 1, 2  # flags: samples are given back as a list; the model is inside
 _CHUNK, _MODEL, _DIRECTORY = b"C", b"M", b"D"
 _TRAILER = struct.Struct("<Q4s")  # where the directory begins, and a mark
 _END = b"HTSI"
@@ -34,7 +34,7 @@ class Chunk:
 
     first : number of the first. method : one of METHODS. shape, dtype : of the samples together, (n, height,
     width[, channels]); for a file as it is, (1, bytes). names : (name, format) of each sample, or none. check : CRC-32
-    of the samples' bytes, or of a lossy coder's codes. data : what `method` reads. band : first row and height of the
+    of the samples' bytes, or of a lossy coding's codes. data : what `method` reads. band : first row and height of the
     whole image, where the chunk is a band of an image that is too large for one.
     """
 
@@ -87,11 +87,12 @@ class Chunk:
 class Writer:
     """Writes an archive section by section to a file that is open for writing."""
 
-    def __init__(self, file: BinaryIO, model_id: bytes, *, flags: int = 0, model: bytes | None = None) -> None:
+    def __init__(self, file: BinaryIO, model_id: bytes, *, as_list: bool = False, model: bytes | None = None) -> None:
         self._file, self._at = file, 0
         self._chunks: list[tuple[int, int]] = []  # offset, samples
         self.count = 0
-        self._write(_HEAD.pack(MAGIC, VERSION, flags | (EMBEDDED if model else 0), model_id))
+        flags = (_LIST if as_list else 0) | (_EMBEDDED if model else 0)
+        self._write(_HEAD.pack(MAGIC, VERSION, flags, model_id))
         if model:
             self._section(_MODEL, model)
 
@@ -137,7 +138,7 @@ class Reader:
             raise IsthmusError(
                 f"this is not an isthmus archive: it begins with the bytes {head[:4].hex(' ') or 'none'}"
             )
-        _, version, self.flags, self.model_id = _HEAD.unpack(head)
+        _, version, self._flags, self.model_id = _HEAD.unpack(head)
         if version != VERSION:
             raise IsthmusError(f"this archive has version {version}; this isthmus reads version {VERSION}")
         self.damaged: list[str] = []
@@ -147,9 +148,14 @@ class Reader:
             self._search()
 
     @property
+    def is_list(self) -> bool:
+        """Whether the samples are to be given back as a list, and not as one array."""
+        return bool(self._flags & _LIST)
+
+    @property
     def model(self) -> bytes | None:
         """The model, where it is inside."""
-        found = self._section(_HEAD.size, _MODEL) if self.flags & EMBEDDED else None
+        found = self._section(_HEAD.size, _MODEL) if self._flags & _EMBEDDED else None
         return None if found is None else found[0]
 
     @property

@@ -8,11 +8,11 @@ import math
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from isthmus.compression.coding.archive import MOST_VALUES, Chunk, which
+from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
 from isthmus.errors import IsthmusError
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.bool_))
@@ -22,7 +22,7 @@ _DOUBTFUL = 0.5  # share of the plain size above which the other methods are tri
 
 @dataclass(frozen=True)
 class Group:
-    """Successive samples that become one chunk: (n, height, width[, channels]), or None for a file as it is.
+    """Successive members that become one chunk: (n, height, width[, channels]), or None for a file as it is.
 
     names : (name, format) of each, or none. files : what each looked like as a file, where it was one.
     band : see `Chunk`.
@@ -36,96 +36,100 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One image, or none where a file is kept as it is; its name and format and its file, where it was one."""
+class Member:
+    """What an archive keeps under one number: an image, or a file as it is.
+
+    image : (height, width[, channels]), uint8, uint16 or bool; None for a file as it is. name : (name, format) of the
+    file that it was. file : the bytes of that file; they are kept in place of the image where they are fewer.
+    """
 
     image: np.ndarray | None
     name: tuple[str, str] | None = None
     file: bytes | None = None
 
 
-def grouped(samples: Iterable[Sample]) -> Iterator[Group]:
-    """Groups of successive samples of one shape."""
-    waiting: list[Sample] = []
+def grouped(members: Iterable[Member]) -> Iterator[Group]:
+    """Groups of successive members of one shape."""
+    waiting: list[Member] = []
     first = 0
-    for number, sample in enumerate(samples):
-        if waiting and not _fits(waiting, sample):
+    for number, member in enumerate(members):
+        if waiting and not _fits(waiting, member):
             yield _together(first, waiting)
             waiting, first = [], number
-        if sample.image is None:
-            assert sample.name is not None and sample.file is not None
-            yield Group(number, None, [sample.name], [sample.file])
+        if member.image is None:
+            assert member.name is not None and member.file is not None
+            yield Group(number, None, [member.name], [member.file])
             first = number + 1
-        elif sample.image.size > MOST_VALUES:
-            yield from _bands(number, sample)
+        elif member.image.size > MOST_VALUES:
+            yield from _bands(number, member)
             first = number + 1
         else:
-            waiting.append(sample)
+            waiting.append(member)
     if waiting:
         yield _together(first, waiting)
 
 
-def _fits(waiting: Sequence[Sample], sample: Sample) -> bool:
-    one, other = waiting[0].image, sample.image
-    if one is None or other is None or (waiting[0].name is None) != (sample.name is None):
+def _fits(waiting: Sequence[Member], member: Member) -> bool:
+    one, other = waiting[0].image, member.image
+    if one is None or other is None or (waiting[0].name is None) != (member.name is None):
         return False
     room = len(waiting) < _MOST_SAMPLES and (len(waiting) + 1) * other.size <= _USUAL_VALUES
     return room and (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
-def _together(first: int, samples: Sequence[Sample]) -> Group:
-    names = [sample.name for sample in samples if sample.name is not None]
-    files = [sample.file for sample in samples if sample.file is not None]
-    images = [sample.image for sample in samples if sample.image is not None]
+def _together(first: int, members: Sequence[Member]) -> Group:
+    names = [member.name for member in members if member.name is not None]
+    files = [member.file for member in members if member.file is not None]
+    images = [member.image for member in members if member.image is not None]
     return Group(first, np.stack(images), names, files)
 
 
-def _bands(number: int, sample: Sample) -> Iterator[Group]:
+def _bands(number: int, member: Member) -> Iterator[Group]:
     """An image that is too large for one chunk, in bands of whole rows."""
-    image = sample.image
+    image = member.image
     assert image is not None
     row = math.prod(image.shape[1:])
     if row > MOST_VALUES:
         raise IsthmusError(f"a row of {row:,} values is too long: an image may have {MOST_VALUES:,} values in a row")
     step = max(1, _USUAL_VALUES // row)
     for top in range(0, len(image), step):
-        names = [sample.name] if top == 0 and sample.name is not None else []
+        names = [member.name] if top == 0 and member.name is not None else []
         yield Group(number, image[None, top : top + step], names, band=(top, len(image)))
 
 
-def encode(group: Group, coder: Any, quality: float | None = None) -> list[Chunk]:
+def encode(group: Group, coding: LosslessCoding | LossyCoding, quality: float | None = None) -> list[Chunk]:
     """The smallest of what the methods give: one chunk, or one for each file where the files are smaller.
 
-    coder : see `CodecModel.coder`. quality : 0 to 1, for a lossy one.
+    quality : 0 to 1, for a lossy coding.
     """
     if group.images is None:
         return _as_files(group)
     images = group.images
-    plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
     if images.dtype not in DTYPES:
         raise IsthmusError(f"images of {images.dtype} cannot be compressed: give uint8, uint16 or bool")
-    if quality is not None and images.dtype != np.bool_ and coder.takes(images.shape[1:], images.dtype):
-        made = _lossy(group, *coder.encode(images, quality))
-        return _as_files(group) if group.files and sum(map(len, group.files)) < len(made.data) else [made]
+    method, data, check = _smallest(images, coding, quality)
+    if group.files and sum(map(len, group.files)) < len(data):
+        return _as_files(group)
+    return [Chunk(group.first, method, images.shape, str(images.dtype), group.names, check, data, group.band)]
+
+
+def _smallest(
+    images: np.ndarray, coding: LosslessCoding | LossyCoding, quality: float | None
+) -> tuple[str, bytes, int]:
+    """Method, data and checksum of a chunk: with loss where a quality is given and the coding takes the images."""
+    plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
     candidates: dict[str, bytes] = {}
-    if quality is None and coder.takes(plain.shape[1:], plain.dtype):
-        candidates["model"] = coder.encode(plain)
+    if isinstance(coding, LossyCoding):
+        if quality is not None and coding.takes(images.shape[1:], images.dtype):
+            return "lossy", *coding.encode(images, quality)
+    elif coding.takes(plain.shape[1:], plain.dtype):
+        candidates["model"] = coding.encode(plain)
     if not candidates or len(candidates["model"]) > _DOUBTFUL * images.nbytes:
         candidates["xz"] = lzma.compress(_plain_bytes(images), format=lzma.FORMAT_ALONE, preset=6)
         if len(images) == 1 and (png := _to_png(plain[0])) is not None:
             candidates["png"] = png
     method = min(candidates, key=lambda name: len(candidates[name]))
-    if group.files and sum(map(len, group.files)) < len(candidates[method]):
-        return _as_files(group)
-    check = zlib.crc32(_plain_bytes(images))
-    dtype = str(images.dtype)
-    return [Chunk(group.first, method, images.shape, dtype, group.names, check, candidates[method], group.band)]
-
-
-def _lossy(group: Group, data: bytes, check: int) -> Chunk:
-    assert group.images is not None
-    dtype = str(group.images.dtype)
-    return Chunk(group.first, "lossy", group.images.shape, dtype, group.names, check, data, group.band)
+    return method, candidates[method], zlib.crc32(_plain_bytes(images))
 
 
 def _as_files(group: Group) -> list[Chunk]:
@@ -135,20 +139,19 @@ def _as_files(group: Group) -> list[Chunk]:
     ]
 
 
-def decode(chunk: Chunk, coder: Any) -> np.ndarray:
-    """The samples of a chunk, (n, ...); for a file as it is, its bytes (1, n). IsthmusError unless they are exact."""
+def decode(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
+    """The images of a chunk, (n, height, width[, channels]); for a file as it is, its bytes, uint8 (1, n).
+
+    IsthmusError unless they are what was written: the same values or, with loss, the same codes.
+    """
+    if chunk.method == "lossy":
+        return _decode_lossy(chunk, coding)
     dtype = np.dtype(chunk.dtype)
     stored = np.dtype(np.uint8) if dtype == np.bool_ else dtype
-    if chunk.method in ("model", "lossy"):
-        if (
-            coder is None
-            or (coder.kind == "lossy") != (chunk.method == "lossy")
-            or not coder.takes(chunk.shape[1:], stored)
-        ):
-            raise _damaged(chunk, f"shape {chunk.shape[1:]} and {dtype} do not belong to this model")
-        if chunk.method == "lossy":
-            return _decode_lossy(chunk, coder)
-        images = coder.decode(chunk.data, chunk.shape)
+    if chunk.method == "model":
+        if isinstance(coding, LossyCoding) or not coding.takes(chunk.shape[1:], stored):
+            raise _foreign(chunk)
+        images = coding.decode(chunk.data, chunk.shape)
     elif chunk.method == "png":
         images = _from_png(chunk)
     elif chunk.method == "file":
@@ -165,11 +168,17 @@ def decode(chunk: Chunk, coder: Any) -> np.ndarray:
     return images
 
 
-def _decode_lossy(chunk: Chunk, coder: Any) -> np.ndarray:
+def _decode_lossy(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
+    if not (isinstance(coding, LossyCoding) and coding.takes(chunk.shape[1:], np.dtype(chunk.dtype))):
+        raise _foreign(chunk)
     try:
-        return coder.decode(chunk.data, chunk.shape, chunk.check)
+        return coding.decode(chunk.data, chunk.shape, chunk.check)
     except IsthmusError as error:
         raise _damaged(chunk, error) from error
+
+
+def _foreign(chunk: Chunk) -> IsthmusError:
+    return _damaged(chunk, f"shape {chunk.shape[1:]} and {chunk.dtype} do not belong to this model")
 
 
 def _damaged(chunk: Chunk, reason: object) -> IsthmusError:

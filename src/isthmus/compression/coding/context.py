@@ -12,7 +12,7 @@ _GROUP = 4096  # pixels that an encoder looks at together
 
 
 @dataclass(frozen=True)
-class Window:
+class Context:
     """Neighbours above and to the left of a pixel, as (row, column) relative to it.
 
     `skew` is how many pixels a row lags behind the one above it: all pixels with the same column + skew * row are
@@ -25,12 +25,12 @@ class Window:
     def __post_init__(self) -> None:
         rows, columns = np.asarray(self.offsets).reshape(-1, 2).T
         if not ((rows < 0) | ((rows == 0) & (columns < 0))).all():
-            raise ValueError("a window holds only what is above a pixel, or left of it in its row")
+            raise ValueError("a context holds only what is above a pixel, or left of it in its row")
         above = rows < 0
         object.__setattr__(self, "skew", 1 + int((columns[above] // -rows[above]).max(initial=0)))
 
     @classmethod
-    def disk(cls, radius: float, skew: int) -> Window:
+    def disk(cls, radius: float, skew: int) -> Context:
         """All neighbours within `radius` that leave the lag between rows at `skew`."""
         reach = int(radius)
         offsets = [
@@ -57,19 +57,19 @@ class Window:
 
 
 class Canvas:
-    """Images of any sizes below one another in one flat array, with room around each for the window.
+    """Images of any sizes below one another in one flat array, with room around each for the context.
 
     values : (positions, channels), filled with `fill` outside the images.
     """
 
-    def __init__(self, sizes: np.ndarray, channels: int, window: Window, fill: int, dtype: type = np.int16) -> None:
+    def __init__(self, sizes: np.ndarray, channels: int, context: Context, fill: int, dtype: type = np.int16) -> None:
         self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
-        self.window = window
-        self._stride = int(self.sizes[:, 1].max(initial=0)) + window.margin
-        heights = (self.sizes[:, 0] + window.rows) * self._stride
-        self._starts = np.cumsum(heights) - heights + window.rows * self._stride + window.margin
-        self.values: np.ndarray = np.full((int(heights.sum()) + self._stride + window.margin, channels), fill, dtype)
-        self._steps = (window.offsets[:, 0] * self._stride + window.offsets[:, 1]).astype(np.intp)
+        self.context = context
+        self._stride = int(self.sizes[:, 1].max(initial=0)) + context.margin
+        heights = (self.sizes[:, 0] + context.rows) * self._stride
+        self._starts = np.cumsum(heights) - heights + context.rows * self._stride + context.margin
+        self.values: np.ndarray = np.full((int(heights.sum()) + self._stride + context.margin, channels), fill, dtype)
+        self._steps = (context.offsets[:, 0] * self._stride + context.offsets[:, 1]).astype(np.intp)
 
     def positions(self, image: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Where pixels lie in `values`."""
@@ -83,7 +83,7 @@ class Canvas:
         return rows[:, :width]
 
     def neighbours(self, positions: np.ndarray) -> np.ndarray:
-        """What the window holds at each position, (n, k, channels)."""
+        """What the context holds at each position, (n, k, channels)."""
         return self.values[positions[:, None] + self._steps]
 
     def wave(self) -> Wave:
@@ -120,7 +120,7 @@ class Wave(Pixels):
 
     def __init__(self, canvas: Canvas) -> None:
         image, row, column = cells(canvas.sizes)
-        step = column + canvas.window.skew * row
+        step = column + canvas.context.skew * row
         order = np.argsort(step, kind="stable")
         image, row, column = image[order], row[order], column[order]
         super().__init__(image, row, column, canvas.positions(image, row, column))

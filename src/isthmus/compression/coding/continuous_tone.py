@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compression.coding.context import Canvas, Pixels, Window
+from isthmus.compression.coding.context import Canvas, Context, Pixels
 from isthmus.compression.coding.exact import Mixture, Tables, layers
-from isthmus.compression.coding.range_coder import Decoder, Encoder
+from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder
 from isthmus.errors import IsthmusError
 
 FEATURE_UNIT = 16  # features are whole numbers that stand for 1/16
@@ -32,7 +32,7 @@ class Values:
     depth: int
 
 
-class Tones:
+class ContinuousToneCoding:
     """The model. `tensors` and `config` are all of it; whoever has them can decode.
 
     config : "window" (offsets), "channels" (1, 3 or 4), "depth" (8 or 16).
@@ -40,10 +40,8 @@ class Tones:
         and the scales of the mixture.
     """
 
-    kind = "tones"
-
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        self.window = Window(np.array(config["window"], np.int32))
+        self.context = Context(np.array(config["window"], np.int32))
         self.channels, self.depth = int(config["channels"]), int(config["depth"])
         self._tables = tables
         found = layers(tensors)
@@ -58,8 +56,8 @@ class Tones:
 
     def encode(self, images: np.ndarray) -> bytes:
         """uint8 or uint16 (n, height, width[, channels]) to bytes."""
-        coder = Encoder()
-        values = place(list(images), self.window)
+        range_encoder = RangeEncoder()
+        values = place(list(images), self.context)
         wave = values.canvas.wave()
         for group, steps in wave.groups():
             pixels = wave[group]
@@ -69,21 +67,21 @@ class Tones:
                 parts += mixture.digits(symbol(values, pixels, number))
             for step in steps:
                 for digits, counts in parts:
-                    coder.encode(digits[step], counts[step])
-        return coder.finish()
+                    range_encoder.encode(digits[step], counts[step])
+        return range_encoder.finish()
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """The images, (n, height, width[, channels])."""
-        coder = Decoder(data)
+        range_decoder = RangeDecoder(data)
         sizes = np.broadcast_to(np.array(shape[1:3]), (shape[0], 2))
-        canvas = Canvas(sizes, self.channels, self.window, OUTSIDE, _dtype(self.depth))
+        canvas = Canvas(sizes, self.channels, self.context, OUTSIDE, _dtype(self.depth))
         values, wave = Values(canvas, self.depth), canvas.wave()
         for step in wave.steps():
             pixels = wave[step]
             for number in range(len(self._networks)):
                 channel, part = divmod(number, self.depth // 8)
                 mixture = self._mixture(number, *features(values, pixels, number))
-                decoded = coder.decode_levels(mixture)
+                decoded = range_decoder.decode_levels(mixture)
                 if part:
                     canvas.values[pixels.positions, channel] += decoded
                 else:
@@ -97,10 +95,10 @@ class Tones:
         return self._tables.mixture(output(x, hidden=False), centre)
 
 
-def place(images: Sequence[np.ndarray], window: Window) -> Values:
+def place(images: Sequence[np.ndarray], context: Context) -> Values:
     """Images (height, width[, channels]) of one dtype on a canvas, channels in the order of coding."""
     depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
-    canvas = Canvas(np.array([image.shape[:2] for image in images]), channels, window, OUTSIDE, _dtype(depth))
+    canvas = Canvas(np.array([image.shape[:2] for image in images]), channels, context, OUTSIDE, _dtype(depth))
     for number, image in enumerate(images):
         canvas.view(number)[...] = image.reshape(*image.shape[:2], channels)[:, :, _ORDER[channels]]
     return Values(canvas, depth)
@@ -131,7 +129,7 @@ def features(values: Values, pixels: Pixels, number: int) -> tuple[np.ndarray, n
     channel, part = divmod(number, values.depth // 8)
     canvas, top = values.canvas, (1 << values.depth) - 1
     seen = canvas.neighbours(pixels.positions)  # (n, k, channels)
-    known = predict(seen, canvas.window, top)
+    known = predict(seen, canvas.context, top)
     here = canvas.values[pixels.positions]
     if channel:
         before = here[:, channel - 1] - known[:, channel - 1]
@@ -147,7 +145,7 @@ def features(values: Values, pixels: Pixels, number: int) -> tuple[np.ndarray, n
     x = np.empty((n, (k + 1) * channels + 3), np.float32)
     x[:, : k * channels] = _difference(seen, values.depth).reshape(n, -1)
     x[:, k * channels : (k + 1) * channels] = known >> (values.depth - 7)
-    reach, width = canvas.window.rows, canvas.sizes[pixels.image, 1]
+    reach, width = canvas.context.rows, canvas.sizes[pixels.image, 1]
     for i, distance in enumerate((pixels.row, pixels.column, width - 1 - pixels.column)):
         x[:, (k + 1) * channels + i] = 4 * np.minimum(distance, reach)
     centre = known[:, channel]
@@ -156,12 +154,12 @@ def features(values: Values, pixels: Pixels, number: int) -> tuple[np.ndarray, n
     return x, centre.astype(np.float32)
 
 
-def predict(seen: np.ndarray, window: Window, top: int) -> np.ndarray:
+def predict(seen: np.ndarray, context: Context, top: int) -> np.ndarray:
     """The median edge detector's prediction of each channel, (n, k, channels) -> (n, channels).
 
     Weinberger, Seroussi and Sapiro 2000, "The LOCO-I lossless image compression algorithm", IEEE TIP 9(8), section III.
     """
-    left, above, corner = (seen[:, window.find(*offset)] for offset in ((0, -1), (-1, 0), (-1, -1)))
+    left, above, corner = (seen[:, context.find(*offset)] for offset in ((0, -1), (-1, 0), (-1, -1)))
     low, high = np.minimum(left, above), np.maximum(left, above)
     prediction = np.clip(left + above - corner, low, high)
     prediction = np.where(above == OUTSIDE, left, np.where(left == OUTSIDE, above, prediction))

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 
 from isthmus.compression.coding.exact import Tables
+from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
 from isthmus.errors import IsthmusError
 
-KINDS = {
-    "levels": "isthmus.compression.coding.plain_background.Levels",
-    "tones": "isthmus.compression.coding.continuous_tone.Tones",
-    "lossy": "isthmus.compression.coding.lossy.open_lossy",
+KINDS = {  # where each is, to be imported when it is needed: what is lossless needs no torch
+    "levels": "isthmus.compression.coding.plain_background.PlainBackgroundCoding",
+    "tones": "isthmus.compression.coding.continuous_tone.ContinuousToneCoding",
+    "lossy": "isthmus.compression.lossy_coding.open_lossy",
 }
 
 
 @dataclass(frozen=True)
 class CodecModel:
-    """kind : of the coder. config : its JSON values. tensors : its arrays; those of `Tables` as "tables.name"."""
+    """kind : one of `KINDS`. config : its JSON values. tensors : its arrays; those of `Tables` as "tables.name"."""
 
     kind: str
     config: Mapping[str, Any]
@@ -37,13 +38,8 @@ class CodecModel:
         return cls(kind, config, {**tensors, **tables})
 
     @cached_property
-    def coder(self) -> Any:
-        """What codes images with this model.
-
-        `takes(shape, dtype)` says whether it can code images of one shape. Without loss, `encode(images)` gives bytes
-        and `decode(data, shape)` images; with loss, `encode(images, quality)` gives bytes and a checksum of the codes,
-        and `decode(data, shape, checksum)` images.
-        """
+    def coding(self) -> LosslessCoding | LossyCoding:
+        """What codes images with this model; IsthmusError where the model is not complete."""
         if self.kind not in KINDS:
             raise IsthmusError(f"this codec is of kind {self.kind!r}; this isthmus knows {', '.join(KINDS)}")
         try:

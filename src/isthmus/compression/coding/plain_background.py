@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compression.coding.context import Canvas, Pixels, Wave, Window
+from isthmus.compression.coding.context import Canvas, Context, Pixels, Wave
 from isthmus.compression.coding.exact import UNIT, Tables, layers
-from isthmus.compression.coding.range_coder import Decoder, Encoder, Statics
+from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder, Statics
 
 FEATURE_UNIT = 128  # features are whole numbers that stand for 1/128
 _PLACE_STEP = 8
@@ -35,7 +35,7 @@ class Contents:
     wave: Wave
 
 
-class Levels:
+class PlainBackgroundCoding:
     """The model. `tensors` and `config` are all of it; whoever has them can decode.
 
     config : "background", "window" (offsets), "size" (height, width of the training images), "centre" (position of
@@ -45,11 +45,9 @@ class Levels:
         and "level"; the counts "entries", "height", "width", "top", "left".
     """
 
-    kind = "levels"
-
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
         self.background = int(config["background"])
-        self.window = Window(np.array(config["window"], np.int32))
+        self.context = Context(np.array(config["window"], np.int32))
         self.size = (int(config["size"][0]), int(config["size"][1]))
         self.centre = np.asarray(config["centre"], np.int64)
         self._tables = tables
@@ -64,9 +62,9 @@ class Levels:
 
     def encode(self, images: np.ndarray) -> bytes:
         """uint8 (n, height, width) to bytes."""
-        coder = Encoder()
-        contents = prepare(images, self.background, self.window, self._codebook, self._statics["entries"])
-        self._code_sides(coder, contents, images.shape[1:])
+        range_encoder = RangeEncoder()
+        contents = prepare(images, self.background, self.context, self._codebook, self._statics["entries"])
+        self._code_sides(range_encoder, contents, images.shape[1:])
         values, wave = contents.canvas.values[:, 0], contents.wave
         for group, steps in wave.groups():
             symbols = values[wave.positions[group]].astype(np.int32)
@@ -77,24 +75,24 @@ class Levels:
             first = np.concatenate([[0], np.cumsum(present)])
             for step in steps:
                 some = slice(first[step.start], first[step.stop])
-                coder.encode(present[step], flags[step])
-                coder.encode(symbols[step][present[step]], counts[some])
-        self._code_places(coder, contents, images.shape[1:])
-        return coder.finish()
+                range_encoder.encode(present[step], flags[step])
+                range_encoder.encode(symbols[step][present[step]], counts[some])
+        self._code_places(range_encoder, contents, images.shape[1:])
+        return range_encoder.finish()
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """The images, uint8 (n, height, width)."""
-        coder = Decoder(data)
-        contents = self._decode_sides(coder, shape)
+        range_decoder = RangeDecoder(data)
+        contents = self._decode_sides(range_decoder, shape)
         values, wave = contents.canvas.values[:, 0], contents.wave
         for step in wave.steps():
             hidden, entries = self._hidden(contents, wave[step])
             flags, weight = self._flags(hidden)
-            present = coder.decode(flags) > 0
+            present = range_decoder.decode(flags) > 0
             if present.any():
                 counts = self._levels(hidden[present], entries[present], weight[present])
-                values[wave.positions[step][present]] = coder.decode(counts)
-        self._decode_places(coder, contents, shape[1:])
+                values[wave.positions[step][present]] = range_decoder.decode(counts)
+        self._decode_places(range_decoder, contents, shape[1:])
         return self._paste(contents, shape)
 
     # Probabilities
@@ -128,35 +126,35 @@ class Levels:
 
     # What is sent beside the pixels: entry and size of each content before them, its place after them
 
-    def _code_sides(self, coder: Encoder, contents: Contents, size: tuple[int, ...]) -> None:
-        coder.encode_static(contents.entries, self._statics["entries"])
+    def _code_sides(self, range_encoder: RangeEncoder, contents: Contents, size: tuple[int, ...]) -> None:
+        range_encoder.encode_static(contents.entries, self._statics["entries"])
         for axis, name in enumerate(("height", "width")):
             sides = contents.boxes[:, 2 + axis]
-            coder.encode_static(sides, self._side(name, size, axis))
+            range_encoder.encode_static(sides, self._side(name, size, axis))
 
-    def _decode_sides(self, coder: Decoder, shape: tuple[int, ...]) -> Contents:
+    def _decode_sides(self, range_decoder: RangeDecoder, shape: tuple[int, ...]) -> Contents:
         n = shape[0]
         boxes = np.zeros((n, 4), np.int64)
-        entries = coder.decode_static(n, self._statics["entries"])
+        entries = range_decoder.decode_static(n, self._statics["entries"])
         for axis, name in enumerate(("height", "width")):
-            boxes[:, 2 + axis] = coder.decode_static(n, self._side(name, shape[1:], axis))
-        canvas = Canvas(boxes[:, 2:], 1, self.window, self.background)
+            boxes[:, 2 + axis] = range_decoder.decode_static(n, self._side(name, shape[1:], axis))
+        canvas = Canvas(boxes[:, 2:], 1, self.context, self.background)
         return Contents(boxes, entries, canvas, canvas.wave())
 
     def _side(self, name: str, size: tuple[int, ...], axis: int) -> Statics:
         """The counts of a training image's sizes, or no preference for images of another size."""
         return self._statics[name] if size == self.size else Statics.uniform(size[axis] + 1)
 
-    def _code_places(self, coder: Encoder, contents: Contents, size: tuple[int, ...]) -> None:
+    def _code_places(self, range_encoder: RangeEncoder, contents: Contents, size: tuple[int, ...]) -> None:
         expected = self._expected(contents, size)
         for axis, name in enumerate(("top", "left")):
             away = (contents.boxes[:, axis] - expected[:, axis]) % size[axis]
-            coder.encode_static(away, self._place(name, size, axis))
+            range_encoder.encode_static(away, self._place(name, size, axis))
 
-    def _decode_places(self, coder: Decoder, contents: Contents, size: tuple[int, ...]) -> None:
+    def _decode_places(self, range_decoder: RangeDecoder, contents: Contents, size: tuple[int, ...]) -> None:
         expected = self._expected(contents, size)
         for axis, name in enumerate(("top", "left")):
-            away = coder.decode_static(len(expected), self._place(name, size, axis))
+            away = range_decoder.decode_static(len(expected), self._place(name, size, axis))
             contents.boxes[:, axis] = (away + expected[:, axis]) % size[axis]
 
     def _place(self, name: str, size: tuple[int, ...], axis: int) -> Statics:
@@ -177,13 +175,13 @@ class Levels:
         return images
 
 
-def prepare(images: np.ndarray, background: int, window: Window, codebook: np.ndarray, entries: Statics) -> Contents:
+def prepare(images: np.ndarray, background: int, context: Context, codebook: np.ndarray, entries: Statics) -> Contents:
     """Cut images to their contents and choose the entry of the codebook that describes each best."""
     boxes = find_boxes(images, background)
     cost = cost_of_entries(histograms(images, background), codebook) - UNIT * np.log(
         entries.counts / entries.counts.sum()
     )
-    canvas = Canvas(boxes[:, 2:], 1, window, background)
+    canvas = Canvas(boxes[:, 2:], 1, context, background)
     wave = canvas.wave()
     row, column = wave.row + boxes[wave.image, 0], wave.column + boxes[wave.image, 1]
     canvas.values[wave.positions, 0] = images[wave.image, row, column]
@@ -229,7 +227,7 @@ def centres(contents: Contents, background: int) -> np.ndarray:
 def features(contents: Contents, pixels: Pixels, background: int) -> np.ndarray:
     """What the network sees of some pixels: float32 whole numbers (n, 2 k + 4).
 
-    The values in the window, which of them are not background, and the distances to the four sides.
+    The values in the context, which of them are not background, and the distances to the four sides.
     """
     height, width = contents.canvas.sizes[pixels.image].T
     seen = contents.canvas.neighbours(pixels.positions)[:, :, 0]

@@ -42,7 +42,7 @@ class Statics:
         return cls(1 + (counts * ((1 << 20) / max(1, counts.sum()))).astype(np.int64))
 
 
-class Encoder:
+class RangeEncoder:
     """Symbols to bytes."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Encoder:
         return self._coder.get_compressed().astype(">u4").tobytes().rstrip(b"\0")
 
 
-class Decoder:
+class RangeDecoder:
     """Bytes to symbols. Damaged bytes give wrong symbols or an IsthmusError."""
 
     def __init__(self, data: bytes) -> None:

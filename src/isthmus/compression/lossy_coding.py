@@ -1,6 +1,6 @@
 """Lossy coding: an auto-encoder's rounded code, coded exactly; the decoder's pixels agree within one level anywhere.
 
-The only part of `coding` that needs torch, and it is imported only for lossy models.
+Codes are exact (`coding.codes`); pixels are the decoder network's, so that this part of coding needs torch.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.compression.coding.codes import MOST_CODE, Latents
+from isthmus.compression.coding.codes import MOST_CODE, QUALITIES, CodesCoding
 from isthmus.compression.coding.exact import Tables
+from isthmus.compression.coding.protocols import LossyCoding
 from isthmus.compression.lossy_network import LossyNetwork
 from isthmus.compression.patches import PatchNetwork
 from isthmus.device import in_best_memory_order, memory_format
@@ -24,31 +25,28 @@ from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.spec import NetworkSpec
 
-QUALITIES = 255  # qualities are stored as 0 to 255
 _BATCH_VALUES = 1 << 19
 _TWO, _SPLIT = 255, struct.Struct("<III")  # images of two qualities: how many of the first, its bytes, its checksum
 
 
-def open_lossy(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> LossyCoder | Dial:
-    """The coder of a model with loss: one auto-encoder, or several that share the dial."""
-    return Dial(config, tensors, tables) if "parts" in config else LossyCoder(config, tensors, tables)
+def open_lossy(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> LossyCoding:
+    """The coding of a model with loss: one auto-encoder, or several that share the dial."""
+    return DialCoding(config, tensors, tables) if "parts" in config else AutoEncoderCoding(config, tensors, tables)
 
 
-class Dial:
+class DialCoding:
     """Several auto-encoders, each for a part of the qualities; the first byte of what they code says which.
 
-    config : "parts", one config of a `LossyCoder` each; "dial", pairs of a part and a quality of its own, at equal
-    distances from 0 to 1; "step", up to which distance of two qualities those between them serve too. tensors : those
-    of part i as "i/name".
+    config : "parts", one config of an `AutoEncoderCoding` each; "dial", pairs of a part and a quality of its own, at
+        equal distances from 0 to 1; "step", up to which distance of two qualities those between them serve too.
+    tensors : those of part i as "i/name".
     """
-
-    kind = "lossy"
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
         self._parts = []
         for number, part in enumerate(config["parts"]):
             own = {k.removeprefix(f"{number}/"): v for k, v in tensors.items() if k.startswith(f"{number}/")}
-            self._parts.append(LossyCoder(part, own, tables))
+            self._parts.append(AutoEncoderCoding(part, own, tables))
         self._dial = [(int(part), float(quality)) for part, quality in config["dial"]]
         self._step = float(config["step"])
         if not self._dial or not all(0 <= part < len(self._parts) for part, _ in self._dial):
@@ -105,14 +103,15 @@ class Dial:
         return [item for item in both if len(item[2])]
 
 
-class LossyCoder:
-    """One auto-encoder. config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (see `Latents`), "channels"
-    and "depth". tensors : those of `Latents`; the weights of the auto-encoder and the gains as "network.name"."""
+class AutoEncoderCoding:
+    """One auto-encoder: its code is rounded and coded exactly.
 
-    kind = "lossy"
+    config : "network" (of a NetworkSpec or a PatchNetwork), "latents" (of a `CodesCoding`), "channels", "depth".
+    tensors : those of a `CodesCoding`; the weights of the auto-encoder and the gains as "network.name".
+    """
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        self._latents = Latents(config["latents"], tensors, tables)
+        self._codes_coding = CodesCoding(config["latents"], tensors, tables)
         self._depth, self._channels = int(config["depth"]), int(config["channels"])
         self._size: list[int] | None = None  # of images with a flat code
         autoencoder: AutoEncoderNetwork | PatchNetwork
@@ -122,7 +121,7 @@ class LossyCoder:
             autoencoder = build(spec, 0)
         else:
             autoencoder = PatchNetwork(**config["network"])
-        self._network = LossyNetwork(autoencoder, self._latents.channels)
+        self._network = LossyNetwork(autoencoder, self._codes_coding.channels)
         weights = {k: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("network.")}
         self._network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
         in_best_memory_order(self._network.eval(), 4)
@@ -137,7 +136,7 @@ class LossyCoder:
         """Images (n, ...) at a quality from 0 to 1: bytes, and a checksum of the codes."""
         number = round(QUALITIES * quality)
         codes = np.concatenate([self._codes(part, number) for part in self._parts(images)])
-        data = bytes([number]) + self._latents.encode(codes, number)
+        data = bytes([number]) + self._codes_coding.encode(codes, number)
         return data, zlib.crc32(codes.astype("<i2").tobytes())
 
     @torch.inference_mode()
@@ -147,7 +146,7 @@ class LossyCoder:
             raise IsthmusError("there are no codes")
         patches = self._network.autoencoder
         grid = patches.grid(shape[1:3]) if isinstance(patches, PatchNetwork) else (1, 1)
-        codes = self._latents.decode(data[1:], (shape[0], *grid), data[0])
+        codes = self._codes_coding.decode(data[1:], (shape[0], *grid), data[0])
         if zlib.crc32(codes.astype("<i2").tobytes()) != check:
             raise IsthmusError("the checksum of the codes is wrong")
         size = max(1, _BATCH_VALUES // math.prod(shape[1:]))

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import MODELS, example
 
-from isthmus.compression.coding.context import Canvas, Window
+from isthmus.compression.coding.context import Canvas, Context
 from isthmus.compression.coding.exact import Layer, Tables
 from isthmus.compression.coding.model import CodecModel
-from isthmus.compression.coding.range_coder import Decoder, Encoder, Statics
+from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder, Statics
 from isthmus.errors import IsthmusError
 
 
@@ -26,9 +26,9 @@ from isthmus.errors import IsthmusError
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 4), height=st.integers(1, 13), width=st.integers(1, 17), seed=st.integers(0, 10**6))
 def test_what_goes_in_comes_out(name: str, n: int, height: int, width: int, seed: int) -> None:
-    coder, images = MODELS[name].coder, example(name, n, height, width, seed)
-    assert coder.takes(images.shape[1:], images.dtype)
-    decoded = coder.decode(coder.encode(images), images.shape)
+    coding, images = MODELS[name].coding, example(name, n, height, width, seed)
+    assert coding.takes(images.shape[1:], images.dtype)
+    decoded = coding.decode(coding.encode(images), images.shape)
     assert decoded.dtype == images.dtype
     np.testing.assert_array_equal(decoded, images)
 
@@ -37,19 +37,19 @@ def test_what_goes_in_comes_out(name: str, n: int, height: int, width: int, seed
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_constant_images_come_out_too(name: str, value: int) -> None:
     images = np.full_like(example(name, 2, 9, 8), value)
-    np.testing.assert_array_equal(MODELS[name].coder.decode(MODELS[name].coder.encode(images), images.shape), images)
+    np.testing.assert_array_equal(MODELS[name].coding.decode(MODELS[name].coding.encode(images), images.shape), images)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_damaged_bits_give_an_error_or_wrong_pixels_but_never_a_crash(name: str) -> None:
-    coder, images = MODELS[name].coder, example(name, 3, 9, 8)
-    data, rng = coder.encode(images), np.random.default_rng(0)
+    coding, images = MODELS[name].coding, example(name, 3, 9, 8)
+    data, rng = coding.encode(images), np.random.default_rng(0)
     for _ in range(40):
         broken = bytearray(data[: rng.integers(0, len(data) + 1)])
         for at in rng.integers(0, max(1, len(broken)), 3) if broken else []:
             broken[at] = rng.integers(0, 256)
         with contextlib.suppress(IsthmusError):
-            assert coder.decode(bytes(broken), images.shape).shape == images.shape
+            assert coding.decode(bytes(broken), images.shape).shape == images.shape
 
 
 _DIGEST = """
@@ -57,7 +57,7 @@ import sys, hashlib
 sys.path.insert(0, sys.argv[1])
 from models import MODELS, example
 for name, model in MODELS.items():
-    print(hashlib.sha256(model.coder.encode(example(name, 40, 9, 8))).hexdigest())
+    print(hashlib.sha256(model.coding.encode(example(name, 40, 9, 8))).hexdigest())
 """
 
 
@@ -72,7 +72,7 @@ for name, model in MODELS.items():
     ids=lambda environment: " ".join(f"{k}={v}" for k, v in environment.items()),
 )
 def test_every_processor_writes_the_same_bits(environment: dict[str, str]) -> None:
-    here = [hashlib.sha256(m.coder.encode(example(name, 40, 9, 8))).hexdigest() for name, m in MODELS.items()]
+    here = [hashlib.sha256(m.coding.encode(example(name, 40, 9, 8))).hexdigest() for name, m in MODELS.items()]
     command = [sys.executable, "-W", "ignore", "-c", _DIGEST, str(Path(__file__).parent)]
     run = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert run.stdout.split() == here, run.stderr
@@ -114,18 +114,18 @@ def test_counts_are_whole_positive_and_exact_in_float32() -> None:
 
 def test_static_symbols_and_empty_messages_come_back() -> None:
     statics = Statics.of(np.array([3, 3, 5]), 9)
-    coder = Encoder()
-    coder.encode_static(np.array([3, 8, 0]), statics)
-    coder.encode_static(np.array([0, 0]), Statics.uniform(1))
-    decoder = Decoder(coder.finish())
-    assert decoder.decode_static(3, statics).tolist() == [3, 8, 0]
-    assert decoder.decode_static(2, Statics.uniform(1)).tolist() == [0, 0]
-    assert Encoder().finish() == b""
+    range_encoder = RangeEncoder()
+    range_encoder.encode_static(np.array([3, 8, 0]), statics)
+    range_encoder.encode_static(np.array([0, 0]), Statics.uniform(1))
+    range_decoder = RangeDecoder(range_encoder.finish())
+    assert range_decoder.decode_static(3, statics).tolist() == [3, 8, 0]
+    assert range_decoder.decode_static(2, Statics.uniform(1)).tolist() == [0, 0]
+    assert RangeEncoder().finish() == b""
 
 
-@pytest.mark.parametrize("window", [Window.disk(7.2, 8), Window.disk(3.9, 3), Window.disk(1.5, 2)])
-def test_a_window_holds_only_pixels_of_earlier_steps(window: Window) -> None:
-    canvas = Canvas(np.array([[6, 9], [1, 1], [4, 3]]), 1, window, -1)
+@pytest.mark.parametrize("context", [Context.disk(7.2, 8), Context.disk(3.9, 3), Context.disk(1.5, 2)])
+def test_a_context_holds_only_pixels_of_earlier_steps(context: Context) -> None:
+    canvas = Canvas(np.array([[6, 9], [1, 1], [4, 3]]), 1, context, -1)
     wave = canvas.wave()
     assert len(wave) == 6 * 9 + 1 + 4 * 3
     for number, step in enumerate(wave.steps()):
@@ -147,4 +147,4 @@ def test_a_model_that_is_not_whole_is_one_clear_line(name: str, change: str) -> 
     else:
         tensors = {k: v[:-1] if k.endswith(".scale") else v for k, v in tensors.items()}
     with pytest.raises(IsthmusError):
-        CodecModel(kind, config, tensors).coder  # noqa: B018
+        CodecModel(kind, config, tensors).coding  # noqa: B018
