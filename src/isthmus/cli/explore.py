@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,10 +39,12 @@ def explore(
 
       isthmus explore digits-2 digits-10 mnist:test
     """
-    from isthmus.serving.explorer.prepared import assembled, panel
+    from isthmus.serving.explorer.prepared import assembled, need_panel
+
+    need_panel()  # what is missing is said before models are loaded
     from isthmus.serving.explorer.server import serve
 
-    panel()  # what is missing is said before models are loaded
+    _quiet_logs()
     reading = options.Reading(mixed_sizes, labels_column, drop_column)
     models, data = _models_and_data(inputs)
     names = _names(models)
@@ -58,6 +61,22 @@ def explore(
     finally:
         for page in pages.values():
             page.stop()
+
+
+def _quiet_logs() -> None:
+    """Keep to ourselves what Bokeh and Tornado log of each browser that comes and leaves."""
+    for name in ("bokeh", "tornado"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("bokeh.server.views.ws", "tornado.application"):
+        logging.getLogger(name).addFilter(_in_a_line)
+
+
+def _in_a_line(record: logging.LogRecord) -> bool:
+    """Say who was refused in one line, and nothing of who then does not speak the page's protocol."""
+    if "from Origin" in str(record.msg):
+        origin = record.args[0] if isinstance(record.args, tuple) and record.args else "elsewhere"
+        record.msg, record.args = f"a page of {origin} was refused: open the address that was printed", None
+    return "GET /ws" not in record.getMessage()
 
 
 def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:

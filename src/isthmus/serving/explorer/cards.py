@@ -28,6 +28,15 @@ def served() -> bool:
     return pn.state.curdoc is not None and pn.state.curdoc.session_context is not None
 
 
+def follow_the_browser() -> None:
+    """Have this session's page dark where the browser is; settings of a session are no other page's."""
+    if served():
+        pn.config.raw_css = [
+            f"@media (prefers-color-scheme: dark) {{ html {{ color-scheme: dark; background: {DARK_SHEET}; }} "
+            "body { background: transparent; } }"
+        ]
+
+
 class Style:
     """The page's style, for everything that lives in a shadow DOM of its own."""
 

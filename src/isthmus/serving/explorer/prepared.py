@@ -25,7 +25,7 @@ class Prepared:
     """
 
     def __init__(self, model: Any, samples: Samples) -> None:
-        panel()
+        need_panel()
         self.model, self.samples = model, samples
         self._atlas: Atlas | None = None
         if hasattr(model, "inverse_transform"):
@@ -84,11 +84,12 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
 
 def assembled(pages: Mapping[str, Prepared]) -> Any:
     """One session's page: a tab for each model."""
-    pn = panel()
-    from isthmus.serving.explorer.cards import Style
+    import panel as pn
 
+    from isthmus.serving.explorer.cards import Style, follow_the_browser
+
+    follow_the_browser()
     style = Style()
-
     kind = "model" if len(pages) == 1 else "model tabbed"
 
     def titled(name: str, page: Prepared) -> Any:
@@ -106,14 +107,16 @@ def assembled(pages: Mapping[str, Prepared]) -> Any:
     )
 
 
-def panel() -> Any:
-    """Panel with what the pages need, or one line that says how to install it."""
+def need_panel() -> None:
+    """Import what the pages need, or say in one line how to install it.
+
+    `panel.extension` would do more: it changes settings of the whole process, and writes into a notebook's cell.
+    """
     try:
         import panel
+        import panel.models.file_dropper  # noqa: F401  (Bokeh knows its scripts from then on)
     except ImportError as error:
         raise MissingExtraError("the explorer", "explore") from error
-    panel.extension("filedropper")
-    return panel
 
 
 def _spread(directions: Any) -> Any:
