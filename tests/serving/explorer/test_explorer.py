@@ -159,9 +159,10 @@ def test_one_clear_line(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_answers_do_not_wait_for_acknowledgements() -> None:
     from bokeh.server.views.doc_handler import DocHandler
     from bokeh.server.views.ws import WSHandler
-    from tornado.httputil import HTTPServerRequest, RequestStartLine
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-    request = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"))
+    headers = HTTPHeaders({"Host": "127.0.0.1"})
+    request = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=headers)
     app = server.listening(lambda: None, "127.0.0.1", None, "isthmus")._tornado
     for kind, prompt in ((WSHandler, True), (DocHandler, False)):
         delegate = app.get_handler_delegate(request, kind)

@@ -99,7 +99,7 @@ class _PromptTornado(BokehTornado):
     first, which may take it 40 ms.
     """
 
-    def get_handler_delegate(
+    def get_handler_delegate(  # type: ignore[override]
         self, request: HTTPServerRequest, target_class: type[RequestHandler], *args: Any, **kwargs: Any
     ) -> HTTPMessageDelegate:
         if issubclass(target_class, WSHandler):
