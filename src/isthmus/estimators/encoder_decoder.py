@@ -15,7 +15,7 @@ from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError
 from isthmus.estimators import persistence
 from isthmus.estimators.base import NetworkEstimator, fill
-from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores, neighbourhood_scores
+from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace, spread_samples
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec, TrainingSpec

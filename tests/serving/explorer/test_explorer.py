@@ -20,15 +20,16 @@ from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 from isthmus.serving.explorer import server
 from isthmus.serving.explorer.atlas import Atlas
+from isthmus.serving.explorer.dropped_file import fitted, read_dropped
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
-from isthmus.serving.explorer.samples import Samples, fitted, read_dropped
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import evenly
 
 
 @pytest.fixture(scope="module")
 def atlas(models: Path) -> Atlas:
-    made = Atlas(isthmus.load(models / "deep"), Samples.of(open_source("digits:test")))
+    made = Atlas(isthmus.load(models / "deep"), LabelledData.of(open_source("digits:test")))
     made.finish()
     return made
 
@@ -56,7 +57,7 @@ def test_the_map_leads_back_to_codes(atlas: Atlas) -> None:
 def test_a_code_of_one_number(tmp_path: Path) -> None:
     X = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
     model = isthmus.AutoEncoder(latent_dim=1, epochs=1, random_state=0).fit(X)
-    made = Atlas(model, Samples.of(open_source(X)))
+    made = Atlas(model, LabelledData.of(open_source(X)))
     np.testing.assert_allclose(made.plane.codes(made.points), made.codes, atol=1e-5)
 
 

@@ -15,8 +15,9 @@ from bokeh.models.widgets.markups import Div
 
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.theme import DARK, css_variables
+from isthmus.serving.explorer.dropped_file import read_dropped
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import script
-from isthmus.serving.explorer.samples import Samples, read_dropped
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
 DARK_SHEET = "#171d24"  # of cards, in the dark theme
@@ -103,7 +104,7 @@ class Chooser:
     def __init__(
         self,
         style: Style,
-        samples: Samples,
+        samples: LabelledData,
         on_sample: Callable[[int], None],
         on_file: Callable[[str, np.ndarray], None],
         on_error: Callable[[str], None],

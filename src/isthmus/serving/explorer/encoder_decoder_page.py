@@ -12,9 +12,10 @@ from bokeh.models.widgets.sliders import Slider
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import Chooser, Picture, Style, on_event
-from isthmus.serving.explorer.code_map import CodeMap
+from isthmus.serving.explorer.code_scatter import CodeScatter
+from isthmus.serving.explorer.dropped_file import fitted
+from isthmus.serving.explorer.labelled_data import as_source
 from isthmus.serving.explorer.live import Newest
-from isthmus.serving.explorer.samples import as_source, fitted
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import Walk
 
@@ -37,13 +38,13 @@ class Stand:
     index: int | None = None
 
 
-class CoderPage:
+class EncoderDecoderPage:
     """One session's page of an estimator with `transform` and `inverse_transform`."""
 
     def __init__(self, atlas: Atlas, viewer: Viewer) -> None:
         self._atlas, self._viewer = atlas, viewer
         self._style = style = Style()
-        self._map = CodeMap(atlas, style.sheet)
+        self._map = CodeScatter(atlas, style.sheet)
         size = self._size = _LARGE if len(atlas.directions.names) <= _FEW else _MEDIUM
         self._decoded, self._real = (Picture(style, size, viewer.height(size)) for _ in range(2))
         self._neighbours, self._message = style.text(kind="strip"), style.text(kind="note")

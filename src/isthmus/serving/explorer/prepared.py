@@ -13,7 +13,7 @@ from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import Source, open_source
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.serving.explorer.atlas import Atlas
-from isthmus.serving.explorer.samples import Samples
+from isthmus.serving.explorer.labelled_data import LabelledData
 
 Page = Callable[[], Any]
 
@@ -24,12 +24,12 @@ class Prepared:
     build : makes the page of one session. words : the model in words.
     """
 
-    def __init__(self, model: Any, samples: Samples) -> None:
+    def __init__(self, model: Any, samples: LabelledData) -> None:
         need_panel()
         self.model, self.samples = model, samples
         self._atlas: Atlas | None = None
         if hasattr(model, "inverse_transform"):
-            self.build = self._coder_page()
+            self.build = self._encoder_decoder_page()
         elif hasattr(model, "denoise"):
             from isthmus.serving.explorer.denoiser_page import DenoiserPage
 
@@ -57,8 +57,8 @@ class Prepared:
         numbers = f"{self._atlas.numbers:,} number" + ("s" if self._atlas.numbers != 1 else "")
         return f"{type(self.model).__name__} · {numbers} · {data}"
 
-    def _coder_page(self) -> Page:
-        from isthmus.serving.explorer.encoder_decoder_page import CoderPage
+    def _encoder_decoder_page(self) -> Page:
+        from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
         from isthmus.serving.explorer.views import Viewer
 
         model, samples = self.model, self.samples
@@ -68,7 +68,7 @@ class Prepared:
         names = [str(name) for name in getattr(model, "feature_names_in_", ())]
         some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
         viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
-        return lambda: CoderPage(atlas, viewer).layout
+        return lambda: EncoderDecoderPage(atlas, viewer).layout
 
 
 def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prepared:
@@ -79,7 +79,7 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
         data = open_source(X)
     else:
         data = open_samples(X)
-    return Prepared(model, Samples.of(data, y, class_names))
+    return Prepared(model, LabelledData.of(data, y, class_names))
 
 
 def assembled(pages: Mapping[str, Prepared]) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 from isthmus.data.channels_last import grey_if_equal
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Chooser, Picture, Style, figures
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
-from isthmus.serving.explorer.samples import Samples
 
 PICTURE = 300  # pixels of a picture
 
@@ -35,7 +35,7 @@ class TrialPage(ABC):
     count: int
     title: str
 
-    def __init__(self, samples: Samples, sliders: list[Any], style: Style, *controls: Any) -> None:
+    def __init__(self, samples: LabelledData, sliders: list[Any], style: Style, *controls: Any) -> None:
         self.samples, self.style = samples, style
         signals = len(samples) > 0 and samples[0].ndim == 1
         height = PICTURE * 5 // 8 if signals else PICTURE

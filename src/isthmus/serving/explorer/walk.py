@@ -14,7 +14,7 @@ from bokeh.models.widgets.sliders import Slider
 
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import Style
-from isthmus.serving.explorer.code_map import CodeMap
+from isthmus.serving.explorer.code_scatter import CodeScatter
 from isthmus.serving.explorer.live import beside, outcome_of, script
 from isthmus.serving.explorer.views import Viewer
 
@@ -40,9 +40,9 @@ class Walk:
     """The card of the walk."""
 
     def __init__(
-        self, atlas: Atlas, viewer: Viewer, code_map: CodeMap, style: Style, on_error: Callable[[str], None]
+        self, atlas: Atlas, viewer: Viewer, scatter: CodeScatter, style: Style, on_error: Callable[[str], None]
     ) -> None:
-        self._atlas, self._viewer, self._map, self._on_error = atlas, viewer, code_map, on_error
+        self._atlas, self._viewer, self._map, self._on_error = atlas, viewer, scatter, on_error
         self._drawn: Drawn | None = None
         self._number = 0
         self._busy = style.text("finding the way", "busy")
@@ -65,7 +65,7 @@ class Walk:
                 "position": position,
                 "frames": self._frames,
                 "picture": self._picture,
-                "spot": code_map.spot,
+                "spot": scatter.spot,
             },
             code=script("play.js"),
         )
