@@ -12,6 +12,7 @@ from isthmus.cli import options
 from isthmus.cli.models import open_for
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG
+from isthmus.registry import estimators
 
 
 def explore(
@@ -95,8 +96,8 @@ def _prepared(folder: str, data: str | None, reading: options.Reading, device: s
     if data is None:
         return prepared(model, None)
     try:
-        coder = hasattr(model, "inverse_transform")
-        source: Any = open_for(model, data, reading) if coder else open_samples(data)
+        decodes = "decode" in estimators.of(model).can
+        source: Any = open_for(model, data, reading) if decodes else open_samples(data)
     except IsthmusError as error:
         raise IsthmusError(f"{data} is no folder of a model, and as data: {error}") from error
     return prepared(model, source, class_names=options.class_names(data))

@@ -126,7 +126,7 @@ def test_models_and_labels_that_do_not_fit(models: Path) -> None:
     test = isthmus.datasets.load("digits").test
     with pytest.raises(IsthmusError, match="one for each of the 297 samples"):
         isthmus.explore(isthmus.load(models / "flat"), test.images, test.labels[:5])
-    with pytest.raises(IsthmusError, match="a str cannot be explored"):
+    with pytest.raises(IsthmusError, match="a str is no estimator of isthmus"):
         isthmus.explore("flat", test.images)
 
 

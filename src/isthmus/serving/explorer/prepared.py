@@ -2,84 +2,95 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
+
+from markupsafe import Markup
 
 from isthmus.data.channels_last import open_samples
 from isthmus.data.images import Images
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import Source, open_source
 from isthmus.errors import IsthmusError, MissingExtraError
+from isthmus.evaluation.page import count
+from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
 
-Page = Callable[[], Any]
 
-
+@dataclass(frozen=True)
 class Prepared:
     """A model with its data, and what all sessions of its page share.
 
-    build : makes the page of one session. words : the model in words.
+    build : makes the page of one session. words : the model and its data in a line. stop : leaves what is not done.
     """
 
-    def __init__(self, model: Any, samples: LabelledData) -> None:
-        need_panel()
-        self.model, self.samples = model, samples
-        self._atlas: Atlas | None = None
-        if hasattr(model, "inverse_transform"):
-            self.build = self._encoder_decoder_page()
-        elif hasattr(model, "denoise"):
-            from isthmus.serving.explorer.denoiser_page import DenoiserPage
-
-            self.build = lambda: DenoiserPage(model, samples).layout
-        elif hasattr(model, "decompress"):
-            from isthmus.serving.explorer.codec_page import CodecPage
-
-            self.build = lambda: CodecPage(model, samples).layout
-        else:
-            raise IsthmusError(
-                f"a {type(model).__name__} cannot be explored; give an AutoEncoder, ManifoldMap, Denoiser or Codec"
-            )
-
-    def stop(self) -> None:
-        """Leave what is not done."""
-        if self._atlas is not None:
-            self._atlas.stop()
-
-    def words(self) -> str:
-        """The model and its data in a line."""
-        source = self.samples.data
-        data = "no data" if source is None else f"{len(source):,} samples of {PurePath(source.name).name}"
-        if self._atlas is None:
-            return f"{type(self.model).__name__} · {data}"
-        numbers = f"{self._atlas.numbers:,} number" + ("s" if self._atlas.numbers != 1 else "")
-        return f"{type(self.model).__name__} · {numbers} · {data}"
-
-    def _encoder_decoder_page(self) -> Page:
-        from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
-        from isthmus.serving.explorer.views import Viewer
-
-        model, samples = self.model, self.samples
-        atlas = self._atlas = Atlas(model, samples)
-        shape, scaler = model.scaler_.sample_shape, model.scaler_
-        axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
-        names = [str(name) for name in getattr(model, "feature_names_in_", ())]
-        some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
-        viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
-        return lambda: EncoderDecoderPage(atlas, viewer).layout
+    build: Callable[[], Any]
+    words: str
+    stop: Callable[[], None] = lambda: None
 
 
 def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prepared:
-    """A model and its data, opened as that model takes them."""
-    if X is None or isinstance(X, Source | Images):
-        data = X
-    elif hasattr(model, "inverse_transform"):
-        data = open_source(X)
-    else:
-        data = open_samples(X)
-    return Prepared(model, LabelledData.of(data, y, class_names))
+    """A model and its data, opened as that model takes them.
+
+    Raises IsthmusError where the model has no page, or the labels do not fit.
+    """
+    can = estimators.of(model).can
+    page = next((page for ability, page in _PAGES.items() if ability in can), None)
+    if page is None:
+        raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
+    need_panel()
+    data = X if X is None or isinstance(X, Source | Images) else page.open(X)
+    return page.prepare(model, LabelledData.of(data, y, class_names))
+
+
+def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
+    from isthmus.serving.explorer.views import Viewer
+
+    atlas = Atlas(model, samples)
+    shape, scaler = model.scaler_.sample_shape, model.scaler_
+    axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
+    names = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
+    viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
+    words = _words(model, count(atlas.numbers, "number"), samples)
+    return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
+
+
+def _denoiser(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.serving.explorer.denoiser_page import DenoiserPage
+
+    return Prepared(lambda: DenoiserPage(model, samples).layout, _words(model, "", samples))
+
+
+def _codec(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.serving.explorer.codec_page import CodecPage
+
+    return Prepared(lambda: CodecPage(model, samples).layout, _words(model, "", samples))
+
+
+def _words(model: Any, code: str, samples: LabelledData) -> str:
+    source = samples.data
+    data = "no data" if source is None else f"{count(len(source), 'sample')} of {PurePath(source.name).name}"
+    return " · ".join(part for part in (type(model).__name__, code, data) if part)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A kind of page. open : data as models of the kind take them. prepare : a model and its data."""
+
+    open: Callable[[Any], Source | Images]
+    prepare: Callable[[Any, LabelledData], Prepared]
+
+
+_PAGES = {  # by what a model can do; the first that fits is taken
+    "decode": _Page(open_source, _encoder_decoder),
+    "clean": _Page(open_samples, _denoiser),
+    "compress": _Page(open_samples, _codec),
+}
 
 
 def assembled(pages: Mapping[str, Prepared]) -> Any:
@@ -93,7 +104,7 @@ def assembled(pages: Mapping[str, Prepared]) -> Any:
     kind = "model" if len(pages) == 1 else "model tabbed"
 
     def titled(name: str, page: Prepared) -> Any:
-        head = style.text(f"<h1>{html.escape(name)}<span>{html.escape(page.words())}</span></h1>", "head")
+        head = style.text(Markup("<h1>{}<span>{}</span></h1>").format(name, page.words), "head")
         return style.box(kind, head, page.build(), column=True)
 
     if len(pages) == 1:

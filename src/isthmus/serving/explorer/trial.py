@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import html
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from isthmus.data.channels_last import grey_if_equal
 from isthmus.evaluation.theme import number
-from isthmus.serving.explorer.cards import Chooser, Picture, Style, figures
+from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, figures
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
 
@@ -20,9 +20,9 @@ PICTURE = 300  # pixels of a picture
 
 @dataclass(frozen=True)
 class Trial:
-    """What came out. pictures : caption, HTML and note of each. figures : names and values."""
+    """What came out. pictures : caption, drawing and note of each. figures : names and values."""
 
-    pictures: list[tuple[str, str, str]]
+    pictures: list[tuple[str, Markup, str]]
     figures: list[tuple[str, str]]
 
 
@@ -91,10 +91,10 @@ class TrialPage(ABC):
             return
         for picture, (caption, content, note) in zip(self._pictures, trial.pictures, strict=True):
             picture.show(content, caption, note)
-        self._figures.text = figures(trial.figures)
+        self._figures.text = as_html(figures(trial.figures))
 
     def _say(self, message: str) -> None:
-        self._message.text = html.escape(message)
+        self._message.text = as_html(message)
 
 
 def quality(error: float) -> str:
