@@ -65,19 +65,22 @@ def explore(
 
 
 def _quiet_logs() -> None:
-    """Keep to ourselves what Bokeh and Tornado log of each browser that comes and leaves."""
-    for name in ("bokeh", "tornado"):
+    """Keep to ourselves what Bokeh, Panel and Tornado log of each browser that comes and leaves."""
+    for name in ("bokeh", "panel", "tornado"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name in ("bokeh.server.views.ws", "tornado.application"):
-        logging.getLogger(name).addFilter(_in_a_line)
+    for name in ("bokeh.server.views.ws", "tornado.application", "asyncio"):
+        logging.getLogger(name).addFilter(_is_news)
 
 
-def _in_a_line(record: logging.LogRecord) -> bool:
-    """Say who was refused in one line, and nothing of who then does not speak the page's protocol."""
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say who was refused in one line; nothing of who does not speak the page's protocol, or has left meanwhile."""
+    from tornado.websocket import WebSocketClosedError
+
     if "from Origin" in str(record.msg):
         origin = record.args[0] if isinstance(record.args, tuple) and record.args else "elsewhere"
         record.msg, record.args = f"a page of {origin} was refused: open the address that was printed", None
-    return "GET /ws" not in record.getMessage()
+    left = record.exc_info is not None and isinstance(record.exc_info[1], WebSocketClosedError)
+    return not left and "GET /ws" not in record.getMessage()
 
 
 def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
