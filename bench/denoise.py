@@ -21,7 +21,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_
 
 import codec_data
 from isthmus import Denoiser
-from isthmus.evaluation.figures.pairs import before_after
+from isthmus.evaluation.figures.before_after import before_after
 from machine import machine, table
 
 MODELS = Path(__file__).parents[1] / ".bench" / "denoise"

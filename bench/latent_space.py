@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus import AutoEncoder, datasets
-from isthmus.latent.nearness import nearest, neighbours
+from isthmus.latent.distance_to_data import nearest, training_neighbours
 from isthmus.latent.space import PATHS
 from isthmus.training import loop
 from machine import machine, table
@@ -141,7 +141,7 @@ def theirs(kind: str, seconds: float, X: np.ndarray) -> tuple[np.ndarray, dict]:
 def judge(name: str, drawn: np.ndarray, seconds: float, network: Classifier, mnist: datasets.Dataset) -> dict:
     """A row of the table of samples."""
     test, new = features(network, mnist.test.images), features(network, drawn)
-    usual = neighbours(new, features(network, mnist.train.images), 1, test)
+    usual = training_neighbours(new, features(network, mnist.train.images), 1, test)
     return {
         "samples of": name,
         "Fréchet distance": f"{frechet(new, test):.2f}",

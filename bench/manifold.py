@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 import codec_data
 import isthmus
 from isthmus import AutoEncoder, ManifoldMap, datasets
-from isthmus.evaluation.neighbourhood_scores import neighbourhood_scores
+from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
 from machine import machine, table
 
 MODELS = Path(__file__).parents[1] / ".bench" / "manifold"

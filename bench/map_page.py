@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 import isthmus
 from isthmus import datasets
-from isthmus.manifold.drawing import data_map
+from isthmus.manifold.drawn_map import draw_map
 from isthmus.manifold.page import write_map_page
 from isthmus.manifold.picture import write_map_pictures
 from machine import machine, table
@@ -102,7 +102,7 @@ def main() -> None:
     model = isthmus.load(sys.argv[1], device="cpu") if len(sys.argv) > 1 else Scattered(images)
     with tempfile.TemporaryDirectory() as folder:
         times = [time.perf_counter()]
-        drawn = data_map(model, images, labels=labels, class_names=mnist.class_names)
+        drawn = draw_map(model, images, labels=labels, class_names=mnist.class_names)
         times.append(time.perf_counter())
         page_file = write_map_page(drawn, Path(folder) / "map.html", "mnist")
         times.append(time.perf_counter())

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from isthmus.latent.data_metric import OnData
 from isthmus.latent.geodesic import decoded_steps, evenly, geodesic, spherical, straight
+from isthmus.latent.uncertain_decoder import UncertainDecoder
 
 
 def plane(z: Tensor) -> Tensor:
@@ -123,18 +123,18 @@ def test_with_data_a_geodesic_goes_around_where_there_are_none() -> None:
     def decode(z: Tensor) -> Tensor:
         return torch.cat([z, z], dim=1)  # flat: nothing but the data speaks against the straight line
 
-    on_data = OnData(codes, decode)
-    path = geodesic(start, end, 50, on_data, on_data.path(start, end))
+    decoder_on_data = UncertainDecoder(codes, decode)
+    path = geodesic(start, end, 50, decoder_on_data, decoder_on_data.path(start, end))
     np.testing.assert_allclose(path[[0, -1]], [start, end], atol=1e-6)
     assert np.abs(np.linalg.norm(path, axis=1) - 1).max() < 0.25
     assert np.linalg.norm(geodesic(start, end, 50, decode), axis=1).min() < 0.1
-    assert length(path, decode) < length(on_data.path(start, end), decode)
-    sigma = on_data(torch.tensor([[0.0, 1.0], [0.0, 0.0], [9.0, 9.0]]))[:, -1]
+    assert length(path, decode) < length(decoder_on_data.path(start, end), decode)
+    sigma = decoder_on_data(torch.tensor([[0.0, 1.0], [0.0, 0.0], [9.0, 9.0]]))[:, -1]
     assert sigma[0] < 0.3 * sigma[1] and sigma[1] <= sigma[2]
 
 
 def test_without_a_way_over_the_data_there_is_no_path() -> None:
     codes = np.random.default_rng(0).normal(size=(100, 2)).astype(np.float32)
     codes[50:] += 100
-    assert OnData(codes, plane).path(codes[0], codes[-1]) is None
-    assert OnData(codes, plane).path(codes[0], codes[1]) is not None
+    assert UncertainDecoder(codes, plane).path(codes[0], codes[-1]) is None
+    assert UncertainDecoder(codes, plane).path(codes[0], codes[1]) is not None

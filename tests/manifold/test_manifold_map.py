@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import isthmus
 from isthmus import IsthmusError, ManifoldMap, datasets
-from isthmus.evaluation.neighbourhood_scores import neighbourhood_scores
+from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
 
 DIGITS = datasets.load("digits")
 TRAIN, TEST = DIGITS.train.images, DIGITS.test.images

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from isthmus.errors import IsthmusError
-from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores
+from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores
 from isthmus.evaluation.theme import DARK
-from isthmus.manifold.drawing import data_map
+from isthmus.manifold.drawn_map import draw_map
 from isthmus.manifold.page import write_map_page
 from isthmus.manifold.picture import write_map_pictures
 
@@ -31,7 +31,7 @@ def content_of(path):
 @pytest.fixture(scope="module")
 def drawn(stand_in, digits):
     images, labels = digits
-    return data_map(stand_in(images, 2), images, labels=labels, scores=SCORES)
+    return draw_map(stand_in(images, 2), images, labels=labels, scores=SCORES)
 
 
 def test_neighbours_follow_each_other_and_keep_their_numbers(drawn, stand_in, digits):
@@ -59,14 +59,14 @@ def test_a_few_strays_do_not_shrink_the_map(stand_in, digits):
     images = digits[0][:500]
     model = stand_in(images, 2)
     model.transform = lambda X: np.concatenate([np.random.default_rng(0).normal(size=(len(X) - 1, 2)), [[1e6, 0]]])
-    far = data_map(model, images)
+    far = draw_map(model, images)
     assert far.side < 20 and far.outside == 1
 
 
 @pytest.mark.parametrize("kind", ["images", "colour", "volumes", "signals", "table", "wide"])
 def test_every_kind_of_data_has_a_map(tmp_path, stand_in, kinds, kind):
     samples, settings = kinds[kind]
-    found = data_map(stand_in(samples, 2, **settings), samples)
+    found = draw_map(stand_in(samples, 2, **settings), samples)
     form = {"signals": "lines", "wide": "lines", "table": "values"}.get(kind, "pictures")
     assert (found.form, len(found.previews)) == (form, len(samples))
     content = content_of(write_map_page(found, tmp_path / "map.html", kind))
@@ -79,13 +79,13 @@ def test_every_kind_of_data_has_a_map(tmp_path, stand_in, kinds, kind):
 
 def test_a_model_without_a_plane_is_refused(stand_in, digits):
     with pytest.raises(IsthmusError, match=r"2 numbers.*\(5,\)"):
-        data_map(stand_in(digits[0], 5), digits[0])
+        draw_map(stand_in(digits[0], 5), digits[0])
 
 
 @pytest.mark.parametrize(("classes", "colored"), [(2, True), (20, True), (21, False)])
 def test_twenty_classes_have_colours_and_each_colour_two_at_most(stand_in, digits, classes, colored):
     images, _ = digits
-    found = data_map(stand_in(images, 2), images, labels=np.arange(len(images)) % classes)
+    found = draw_map(stand_in(images, 2), images, labels=np.arange(len(images)) % classes)
     assert bool(found.hues) == colored
     assert all(found.hues.count(hue) <= 2 for hue in found.hues)
 
@@ -93,7 +93,7 @@ def test_twenty_classes_have_colours_and_each_colour_two_at_most(stand_in, digit
 @pytest.mark.parametrize("labelled", [True, False])
 def test_pictures_for_light_and_for_dark_pages(tmp_path, stand_in, digits, labelled):
     images, labels = np.concatenate([digits[0]] * 2), np.concatenate([digits[1]] * 2)
-    found = data_map(stand_in(images, 2), images, labels=labels if labelled else None, scores=SCORES)
+    found = draw_map(stand_in(images, 2), images, labels=labels if labelled else None, scores=SCORES)
     light, dark = write_map_pictures(found, tmp_path, "$digits$")
     for path, bright in ((light, True), (dark, False)):
         with Image.open(path) as image:
@@ -106,7 +106,7 @@ def test_pictures_for_light_and_for_dark_pages(tmp_path, stand_in, digits, label
 def test_pictures_of_a_million_pixels_become_thumbnails(tmp_path, stand_in):
     rng = np.random.default_rng(0)
     images = np.repeat(np.repeat(rng.integers(0, 256, (40, 4, 8), np.uint8), 32, 1), 32, 2)
-    found = data_map(stand_in(images, 2), images)
+    found = draw_map(stand_in(images, 2), images)
     assert found.previews.shape == (40, 32, 64, 1) and found.shrunk
     page = write_map_page(found, tmp_path / "map.html", "large")
     assert page.stat().st_size < 200_000 and "shrunk to 64 × 32" in page.read_text("utf-8")
@@ -238,7 +238,7 @@ def test_the_decoded_land_lies_below_the_names(visit, page_file):
 
 def test_text_of_labels_files_and_columns_stays_text(visit, tmp_path, stand_in, kinds):
     samples, settings = kinds["table"]
-    found = data_map(stand_in(samples, 2, **settings), samples, labels=np.array([EVIL, "b"] * 100))
+    found = draw_map(stand_in(samples, 2, **settings), samples, labels=np.array([EVIL, "b"] * 100))
     page = visit(write_map_page(found, tmp_path / "map.html", EVIL))
     page.mouse.move(*on_screen(page, 0))
     page.locator("#card").wait_for(state="visible")
@@ -250,7 +250,7 @@ def test_text_of_labels_files_and_columns_stays_text(visit, tmp_path, stand_in, 
 @pytest.mark.parametrize("hardware", [True, False])
 def test_both_painters_paint_every_class_and_signals_are_lines(visit, tmp_path, stand_in, kinds, hardware):
     samples, settings = kinds["signals"]
-    found = data_map(stand_in(samples, 2, **settings), samples, labels=np.arange(len(samples)) % 2)
+    found = draw_map(stand_in(samples, 2, **settings), samples, labels=np.arange(len(samples)) % 2)
     path = write_map_page(found, tmp_path / "map.html", "waves")
     pretend = "WebGLRenderingContext.prototype.getParameter = () => 'a graphics processor'"
     page = visit(path, script=pretend if hardware else None, color_scheme="dark")

@@ -144,7 +144,7 @@ def denoise(
         bad |= more
     if shown:
         sheet = sheet or output.parent / f"{output.stem}-before-after.png"
-        from isthmus.evaluation.figures.pairs import before_after
+        from isthmus.evaluation.figures.before_after import before_after
 
         before_after(shown, sheet)
         typer.echo(f"Sheet       {sheet}")
@@ -247,7 +247,7 @@ class _Cleaning:
         """Clean file by file; the middles of a few images before and after, and what could not be done."""
         from rich.progress import track
 
-        from isthmus.evaluation.figures.pairs import middle
+        from isthmus.evaluation.figures.before_after import middle
 
         shown: list[tuple[Any, Any]] = []
         bad: dict[Path, str] = {}

@@ -77,7 +77,7 @@ def _print(measured: Representation) -> None:
         table.add_column(kind, justify="right")
     for row in comparison(measured):
         table.add_row(
-            row.label, *(f"[bold]{text}[/bold]" if i == row.best else text for i, text in enumerate(row.figures))
+            row.label, *(f"[bold]{text}[/bold]" if i == row.best else text for i, text in enumerate(row.cells))
         )
     console = Console()
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from isthmus.cli import options
 from isthmus.cli.models import open_for
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG
+from isthmus.registry import estimators
 
 
 def explore(
@@ -38,10 +40,12 @@ def explore(
 
       isthmus explore digits-2 digits-10 mnist:test
     """
-    from isthmus.serving.explorer.prepared import assembled, panel
+    from isthmus.serving.explorer.prepared import assembled, need_panel
+
+    need_panel()  # what is missing is said before models are loaded
     from isthmus.serving.explorer.server import serve
 
-    panel()  # what is missing is said before models are loaded
+    _quiet_logs()
     reading = options.Reading(mixed_sizes, labels_column, drop_column)
     models, data = _models_and_data(inputs)
     names = _names(models)
@@ -60,6 +64,25 @@ def explore(
             page.stop()
 
 
+def _quiet_logs() -> None:
+    """Keep to ourselves what Bokeh, Panel and Tornado log of each browser that comes and leaves."""
+    for name in ("bokeh", "panel", "tornado"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name in ("bokeh.server.views.ws", "tornado.application", "asyncio"):
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Say who was refused in one line; nothing of who does not speak the page's protocol, or has left meanwhile."""
+    from tornado.websocket import WebSocketClosedError
+
+    if "from Origin" in str(record.msg):
+        origin = record.args[0] if isinstance(record.args, tuple) and record.args else "elsewhere"
+        record.msg, record.args = f"a page of {origin} was refused: open the address that was printed", None
+    left = record.exc_info is not None and isinstance(record.exc_info[1], WebSocketClosedError)
+    return not left and "GET /ws" not in record.getMessage()
+
+
 def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
     """The last argument is data where it is not the folder of a model."""
     if len(inputs) == 1 or (Path(inputs[-1]) / CONFIG).is_file():
@@ -76,8 +99,8 @@ def _prepared(folder: str, data: str | None, reading: options.Reading, device: s
     if data is None:
         return prepared(model, None)
     try:
-        coder = hasattr(model, "inverse_transform")
-        source: Any = open_for(model, data, reading) if coder else open_source(data, on_mixed_sizes="keep")
+        decodes = "decode" in estimators.of(model).can
+        source: Any = open_for(model, data, reading) if decodes else open_source(data, on_mixed_sizes="keep")
     except IsthmusError as error:
         raise IsthmusError(f"{data} is no folder of a model, and as data: {error}") from error
     return prepared(model, source, class_names=options.class_names(data))

@@ -79,7 +79,7 @@ def map_data(
 def _draw(model: EncoderDecoder, data: str, source: Source, judged: Source, folder: Path) -> None:
     """Write the map of a source as pictures and as a page, with the scores of what it is judged on."""
     from isthmus.estimators.encoder_decoder import MOST_SCORED
-    from isthmus.manifold.drawing import data_map
+    from isthmus.manifold.drawn_map import draw_map
     from isthmus.manifold.page import write_map_page
     from isthmus.manifold.picture import write_map_pictures
 
@@ -89,7 +89,7 @@ def _draw(model: EncoderDecoder, data: str, source: Source, judged: Source, fold
             f"Trustworthiness  {scores.trustworthiness:.4f}, continuity {scores.continuity:.4f}, of "
             f"{min(len(judged), MOST_SCORED):,} samples and their {scores.k} neighbours"
         )
-    drawn = data_map(model, source, class_names=options.class_names(data), scores=scores)
+    drawn = draw_map(model, source, class_names=options.class_names(data), scores=scores)
     title = folder.resolve().name
     pictures = write_map_pictures(drawn, folder, title)
     typer.echo(f"Pictures    {', '.join(map(str, pictures))}")

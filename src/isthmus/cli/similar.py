@@ -16,7 +16,7 @@ from isthmus.errors import IsthmusError
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
     from isthmus.estimators.encoder_decoder import EncoderDecoder
-    from isthmus.latent.store import Neighbour
+    from isthmus.latent.store import StoredSample
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -102,12 +102,12 @@ def _names(source: Source, query: str) -> tuple[list[str], list[str | None]]:
     return names, [str(classes[v]) if classes and isinstance(v, int) and v < len(classes) else str(v) for v in values]
 
 
-def _json(name: str, label: str | None, neighbours: Sequence[Neighbour]) -> dict[str, object]:
+def _json(name: str, label: str | None, neighbours: Sequence[StoredSample]) -> dict[str, object]:
     found = [{"sample": n.sample, "label": n.label, "distance": n.distance} for n in neighbours]
     return {"sample": name, "label": label, "neighbours": found}
 
 
-def _print(names: Sequence[str], labels: Sequence[str | None], found: Sequence[Sequence[Neighbour]]) -> None:
+def _print(names: Sequence[str], labels: Sequence[str | None], found: Sequence[Sequence[StoredSample]]) -> None:
     """A table for each sample."""
     from rich.console import Console
     from rich.markup import escape
@@ -128,11 +128,11 @@ def _write_sheet(
     coder: EncoderDecoder,
     source: Source,
     labels: Sequence[str | None],
-    found: Sequence[Sequence[Neighbour]],
+    found: Sequence[Sequence[StoredSample]],
     path: Path,
     store: Path,
 ) -> None:
-    from isthmus.evaluation.figures.similar import Tile, contact_sheet
+    from isthmus.evaluation.figures.contact_sheet import Tile, contact_sheet
     from isthmus.latent.store import Thumbnails
 
     pictures = Thumbnails(coder)(source)

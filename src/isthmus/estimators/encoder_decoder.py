@@ -16,7 +16,7 @@ from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
 from isthmus.estimators.network_estimator import NetworkEstimator, fill
-from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores, neighbourhood_scores
+from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace, spread_samples
 from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.objectives import Objective

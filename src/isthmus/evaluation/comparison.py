@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
-from isthmus.evaluation.page import Headline, Section, count, printable, write_page
+from isthmus.evaluation.page import Headline, Row, Section, Table, count, write_page
 from isthmus.evaluation.representation import Representation
 from isthmus.evaluation.theme import number
 from isthmus.files import write_text
@@ -29,17 +27,8 @@ _ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One measure of the code, of PCA and of the raw data as text; best : the best of them, where one is."""
-
-    label: str
-    figures: tuple[str, ...]
-    best: int | None
-
-
 def comparison(measured: Representation) -> list[Row]:
-    """Everything that was measured; rows without a figure are left out."""
+    """Everything that was measured of the code, of PCA and of the raw data; rows without a figure are left out."""
     score = "R²" if measured.labels == "numbers" else "accuracy"
     rows = []
     for attribute, label, sign in _ROWS:
@@ -81,9 +70,9 @@ def write_evaluation(measured: Representation, folder: str | Path, *, title: str
         f"and the raw data of {count(measured.raw.size, 'number')}",
         headlines=_headlines(measured),
         sections=[
-            Section("Beside PCA and the raw data", html=_table(measured)),
+            Section("Beside PCA and the raw data", table=Table(KINDS, comparison(measured))),
             Section("At a glance", plates),
-            Section("What was measured", html=_origin(origin)),
+            Section("What was measured", facts=origin),
         ],
         footer=f"{samples_used(measured)} In scaled units: what the network sees.",
     )
@@ -111,26 +100,3 @@ def _headlines(measured: Representation) -> list[Headline]:
         detail = f"mean squared error; PCA {number(pca.reconstruction)}"
         rows.append(Headline("Reconstruction", number(code.reconstruction), "", detail))
     return rows
-
-
-def _table(measured: Representation) -> str:
-    head = "".join(f"<th>{kind}</th>" for kind in KINDS)
-    lines = []
-    for row in comparison(measured):
-        cells = (
-            f"<td{' class=' + chr(34) + 'better' + chr(34) if i == row.best else ''}>{text}</td>"
-            for i, text in enumerate(row.figures)
-        )
-        lines.append(f"<tr><th>{escape(row.label)}</th>{''.join(cells)}</tr>")
-    return (
-        f'<div class="table"><table class="compare"><thead><tr><th></th>{head}</tr></thead>'
-        f"<tbody>\n{chr(10).join(lines)}\n</tbody></table></div>\n"
-    )
-
-
-def _origin(origin: Mapping[str, str]) -> str:
-    rows = "\n".join(
-        f"<tr><th>{escape(printable(key))}</th><td>{escape(printable(value))}</td></tr>"
-        for key, value in origin.items()
-    )
-    return f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from isthmus.evaluation import figures
 from isthmus.evaluation.figures import Plate
-from isthmus.evaluation.page import Headline, Section, count, printable, write_page
+from isthmus.evaluation.page import Headline, Row, Section, Table, count, write_page
 from isthmus.evaluation.study import Reconstructor, Study, study
 from isthmus.evaluation.theme import number
 
@@ -75,16 +74,16 @@ def _sections(measured: Study) -> list[Section]:
     maps = [f.code_map(measured), f.picture_map(measured), f.decoded_grid(measured), f.error_map(measured)]
     if measured.grid is None:  # two are enough, side by side
         maps = [maps[0], maps[1] or maps[3]]
-    sections: list[tuple[str, list[Plate | None], str]] = [
-        ("Through the isthmus", [f.through_the_isthmus(measured)], ""),
+    sections: list[tuple[str, list[Plate | None], Table | None]] = [
+        ("Through the isthmus", [f.through_the_isthmus(measured)], None),
         ("Beside PCA with the same code size", [f.error_distribution(measured)], _comparison(measured)),
-        ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by], ""),
-        ("Worst and best reconstructions", [f.worst_and_best(measured)], ""),
-        ("The map of the codes", maps, ""),
-        ("What the code means", [f.traversals(measured), f.effects(measured)], ""),
+        ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by], None),
+        ("Worst and best reconstructions", [f.worst_and_best(measured)], None),
+        ("The map of the codes", maps, None),
+        ("What the code means", [f.traversals(measured), f.effects(measured)], None),
     ]
-    kept = [Section(heading, [p for p in plates if p is not None], html) for heading, plates, html in sections]
-    return [section for section in kept if section.plates or section.html]
+    kept = [Section(heading, [p for p in plates if p is not None], table) for heading, plates, table in sections]
+    return [section for section in kept if section.plates or section.table]
 
 
 def _headlines(measured: Study) -> list[Headline]:
@@ -110,42 +109,36 @@ def _headlines(measured: Study) -> list[Headline]:
     return rows
 
 
-def _comparison(measured: Study) -> str:
-    """The table of metrics of the auto-encoder and of PCA."""
+def _comparison(measured: Study) -> Table:
+    """Metrics of the auto-encoder and of PCA."""
     ours, theirs = measured.metrics, measured.pca_metrics
-    rows: list[tuple[str, float | None, float | None, int]] = [
-        ("Mean squared error", ours.mse, theirs.mse, -1),
-        ("Mean absolute error", ours.mae, theirs.mae, -1),
+    rows = [
+        _metric_row("Mean squared error", ours.mse, theirs.mse, -1),
+        _metric_row("Mean absolute error", ours.mae, theirs.mae, -1),
     ]
     if measured.has_pictures and measured.unit_range:
-        rows += [("PSNR, decibels", ours.psnr, theirs.psnr, 1), ("SSIM", ours.ssim, theirs.ssim, 1)]
+        rows += [
+            _metric_row("PSNR, decibels", ours.psnr, theirs.psnr, 1),
+            _metric_row("SSIM", ours.ssim, theirs.ssim, 1),
+        ]
     variance = float(measured.originals.var(axis=0, dtype=np.float64).mean())
     if variance > 0:
-        rows.append(("Share of variance kept", 1 - ours.mse / variance, 1 - theirs.mse / variance, 1))
-    lines = [_metric_row(*row) for row in rows]
-    sizes = [f"<td>{4 * size:,}</td>" for size in (measured.code_size, measured.pca.n_components)]
-    lines.append(f"<tr><th>Bytes of a code, float32</th>{''.join(sizes)}</tr>")
-    return (
-        '<div class="table"><table class="compare"><thead><tr><th></th><th>auto-encoder</th><th>PCA</th></tr></thead>'
-        f"<tbody>\n{chr(10).join(lines)}\n</tbody></table></div>\n"
-    )
+        rows.append(_metric_row("Share of variance kept", 1 - ours.mse / variance, 1 - theirs.mse / variance, 1))
+    sizes = (measured.code_size, measured.pca.n_components)
+    rows.append(Row("Bytes of a code, float32", [f"{4 * size:,}" for size in sizes]))
+    return Table(("auto-encoder", "PCA"), [row for row in rows if row is not None])
 
 
-def _metric_row(label: str, ours: float | None, theirs: float | None, sign: int) -> str:
+def _metric_row(label: str, ours: float | None, theirs: float | None, sign: int) -> Row | None:
+    """sign : 1 where more is better, -1 where less is. None where the metric does not exist for the samples."""
     if ours is None or theirs is None:
-        return ""
-    cells = []
-    for mine, other in ((ours, theirs), (theirs, ours)):
-        better = ' class="better"' if sign * mine > sign * other and number(mine) != number(other) else ""
-        cells.append(f"<td{better}>{number(mine)}</td>")
-    return f"<tr><th>{escape(label)}</th>{''.join(cells)}</tr>"
+        return None
+    cells = number(ours), number(theirs)
+    ahead = 0 if sign * ours > sign * theirs else 1 if sign * ours < sign * theirs else None
+    return Row(label, cells, None if cells[0] == cells[1] else ahead)
 
 
 def _model_section(measured: Study, estimator: str, name: str) -> Section:
-    rows = "\n".join(
-        f"<tr><th>{escape(printable(key))}</th><td>{escape(printable(value))}</td></tr>"
-        for key, value in measured.description.items()
-    )
     python = (
         f"from isthmus import {estimator}\n\nmodel = {estimator}.load({name!r})\n"
         f"Z = model.transform(X)  # ({', '.join(map(str, ('n', *measured.code_shape)))})\n"
@@ -156,9 +149,8 @@ def _model_section(measured: Study, estimator: str, name: str) -> Section:
     shell = f"isthmus reconstruct {shlex.quote(name)} {data}"
     return Section(
         "The model, and how to use it",
-        html=f'<div class="table"><table class="model"><tbody>\n{rows}\n</tbody></table></div>\n'
-        f"<div><h3>In Python</h3><pre>{escape(python)}</pre>\n"
-        f"<h3>On the command line</h3><pre>{escape(shell)}</pre></div>\n",
+        facts=measured.description,
+        examples={"In Python": python, "On the command line": shell},
     )
 
 

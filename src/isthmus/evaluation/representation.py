@@ -25,7 +25,7 @@ from isthmus.evaluation.features import (
     spectrum,
 )
 from isthmus.evaluation.metrics import mse
-from isthmus.evaluation.neighbourhood_scores import neighbourhood_scores
+from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
 from isthmus.evaluation.study import Reconstructor, clipped_to_dtype, network_layout
 
 _MOST_SAMPLES = 10_000

@@ -145,15 +145,12 @@ class Mixture(CodeDensity):
         return self.means[which] + np.einsum("nij,nj->ni", self.factors[which], noise)
 
     def _log_density(self, codes: np.ndarray) -> np.ndarray:
-        from scipy.linalg import solve_triangular
-        from scipy.special import logsumexp
+        from sklearn.mixture import GaussianMixture
 
-        parts = []
-        for weight, mean, factor in zip(self.weights, self.means, self.factors, strict=True):
-            noise = solve_triangular(factor, (codes - mean).T, lower=True)  # (d, n)
-            constant = np.log(weight) - np.log(np.diag(factor)).sum() - 0.5 * len(mean) * np.log(2 * np.pi)
-            parts.append(constant - 0.5 * np.square(noise).sum(axis=0))
-        return logsumexp(parts, axis=0)
+        mixture = GaussianMixture(len(self.weights))
+        mixture.weights_, mixture.means_ = self.weights, self.means
+        mixture.precisions_cholesky_ = np.linalg.inv(self.factors).swapaxes(1, 2)
+        return mixture.score_samples(codes.astype(np.float64))
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"weights": self.weights, "means": self.means, "factors": self.factors}

@@ -13,11 +13,18 @@ from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source, subset
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.evaluation import directions
-from isthmus.latent import nearness
-from isthmus.latent.data_metric import OnData
 from isthmus.latent.density import CodeDensity, Prior, fit_density
+from isthmus.latent.distance_to_data import (
+    MOST_USUAL,
+    NEAREST,
+    OffManifold,
+    TrainingNeighbours,
+    among_themselves,
+    nearest,
+    training_neighbours,
+)
 from isthmus.latent.geodesic import Decode, decoded_steps, geodesic, spherical, straight
-from isthmus.latent.nearness import Neighbours, OffManifold
+from isthmus.latent.uncertain_decoder import UncertainDecoder
 from isthmus.networks.bottleneck import Variational
 from isthmus.spec import is_integer
 
@@ -99,8 +106,8 @@ class LatentSpace:
             return self._path((straight if path == "straight" else spherical)(*ends, steps))
         if Z is None:
             return self._path(geodesic(*ends, steps, self._decoder()))
-        on_data = OnData(self._rows(Z, least=20), self._decoder())
-        return self._path(geodesic(*ends, steps, on_data, on_data.path(*ends)))
+        decoder_on_data = UncertainDecoder(self._rows(Z, least=20), self._decoder())
+        return self._path(geodesic(*ends, steps, decoder_on_data, decoder_on_data.path(*ends)))
 
     def traverse(self, Z: Any, dimension: int, start: Any = None, steps: int = 9, reach: float = 2.0) -> LatentPath:
         """A walk along one number of the code, everything else left as it is.
@@ -160,7 +167,7 @@ class LatentSpace:
             density = Prior(self.code_shape_)
         return self.decode(density.sample(n, random_state))
 
-    def neighbours(self, X: Any, Z: Any, k: int = 5, held_out: Any = None) -> Neighbours:
+    def neighbours(self, X: Any, Z: Any, k: int = 5, held_out: Any = None) -> TrainingNeighbours:
         """The training samples that are most like each sample of X, and whether those are copies of them.
 
         X : samples, such as `sample` gives. Z : codes of the training data.
@@ -169,7 +176,7 @@ class LatentSpace:
         """
         rows = self._rows(Z)
         others = None if held_out is None else self._rows(self.encode(held_out))
-        return nearness.neighbours(self._rows(self.encode(X)), rows, k, others)
+        return training_neighbours(self._rows(self.encode(X)), rows, k, others)
 
     def off_manifold(self, X: Any, data: Any) -> OffManifold:
         """How far each sample of X lies from the manifold that the decoder spans, and its code from those of data.
@@ -181,9 +188,9 @@ class LatentSpace:
         rows = self._rows(self.encode(reference))
         return OffManifold(
             error=self._errors(self._open(X, reset=False)),
-            distance=nearness.nearest(self._rows(self.encode(X)), rows, nearness.NEAREST)[1].mean(axis=1),
-            usual_error=float(np.median(self._errors(spread_samples(reference, nearness.MOST_USUAL)))),
-            usual_distance=float(np.median(nearness.among_themselves(rows, nearness.NEAREST).mean(axis=1))),
+            distance=nearest(self._rows(self.encode(X)), rows, NEAREST)[1].mean(axis=1),
+            usual_error=float(np.median(self._errors(spread_samples(reference, MOST_USUAL)))),
+            usual_distance=float(np.median(among_themselves(rows, NEAREST).mean(axis=1))),
         )
 
     def _errors(self, source: Source) -> np.ndarray:

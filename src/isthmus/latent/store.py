@@ -52,7 +52,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class StoredSample:
     """A sample of a store, and the Euclidean distance of its code from that of the query."""
 
     sample: str
@@ -151,18 +151,18 @@ class Store:
                 f"{name!r} ({sha256[:12]}){same}: codes of two models have nothing to do with each other; embed again"
             )
 
-    def nearest(self, codes: np.ndarray, k: int = 10) -> list[list[Neighbour]]:
+    def nearest(self, codes: np.ndarray, k: int = 10) -> list[list[StoredSample]]:
         """The k samples with the nearest codes for each of `codes` (n, size), nearest first; fewer in a small store."""
         queries = np.asarray(codes, dtype=np.float32).reshape(len(codes), -1)
         if queries.shape[1] != self.size:
             raise IsthmusError(f"codes have {queries.shape[1]} numbers, and those in {self.path} have {self.size}")
         return [self._nearest(query, k) for query in queries]
 
-    def _nearest(self, query: np.ndarray, k: int) -> list[Neighbour]:
+    def _nearest(self, query: np.ndarray, k: int) -> list[StoredSample]:
         search = self._table.search(query).distance_type("l2").nprobes(_PROBES).limit(k)
         rows = search.select([*self._columns, "_distance"]).to_arrow().sort_by("_distance").to_pylist()
         return [
-            Neighbour(
+            StoredSample(
                 row["sample"], self._label(row.get("label")), max(0.0, row["_distance"]) ** 0.5, row.get("thumbnail")
             )
             for row in rows

@@ -7,37 +7,40 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from html import escape
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from PIL import Image
 
 from isthmus import __version__
+from isthmus.evaluation.templates import render
 from isthmus.evaluation.theme import DARK, LIGHT, MARK, clipped, css_variables
 from isthmus.files import write_text
-from isthmus.manifold.drawing import DataMap
+from isthmus.manifold.drawn_map import DrawnMap
 
 _ACROSS = 32  # pictures along a sheet: 1,024 a sheet, which a browser unpacks in a few milliseconds
 _GREYS = 16  # of grey pictures: half the bytes of 256, and no eye sees it in a thumbnail
 _QUALITY = 75  # of coloured pictures
 
 
-def write_map_page(drawn: DataMap, path: str | Path, title: str) -> Path:
+def write_map_page(drawn: DrawnMap, path: str | Path, title: str) -> Path:
     """Write the page, a single file without any reference outside itself; nothing in labels or names is executed."""
-    page = files(__package__)
-    script = "".join(page.joinpath(name).read_text(encoding="utf-8") for name in ("map_painters.js", "map.js"))
-    text = Template(page.joinpath("map.html").read_text(encoding="utf-8")).substitute(
-        version=escape(__version__),
-        title=escape(clipped(title, 80)),
-        headline=escape(drawn.headline),
-        notes=escape(_notes(drawn)),
-        data=json.dumps(_content(drawn), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"),
+    script = "".join(
+        files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("map_painters.js", "map.js")
+    )
+    text = render(
+        __package__,
+        "map.html.j2",
+        version=__version__,
+        title=clipped(title, 80),
+        headline=drawn.headline,
+        notes=_notes(drawn),
+        data=Markup(json.dumps(_content(drawn), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")),
         mark=MARK,
-        script=script,
+        script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
@@ -47,7 +50,7 @@ def write_map_page(drawn: DataMap, path: str | Path, title: str) -> Path:
     return path
 
 
-def _notes(drawn: DataMap) -> str:
+def _notes(drawn: DrawnMap) -> str:
     """What the reader should know about what is shown."""
     notes = []
     if len(drawn.points) < drawn.samples_given:
@@ -64,7 +67,7 @@ def _notes(drawn: DataMap) -> str:
     return " ".join(notes)
 
 
-def _content(drawn: DataMap) -> dict[str, Any]:
+def _content(drawn: DrawnMap) -> dict[str, Any]:
     """What the script reads: places in shares of the frame, arrays as base64 in little-endian order."""
     content: dict[str, Any] = {
         "points": _packed((drawn.points - drawn.low) / drawn.side, "<f4"),

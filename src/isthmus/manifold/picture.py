@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from isthmus.evaluation.figures.style import Canvas, poster
 from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped
 from isthmus.files import write_bytes
-from isthmus.manifold.drawing import DataMap, Land
+from isthmus.manifold.drawn_map import DrawnMap, Land
 
 _SIDE, _MARGIN, _TOP = 640, 32, 84  # pixels
 _DOTS = (1.4, 5.5)  # diameters of many and of few points
@@ -22,7 +22,7 @@ _BINS = 320
 _LETTER, _LINE = 8.6, 20  # pixels of a class's name
 
 
-def write_map_pictures(drawn: DataMap, folder: str | Path, title: str) -> list[Path]:
+def write_map_pictures(drawn: DrawnMap, folder: str | Path, title: str) -> list[Path]:
     """Write map.png and map-dark.png into a folder."""
     paths = [Path(folder) / "map.png", Path(folder) / "map-dark.png"]
     for path, theme in zip(paths, (LIGHT, DARK), strict=True):
@@ -30,7 +30,7 @@ def write_map_pictures(drawn: DataMap, folder: str | Path, title: str) -> list[P
     return paths
 
 
-def _draw(drawn: DataMap, title: str, theme: Theme) -> Canvas:
+def _draw(drawn: DrawnMap, title: str, theme: Theme) -> Canvas:
     panels = 1 if drawn.land is None else 2
     canvas = Canvas(_MARGIN + panels * (_SIDE + _MARGIN), _TOP + _SIDE + _MARGIN, theme)
     canvas.text(_MARGIN, 36, clipped(title, 60), ha="left", size=23, color=theme.ink, fontweight="bold")
@@ -59,7 +59,7 @@ def _panel(canvas: Canvas, left: float) -> Axes:
     return chart
 
 
-def _shares(drawn: DataMap) -> np.ndarray:
+def _shares(drawn: DrawnMap) -> np.ndarray:
     return (drawn.points - drawn.low) / drawn.side
 
 
@@ -67,7 +67,7 @@ def _diameter(count: int) -> float:
     return float(np.clip(0.62 * _SIDE / np.sqrt(count), *_DOTS))
 
 
-def _points(chart: Axes, drawn: DataMap, theme: Theme) -> None:
+def _points(chart: Axes, drawn: DrawnMap, theme: Theme) -> None:
     assert drawn.classes is not None
     colors = np.array([to_rgb(theme.classes[hue]) for hue in drawn.hues])
     order = np.random.default_rng(0).permutation(len(drawn.points))  # no class lies on top of the others
@@ -77,7 +77,7 @@ def _points(chart: Axes, drawn: DataMap, theme: Theme) -> None:
     chart.scatter(x, y, diameter**2, c=colors[drawn.classes.index[order]], alpha=alpha, linewidths=0, rasterized=True)
 
 
-def _names(chart: Axes, drawn: DataMap, theme: Theme) -> None:
+def _names(chart: Axes, drawn: DrawnMap, theme: Theme) -> None:
     """The names of the classes, with a halo, where their samples are; pushed apart where they would overlap."""
     assert drawn.classes is not None
     names = [clipped(name, 18) for name in drawn.classes.names]
@@ -107,7 +107,7 @@ def _apart(centers: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return centers
 
 
-def _shade(chart: Axes, drawn: DataMap, theme: Theme) -> None:
+def _shade(chart: Axes, drawn: DrawnMap, theme: Theme) -> None:
     """How many samples lie at each place: from the paper over the package's colour to ink."""
     from scipy.ndimage import gaussian_filter
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import socket
 import sys
+import urllib.request
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +18,18 @@ import isthmus
 from isthmus.cli import app
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
+from isthmus.serving.explorer import server
 from isthmus.serving.explorer.atlas import Atlas
+from isthmus.serving.explorer.dropped_file import fitted, read_dropped
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
-from isthmus.serving.explorer.samples import Samples, fitted, read_dropped
-from isthmus.serving.explorer.server import origins
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import evenly
 
 
 @pytest.fixture(scope="module")
 def atlas(models: Path) -> Atlas:
-    made = Atlas(isthmus.load(models / "deep"), Samples.of(open_source("digits:test")))
+    made = Atlas(isthmus.load(models / "deep"), LabelledData.of(open_source("digits:test")))
     made.finish()
     return made
 
@@ -52,7 +57,7 @@ def test_the_map_leads_back_to_codes(atlas: Atlas) -> None:
 def test_a_code_of_one_number(tmp_path: Path) -> None:
     X = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
     model = isthmus.AutoEncoder(latent_dim=1, epochs=1, random_state=0).fit(X)
-    made = Atlas(model, Samples.of(open_source(X)))
+    made = Atlas(model, LabelledData.of(open_source(X)))
     np.testing.assert_allclose(made.plane.codes(made.points), made.codes, atol=1e-5)
 
 
@@ -121,14 +126,14 @@ def test_models_and_labels_that_do_not_fit(models: Path) -> None:
     test = isthmus.datasets.load("digits").test
     with pytest.raises(IsthmusError, match="one for each of the 297 samples"):
         isthmus.explore(isthmus.load(models / "flat"), test.images, test.labels[:5])
-    with pytest.raises(IsthmusError, match="a str cannot be explored"):
+    with pytest.raises(IsthmusError, match="a str is no estimator of isthmus"):
         isthmus.explore("flat", test.images)
 
 
 def test_who_may_connect() -> None:
-    assert origins("127.0.0.1", 5006) == ["127.0.0.1:5006", "localhost:5006"]
-    assert "10.1.2.3:80" in origins("10.1.2.3", 80)
-    assert f"{socket.gethostname()}:80" in origins("0.0.0.0", 80)
+    assert server.origins("127.0.0.1", 5006) == ["127.0.0.1:5006", "localhost:5006"]
+    assert "10.1.2.3:80" in server.origins("10.1.2.3", 80)
+    assert f"{socket.gethostname()}:80" in server.origins("0.0.0.0", 80)
 
 
 def said(*arguments: object) -> str:
@@ -153,10 +158,52 @@ def test_one_clear_line(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_answers_do_not_wait_for_acknowledgements() -> None:
-    from bokeh.server.urls import per_app_patterns
+    from bokeh.server.views.doc_handler import DocHandler
+    from bokeh.server.views.ws import WSHandler
+    from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-    from isthmus.serving.explorer import server
+    headers = HTTPHeaders({"Host": "127.0.0.1"})
+    request = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=headers)
+    app = server.listening(lambda: None, "127.0.0.1", None, "isthmus")._tornado
+    for kind, prompt in ((WSHandler, True), (DocHandler, False)):
+        delegate = app.get_handler_delegate(request, kind)
+        assert issubclass(delegate.handler_class, kind)
+        assert issubclass(delegate.handler_class, server._Prompt) is prompt
 
-    server.listening(lambda: None, "127.0.0.1", None, "isthmus")
-    sockets = [kind for path, kind, *_ in per_app_patterns if path == "/ws"]
-    assert len(sockets) == 1 and issubclass(sockets[0], server._Prompt)
+
+def process_state() -> dict[str, object]:
+    """What of a process other pages and programs in it depend on."""
+    import bokeh.server.urls
+    import panel
+    from bokeh.core.validation import check
+
+    loggers = {name: one for name, one in logging.root.manager.loggerDict.items() if isinstance(one, logging.Logger)}
+    return {
+        "loggers": {
+            name: (one.level, one.disabled, one.propagate, *one.filters, *one.handlers)
+            for name, one in {"": logging.root, **loggers}.items()
+            if not name.startswith("isthmus")
+        },
+        "handlers": [*bokeh.server.urls.per_app_patterns, *bokeh.server.urls.toplevel_patterns],
+        "config": {name: copy(getattr(panel.config, name)) for name in panel.config.param},
+        "extensions": list(panel.extension._loaded_extensions),
+        "servers": dict(panel.state._servers),
+        "silenced": set(check.__silencers__),
+        "signals": {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)},
+    }
+
+
+def test_the_host_process_is_left_alone(models: Path) -> None:
+    from panel.models import file_dropper  # noqa: F401  (importing registers it)
+
+    before = process_state()
+    cell = isthmus.explore(isthmus.load(models / "flat"), isthmus.datasets.load("digits").test.images)
+    with urllib.request.urlopen(cell.url, timeout=60) as answer:
+        page = answer.read().decode()
+    assert "prefers-color-scheme: dark" in page and "filedropper" in page
+    while_open = process_state()
+    cell.stop()
+    for state in (while_open, process_state()):
+        new = {name: state["loggers"].pop(name) for name in state["loggers"].keys() - before["loggers"].keys()}
+        assert {level for level, *_ in new.values()} <= {logging.NOTSET}
+        assert state == before

@@ -16,6 +16,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
@@ -48,7 +49,7 @@ class Print:
     plate: Plate
     light: bytes
     dark: bytes
-    svg: str
+    svg: Markup
     width: float
 
 
@@ -140,7 +141,7 @@ def _png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, name: str) -> Markup:
     """An <svg> element for an HTML page: ids of its own, the page's colours and type, no references outside."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
@@ -155,4 +156,4 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
     for purpose, color in theme_colors(LIGHT).items():
         text = text.replace(color, f"var(--{purpose})")
-    return re.sub(r"\n\s*", "\n", text).strip()
+    return Markup(re.sub(r"\n\s*", "\n", text).strip())  # Matplotlib escapes text

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.sources import Source, subset
-from isthmus.serving.explorer.samples import Samples
+from isthmus.serving.explorer.labelled_data import LabelledData
 
 MOST_POINTS = 70_000
 _MOST_NUMBERS = 1 << 26  # in all codes: 256 MiB
@@ -72,7 +72,7 @@ class Atlas:
     plane : the map's two axes. directions : what the sliders move.
     """
 
-    def __init__(self, model: Any, samples: Samples) -> None:
+    def __init__(self, model: Any, samples: LabelledData) -> None:
         self.model, self.samples = model, samples
         self.numbers = math.prod(model.code_shape_)
         count = min(len(samples), MOST_POINTS, max(1, _MOST_NUMBERS // self.numbers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,13 @@ from bokeh.models import ColumnDataSource, CustomJS, InlineStyleSheet
 from bokeh.models.widgets.buttons import Button
 from bokeh.models.widgets.inputs import NumericInput
 from bokeh.models.widgets.markups import Div
+from markupsafe import Markup, escape
 
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.theme import DARK, css_variables
+from isthmus.serving.explorer.dropped_file import read_dropped
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import script
-from isthmus.serving.explorer.samples import Samples, read_dropped
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
 DARK_SHEET = "#171d24"  # of cards, in the dark theme
@@ -26,6 +27,15 @@ _MOST_BYTES = "64MB"  # of a dropped file
 def served() -> bool:
     """Whether this is a page of its own, which follows the browser's theme; a notebook's cells have their own."""
     return pn.state.curdoc is not None and pn.state.curdoc.session_context is not None
+
+
+def follow_the_browser() -> None:
+    """Have this session's page dark where the browser is; settings of a session are no other page's."""
+    if served():
+        pn.config.raw_css = [
+            f"@media (prefers-color-scheme: dark) {{ html {{ color-scheme: dark; background: {DARK_SHEET}; }} "
+            "body { background: transparent; } }"
+        ]
 
 
 class Style:
@@ -39,9 +49,9 @@ class Style:
             )
         self.sheet = InlineStyleSheet(css=css)
 
-    def text(self, content: str = "", kind: str = "note") -> Div:
-        """A piece of HTML. kind : "title", "note", "picture", "strip", "busy" or "head"."""
-        return Div(text=content, css_classes=kind.split(), stylesheets=[self.sheet])
+    def text(self, content: str | Markup = "", kind: str = "note") -> Div:
+        """A piece of text, or of HTML. kind : "title", "note", "picture", "strip", "busy" or "head"."""
+        return Div(text=as_html(content), css_classes=kind.split(), stylesheets=[self.sheet])
 
     def button(self, label: str, **options: Any) -> Button:
         return Button(label=label, stylesheets=[self.sheet], css_classes=["plain"], **options)
@@ -49,9 +59,7 @@ class Style:
     def card(self, title: str, *content: Any, beside: Any = None) -> pn.Column:
         """A box with a title, and what belongs beside that."""
         extra = [] if beside is None else beside if isinstance(beside, list) else [beside]
-        head = self.box(
-            "head-row", self.text(html.escape(title), "title"), pn.Spacer(sizing_mode="stretch_width"), *extra
-        )
+        head = self.box("head-row", self.text(title, "title"), pn.Spacer(sizing_mode="stretch_width"), *extra)
         return self.box("card", head, *content, column=True)
 
     def box(self, kind: str, *content: Any, column: bool = False) -> Any:
@@ -76,9 +84,9 @@ class Picture:
         self.div.js_on_change("visible", painter)  # without this tie the source would be no part of the page
         self.layout = pn.Column(self._caption, self.div, self._note, width=size + 2, margin=0)
 
-    def show(self, content: str, caption: str, note: str = "") -> None:
-        """content : HTML. caption, note : plain text."""
-        shown = [content, html.escape(caption), html.escape(note)]
+    def show(self, content: Markup | str, caption: str, note: str = "") -> None:
+        """Another sample; no content where there is none."""
+        shown = [as_html(part) for part in (content, caption, note)]
         if self.div.document is None:  # the page is not open yet
             for div, text in zip(self._divs, shown, strict=True):
                 div.text = text
@@ -94,7 +102,7 @@ class Chooser:
     def __init__(
         self,
         style: Style,
-        samples: Samples,
+        samples: LabelledData,
         on_sample: Callable[[int], None],
         on_file: Callable[[str, np.ndarray], None],
         on_error: Callable[[str], None],
@@ -142,10 +150,15 @@ class Chooser:
             self._on_error(str(error))
 
 
-def figures(pairs: list[tuple[str, str]]) -> str:
-    """Names and figures side by side, as HTML."""
-    cells = "".join(f"<span><b>{html.escape(value)}</b>{html.escape(name)}</span>" for name, value in pairs)
-    return f'<div class="figures">{cells}</div>'
+def as_html(content: str | Markup) -> str:
+    """What a Div shows: text is escaped, HTML is what has the type Markup."""
+    return str(escape(content))
+
+
+def figures(pairs: list[tuple[str, str]]) -> Markup:
+    """Names and figures side by side."""
+    cells = (Markup("<span><b>{}</b>{}</span>").format(value, name) for name, value in pairs)
+    return Markup('<div class="figures">{}</div>').format(Markup("").join(cells))
 
 
 def on_event(model: Any, event: str, code: str, **arguments: Any) -> None:

@@ -11,7 +11,7 @@ from bokeh.models.widgets.sliders import Slider
 from isthmus.compression.codec import DEFAULT_QUALITY
 from isthmus.data.scaling import sample_channel_axis, unit_of
 from isthmus.serving.explorer.cards import Style
-from isthmus.serving.explorer.samples import Samples
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.trial import PICTURE, Trial, TrialPage, quality
 from isthmus.serving.explorer.views import Viewer
 
@@ -24,7 +24,7 @@ class CodecPage(TrialPage):
 
     count, title = 3, "Bytes, and what they hold"
 
-    def __init__(self, model: Any, samples: Samples) -> None:
+    def __init__(self, model: Any, samples: LabelledData) -> None:
         self._model, style = model, Style()
         self._lossy = model.model_.kind == "lossy"
         slider = Slider(

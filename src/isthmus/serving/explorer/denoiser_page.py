@@ -14,7 +14,7 @@ from isthmus.data.channels_last import channels_last, from_channels_last
 from isthmus.data.scaling import sample_channel_axis, unit_of
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Style
-from isthmus.serving.explorer.samples import Samples
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.trial import PICTURE, Trial, TrialPage, quality
 from isthmus.serving.explorer.views import Viewer
 from isthmus.spec import Choice, parse_corruption
@@ -28,7 +28,7 @@ class DenoiserPage(TrialPage):
 
     count, title = 4, "Noise, and what is left of it"
 
-    def __init__(self, model: Any, samples: Samples) -> None:
+    def __init__(self, model: Any, samples: LabelledData) -> None:
         self._model, style = model, Style()
         self._noise = _first(model.noise_)
         low, high = _STARTS.get(self._noise.name, 0.0), _ENDS.get(self._noise.name, 1.0)

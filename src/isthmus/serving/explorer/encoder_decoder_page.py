@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass, replace
 
 import numpy as np
 import panel as pn
 from bokeh.models.widgets.sliders import Slider
+from markupsafe import Markup
 
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.atlas import Atlas
-from isthmus.serving.explorer.cards import Chooser, Picture, Style, on_event
-from isthmus.serving.explorer.code_map import CodeMap
+from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, on_event
+from isthmus.serving.explorer.code_scatter import CodeScatter
+from isthmus.serving.explorer.dropped_file import fitted
+from isthmus.serving.explorer.labelled_data import as_source
 from isthmus.serving.explorer.live import Newest
-from isthmus.serving.explorer.samples import as_source, fitted
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import Walk
 
@@ -37,13 +38,13 @@ class Stand:
     index: int | None = None
 
 
-class CoderPage:
+class EncoderDecoderPage:
     """One session's page of an estimator with `transform` and `inverse_transform`."""
 
     def __init__(self, atlas: Atlas, viewer: Viewer) -> None:
         self._atlas, self._viewer = atlas, viewer
         self._style = style = Style()
-        self._map = CodeMap(atlas, style.sheet)
+        self._map = CodeScatter(atlas, style.sheet)
         size = self._size = _LARGE if len(atlas.directions.names) <= _FEW else _MEDIUM
         self._decoded, self._real = (Picture(style, size, viewer.height(size)) for _ in range(2))
         self._neighbours, self._message = style.text(kind="strip"), style.text(kind="note")
@@ -137,7 +138,7 @@ class CoderPage:
         self._stand = stand
         self._map.stand(stand.place)
         self._show((stand, False))
-        self._neighbours.text = self._near(stand.code)
+        self._neighbours.text = as_html(self._near(stand.code))
 
     def _show(self, seen: tuple[Stand, bool]) -> None:
         stand, passing = seen
@@ -151,22 +152,20 @@ class CoderPage:
         caption = "Nearest sample on the map" if passing else "Original"
         self._real.show(self._viewer.picture(stand.sample, self._size), caption, note)
 
-    def _near(self, code: np.ndarray) -> str:
+    def _near(self, code: np.ndarray) -> Markup:
         """The samples with the nearest codes, as a strip."""
         samples, cells = self._atlas.samples, []
         for place, distance in zip(*self._atlas.nearest(code, _NEIGHBOURS), strict=True):
             index = int(self._atlas.order[place])
             picture = self._viewer.thumbnail(samples[index], _SMALL)
             label = samples.label(index) or f"{index:,}"
-            title = html.escape(samples.title(index), quote=True)
-            cells.append(
-                f'<figure title="{title}">{picture}<figcaption><b>{html.escape(label)}</b> {distance:.3g}'
-                f"</figcaption></figure>"
-            )
-        return "".join(cells) or "<p>No data were given; with some, the nearest samples are here.</p>"
+            cell = Markup('<figure title="{}">{}<figcaption><b>{}</b> {:.3g}</figcaption></figure>')
+            cells.append(cell.format(samples.title(index), picture, label, distance))
+        nothing = Markup("<p>No data were given; with some, the nearest samples are here.</p>")
+        return Markup("").join(cells) if cells else nothing
 
     def _say(self, message: str) -> None:
-        self._message.text = html.escape(message)
+        self._message.text = as_html(message)
 
     def _follow(self) -> None:
         """Have the rest encoded once the page is open, and show points as their codes become ready."""
@@ -187,7 +186,7 @@ class CoderPage:
         if atlas.failure is not None:
             self._say(f"{atlas.ready:,} of {len(atlas):,} samples are shown: {atlas.failure}")
         if done:
-            self._neighbours.text = self._near(self._stand.code)
+            self._neighbours.text = as_html(self._near(self._stand.code))
         return done
 
     def _make_sliders(self) -> list[Slider]:

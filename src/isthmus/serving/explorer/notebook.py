@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from isthmus.serving.explorer.prepared import Prepared, assembled
-from isthmus.serving.explorer.server import listening
 
 _HEIGHT = 880  # pixels of the frame
 
@@ -45,7 +44,10 @@ class Served:
             page.stop()
 
     def _serve(self, found: list[Any], ready: threading.Event) -> None:
-        asyncio.set_event_loop(asyncio.new_event_loop())
+        from isthmus.serving.explorer.server import listening
+
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
         try:
             server = listening(lambda: assembled(self._pages), "127.0.0.1", None, "isthmus")
             server.start()

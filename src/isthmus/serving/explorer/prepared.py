@@ -2,91 +2,107 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
+
+from markupsafe import Markup
 
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError, MissingExtraError
+from isthmus.evaluation.page import count
+from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
-from isthmus.serving.explorer.samples import Samples
-
-Page = Callable[[], Any]
+from isthmus.serving.explorer.labelled_data import LabelledData
 
 
+@dataclass(frozen=True)
 class Prepared:
     """A model with its data, and what all sessions of its page share.
 
-    build : makes the page of one session. words : the model in words.
+    build : makes the page of one session. words : the model and its data in a line. stop : leaves what is not done.
     """
 
-    def __init__(self, model: Any, samples: Samples) -> None:
-        panel()
-        self.model, self.samples = model, samples
-        self._atlas: Atlas | None = None
-        if hasattr(model, "inverse_transform"):
-            self.build = self._coder_page()
-        elif hasattr(model, "denoise"):
-            from isthmus.serving.explorer.denoiser_page import DenoiserPage
-
-            self.build = lambda: DenoiserPage(model, samples).layout
-        elif hasattr(model, "decompress"):
-            from isthmus.serving.explorer.codec_page import CodecPage
-
-            self.build = lambda: CodecPage(model, samples).layout
-        else:
-            raise IsthmusError(
-                f"a {type(model).__name__} cannot be explored; give an AutoEncoder, ManifoldMap, Denoiser or Codec"
-            )
-
-    def stop(self) -> None:
-        """Leave what is not done."""
-        if self._atlas is not None:
-            self._atlas.stop()
-
-    def words(self) -> str:
-        """The model and its data in a line."""
-        source = self.samples.data
-        data = "no data" if source is None else f"{len(source):,} samples of {PurePath(source.name).name}"
-        if self._atlas is None:
-            return f"{type(self.model).__name__} · {data}"
-        numbers = f"{self._atlas.numbers:,} number" + ("s" if self._atlas.numbers != 1 else "")
-        return f"{type(self.model).__name__} · {numbers} · {data}"
-
-    def _coder_page(self) -> Page:
-        from isthmus.serving.explorer.encoder_decoder_page import CoderPage
-        from isthmus.serving.explorer.views import Viewer
-
-        model, samples = self.model, self.samples
-        atlas = self._atlas = Atlas(model, samples)
-        shape, scaler = model.scaler_.sample_shape, model.scaler_
-        axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
-        names = [str(name) for name in getattr(model, "feature_names_in_", ())]
-        some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
-        viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
-        return lambda: CoderPage(atlas, viewer).layout
+    build: Callable[[], Any]
+    words: str
+    stop: Callable[[], None] = lambda: None
 
 
 def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prepared:
-    """A model and its data, opened as that model takes them."""
-    any_size = not hasattr(model, "inverse_transform")
-    data = None if X is None else open_source(X, on_mixed_sizes="keep" if any_size else "refuse")
-    return Prepared(model, Samples.of(data, y, class_names))
+    """A model and its data, opened as that model takes them.
+
+    Raises IsthmusError where the model has no page, or the labels do not fit.
+    """
+    can = estimators.of(model).can
+    page = next((page for ability, page in _PAGES.items() if ability in can), None)
+    if page is None:
+        raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
+    need_panel()
+    data = None if X is None else open_source(X, on_mixed_sizes=page.mixed_sizes)
+    return page.prepare(model, LabelledData.of(data, y, class_names))
+
+
+def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
+    from isthmus.serving.explorer.views import Viewer
+
+    atlas = Atlas(model, samples)
+    shape, scaler = model.scaler_.sample_shape, model.scaler_
+    axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
+    names = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
+    viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
+    words = _words(model, count(atlas.numbers, "number"), samples)
+    return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
+
+
+def _denoiser(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.serving.explorer.denoiser_page import DenoiserPage
+
+    return Prepared(lambda: DenoiserPage(model, samples).layout, _words(model, "", samples))
+
+
+def _codec(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.serving.explorer.codec_page import CodecPage
+
+    return Prepared(lambda: CodecPage(model, samples).layout, _words(model, "", samples))
+
+
+def _words(model: Any, code: str, samples: LabelledData) -> str:
+    source = samples.data
+    data = "no data" if source is None else f"{count(len(source), 'sample')} of {PurePath(source.name).name}"
+    return " · ".join(part for part in (type(model).__name__, code, data) if part)
+
+
+@dataclass(frozen=True)
+class _Page:
+    """A kind of page. mixed_sizes : whether samples may differ in size. prepare : a model and its data."""
+
+    mixed_sizes: str
+    prepare: Callable[[Any, LabelledData], Prepared]
+
+
+_PAGES = {  # by what a model can do; the first that fits is taken
+    "decode": _Page("refuse", _encoder_decoder),
+    "clean": _Page("keep", _denoiser),
+    "compress": _Page("keep", _codec),
+}
 
 
 def assembled(pages: Mapping[str, Prepared]) -> Any:
     """One session's page: a tab for each model."""
-    pn = panel()
-    from isthmus.serving.explorer.cards import Style
+    import panel as pn
 
+    from isthmus.serving.explorer.cards import Style, follow_the_browser
+
+    follow_the_browser()
     style = Style()
-
     kind = "model" if len(pages) == 1 else "model tabbed"
 
     def titled(name: str, page: Prepared) -> Any:
-        head = style.text(f"<h1>{html.escape(name)}<span>{html.escape(page.words())}</span></h1>", "head")
+        head = style.text(Markup("<h1>{}<span>{}</span></h1>").format(name, page.words), "head")
         return style.box(kind, head, page.build(), column=True)
 
     if len(pages) == 1:
@@ -100,14 +116,16 @@ def assembled(pages: Mapping[str, Prepared]) -> Any:
     )
 
 
-def panel() -> Any:
-    """Panel with what the pages need, or one line that says how to install it."""
+def need_panel() -> None:
+    """Import what the pages need, or say in one line how to install it.
+
+    `panel.extension` would do more: it changes settings of the whole process, and writes into a notebook's cell.
+    """
     try:
         import panel
+        import panel.models.file_dropper  # noqa: F401  (Bokeh knows its scripts from then on)
     except ImportError as error:
         raise MissingExtraError("the explorer", "explore") from error
-    panel.extension("filedropper")
-    return panel
 
 
 def _spread(directions: Any) -> Any:

@@ -1,18 +1,31 @@
-"""A page for a browser on this machine, until Ctrl-C."""
+"""A page for a browser on this machine, until Ctrl-C.
+
+The server shares nothing with other servers of the same process: Panel's `get_server` would set signal handlers and
+settings of the whole process.
+"""
 
 from __future__ import annotations
 
 import errno
-import logging
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any
 
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.util import bind_sockets
+from bokeh.server.views.ws import WSHandler
+from panel.io.application import build_applications
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.ioloop import IOLoop
+from tornado.web import RequestHandler
+
 from isthmus.errors import IsthmusError
-from isthmus.serving.explorer.prepared import panel
 
 PORT = 5006
-_TRIES = 20  # ports after PORT that are tried where none was asked for
+_TRIES = 20  # ports from PORT on that are tried where none was asked for
 _LOCAL = ("127.0.0.1", "localhost")
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -26,7 +39,7 @@ def serve(
     browser: bool = True,
     on_ready: Callable[[str], None] = print,
 ) -> None:
-    """Serve a page until Ctrl-C.
+    """Serve a page from the main thread until Ctrl-C or SIGTERM.
 
     page : makes the Panel object of one session. host : the address to listen at; whoever can reach it can use the
     page. port : None takes the first free one from 5006 on. on_ready : is told the URL once the server listens.
@@ -34,62 +47,64 @@ def serve(
     Only pages that come from this server may talk to it: the websocket's origin is checked.
     """
     server = listening(page, host, port, title)
+    loop = server.io_loop
     server.start()
     url = f"http://{'localhost' if host in _EVERYWHERE else host}:{server.port}/"
-    on_ready(url)
-    if browser:
-        import webbrowser
 
-        server.io_loop.add_callback(webbrowser.open, url)
+    def end(number: int, frame: Any) -> None:
+        loop.asyncio_loop.call_soon_threadsafe(loop.stop)  # type: ignore[attr-defined]
+
+    before = {kind: signal.signal(kind, end) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server.io_loop.start()
-    except KeyboardInterrupt:
-        pass
+        on_ready(url)
+        if browser:
+            import webbrowser
+
+            loop.add_callback(webbrowser.open, url)
+        loop.start()
     finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
         server.stop()
 
 
-def listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> Any:
-    """A server of that page, on the event loop of this thread; it has yet to be started."""
-    for name in ("bokeh", "tornado"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # a browser that leaves is no news
-    for name in ("bokeh.server.views.ws", "tornado.application"):
-        logging.getLogger(name).addFilter(_in_a_line)
-    from panel.io.server import get_server
+def listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> BaseServer:
+    """A server of that page, on the event loop of this thread; it has yet to be started.
 
-    _answer_at_once()
-    from isthmus.serving.explorer.cards import DARK_SHEET
+    Raises IsthmusError where it cannot listen at that address.
+    """
+    sockets, port = _bound(host, port)
+    apps = build_applications(page, title=title, location=False)
+    app = _PromptTornado(apps, extra_websocket_origins=origins(host, port))
+    http = HTTPServer(app)
+    http.add_sockets(sockets)
+    return BaseServer(IOLoop.current(), app, http)
 
-    config = panel().config
-    config.autoreload = False
-    config.raw_css = [
-        f"@media (prefers-color-scheme: dark) {{ html {{ color-scheme: dark; background: {DARK_SHEET}; }} "
-        "body { background: transparent; } }"
-    ]
-    ports = range(PORT, PORT + _TRIES) if port is None else [port]
-    for candidate in ports:
+
+def _bound(host: str, port: int | None) -> tuple[list[socket.socket], int]:
+    """Sockets at that port, or at the first free one from `PORT` on; and the port."""
+    for candidate in range(PORT, PORT + _TRIES) if port is None else [port]:
         try:
-            return get_server(
-                {"/": page}, candidate, address=host, websocket_origin=origins(host, candidate), title=title
-            )
+            return bind_sockets(host, candidate)
         except OSError as error:
             if error.errno != errno.EADDRINUSE or port is not None:
                 raise IsthmusError(f"cannot listen at {host}:{candidate}: {error.strerror or error}") from error
     raise IsthmusError(f"ports {PORT} to {PORT + _TRIES - 1} are all in use; give --port")
 
 
-def _answer_at_once() -> None:
-    """Let the server's messages leave one by one.
+class _PromptTornado(BokehTornado):
+    """Bokeh's web application, whose websockets send at once.
 
     One answer is several small writes, and Nagle's algorithm keeps the second until the browser has acknowledged the
-    first, which may take it 40 ms. Panel sets handlers of its own in the same list.
+    first, which may take it 40 ms.
     """
-    from bokeh.server import urls
-    from bokeh.server.views.ws import WSHandler
 
-    for place, (path, kind, *_) in enumerate(urls.per_app_patterns):
-        if issubclass(kind, WSHandler) and not issubclass(kind, _Prompt):
-            urls.per_app_patterns[place] = (path, type("PromptWSHandler", (_Prompt, kind), {}))
+    def get_handler_delegate(  # type: ignore[override]
+        self, request: HTTPServerRequest, target_class: type[RequestHandler], *args: Any, **kwargs: Any
+    ) -> HTTPMessageDelegate:
+        if issubclass(target_class, WSHandler):
+            target_class = type("PromptWSHandler", (_Prompt, target_class), {})
+        return super().get_handler_delegate(request, target_class, *args, **kwargs)
 
 
 class _Prompt:
@@ -98,14 +113,6 @@ class _Prompt:
     def open(self) -> None:
         self.set_nodelay(True)  # type: ignore[attr-defined]
         super().open()  # type: ignore[misc]
-
-
-def _in_a_line(record: logging.LogRecord) -> bool:
-    """Say who was refused in one line, and nothing of who then does not speak the page's protocol."""
-    if "from Origin" in str(record.msg):
-        origin = record.args[0] if isinstance(record.args, tuple) and record.args else "elsewhere"
-        record.msg, record.args = f"a page of {origin} was refused: open the address that was printed", None
-    return "GET /ws" not in record.getMessage()
 
 
 def origins(host: str, port: int) -> list[str]:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import html
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from isthmus.data.channels_last import grey_if_equal
 from isthmus.evaluation.theme import number
-from isthmus.serving.explorer.cards import Chooser, Picture, Style, figures
+from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, figures
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
-from isthmus.serving.explorer.samples import Samples
 
 PICTURE = 300  # pixels of a picture
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came out. pictures : caption, HTML and note of each. figures : names and values."""
+    """What came out. pictures : caption, drawing and note of each. figures : names and values."""
 
-    pictures: list[tuple[str, str, str]]
+    pictures: list[tuple[str, Markup, str]]
     figures: list[tuple[str, str]]
 
 
@@ -35,7 +35,7 @@ class TrialPage(ABC):
     count: int
     title: str
 
-    def __init__(self, samples: Samples, sliders: list[Any], style: Style, *controls: Any) -> None:
+    def __init__(self, samples: LabelledData, sliders: list[Any], style: Style, *controls: Any) -> None:
         self.samples, self.style = samples, style
         signals = len(samples) > 0 and samples[0].ndim == 1
         height = PICTURE * 5 // 8 if signals else PICTURE
@@ -91,10 +91,10 @@ class TrialPage(ABC):
             return
         for picture, (caption, content, note) in zip(self._pictures, trial.pictures, strict=True):
             picture.show(content, caption, note)
-        self._figures.text = figures(trial.figures)
+        self._figures.text = as_html(figures(trial.figures))
 
     def _say(self, message: str) -> None:
-        self._message.text = html.escape(message)
+        self._message.text = as_html(message)
 
 
 def quality(error: float) -> str:

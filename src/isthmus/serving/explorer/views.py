@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from isthmus.data.channels_last import channels_last, has_alpha
 from isthmus.evaluation.theme import LIGHT, clipped, number, signed_alpha
@@ -53,7 +53,7 @@ class Viewer:
         low, high = _range(first.dtype, np.concatenate([np.ravel(sample) for sample in some]), kind)
         return cls(kind, axis, low, high, center, spread, tuple(names))
 
-    def picture(self, sample: np.ndarray, size: int) -> str:
+    def picture(self, sample: np.ndarray, size: int) -> Markup:
         """A sample large, at most `size` pixels wide and high; a row of a table with names and values."""
         if self.kind == "table":
             wide = len(self.center) > _MOST_ROWS
@@ -67,13 +67,13 @@ class Viewer:
         wide = self.kind == "signals" or (self.kind == "table" and len(self.center) > _MOST_ROWS)
         return width * 5 // 8 if wide else width
 
-    def thumbnail(self, sample: np.ndarray, size: int) -> str:
+    def thumbnail(self, sample: np.ndarray, size: int) -> Markup:
         """A sample small, in a square of `size` pixels."""
         if self.kind == "table":
             return self._bars(sample, size, size)
         return self._line(sample, size, size) if self.kind == "signals" else _image(self.pixels(sample), size)
 
-    def difference(self, a: np.ndarray, b: np.ndarray, size: int) -> str:
+    def difference(self, a: np.ndarray, b: np.ndarray, size: int) -> Markup:
         """a - b: orange where it is above 0, green where it is below; half the range is the full colour."""
         change = np.subtract(a, b, dtype=np.float64)
         if self.kind in ("signals", "table"):
@@ -99,38 +99,41 @@ class Viewer:
             plane = plane[len(plane) // 2]
         return plane
 
-    def _line(self, sample: np.ndarray, width: int, height: int) -> str:
+    def _line(self, sample: np.ndarray, width: int, height: int) -> Markup:
         rows = np.atleast_2d(channels_last(np.asarray(sample), self.axis).T)[:_MOST_LINES]  # (length, C) -> (C, length)
         rows = rows[:, :: max(1, -(-rows.shape[1] // _MOST_POINTS))].astype(np.float64)
         y = 3 + (height - 6) * (1 - np.clip((rows - self.low) / (self.high - self.low), 0, 1))
         x = np.linspace(3, width - 3, rows.shape[1])
+        line = Markup('<polyline points="{}" fill="none" stroke="{}" stroke-width="1.5" stroke-linejoin="round"/>')
         lines = (
-            f'<polyline points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, row, strict=True))}" '
-            f'fill="none" stroke="{color}" stroke-width="1.5" stroke-linejoin="round"/>'
+            line.format(" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, row, strict=True)), color)
             for row, color in zip(y, _LINES, strict=False)
         )
-        return _svg(width, height, "".join(lines))
+        return _svg(width, height, lines)
 
-    def _bars(self, sample: np.ndarray, width: int, height: int) -> str:
+    def _bars(self, sample: np.ndarray, width: int, height: int) -> Markup:
         """A row as bars around the columns' means."""
         step, middle = width / len(self.center), height / 2
+        bar = Markup('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" fill="{}"/>')
         bars = (
-            f'<rect x="{(i + 0.15) * step:.1f}" y="{middle - max(level, 0) * middle:.1f}" width="{0.7 * step:.1f}" '
-            f'height="{max(abs(level) * middle, 0.5):.1f}" fill="{LIGHT.cool if level < 0 else LIGHT.warm}"/>'
+            bar.format(
+                (i + 0.15) * step, middle - max(level, 0) * middle, 0.7 * step, max(abs(level) * middle, 0.5),
+                _color(level),
+            )
             for i, level in enumerate(self._levels(sample))
-        )
-        return _svg(width, height, "".join(bars))
+        )  # fmt: skip
+        return _svg(width, height, bars)
 
-    def _rows(self, sample: np.ndarray, size: int) -> str:
+    def _rows(self, sample: np.ndarray, size: int) -> Markup:
         """A row as a table: name, bar and value."""
         cells = zip(self.names, self._levels(sample), np.asarray(sample).tolist(), strict=True)
-        lines = [
-            f"<tr><th>{html.escape(clipped(name, 24))}</th><td><i style='left:{50 + min(level, 0) * 50:.1f}%;"
-            f"width:{abs(level) * 50:.1f}%;background:{LIGHT.cool if level < 0 else LIGHT.warm}'></i></td>"
-            f"<td>{number(float(value))}</td></tr>"
+        row = Markup('<tr><th>{}</th><td><i style="left:{:.1f}%;width:{:.1f}%;background:{}"></i></td><td>{}</td></tr>')
+        lines = (
+            row.format(clipped(name, 24), 50 + min(level, 0) * 50, abs(level) * 50, _color(level), number(float(value)))
             for name, level, value in cells
-        ]
-        return f'<div class="row" style="width:{size}px;max-height:{size}px"><table>{"".join(lines)}</table></div>'
+        )
+        table = Markup('<div class="row" style="width:{0}px;max-height:{0}px"><table>{1}</table></div>')
+        return table.format(size, Markup("").join(lines))
 
     def _levels(self, sample: np.ndarray) -> list[float]:
         levels = (np.asarray(sample, np.float64) - self.center) / self.spread / _DEVIATIONS
@@ -148,7 +151,7 @@ def _range(dtype: np.dtype, values: np.ndarray, kind: str) -> tuple[float, float
     return low - margin, high + margin
 
 
-def _image(pixels: np.ndarray, size: int) -> str:
+def _image(pixels: np.ndarray, size: int) -> Markup:
     """uint8 (height, width[, channels]) as an <img> that fills a square; small ones keep their pixels."""
     from PIL import Image
 
@@ -159,11 +162,15 @@ def _image(pixels: np.ndarray, size: int) -> str:
     height, width = (max(1, round(size * side / max(pixels.shape[:2]))) for side in pixels.shape[:2])
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     kind = "pixels" if max(pixels.shape[:2]) < size else "photo"
-    return (
-        f'<img class="{kind}" alt="" decoding="sync" width="{width}" height="{height}" '
-        f'src="data:image/png;base64,{data}">'
-    )
+    image = Markup('<img class="{}" alt="" decoding="sync" width="{}" height="{}" src="data:image/png;base64,{}">')
+    return image.format(kind, width, height, data)
 
 
-def _svg(width: int, height: int, inside: str) -> str:
-    return f'<svg class="drawing" width="{width}" height="{height}" viewBox="0 0 {width} {height}">{inside}</svg>'
+def _svg(width: int, height: int, shapes: Iterable[Markup]) -> Markup:
+    drawing = Markup('<svg class="drawing" width="{0}" height="{1}" viewBox="0 0 {0} {1}">{2}</svg>')
+    return drawing.format(width, height, Markup("").join(shapes))
+
+
+def _color(level: float) -> str:
+    """Of a bar: below or above the mean."""
+    return LIGHT.cool if level < 0 else LIGHT.warm

@@ -11,10 +11,12 @@ import numpy as np
 from bokeh.models import ColumnDataSource, CustomJS
 from bokeh.models.widgets.groups import RadioButtonGroup
 from bokeh.models.widgets.sliders import Slider
+from markupsafe import Markup
 
+from isthmus.latent.space import LatentSpace
 from isthmus.serving.explorer.atlas import Atlas
-from isthmus.serving.explorer.cards import Style
-from isthmus.serving.explorer.code_map import CodeMap
+from isthmus.serving.explorer.cards import Style, as_html
+from isthmus.serving.explorer.code_scatter import CodeScatter
 from isthmus.serving.explorer.live import beside, outcome_of, script
 from isthmus.serving.explorer.views import Viewer
 
@@ -40,9 +42,9 @@ class Walk:
     """The card of the walk."""
 
     def __init__(
-        self, atlas: Atlas, viewer: Viewer, code_map: CodeMap, style: Style, on_error: Callable[[str], None]
+        self, atlas: Atlas, viewer: Viewer, scatter: CodeScatter, style: Style, on_error: Callable[[str], None]
     ) -> None:
-        self._atlas, self._viewer, self._map, self._on_error = atlas, viewer, code_map, on_error
+        self._atlas, self._viewer, self._map, self._on_error = atlas, viewer, scatter, on_error
         self._drawn: Drawn | None = None
         self._number = 0
         self._busy = style.text("finding the way", "busy")
@@ -50,11 +52,12 @@ class Walk:
         self._places = ColumnDataSource({"x": [], "y": [], "dragged": []})
         self._places.on_change("data", lambda attribute, old, new: self._draw(new))
         self._frames = ColumnDataSource({"html": [], "x": [], "y": []})
-        self._picture, self._strip = style.text(kind="picture"), style.text(f"<p>{_HINT}</p>", "strip small")
+        self._picture, self._strip = style.text(kind="picture"), style.text(kind="strip small")
+        self._hint(_HINT)
         self._picture.styles = {"--size": f"{_SIZE}px", "--height": f"{_SIZE}px"}
         self._kind = RadioButtonGroup(labels=list(_PATHS), active=0, stylesheets=[style.sheet])
         self._kind.on_change("active", lambda attribute, old, new: self._walk())
-        self._kind.visible = hasattr(atlas.model, "interpolate")
+        self._kind.visible = isinstance(atlas.model, LatentSpace)  # it knows other ways than straight ones
         clear, play = style.button("Clear", width=70), style.button("▶ Play", width=90, disabled=True)
         position = Slider(
             start=0, end=1, value=0, step=1, show_value=False, width=150, disabled=True, stylesheets=[style.sheet]
@@ -65,7 +68,7 @@ class Walk:
                 "position": position,
                 "frames": self._frames,
                 "picture": self._picture,
-                "spot": code_map.spot,
+                "spot": scatter.spot,
             },
             code=script("play.js"),
         )
@@ -117,7 +120,7 @@ class Walk:
         if drawn is None or len(drawn.codes) < 2:
             self._map.route.data = {"x": [], "y": []}
             self._frames.data = {"html": [], "x": [], "y": []}
-            self._strip.text = f"<p>{_HINT}</p>" if drawn is None else "<p>Now click where it leads.</p>"
+            self._hint(_HINT if drawn is None else "Now click where it leads.")
             return
 
         def compute() -> Callable[[], None]:
@@ -132,6 +135,9 @@ class Walk:
 
         self._busy.visible = path == "geodesic"
         beside(self._places, compute, show)
+
+    def _hint(self, text: str) -> None:
+        self._strip.text = as_html(Markup("<p>{}</p>").format(text))
 
     def _on_the_way(self, drawn: Drawn, path: str) -> tuple[np.ndarray, np.ndarray]:
         """Codes along the walk, and the samples that they decode to."""
@@ -152,8 +158,9 @@ class Walk:
         x, y = (column.tolist() for column in self._atlas.plane.points(codes).T)
         self._map.route.data = {"x": x, "y": y}
         shown = np.linspace(0, len(codes) - 1, _STRIP).round().astype(int)
-        self._strip.text = "".join(f"<figure>{self._viewer.thumbnail(samples[i], _SMALL)}</figure>" for i in shown)
-        self._frames.data = {"html": [self._viewer.thumbnail(s, _SIZE) for s in samples], "x": x, "y": y}
+        small = [Markup("<figure>{}</figure>").format(self._viewer.thumbnail(samples[i], _SMALL)) for i in shown]
+        self._strip.text = as_html(Markup("").join(small))
+        self._frames.data = {"html": [str(self._viewer.thumbnail(s, _SIZE)) for s in samples], "x": x, "y": y}
 
 
 def evenly(corners: np.ndarray, count: int) -> np.ndarray:

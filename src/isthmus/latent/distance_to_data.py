@@ -17,7 +17,7 @@ _COPY = 0.01  # share of data not seen in training that comes as near as what is
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class TrainingNeighbours:
     """The nearest training samples of generated ones, by the distance of their codes, and whether these are copies.
 
     indices : int64 array of shape (n, k), into the training data, nearest first. distances : float32, the same shape.
@@ -43,15 +43,12 @@ class Neighbours:
         """Standard deviations by which the samples as a whole are farther from the training data than new data are.
 
         Below −3 the generator copies its training data; far above 3 it does not come near enough to data. The z-score
-        of the Mann-Whitney test on the two sets of distances: Meehan, Chaudhuri and Dasgupta (2020), "A non-parametric
+        of the rank-sum test on the two sets of distances: Meehan, Chaudhuri and Dasgupta (2020), "A non-parametric
         test to detect data-copying in generative models", arXiv:2004.05675, section 3.1 (one cell).
         """
-        from scipy.stats import rankdata
+        from scipy.stats import ranksums
 
-        n, m = len(self.distances), len(self.usual)
-        ranks = rankdata(np.concatenate([self.distances[:, 0], self.usual]))
-        wins = ranks[:n].sum() - n * (n + 1) / 2
-        return float((wins - n * m / 2) / np.sqrt(n * m * (n + m + 1) / 12))
+        return float(ranksums(self.distances[:, 0], self.usual).statistic)
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,9 @@ class OffManifold:
         return self.distance / max(self.usual_distance, np.finfo(np.float32).tiny)
 
 
-def neighbours(codes: np.ndarray, data: np.ndarray, k: int, held_out: np.ndarray | None = None) -> Neighbours:
+def training_neighbours(
+    codes: np.ndarray, data: np.ndarray, k: int, held_out: np.ndarray | None = None
+) -> TrainingNeighbours:
     """The k nearest rows of `data` (m, d) for each row of `codes` (n, d).
 
     held_out : rows of samples that the model has not seen. Without them every row of the data is held against the
@@ -90,8 +89,8 @@ def neighbours(codes: np.ndarray, data: np.ndarray, k: int, held_out: np.ndarray
     _check_k(k, len(data))
     indices, distances = nearest(codes, data, k)
     if held_out is not None:
-        return Neighbours(indices, distances, nearest(held_out, data, 1)[1][:, 0])
-    return Neighbours(indices, distances, among_themselves(data, 1)[:, 0])
+        return TrainingNeighbours(indices, distances, nearest(held_out, data, 1)[1][:, 0])
+    return TrainingNeighbours(indices, distances, among_themselves(data, 1)[:, 0])
 
 
 def nearest(queries: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

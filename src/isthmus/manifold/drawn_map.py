@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source, open_source, subset
 from isthmus.errors import IsthmusError
-from isthmus.evaluation.neighbourhood_scores import NeighbourhoodScores
+from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores
 from isthmus.evaluation.pictures import as_pictures, shown_range
 from isthmus.evaluation.study import KINDS, Classes, classes_of, columns_of, network_layout
 
@@ -72,7 +72,7 @@ class Land:
 
 
 @dataclass(frozen=True)
-class DataMap:
+class DrawnMap:
     """Samples at places in the plane, in an order in which neighbours follow each other.
 
     points : array of shape (n, 2). indices : which sample of the data each point is, array of shape (n,).
@@ -143,14 +143,14 @@ class DataMap:
         return int((~((shares >= 0) & (shares <= 1)).all(axis=1)).sum())
 
 
-def data_map(
+def draw_map(
     model: Mapper,
     data: Any,
     *,
     labels: Any = None,
     class_names: Sequence[str] | Mapping[int, str] | None = None,
     scores: NeighbourhoodScores | None = None,
-) -> DataMap:
+) -> DrawnMap:
     """The map that a model with codes of two numbers makes of data.
 
     data : array of shape (n_samples, ...), path, name of a data set or Source.
@@ -173,7 +173,7 @@ def data_map(
         order = _along_a_curve((places - low) / side)
         land = _land(model, look, (places - low) / side, lambda shares: (low + side * shares).astype(np.float32))
     paths = getattr(whole, "paths", None)
-    return DataMap(
+    return DrawnMap(
         points=places[order],
         indices=chosen[order],
         low=low,
@@ -219,7 +219,7 @@ def _along_a_curve(shares: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Look:
-    """How samples are shown; see `DataMap`. limits : scaled values shown as black and white. most : pixels along."""
+    """How samples are shown; see `DrawnMap`. limits : scaled values shown as black and white. most : pixels along."""
 
     kind: str
     form: str

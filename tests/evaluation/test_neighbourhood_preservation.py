@@ -7,8 +7,8 @@ import pytest
 from sklearn import manifold
 
 from isthmus.errors import IsthmusError
-from isthmus.evaluation import neighbourhood_scores as neighbourhoods
-from isthmus.evaluation.neighbourhood_scores import continuity, neighbourhood_scores, trustworthiness
+from isthmus.evaluation import neighbourhood_preservation as neighbourhoods
+from isthmus.evaluation.neighbourhood_preservation import continuity, neighbourhood_scores, trustworthiness
 
 
 @pytest.fixture(scope="module")

@@ -23,8 +23,8 @@ from bokeh.plotting import figure
 from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import served
+from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import script
-from isthmus.serving.explorer.samples import Samples
 
 _COLORED = 10  # classes with a colour of their own
 _MORE = 1.3  # times as many points are worth drawing all of them again
@@ -38,7 +38,7 @@ mapper.palette = palette
 """
 
 
-class CodeMap:
+class CodeScatter:
     """A figure with up to 70,000 points.
 
     mode : buttons, look around or draw a walk. path : the places that a walk is drawn through; route : the walk itself;
@@ -117,7 +117,7 @@ class CodeMap:
         plot.axis.axis_label_text_font = plot.axis.major_label_text_font = "Inter, Helvetica, Arial, sans-serif"
         return plot
 
-    def _add_points(self, samples: Samples) -> None:
+    def _add_points(self, samples: LabelledData) -> None:
         count = len(self._atlas)
         size, alpha = (7, 0.8) if count <= 2_000 else (4.5, 0.6) if count <= 15_000 else (3, 0.5)
         color: Any = self._theme.cool
@@ -130,7 +130,7 @@ class CodeMap:
             "x", "y", source=self._points, size=size, color=color, alpha=alpha, line_color=None, name="points"
         )
 
-    def _add_legend(self, samples: Samples, colors: list[str], mapper: LinearColorMapper) -> None:
+    def _add_legend(self, samples: LabelledData, colors: list[str], mapper: LinearColorMapper) -> None:
         """One entry for each colour; a click hides its points."""
         entries: dict[str, list[int]] = {}
         for index, name in enumerate(samples.names):
@@ -171,7 +171,7 @@ class CodeMap:
         scatter("x", "y", source=self.spot, level=level, size=13, color=warm, line_color=paper, line_width=2)
 
 
-def _class_colors(samples: Samples, theme: Theme) -> list[str]:
+def _class_colors(samples: LabelledData, theme: Theme) -> list[str]:
     """The largest classes have a colour of their own."""
     assert samples.classes is not None
     largest = np.sort(np.argsort(-np.bincount(samples.classes), kind="stable")[:_COLORED])

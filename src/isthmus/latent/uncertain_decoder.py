@@ -22,7 +22,7 @@ _SURE = 0.1  # share of the data where the decoder is less than half sure
 _DECODED = 256  # codes at a time
 
 
-class OnData:
+class UncertainDecoder:
     """A decoder with one more number, its uncertainty, made of codes of data; and ways from code to code over these.
 
         z (n, d) ──▶ [g(z), σ(z)],   σ(z) = R / (1 + (p(z) / q)^(1 / s))
