@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -38,3 +40,91 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=flags)
         yield browser
         browser.close()
+
+
+class StandIn:
+    """A stand-in for a trained model: PCA with the methods of an estimator; `spatial` gives codes a shape, `channels_last` says where colours are."""
+
+    def __init__(self, X, latent_dim=4, *, standard=False, channels_last=False, signals=False, spatial=None):
+        self.sample_shape, self.dtype = X.shape[1:], X.dtype
+        self.channels_last, self.signals, self.spatial = channels_last, signals, spatial
+        if standard:
+            self.offset, self.divisor = X.mean(0), np.where(X.std(0) > 0, X.std(0), 1)
+        else:
+            self.offset, self.divisor = (0, 255) if X.dtype == np.uint8 else (X.min(), np.ptp(X) or 1)
+        scaled = self.scale(X)
+        self.network_shape = scaled.shape[1:]
+        flat = scaled.reshape(len(X), -1)
+        self.pca = PCA(min(latent_dim, *flat.shape), random_state=0) if len(X) > 1 else None
+        self.mean, self.latent_dim = flat.mean(0), latent_dim
+        if self.pca is not None:
+            with np.errstate(all="ignore"):
+                self.pca.fit(flat)
+        self.history_ = [self._entry(step) for step in range(1, 6)]
+
+    @staticmethod
+    def _entry(step):
+        return {
+            "epoch": step, "step": 100 * step, "loss": 0.1 / step, "validation_loss": 0.12 / step,
+            "learning_rate": 0.003 * (1 - step / 5), "samples_per_second": 5000.0, "seconds": 2.0 * step,
+        }  # fmt: skip
+
+    def scale(self, X):
+        scaled = ((np.asarray(X, dtype=np.float64) - self.offset) / self.divisor).astype(np.float32)
+        if self.channels_last:
+            return np.moveaxis(scaled, -1, 1)
+        return scaled[:, None] if self.signals or scaled.ndim > 2 else scaled
+
+    def transform(self, X):
+        flat = self.scale(X).reshape(len(X), -1)
+        if self.pca is None:
+            return np.zeros((len(X), self.latent_dim), np.float32)
+        codes = self.pca.transform(flat).astype(np.float32)
+        return codes if self.spatial is None else codes.reshape(len(X), *self.spatial)
+
+    def inverse_transform(self, Z):
+        flat = np.reshape(Z, (len(Z), -1))
+        rebuilt = np.tile(self.mean, (len(Z), 1)) if self.pca is None else self.pca.inverse_transform(flat)
+        rebuilt = rebuilt.reshape(-1, *self.network_shape)
+        if self.channels_last:
+            rebuilt = np.moveaxis(rebuilt, 1, -1)
+        values = rebuilt.reshape(-1, *self.sample_shape) * self.divisor + self.offset
+        return np.clip(values.round(), 0, 255).astype(np.uint8) if self.dtype == np.uint8 else values.astype(self.dtype)
+
+    def describe(self):
+        return {"network": "PCA", "code": f"{self.latent_dim} numbers", "objective": "mse"}
+
+
+@pytest.fixture(scope="session")
+def stand_in():
+    return StandIn
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The digits of scikit-learn: uint8 images (1797, 8, 8), and their labels."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return (data.images * 15.9).astype(np.uint8), data.target
+
+
+@pytest.fixture(scope="session")
+def kinds(digits):
+    """One small data set of every kind: (samples, settings of the stand-in)."""
+    rng = np.random.default_rng(0)
+    images = digits[0][:300]
+    colour = np.stack([images, 255 - images, images // 2], axis=-1)
+    phase = rng.uniform(0, 6, (120, 1))
+    waves = np.sin(np.linspace(0, 12, 80) + phase).astype(np.float32)
+    table = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 9)) + 0.1 * rng.normal(size=(200, 9)) + 50
+    wide = rng.normal(size=(60, 4)) @ rng.normal(size=(4, 55))
+    volumes = np.repeat(images[:60, None], 6, axis=1)
+    return {
+        "images": (images, {}),
+        "colour": (colour, {"channels_last": True}),
+        "volumes": (volumes, {}),
+        "signals": (waves, {"signals": True}),
+        "table": (table, {"standard": True}),
+        "wide": (wide, {"standard": True}),
+    }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 from sklearn import manifold
 
 from isthmus.errors import IsthmusError
-from isthmus.evaluation import neighbourhood_scores as neighbourhoods
 from isthmus.evaluation.neighbourhood_scores import continuity, neighbourhood_scores, trustworthiness
+
+# By its full name: the package hands out a function of the same name.
+neighbourhoods = importlib.import_module("isthmus.evaluation.neighbourhood_scores")
 
 
 @pytest.fixture(scope="module")
