@@ -43,7 +43,10 @@ def chromium() -> Iterator[Any]:
 
 
 class StandIn:
-    """A stand-in for a trained model: PCA with the methods of an estimator; `spatial` gives codes a shape, `channels_last` says where colours are."""
+    """A stand-in for a trained model: PCA with the methods of an estimator.
+
+    `spatial` gives codes a shape, `channels_last` says where colours are.
+    """
 
     def __init__(self, X, latent_dim=4, *, standard=False, channels_last=False, signals=False, spatial=None):
         self.sample_shape, self.dtype = X.shape[1:], X.dtype

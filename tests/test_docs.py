@@ -17,7 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 import isthmus
+import isthmus.objectives  # filled before it is copied
 from isthmus.cli import app
+from isthmus.registry import objectives
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,6 +61,7 @@ def test_what_a_page_shows_runs(page: Path, whole: bool, tmp_path: Path, monkeyp
             pytest.skip("this page uses MNIST: set ISTHMUS_DATA to a folder that holds mnist/")
         monkeypatch.setenv("ISTHMUS_DATA", str(data))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(objectives, "_objects", dict(objectives._objects))  # what a page registers goes with it
     if not whole:
         cut_trainings(monkeypatch)
     namespace: dict = {"__name__": "page"}
