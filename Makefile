@@ -4,13 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold clean
+.PHONY: demo test test-all lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
 
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST) -m 'not slow'
+
+# Everything, and which lines it reaches; watching the lines takes a fifth more time.
+test-all: $(VENV)/.installed-dev lint
+	$(PYTEST) --cov --cov-report=term:skip-covered --cov-report=xml
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -68,4 +74,4 @@ bench-manifold: $(VENV)/.installed-dev
 	$(BIN)/python bench/explorer.py
 
 clean:
-	rm -rf $(VENV) demo .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis

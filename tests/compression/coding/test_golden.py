@@ -20,6 +20,14 @@ ARCHIVES = {
 }
 
 
+LOSSY = sorted(path.stem for path in GOLDEN.glob("v*.npy"))
+
+
+def test_there_are_golden_archives_of_every_kind() -> None:
+    assert {"v1-levels.isth", "v1-colour.isth", "v1-16-bits.isth"} <= set(ARCHIVES)
+    assert {"v1-lossy", "v1-two-parts"} <= set(LOSSY)
+
+
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_golden_archives_are_read(name: str) -> None:
     reader = Reader(io.BytesIO((GOLDEN / name).read_bytes()))
@@ -35,7 +43,7 @@ def test_golden_archives_are_read(name: str) -> None:
     assert hashlib.sha256(plain).hexdigest() == ARCHIVES[name]["sha256"]
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("v*.npy")))
+@pytest.mark.parametrize("name", LOSSY)
 def test_golden_archives_with_loss_have_the_same_codes_and_nearly_the_same_pixels(name: str) -> None:
     reader = Reader(io.BytesIO((GOLDEN / f"{name}.isth").read_bytes()))
     assert reader.model is not None and not reader.damaged
