@@ -11,10 +11,13 @@ __all__ = [
     "Denoiser",
     "IsthmusError",
     "ManifoldMap",
+    "Store",
     "__version__",
     "datasets",
+    "evaluate_representation",
     "explore",
     "load",
+    "load_density",
 ]
 
 _PUBLIC = {
@@ -23,9 +26,12 @@ _PUBLIC = {
     "Denoiser": ("isthmus.denoising.denoiser", "Denoiser"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
     "ManifoldMap": ("isthmus.manifold.manifold_map", "ManifoldMap"),
+    "Store": ("isthmus.latent.store", "Store"),
     "datasets": ("isthmus.data.datasets", None),
+    "evaluate_representation": ("isthmus.evaluation.representation", "evaluate_representation"),
     "explore": ("isthmus.serving.explorer.explorer", "explore"),
     "load": ("isthmus.estimators.loading", "load"),
+    "load_density": ("isthmus.latent.density", "load_density"),
 }
 
 if TYPE_CHECKING:
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
     from isthmus.errors import IsthmusError
     from isthmus.estimators.autoencoder import AutoEncoder
     from isthmus.estimators.loading import load
+    from isthmus.evaluation.representation import evaluate_representation
+    from isthmus.latent.density import load_density
+    from isthmus.latent.store import Store
     from isthmus.manifold.manifold_map import ManifoldMap
     from isthmus.serving.explorer.explorer import explore
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,28 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         some = spread_samples(source, MOST_SCORED)
         k = max(1, min(_NEIGHBOURS, (len(some) - 1) // 2)) if k is None else k
         return neighbourhood_scores(self.scale(some), self.transform(some), k)
+
+    def report(
+        self,
+        X: Any,
+        folder: str | Path,
+        *,
+        train: Any,
+        class_names: Sequence[str] | Mapping[int, str] | None = None,
+        title: str | None = None,
+        saved_as: str | Path | None = None,
+    ) -> Path:
+        """Write report.html into a folder: what the model does to X, beside PCA with the same code size.
+
+        X : samples that the model was not trained on, as in `transform`. train : those that PCA is fitted on.
+        class_names : what labels of X mean, where it has some. saved_as : the model's folder, which the page names.
+        """
+        from isthmus.evaluation.report import write_study  # figures are slow to import
+        from isthmus.evaluation.study import study
+
+        check_is_fitted(self)
+        measured = study(self, train=train, test=X, class_names=class_names)
+        return write_study(measured, folder, estimator=type(self).__name__, title=title, saved_as=saved_as)
 
     @torch.inference_mode()
     def _codes(self, source: Source) -> Iterator[np.ndarray]:
