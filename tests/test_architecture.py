@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -116,3 +117,20 @@ def test_nothing_pickles(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=named)
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    root = SOURCE.parents[1]
+    named_files = re.findall(r"`([a-z_/]+\.(?:py|j2|js))`", (root / "docs" / "architecture.md").read_text("utf-8"))
+    missing = [name for name in named_files if not ((SOURCE / name).exists() or (root / name).exists())]
+    assert len(named_files) > 20
+    assert not missing
+
+
+def test_tests_mirror_the_tree() -> None:
+    tests = Path(__file__).parent
+    folders = {
+        path.relative_to(tests) for path in tests.rglob("test_*.py") for path in path.parents if tests in path.parents
+    }
+    assert folders
+    assert not [str(folder) for folder in folders if not (SOURCE / folder).is_dir()]
