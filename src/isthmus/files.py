@@ -15,19 +15,34 @@ from typing import Any
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary name in the folder of `path`, which becomes `path` when the block ends without an error."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with atomic_paths(path) as (temporary,):
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+
+
+@contextmanager
+def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
+    """A temporary name beside each path; all of them take their places, in this order, when the block ends well.
+
+    The first one is renamed only when all are on the disk: a full disk replaces none of them.
+    """
+    targets = [Path(path) for path in paths]
+    temporaries: list[Path] = []
+    try:
+        for path in targets:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+            os.close(handle)
+            temporaries.append(Path(name))
+        yield tuple(temporaries)
+        for temporary in temporaries:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.chmod(0o666 & ~_umask())
+        for temporary, path in zip(temporaries, targets, strict=True):
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

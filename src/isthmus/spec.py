@@ -62,14 +62,17 @@ class Choice:
 
 
 class Spec:
-    """JSON in and out; unknown keys are refused."""
+    """JSON in and out; unknown keys are refused, and NumPy's numbers become Python's."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            plain = to_json(value)
+            object.__setattr__(self, f.name, tuple(plain) if isinstance(value, tuple) else plain)
 
     def to_dict(self) -> dict[str, Any]:
         """A dictionary of JSON values."""
-        return {
-            f.name: list(v) if isinstance(v := getattr(self, f.name), tuple) else v
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
-        }
+        return {f.name: to_json(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -110,6 +113,7 @@ class NetworkSpec(Spec):
     output: str = "linear"  # "sigmoid" where the objective reads probabilities; "bounded" for black and white
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         registry.networks.check(self.network)
         registry.activations.check(self.activation)
         registry.downsamplings.check(self.downsample)
@@ -207,6 +211,7 @@ class TrainingSpec(Spec):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.objective != {}:
             object.__setattr__(self, "objective", parse_objective(self.objective))
         if self.corruption is not None:

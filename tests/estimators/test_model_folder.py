@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isthmus import AutoEncoder
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, LOG, WEIGHTS, StoredModel, load_model, save_model
 from isthmus.files import atomic_path, write_text
@@ -84,3 +85,32 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> No
         temporary.write_text("half")
         raise RuntimeError
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_numpy_numbers_are_parameters_like_others(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    settings = {
+        "epochs": np.int64(1),
+        "batch_size": np.int32(16),
+        "hidden": np.array([8, 4]),
+        "learning_rate": np.float32(1e-3),
+        "validation_fraction": np.float64(0.1),
+    }
+    model = AutoEncoder(np.int64(2), random_state=np.int64(0), **settings)
+    model.fit(X, checkpoint=tmp_path / "c").save(tmp_path / "m")
+    model.fit(X, checkpoint=tmp_path / "c", resume=True)
+    loaded = AutoEncoder.load(tmp_path / "m")
+    assert loaded.get_params()["hidden"] == [8, 4]
+    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_one_that_was_there(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(60, 6))
+    good = AutoEncoder(2, epochs=1, random_state=0).fit(X)
+    good.save(tmp_path / "m")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()}
+    bad = AutoEncoder(2, epochs=1, random_state=1).fit(X)
+    bad.history_ = [{**bad.history_[-1], "loss": object()}]  # no JSON
+    with pytest.raises(TypeError):
+        bad.save(tmp_path / "m")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == before

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_path, to_json_lines, write_text
+from isthmus.files import atomic_paths, to_json_lines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,8 @@ class StoredModel:
 def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     """Write a model folder; other files in it are left alone.
 
-    Each file is written atomically, the configuration last. Raises IsthmusError where `folder` is a file or holds
+    Nothing is replaced before everything is on the disk under temporary names, and the configuration comes last: what
+    fails leaves the model that was there as it was. Raises IsthmusError where `folder` is a file or holds
     something that is no model.
     """
     import numpy as np
@@ -54,22 +55,17 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     check_target(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
+    head = {"format": FORMAT, "isthmus": __version__, "estimator": model.estimator}
     try:
-        with atomic_path(folder / WEIGHTS) as temporary:
-            save_file(tensors, temporary, metadata={"format": "pt"})
-            digest = _digest(temporary)
+        paths = [folder / name for name in (WEIGHTS, LOG, CARD, CONFIG)]
+        with atomic_paths(*paths) as (weights, log, readme, settings):
+            save_file(tensors, weights, metadata={"format": "pt"})
+            log.write_text(to_json_lines(model.history), encoding="utf-8")
+            readme.write_text(card, encoding="utf-8")
+            config = {**head, "sha256": _seal(_digest(weights), model.config), **model.config}
+            settings.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     except SafetensorError as error:
         raise IsthmusError(f"cannot write {folder / WEIGHTS}: {error}") from error
-    write_text(folder / LOG, to_json_lines(model.history))
-    write_text(folder / CARD, card)
-    config = {
-        "format": FORMAT,
-        "isthmus": __version__,
-        "estimator": model.estimator,
-        "sha256": _seal(digest, model.config),
-        **model.config,
-    }
-    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     return folder
 
 
