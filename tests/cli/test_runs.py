@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -35,8 +36,11 @@ def start(command: str, folder: Path, *more: str) -> subprocess.Popen[str]:
 def test_a_run_is_stopped_and_continued(tmp_path: Path, command: str) -> None:
     number, process = COMMANDS[command][0], start(command, tmp_path)
     checkpoint, deadline = tmp_path / "model" / "checkpoint.safetensors", time.monotonic() + 120
-    while not checkpoint.exists():
+    written = set[int]()
+    while len(written) < 2:  # the first one is written before the first step
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        with contextlib.suppress(FileNotFoundError):
+            written.add(checkpoint.stat().st_mtime_ns)
         time.sleep(0.005)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)

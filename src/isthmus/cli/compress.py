@@ -60,8 +60,8 @@ def compress(
     wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
     measured = samples_of(files) if target_mse is not None or target_bytes is not None else ()
     images = [sample.image for sample in measured if sample.image is not None]
-    dial = codec.dial(images, **wanted) if any(value is not None for value in wanted.values()) else None
-    packed = pack(codec, files, output, dial=dial, embed_model=embed_model, name=Path(model).resolve().name)
+    quality = codec.find_quality(images, **wanted)
+    packed = pack(codec, files, output, quality=quality, embed_model=embed_model, name=Path(model).resolve().name)
     size = output.stat().st_size
     share = f", {size / packed.plain_bytes:.1%} of the uncompressed values" if packed.plain_bytes else ""
     each = size / max(1, packed.samples)

@@ -122,7 +122,7 @@ def denoise(
         cleaned = cleaner.files(track(good, "cleaning", disable=quiet or len(good) < 2), folder)
         typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
     if cleaned.examples:
-        from isthmus.evaluation.figures.pairs import before_after
+        from isthmus.evaluation.figures.before_after import before_after
 
         sheet = sheet or output.parent / f"{output.stem}-before-after.png"
         before_after(cleaned.examples, sheet)

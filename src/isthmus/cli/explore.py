@@ -48,7 +48,7 @@ def explore(
     need_panel()  # what is missing is said before models are loaded
     from isthmus.serving.explorer.server import serve
 
-    panel()  # what is missing is said before models are loaded
+    _quiet_logs()
     models, data = _models_and_data(inputs)
     names = _names(models)
     pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}

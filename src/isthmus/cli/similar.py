@@ -15,7 +15,7 @@ from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.latent.store import Neighbour
+    from isthmus.latent.store import StoredSample
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 

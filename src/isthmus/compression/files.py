@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from isthmus.compression.codec import Codec, read_images, read_one
+from isthmus.compression.codec import Codec
 from isthmus.compression.coding.archive import Reader
-from isthmus.compression.coding.chunks import DTYPES, Sample
+from isthmus.compression.coding.chunks import DTYPES, Member
 from isthmus.compression.coding.model import CodecModel
+from isthmus.compression.coding.reading import read_images, read_one
 from isthmus.compression.images import open_images
 from isthmus.compression.unpacking import Unpacker
 from isthmus.data.folders import SUFFIXES, read_image
@@ -43,25 +44,25 @@ def pack(
     inputs: Sequence[str],
     archive: Path,
     *,
-    dial: float | None = None,
+    quality: float | None = None,
     embed_model: bool = False,
     name: str = "",
 ) -> Packed:
     """Compress folders, files, arrays and data sets into one archive, in constant memory.
 
     Folders come back as folders, with their file names and formats; files that are no images are kept as they are.
-    dial, embed_model, name : see `Codec.write`.
+    quality, embed_model, name : see `Codec.write`.
     """
     plain = 0
 
-    def counted() -> Iterator[Sample]:
+    def counted() -> Iterator[Member]:
         nonlocal plain
         for sample in samples_of(inputs):
             plain += len(sample.file or b"") if sample.image is None else sample.image.nbytes
             yield sample
 
     with atomic_path(archive) as temporary, temporary.open("wb") as file:
-        count = codec.write(file, counted(), embed_model=embed_model, dial=dial, name=name)
+        count = codec.write(file, counted(), quality=quality, embed_model=embed_model, name=name)
     return Packed(count, plain)
 
 
@@ -98,7 +99,7 @@ def verify(archive: Path, model: str | None = None) -> Unpacked:
     return Unpacked(count, problems)
 
 
-def samples_of(inputs: Iterable[str]) -> Iterator[Sample]:
+def samples_of(inputs: Iterable[str]) -> Iterator[Member]:
     """Every sample of every folder, file, array and data set, one after the other, with its name and format."""
     inputs = list(inputs)
     for text in inputs:
@@ -113,10 +114,10 @@ def samples_of(inputs: Iterable[str]) -> Iterator[Sample]:
             yield _file_sample(path, path.name)
         else:
             name = path.with_suffix(".npy").name if path.exists() else f"{text.replace(':', '-')}.npy"
-            yield from (Sample(image, (name, "npy")) for image in open_images(text))
+            yield from (Member(image, (name, "npy")) for image in open_images(text))
 
 
-def _file_sample(path: Path, name: str) -> Sample:
+def _file_sample(path: Path, name: str) -> Member:
     """An image file as pixels; any other, and an image that we cannot decode to 8 or 16 bits, as it is."""
     content = path.read_bytes()
     image = None
@@ -127,7 +128,7 @@ def _file_sample(path: Path, name: str) -> Sample:
             image = None
         if image is not None and image.dtype not in DTYPES:
             image = None
-    return Sample(image, (name, path.suffix.lower().removeprefix(".")), content)
+    return Member(image, (name, path.suffix.lower().removeprefix(".")), content)
 
 
 def open_archive(file: BinaryIO, archive: Path) -> Reader:

@@ -123,7 +123,7 @@ class FileCleaner:
 
     def files(self, paths: Iterable[Path], folder: Path | None = None) -> Cleaned:
         """Clean files one by one. folder : what their names in the output are relative to; None for a single file."""
-        from isthmus.evaluation.figures.pairs import middle
+        from isthmus.evaluation.figures.before_after import middle
 
         done = Cleaned()
         for path in paths:
