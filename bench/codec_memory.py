@@ -32,7 +32,7 @@ def main() -> None:
     isthmus, rows = [sys.executable, "-m", "isthmus"], []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        train = ["train", "digits", "--task", "codec", "--lossless", "--epochs", "3", "-q", "-o", str(place / "codec")]
+        train = ["train-codec", "digits", "--lossless", "--epochs", "3", "-q", "-o", str(place / "codec")]
         peak_memory([*isthmus, *train])
         for n in (most // 100, most // 10, most):
             data, archive = place / f"{n}.npy", place / f"{n}.isth"

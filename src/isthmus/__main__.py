@@ -1,5 +1,7 @@
 """`python -m isthmus`, the same as the command `isthmus`."""
 
+import sys
+
 from isthmus.cli import main
 
-main()
+sys.exit(main())

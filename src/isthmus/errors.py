@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class IsthmusError(ValueError):
@@ -15,6 +16,17 @@ class MissingExtraError(IsthmusError, ImportError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional package; install it with: pip install 'isthmus[{extra}]'")
+
+
+@contextmanager
+def sklearn_validation() -> Iterator[None]:
+    """What scikit-learn finds wrong with the user's data, a ValueError, as our error with the same message."""
+    try:
+        yield
+    except IsthmusError:
+        raise
+    except ValueError as error:
+        raise IsthmusError(str(error)) from error
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> IsthmusError:

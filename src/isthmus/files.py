@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @contextmanager
@@ -78,6 +81,28 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def write_text(path: str | Path, content: str) -> None:
     """Write UTF-8 `content` to `path` at once."""
     write_bytes(path, content.encode("utf-8"))
+
+
+@contextmanager
+def npy_file(path: str | Path, rows: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that adds a block (k, ...) to a .npy file of so many rows, which is whole or absent in the end."""
+    import numpy as np
+
+    with atomic_path(path) as temporary:
+        target: np.ndarray | None = None
+        start = 0
+
+        def add(block: np.ndarray) -> None:
+            nonlocal target, start
+            if target is None:
+                target = np.lib.format.open_memmap(
+                    temporary, mode="w+", dtype=block.dtype, shape=(rows, *block.shape[1:])
+                )
+            target[start : start + len(block)] = block
+            start += len(block)
+
+        yield add
+        target = None  # flushes it
 
 
 def to_json_lines(entries: Sequence[Mapping[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""`isthmus train --task codec`, compress, decompress, verify and info, as a user types them."""
+"""`isthmus train-codec`, compress, decompress, verify and info, as a user types them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import run
 from PIL import Image
-from typer.testing import CliRunner
 
 from isthmus import datasets
-from isthmus.cli import app
 
 DIGITS = datasets.load("digits")
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    error = f"\n{result.exception}" if result.exception is not None else ""
-    return result.exit_code, result.output + error
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "digits-codec"
-    status, said = run("train", "digits", "--task", "codec", "--lossless", "--epochs", 2, "-q", "-o", folder)
+    status, said = run("train-codec", "digits", "--lossless", "--epochs", 2, "-q", "-o", folder)
     assert status == 0 and "bits per value" in said
     return folder
 
@@ -133,9 +126,7 @@ def test_an_archive_cannot_write_outside_its_folder(model: Path, tmp_path: Path,
 
 def test_the_wrong_model_and_other_files_are_refused(model: Path, photos: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    assert (
-        run("train", "digits", "--task", "codec", "--lossless", "--epochs", 1, "--seed", 1, "-q", "-o", other)[0] == 0
-    )
+    assert run("train-codec", "digits", "--lossless", "--epochs", 1, "--seed", 1, "-q", "-o", other)[0] == 0
     archive = tmp_path / "digits.isth"
     run("compress", model, "digits:test", "-o", archive)
     status, said = run("decompress", archive, "--model", other, "-o", tmp_path / "back")
@@ -146,14 +137,18 @@ def test_the_wrong_model_and_other_files_are_refused(model: Path, photos: Path, 
     assert not (tmp_path / "x.isth").exists()
 
 
-def test_unknown_tasks_are_refused() -> None:
-    status, said = run("train", "digits", "--task", "codek")
-    assert status == 2 and "codec" in said
+@pytest.mark.parametrize("option", ["--mixed-sizes=crop", "--latent-dim=3", "--test=digits", "--noise=gaussian:0.1"])
+def test_options_of_other_applications_are_refused(option: str, tmp_path: Path) -> None:
+    status, said = run("train-codec", "digits", option, "-o", tmp_path / "model")
+    assert status == 2 and said.startswith("isthmus: there is no option")
+    assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("options", [["--task", "codec", "--resume"], ["--lossless"]])
-def test_options_that_would_do_nothing_are_refused(options: list[str], tmp_path: Path) -> None:
-    assert run("train", "digits", *options, "-o", tmp_path / "model")[0] == 2
+def test_an_objective_is_for_lossy_codecs(tmp_path: Path) -> None:
+    status, said = run("train-codec", "digits", "--lossless", "--objective", "mse", "-o", tmp_path / "model")
+    assert status == 2 and "lossy" in said
+    status, said = run("train-codec", "digits", "--objective", "ms-sim", "-o", tmp_path / "model")
+    assert status == 1 and "did you mean 'ms-ssim'" in said
     assert not (tmp_path / "model").exists()
 
 
@@ -164,7 +159,7 @@ def test_info_describes_a_codec(model: Path) -> None:
 
 def test_lossy_archives_have_a_dial(tmp_path: Path) -> None:
     model, sizes = tmp_path / "lossy", []
-    assert run("train", "digits", "--task", "codec", "--epochs", 3, "-q", "-o", model)[0] == 0
+    assert run("train-codec", "digits", "--epochs", 3, "-q", "-o", model)[0] == 0
     for quality in (1, 100):
         archive = tmp_path / f"{quality}.isth"
         assert run("compress", model, "digits:test", "-o", archive, "--quality", quality)[0] == 0

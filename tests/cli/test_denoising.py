@@ -1,26 +1,24 @@
-"""`isthmus denoise` and `isthmus train --task denoise`, as a user types them."""
+"""`isthmus denoise` and `isthmus train-denoiser`, as a user types them."""
 
 from __future__ import annotations
 
+import builtins
+import io
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from commandline import run
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.io import wavfile
-from typer.testing import CliRunner
 
 from isthmus import Denoiser
-from isthmus.cli import app
 
 QUICK = ("--size", "small", "-q")
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    error = f"\n{result.exception}" if result.exception is not None else ""
-    return result.exit_code, result.output + error
 
 
 def picture(seed: int, height: int = 60, width: int = 70) -> np.ndarray:
@@ -138,9 +136,7 @@ def test_deviations_are_written_beside(tiny: Path, tmp_path: Path) -> None:
 
 def test_training_on_clean_data(noisy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
-    status, said = run(
-        "train", "digits", "--task", "denoise", "--noise", "gaussian:0-0.3", "--epochs", 2, *QUICK, "-o", folder
-    )
+    status, said = run("train-denoiser", "digits", "--noise", "gaussian:0-0.3", "--epochs", 2, *QUICK, "-o", folder)
     assert status == 0 and "gaussian:0-0.3" in said
     status, said = run("denoise", folder, "digits:test", "-o", tmp_path / "x.npy")
     assert status == 0 and np.load(tmp_path / "x.npy").shape == (297, 8, 8)
@@ -195,3 +191,28 @@ def test_one_clear_line(arguments: tuple, message: str, tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     status, said = run("denoise", *arguments)
     assert status != 0 and message in " ".join(said.split()) and "Traceback" not in said
+
+
+def test_a_folder_is_read_at_most_twice(noisy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: Counter[Path] = Counter()
+
+    def counted(opener: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+            if "r" in mode and not isinstance(file, int):
+                reads[Path(file)] += 1
+            return opener(file, mode, *arguments, **options)
+
+        return opened
+
+    monkeypatch.setattr(builtins, "open", counted(open))  # of Pillow, NumPy and SciPy
+    monkeypatch.setattr(io, "open", counted(io.open))  # of pathlib
+    status, said = run("denoise", noisy, "-o", tmp_path / "clean", "--minutes", 0.01, *QUICK)
+    assert status == 1
+    assert [name for line in said.splitlines() for name in ("broken.png", "gaps.npy") if name in line] == [
+        "broken.png",
+        "gaps.npy",
+    ]
+    files = [path for path in noisy.rglob("*.*") if path.suffix != ".bmp"]  # which Pillow opens again to map it
+    assert {path: reads[path] for path in files} == {
+        path: 1 if path.name in ("broken.png", "gaps.npy") else 2 for path in files
+    }

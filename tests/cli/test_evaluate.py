@@ -6,15 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from isthmus.cli import app
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    error = f"\n{result.exception}" if result.exception is not None else ""
-    return result.exit_code, result.stdout + error
+from commandline import ask, run
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +42,17 @@ def test_json_alone_without_labels(model: Path, tmp_path: Path) -> None:
     from isthmus import datasets
 
     np.save(tmp_path / "x.npy", datasets.load("digits").test.images)
-    status, said = run("evaluate", model, tmp_path / "x.npy", "--json", "-o", tmp_path)
-    assert status == 0, said
-    values = json.loads(said)
+    said = ask("evaluate", model, tmp_path / "x.npy", "--json", "-o", tmp_path)
+    assert said.status == 0, said
+    values = json.loads(said.out)
     assert values["labels"] is None and values["code"]["linear_probe"] is None
     assert values["code"]["reconstruction"] > 0 and values["given"] == [148, 149]
 
 
 def test_what_has_no_codes(tmp_path: Path) -> None:
-    train = ("train", "digits", "--task", "denoise", "--noise", "gaussian:0.1", "--size", "small", "--epochs", 1, "-q")
+    train = ("train-denoiser", "digits", "--noise", "gaussian:0.1", "--size", "small", "--epochs", 1, "-q")
     assert run(*train, "-o", tmp_path / "m")[0] == 0
     status, said = run("evaluate", tmp_path / "m", "digits:test", "-o", tmp_path)
-    assert status != 0 and "holds a Denoiser, which has no codes" in said
+    assert (
+        status != 0 and "holds a Denoiser, which cannot encode or decode; these can: AutoEncoder, ManifoldMap" in said
+    )

@@ -6,18 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import run
 from PIL import Image
-from typer.testing import CliRunner
-
-from isthmus.cli import app
 
 QUICK = ("--epochs", 10, "-q")
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    error = f"\n{result.exception}" if result.exception is not None else ""
-    return result.exit_code, result.output + error
 
 
 @pytest.fixture(scope="module")

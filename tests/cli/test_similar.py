@@ -10,19 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import ask, run
 from PIL import Image
-from typer.testing import CliRunner
 
 from isthmus import datasets
-from isthmus.cli import app
 
 pytest.importorskip("lancedb")
-
-
-def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
-    error = f"\n{result.exception}" if result.exception is not None else ""
-    return result.exit_code, result.stdout + error
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +44,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def nearest(place: Path, query: object, *more: object) -> list[dict]:
-    status, said = run("similar", place / "digits-0", query, "--in", place / "digits.lance", "--json", *more)
-    assert status == 0, said
-    return json.loads(said)
+    said = ask("similar", place / "digits-0", query, "--in", place / "digits.lance", "--json", *more)
+    assert said.status == 0, said
+    return json.loads(said.out)
 
 
 def test_samples_find_themselves_and_their_like(place: Path) -> None:

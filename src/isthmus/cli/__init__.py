@@ -1,20 +1,34 @@
-"""The command line: thin, over the estimators.
+"""The command line: thin, over the estimators; a file for each command.
 
 Nothing heavy is imported until a command runs, so that --help answers at once.
 """
 
 from __future__ import annotations
 
-import os
-import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from isthmus import __version__
-from isthmus.cli import compression as codec
-from isthmus.cli import data, embed, evaluate, explore, map, similar, train, use
-from isthmus.cli import denoising as denoise
+from isthmus.cli import (
+    compress,
+    data,
+    denoise,
+    embed,
+    errors,
+    evaluate,
+    explore,
+    export,
+    info,
+    map,
+    reconstruct,
+    report,
+    similar,
+    train,
+    train_codec,
+    train_denoiser,
+)
 
 app = typer.Typer(
     name="isthmus",
@@ -24,21 +38,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
-app.command("reconstruct")(use.reconstruct)
-app.command("embed")(embed.embed)
-app.command("evaluate")(evaluate.evaluate)
-app.command("similar")(similar.similar)
-app.command("map")(map.map_data)
-app.command("denoise")(denoise.denoise)
-app.command("compress")(codec.compress)
-app.command("decompress")(codec.decompress)
-app.command("verify")(codec.verify)
-app.command("info")(use.info)
-app.command("report")(use.report)
-app.command("explore")(explore.explore)
-app.command("export")(use.export)
-app.add_typer(data.app, name="data")
+
+_AUTOENCODERS, _COMPRESSION, _DENOISING = "Auto-encoders and their codes", "Compression", "Denoising"
+_MAPS, _MODELS, _DATA = "Maps", "Any model", "Data"
+
+app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(train.train)
+app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(reconstruct.reconstruct)
+app.command("embed", rich_help_panel=_AUTOENCODERS)(embed.embed)
+app.command("similar", rich_help_panel=_AUTOENCODERS)(similar.similar)
+app.command("evaluate", rich_help_panel=_AUTOENCODERS)(evaluate.evaluate)
+app.command("export", rich_help_panel=_AUTOENCODERS)(export.export)
+app.command("train-codec", rich_help_panel=_COMPRESSION)(train_codec.train_codec)
+app.command("compress", rich_help_panel=_COMPRESSION)(compress.compress)
+app.command("decompress", rich_help_panel=_COMPRESSION)(compress.decompress)
+app.command("verify", rich_help_panel=_COMPRESSION)(compress.verify)
+app.command("train-denoiser", rich_help_panel=_DENOISING)(train_denoiser.train_denoiser)
+app.command("denoise", rich_help_panel=_DENOISING)(denoise.denoise)
+app.command("map", rich_help_panel=_MAPS)(map.map_data)
+app.command("info", rich_help_panel=_MODELS)(info.info)
+app.command("report", rich_help_panel=_MODELS)(report.report)
+app.command("explore", rich_help_panel=_MODELS)(explore.explore)
+app.add_typer(data.app, name="data", rich_help_panel=_DATA)
 
 
 def _version(wanted: bool) -> None:
@@ -56,13 +76,6 @@ def _options(
     pass
 
 
-def main() -> None:
-    """Run the command line. Exit status: 0 done, 1 the data or the work failed, 2 the command was misused."""
-    try:
-        app()
-    except (ValueError, OSError, MemoryError) as error:
-        if os.environ.get("ISTHMUS_TRACEBACK"):
-            raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"isthmus: {message}", file=sys.stderr)
-        sys.exit(1)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, by default on the arguments of the process; returns the exit status, see `cli.errors`."""
+    return errors.run(lambda: app(arguments, prog_name="isthmus", standalone_mode=False))

@@ -9,26 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import options
-from isthmus.cli.models import blocks, open_model
-from isthmus.cli.output import write_npy
+from isthmus.cli.models import blocks, open_model, write_npy
 
 if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import EncoderDecoder
     from isthmus.latent.store import Origin, Rows
 
 
+@options.grouped
 def embed(
     model: options.Model,
     data: options.Data,
+    *,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A .parquet or .npy file, or a .lance store.", show_default=False)
     ],
-    mixed_sizes: options.MixedSizes = "refuse",
-    labels_column: options.LabelsColumn = None,
-    drop_column: options.DropColumn = None,
+    reading: options.Reading,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -47,16 +45,16 @@ def embed(
     if output.suffix not in (".parquet", ".npy", ".lance"):
         raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet, .npy or .lance")
     options.check_output(output, overwrite, folder=output.suffix == ".lance")
-    coder, source = open_model(model, data, options.Reading(mixed_sizes, labels_column, drop_column), device)
+    encoder, source = open_model(model, data, reading, device, "encode")
     if output.suffix == ".lance":
         from isthmus.latent.store import write_store
 
-        write_store(output, _rows(coder, source), origin(model, data))
+        write_store(output, _rows(encoder, source), origin(model, data))
     elif output.suffix == ".npy":
-        write_npy(output, (coder.encode(block) for block in blocks(source)), len(source))
+        write_npy(output, (encoder.encode(block) for block in blocks(source)), len(source))
     else:
-        _write_parquet(output, (coder.encode(block) for block in blocks(source)), source)
-    typer.echo(f"{len(source):,} codes of {coder._n_features_out} numbers in {output}")
+        _write_parquet(output, (encoder.encode(block) for block in blocks(source)), source)
+    typer.echo(f"{len(source):,} codes of {encoder._n_features_out} numbers in {output}")
 
 
 def origin(model: str, data: str) -> Origin:
@@ -68,13 +66,13 @@ def origin(model: str, data: str) -> Origin:
     return Origin(folder.resolve().name, read_config(folder)["sha256"], tuple(options.class_names(data) or ()))
 
 
-def _rows(coder: EncoderDecoder, source: Source) -> Iterator[Rows]:
+def _rows(encoder: Any, source: Source) -> Iterator[Rows]:
     from isthmus.latent.store import Rows, Thumbnails
 
-    thumbnails = Thumbnails(coder)
+    thumbnails = Thumbnails(encoder)
     for block in blocks(source):
         samples = [block.location(i) for i in range(len(block))]
-        yield Rows(samples, coder.encode(block), block.labels, thumbnails(block))
+        yield Rows(samples, encoder.encode(block), block.labels, thumbnails(block))
 
 
 def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:

@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from isthmus.evaluation.representation import Representation
 
 
+@options.grouped
 def evaluate(
     model: options.Model,
     data: options.Data,
+    *,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for the page.", show_default="the model's folder")
     ] = None,
     train: Annotated[
         str | None, typer.Option(help="Data that PCA and probes are fitted on.", show_default="half of DATA")
     ] = None,
-    samples: Annotated[int, typer.Option(min=4, help="At most so many are fitted on, and as many measured.")] = 10_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the choice of samples and of k-means.")] = 0,
-    mixed_sizes: options.MixedSizes = "refuse",
-    labels_column: options.LabelsColumn = None,
-    drop_column: options.DropColumn = None,
+    samples: Annotated[int, typer.Option(min=4, help="Samples to fit on, and to measure, at most.")] = 10_000,
+    as_json: options.Json = False,
+    seed: options.Seed = 0,
+    reading: options.Reading,
     device: options.Device = "auto",
 ) -> None:
     """Measure what codes are worth as features, beside PCA of the same size and the raw data.
@@ -49,11 +49,10 @@ def evaluate(
     from isthmus.evaluation import evaluate_representation
     from isthmus.evaluation.comparison import write_evaluation
 
-    reading = options.Reading(mixed_sizes, labels_column, drop_column)
-    coder, source = open_model(model, data, reading, device)
-    other = None if train is None else open_for(coder, train, reading)
+    estimator, source = open_model(model, data, reading, device, "encode", "decode")
+    other = None if train is None else open_for(estimator, train, reading)
     with Console(stderr=True).status("measuring the code, PCA and the raw data"):
-        measured = evaluate_representation(coder, source, train=other, most=samples, random_state=seed)
+        measured = evaluate_representation(estimator, source, train=other, most=samples, random_state=seed)
     name = Path(model).resolve().name
     origin = {"model": name, "data": data} | ({} if train is None else {"train": train})
     page = write_evaluation(measured, output or Path(model), title=name, origin=origin)

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli import options
-from isthmus.cli.models import open_for
+from isthmus.cli.models import load_model, open_for
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG
 from isthmus.registry import estimators
 
 
+@options.grouped
 def explore(
     inputs: Annotated[
         list[str],
@@ -24,12 +25,14 @@ def explore(
             show_default=False,
         ),
     ],
+    *,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
-    port: Annotated[int | None, typer.Option(min=1, max=65535, show_default="the first free one from 5006 on")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to listen at.", min=1, max=65535, show_default="the first free one from 5006 on"),
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
-    mixed_sizes: options.MixedSizes = "refuse",
-    labels_column: options.LabelsColumn = None,
-    drop_column: options.DropColumn = None,
+    reading: options.Reading,
     device: options.Device = "auto",
 ) -> None:
     """Open a page with the map of the codes and what the model makes of any place, live.
@@ -46,7 +49,6 @@ def explore(
     from isthmus.serving.explorer.server import serve
 
     _quiet_logs()
-    reading = options.Reading(mixed_sizes, labels_column, drop_column)
     models, data = _models_and_data(inputs)
     names = _names(models)
     pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}
@@ -92,10 +94,9 @@ def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
 
 def _prepared(folder: str, data: str | None, reading: options.Reading, device: str) -> Any:
     from isthmus.data.sources import open_source
-    from isthmus.estimators.loading import load
     from isthmus.serving.explorer.prepared import prepared
 
-    model: Any = load(folder, device=device)
+    model = load_model(folder, device)
     if data is None:
         return prepared(model, None)
     try:

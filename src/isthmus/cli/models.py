@@ -1,40 +1,44 @@
-"""Models that encode, and the data that they are used on."""
+"""Models by what they can do, and data as they take them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from isthmus import registry
 from isthmus.cli import options
 from isthmus.errors import IsthmusError
+from isthmus.estimators.model_folder import read_config
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import EncoderDecoder
 
 _BLOCK = 1024  # samples that are read, encoded and written at a time
 _BLOCK_BYTES = 1 << 26  # and fewer of large ones
 
 
-def open_model(model: str, data: str, reading: options.Reading, device: str) -> tuple[EncoderDecoder, Source]:
-    """A model that encodes and decodes, and data read as it takes them."""
-    coder = load_coder(model, device)
-    return coder, open_for(coder, data, reading)
-
-
-def load_coder(folder: str, device: str) -> EncoderDecoder:
-    """A model that encodes and decodes, of whichever kind."""
+def load_model(folder: str, device: str, *abilities: str) -> Any:
+    """The model in a folder, which must be able to do all of this, as in "encode"; see `EstimatorEntry.can`."""
     import isthmus
-    from isthmus.estimators.encoder_decoder import EncoderDecoder
 
-    model = isthmus.load(folder, device=device)
-    if not isinstance(model, EncoderDecoder):
-        raise IsthmusError(f"{folder} holds a {type(model).__name__}, which has no codes; give an AutoEncoder")
-    return model
+    name = read_config(Path(folder))["estimator"]
+    missing = [ability for ability in abilities if ability not in registry.estimators[name].can]
+    if missing:
+        able = ", ".join(registry.estimators.that(*abilities))
+        raise IsthmusError(f"{folder} holds a {name}, which cannot {' or '.join(missing)}; these can: {able}")
+    return isthmus.load(folder, device=device)
 
 
-def open_for(model: EncoderDecoder, data: str, reading: options.Reading) -> Source:
+def open_model(model: str, data: str, reading: options.Reading, device: str, *abilities: str) -> tuple[Any, Source]:
+    """A model that can do all of this, and data read as it takes them."""
+    estimator = load_model(model, device, *abilities)
+    return estimator, open_for(estimator, data, reading)
+
+
+def open_for(model: Any, data: str, reading: options.Reading) -> Source:
     """Data as a source; image files are read in the mode that the model was trained on, and in its size if asked."""
     from isthmus.data.folders import ImageFiles
 
@@ -51,6 +55,17 @@ def open_for(model: EncoderDecoder, data: str, reading: options.Reading) -> Sour
     return source
 
 
+def _image_mode(model: Any, data: str) -> str | None:
+    """The mode that image files must be read in for this model; None for other data."""
+    from isthmus.data.folders import SUFFIXES
+
+    scaler, path = model.scaler_, Path(data).expanduser()
+    files = path.is_dir() or path.suffix.lower() in SUFFIXES
+    if not files or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
+        return None
+    return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
+
+
 def blocks(source: Source) -> Iterator[Source]:
     """Successive parts of a source, read into memory one after the other."""
     import numpy as np
@@ -61,6 +76,15 @@ def blocks(source: Source) -> Iterator[Source]:
     size = max(1, min(_BLOCK, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
     for start in range(0, len(source), size):
         yield LoadedSource(subset(source, np.arange(start, min(start + size, len(source)))))
+
+
+def write_npy(path: Path, blocks: Iterable[np.ndarray], rows: int) -> None:
+    """Successive blocks as one .npy file of so many rows, at once."""
+    from isthmus.files import npy_file
+
+    with npy_file(path, rows) as add:
+        for block in blocks:
+            add(block)
 
 
 def halves(source: Source) -> tuple[Source, Source]:
@@ -75,12 +99,22 @@ def halves(source: Source) -> tuple[Source, Source]:
     return subset(source, np.sort(order[:middle])), subset(source, np.sort(order[middle:]))
 
 
-def _image_mode(model: EncoderDecoder, data: str) -> str | None:
-    """The mode that image files must be read in for this model; None for other data."""
-    from isthmus.data.folders import SUFFIXES
+def training_and_test(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:
+    """What to train on and what to judge on: the test set of a named data set, or a tenth that is held out."""
+    import numpy as np
 
-    scaler, path = model.scaler_, Path(data).expanduser()
-    files = path.is_dir() or path.suffix.lower() in SUFFIXES
-    if not files or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
-        return None
-    return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
+    from isthmus.data.sources import subset
+
+    training = reading.open(data)
+    if test is not None:
+        testing = reading.open(test)
+        if testing.shape[1:] != training.shape[1:] or testing.feature_names != training.feature_names:
+            raise IsthmusError(f"samples of --test {test} do not have the shape or the columns of those of {data}")
+        return training, testing
+    if data in registry.named_datasets:
+        return training, reading.open(f"{data}:test")
+    held_out = min(10_000, len(training) // 10)
+    if held_out == 0:  # too few to spare any: judged on the training samples
+        return training, training
+    order = np.random.default_rng([seed, 2]).permutation(len(training))
+    return subset(training, np.sort(order[held_out:])), subset(training, np.sort(order[:held_out]))

@@ -1,11 +1,13 @@
-"""Options that several commands share, and options whose values are names in a registry."""
+"""Options that several commands share, each declared once; and what turns their texts into values."""
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -15,29 +17,109 @@ from isthmus.registry import Registry
 from isthmus.spec import Choice, parse_objective
 
 if TYPE_CHECKING:
-    from isthmus import AutoEncoder
     from isthmus.data.sources import Source
 
-Model = Annotated[str, typer.Argument(help="Folder of a trained model.", show_default=False)]
+NETWORK, TRAINING, RUN, READING = "Network", "Training", "Run", "Reading data"  # panels of the help
+
+Model = Annotated[str, typer.Argument(help="Folder of a trained model.", metavar="MODEL", show_default=False)]
 Data = Annotated[
     str,
     typer.Argument(
         help="A file (npy, npz, IDX, CSV, Parquet, Arrow, TIFF, Zarr), a folder of images, or the name of a data set.",
+        metavar="DATA",
         show_default=False,
     ),
 ]
-MixedSizes = Annotated[
-    str, typer.Option("--mixed-sizes", help="Images of unequal size: refuse, crop or resize.", metavar="NAME")
-]
-LabelsColumn = Annotated[
-    str | None, typer.Option("--labels-column", help="Column of a table with labels, not features.", metavar="NAME")
-]
-DropColumn = Annotated[
-    list[str] | None,
-    typer.Option("--drop-column", help="Column of a table to leave out; may be repeated.", metavar="NAME"),
-]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps, ...", metavar="NAME")]
+Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:1, mps, ...", metavar="NAME")]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.", min=0)]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress bar.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
+ChannelAxis = Annotated[
+    str,
+    typer.Option(
+        "--channel-axis",
+        help="Axis of the channels: 1, -1, ..., none or auto.",
+        metavar="INT",
+        rich_help_panel=NETWORK,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How data are read."""
+
+    mixed_sizes: Annotated[
+        str,
+        typer.Option(
+            "--mixed-sizes",
+            help="Images of different sizes: refuse, crop or resize.",
+            metavar="NAME",
+            rich_help_panel=READING,
+        ),
+    ] = "refuse"
+    labels_column: Annotated[
+        str | None,
+        typer.Option(
+            "--labels-column",
+            help="Column of a table that holds labels, not features.",
+            metavar="NAME",
+            rich_help_panel=READING,
+        ),
+    ] = None
+    drop_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--drop-column",
+            help="Column of a table to leave out; may be repeated.",
+            metavar="NAME",
+            rich_help_panel=READING,
+        ),
+    ] = None
+
+    def open(self, data: str, image_mode: str | None = None) -> Source:
+        """A source; options for tables are for tables only."""
+        from isthmus.data.sources import open_source
+
+        return open_source(
+            data,
+            on_mixed_sizes=self.mixed_sizes,
+            image_mode=image_mode,
+            labels_column=self.labels_column,
+            drop_columns=self.drop_column or (),
+        )
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """Decorator of a command: a parameter that is a dataclass becomes one option for each of its fields.
+
+    So options that commands share are declared once, as the fields of a class, and reach the command as one value.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters = []
+    for parameter in inspect.signature(command).parameters.values():
+        group = groups.get(parameter.name)
+        if group is None:
+            members = [(parameter.name, hints[parameter.name], parameter.default)]
+        else:
+            types = get_type_hints(group, include_extras=True)
+            members = [(field.name, types[field.name], field.default) for field in fields(group)]
+        for name, annotation, default in members:
+            parameters.append(
+                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            )
+
+    @functools.wraps(command)
+    def gather(**values: Any) -> None:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        command(**values)
+
+    gather.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    gather.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return gather
 
 
 def named(
@@ -46,7 +128,7 @@ def named(
     text: str,
     *,
     extra: tuple[str, ...] = (),
-    panel: str = "Network",
+    panel: str = NETWORK,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
     """An option whose value is one of a registry's names, with an optional number, as in ``variational:0.1``.
@@ -73,27 +155,6 @@ def named(
     )
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How data are read: what `open_source` takes beside them."""
-
-    mixed_sizes: str = "refuse"
-    labels_column: str | None = None
-    drop_columns: list[str] | None = None
-
-    def open(self, data: str, image_mode: str | None = None) -> Source:
-        """A source; options for tables are for tables only."""
-        from isthmus.data.sources import open_source
-
-        return open_source(
-            data,
-            on_mixed_sizes=self.mixed_sizes,
-            image_mode=image_mode,
-            labels_column=self.labels_column,
-            drop_columns=self.drop_columns or (),
-        )
-
-
 def class_names(data: str) -> Sequence[str] | None:
     """What the labels of a named data set mean."""
     from isthmus.data import datasets
@@ -102,25 +163,10 @@ def class_names(data: str) -> Sequence[str] | None:
     return datasets.load(name).class_names if name in registry.named_datasets else None
 
 
-def report(model: AutoEncoder, folder: Path, data: str, training: Source, testing: Source, saved_as: Path) -> None:
-    """Write the report of a model on data into a folder, and print its main figures."""
-    from isthmus.evaluation.report import write_study
-    from isthmus.evaluation.study import study
-
-    measured = study(model, train=training, test=testing, class_names=class_names(data))
-    path = write_study(
-        measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as
-    )
-    ours, pca = measured.metrics.mse, measured.pca_metrics.mse
-    typer.echo(f"Test error  {ours:.5g}, the mean squared error of {len(measured.codes):,} samples in scaled units")
-    typer.echo(f"PCA         {pca:.5g}, with the same code size")
-    typer.echo(f"Report      {path}")
-
-
 def check_output(output: Path, overwrite: bool, *, folder: bool) -> None:
     """Refuse a folder where a file is written, a file where a folder is, and what would be overwritten."""
     if folder and output.exists() and not output.is_dir():
-        raise IsthmusError(f"{output} is a file; images need a folder as --output")
+        raise IsthmusError(f"{output} is a file; name a folder with --output")
     if not folder and output.is_dir():
         raise IsthmusError(f"{output} is a folder; name a file with --output")
     occupied = any(output.iterdir()) if output.is_dir() else output.exists()
@@ -143,6 +189,14 @@ def objective(text: str) -> dict[str, float]:
         raise typer.BadParameter(str(error)) from error
 
 
+def integer(text: str, flag: str) -> int:
+    """``10`` as a number."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag} {text!r} is not an integer") from error
+
+
 def integers(text: str | None, flag: str) -> tuple[int, ...] | None:
     """``32,64,128`` as a tuple."""
     if text is None:
@@ -151,3 +205,10 @@ def integers(text: str | None, flag: str) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.replace("-", ",").split(","))
     except ValueError as error:
         raise typer.BadParameter(f"{flag} {text!r} is not a list of integers such as 32,64,128") from error
+
+
+def axis(text: str, flag: str = "--channel-axis") -> int | str | None:
+    """``auto``, ``none`` or a number as estimators take them."""
+    if text in ("auto", "none"):
+        return None if text == "none" else text
+    return integer(text, flag)

@@ -5,37 +5,39 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli import options
-from isthmus.cli.models import load_coder, open_for
+from isthmus.cli.models import load_model, open_for
 from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
-    from isthmus.estimators.encoder_decoder import EncoderDecoder
     from isthmus.latent.store import StoredSample
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
+@options.grouped
 def similar(
     model: options.Model,
     query: Annotated[
-        str, typer.Argument(help="An image, a folder, a .npy file, a table or a data set.", show_default=False)
+        str,
+        typer.Argument(
+            help="An image, a folder, a .npy file, a table or a data set.", metavar="QUERY", show_default=False
+        ),
     ],
+    *,
     store: Annotated[Path, typer.Option("--in", help="Store that `isthmus embed` wrote.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each sample.")] = 10,
-    limit: Annotated[int, typer.Option(min=1, help="The first so many samples of QUERY.")] = 8,
+    limit: Annotated[int, typer.Option(min=1, help="Samples of QUERY to look for, the first ones.")] = 8,
     sheet: Annotated[
         Path | None, typer.Option("-o", "--output", help="Picture of the samples and their neighbours.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
-    mixed_sizes: options.MixedSizes = "refuse",
-    labels_column: options.LabelsColumn = None,
-    drop_column: options.DropColumn = None,
+    as_json: options.Json = False,
+    reading: options.Reading,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -60,12 +62,12 @@ def similar(
     sha256 = read_config(folder)["sha256"]
     codes = Store(store)
     codes.check_model(folder.resolve().name, sha256)
-    coder = load_coder(model, device)
-    source = _first(coder, query, options.Reading(mixed_sizes, labels_column, drop_column), limit)
-    found = codes.nearest(coder.encode(source), k)
+    encoder = load_model(model, device, "encode")
+    source = _first(encoder, query, reading, limit)
+    found = codes.nearest(encoder.encode(source), k)
     names, labels = _names(source, query)
     if sheet is not None:
-        _write_sheet(coder, source, labels, found, sheet, store)
+        _write_sheet(encoder, source, labels, found, sheet, store)
     if as_json:
         typer.echo(json.dumps([_json(*each) for each in zip(names, labels, found, strict=True)], indent=2))
     else:
@@ -74,21 +76,21 @@ def similar(
         typer.echo(f"Sheet  {sheet}", err=as_json)
 
 
-def _first(coder: EncoderDecoder, query: str, reading: options.Reading, limit: int) -> Source:
+def _first(encoder: Any, query: str, reading: options.Reading, limit: int) -> Source:
     """The first samples of what is looked for, in memory; a .npy file may also hold one sample alone."""
     import numpy as np
 
     from isthmus.data.base import ArraySource, LoadedSource
-    from isthmus.data.files import npy_source
+    from isthmus.data.files import map_npy, npy_source
     from isthmus.data.sources import subset
 
-    path, shape = Path(query).expanduser(), coder.scaler_.sample_shape
+    path, shape = Path(query).expanduser(), encoder.scaler_.sample_shape
     if path.suffix == ".npy" and path.is_file():
-        array = np.load(path, mmap_mode="r")
+        array = map_npy(path)
         if array.shape == shape:
             return ArraySource(np.array(array)[None], name=query)
         return LoadedSource(subset(npy_source(path), np.arange(min(limit, len(array)))))
-    source = open_for(coder, query, reading)
+    source = open_for(encoder, query, reading)
     return LoadedSource(subset(source, np.arange(min(limit, len(source)))))
 
 
@@ -125,7 +127,7 @@ def _print(names: Sequence[str], labels: Sequence[str | None], found: Sequence[S
 
 
 def _write_sheet(
-    coder: EncoderDecoder,
+    encoder: Any,
     source: Source,
     labels: Sequence[str | None],
     found: Sequence[Sequence[StoredSample]],
@@ -135,7 +137,7 @@ def _write_sheet(
     from isthmus.evaluation.figures.contact_sheet import Tile, contact_sheet
     from isthmus.latent.store import Thumbnails
 
-    pictures = Thumbnails(coder)(source)
+    pictures = Thumbnails(encoder)(source)
     if pictures is None or any(n.thumbnail is None for neighbours in found for n in neighbours):
         raise IsthmusError(f"{store} holds no pictures, since its samples are no images; leave --output away")
     rows = []

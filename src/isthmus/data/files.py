@@ -124,11 +124,15 @@ def idx_source(path: Path) -> Source:
     return ArraySource(array, name=str(path), labels=labels)
 
 
+def map_npy(path: Path) -> np.memmap:
+    """The array in a .npy file, of any shape: only what is asked for is read."""
+    with reading(path, "a .npy file"):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
 def npy_source(path: Path) -> Source:
     """A .npy file: only what is asked for is read."""
-    with reading(path, "a .npy file"):
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped_source(array, path)
+    return mapped_source(map_npy(path), path)
 
 
 def npz_source(path: Path, member: str | None) -> ArraySource:

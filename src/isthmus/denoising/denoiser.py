@@ -22,7 +22,7 @@ from isthmus.denoising.inference import Cleaner
 from isthmus.denoising.learning import learn_denoiser
 from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
 from isthmus.device import choose_device, in_best_memory_order
-from isthmus.errors import IsthmusError, unknown_name
+from isthmus.errors import IsthmusError, sklearn_validation, unknown_name
 from isthmus.estimators.base import Estimator
 from isthmus.estimators.network_estimator import is_array_like
 from isthmus.spec import parse_corruption
@@ -31,7 +31,7 @@ from isthmus.training.run import Run
 from isthmus.training.selection import commonest_kind
 
 LEARN_FROM = ("auto", "clean", "noisy")
-_MOST_VALUES = 1 << 27  # of the samples that are learned from
+MOST_VALUES = 1 << 27  # of the samples that are learned from
 _BATCH_VALUES = 1 << 19
 
 
@@ -240,7 +240,8 @@ class Denoiser(TransformerMixin, Estimator):
         Signals of another length than those of the training are no error.
         """
         if is_array_like(X) and not hasattr(X, "columns"):
-            X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
+            with sklearn_validation():
+                X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
         samples = open_source(X, on_mixed_sizes="keep")
         if len(samples) == 0:
             raise IsthmusError(f"{samples.name} holds 0 samples; at least 1 is needed")
@@ -263,7 +264,7 @@ class Denoiser(TransformerMixin, Estimator):
     def _samples(self, data: Source) -> list[np.ndarray]:
         """What is learned from: samples (*spatial, channels) of the commonest dtype and number of channels."""
         return commonest_kind(
-            len(data), lambda index: self._layout(data, index), _kind, seed=self.seed_, most_values=_MOST_VALUES
+            len(data), lambda index: self._layout(data, index), _kind, seed=self.seed_, most_values=MOST_VALUES
         )
 
     def _pairs(self, noisy: Source, clean: Source) -> tuple[list[np.ndarray], int]:
@@ -283,7 +284,7 @@ class Denoiser(TransformerMixin, Estimator):
                 raise IsthmusError(f"{a.shape[-1]} channels cannot be cleaned to {b.shape[-1]}: give as many, or 1")
             return np.concatenate([a, b], -1)
 
-        return commonest_kind(len(noisy), pair, _kind, seed=self.seed_, most_values=_MOST_VALUES), targets
+        return commonest_kind(len(noisy), pair, _kind, seed=self.seed_, most_values=MOST_VALUES), targets
 
     def _layout(self, data: Source, index: int) -> np.ndarray:
         """One sample as (*spatial, channels), without transparency; grey where all colours are the same."""

@@ -69,6 +69,10 @@ def learn_denoiser(
     channels are clean. how : "clean", "pairs" or "noisy".
     """
     d, channels = samples[0].ndim - 1, samples[0].shape[-1] - targets
+    if not 1 <= d <= 3:
+        raise IsthmusError(
+            f"samples have {d} dimensions beside channels; 1 to 3 can be cleaned: set channel_axis if it is another one"
+        )
     side = _side(samples, d)
     fitting = [sample for sample in samples if side is None or _holds(sample, side)]
     low, high, centre, deviation = _moments(fitting, scale, channels)

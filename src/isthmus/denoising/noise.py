@@ -64,6 +64,8 @@ def _patches(samples: Sequence[np.ndarray], seed: int, across_rows: bool = False
     """Random patches of single channels, float64 (n, side^d); of one column where `across_rows` is set."""
     rng = np.random.default_rng([seed, 6])
     d = samples[0].ndim - 1
+    if d == across_rows:
+        raise IsthmusError("the level of noise along rows cannot be estimated of signals; give it, as in rows:0.1")
     shortest = int(np.median([min(sample.shape[: d - across_rows]) for sample in samples]))
     side = min(_SIDES[d - across_rows], max(2, shortest // 2))
     sides = [side] * (d - across_rows) + [1] * across_rows

@@ -133,7 +133,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise IsthmusError(f"{path} is damaged ({error}); copy the folder again") from error
-    if not isinstance(config, dict) or not {"format", "estimator", "sha256"} <= set(config):
+    head = [config.get(key) for key in ("estimator", "sha256")] if isinstance(config, dict) else [None]
+    if not all(isinstance(value, str) for value in head) or "format" not in config:
         raise IsthmusError(f"{path} is not the configuration of an isthmus model")
     if config["format"] != FORMAT:
         raise IsthmusError(

@@ -18,7 +18,7 @@ from torch import Tensor
 from isthmus.data.scaling import Scaler, check_finite
 from isthmus.data.sources import Source, is_list_of_arrays, open_source
 from isthmus.device import choose_device
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, sklearn_validation
 from isthmus.estimators.base import Estimator
 from isthmus.networks import AutoEncoderNetwork
 from isthmus.training.feed import as_tensor
@@ -44,12 +44,14 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
         named = hasattr(X, "columns")
         if is_array_like(X) and not named:
-            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+            with sklearn_validation():
+                X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
             source = open_source(X)
         else:
             source = open_source(X)
             if named:
-                validate_data(self, X, reset=reset, skip_check_array=True)
+                with sklearn_validation():
+                    validate_data(self, X, reset=reset, skip_check_array=True)
             else:
                 self._remember_columns(source) if reset else self._check_columns(source)
         if len(source) == 0:

@@ -243,6 +243,10 @@ class _Look:
 def _look(model: Mapper, source: Source) -> _Look:
     some = source.take(evenly_spread(len(source), 500))
     scaled = network_layout(model.scale(some), source.shape[1:])
+    if scaled.ndim not in KINDS:
+        raise IsthmusError(
+            f"samples of shape {source.shape[1:]} cannot be drawn; these can: {', '.join(KINDS.values())}"
+        )
     kind = KINDS[scaled.ndim]
     form = "pictures" if kind in ("images", "volumes") else "lines"
     columns: tuple[str, ...] = ()

@@ -41,7 +41,7 @@ def adam(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
 def muon(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
     """Muon for weight matrices and convolution kernels, AdamW for the rest: the same error after fewer samples."""
     trained = [p for p in network.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim >= 2 and min(len(p), p[0].numel()) >= _NARROWEST]
+    matrices = [p for p in trained if p.ndim >= 2 and p.numel() and min(len(p), p[0].numel()) >= _NARROWEST]
     chosen = {id(p) for p in matrices}
     rest = [p for p in trained if id(p) not in chosen]
     made: list[torch.optim.Optimizer] = []

@@ -43,7 +43,12 @@ def before_after(pairs: Sequence[tuple[np.ndarray, np.ndarray]], path: Path) -> 
 
 
 def middle(image: np.ndarray) -> np.ndarray:
-    """The part of a large image that a sheet shows, its middle, so that single pixels can be seen; grey or colour."""
+    """The part of a large image that a sheet shows, its middle, so that single pixels can be seen; grey or colour.
+
+    Of a volume with channels, its middle slice.
+    """
+    if image.ndim > 3:
+        return middle(image[len(image) // 2])
     top, left = (max(0, (n - _SIDE) // 2) for n in image.shape[:2])
     part = image[top : top + _SIDE, left : left + _SIDE]
     return part[..., :3] if part.ndim == 3 and part.shape[-1] in (3, 4) else part[..., 0] if part.ndim == 3 else part

@@ -22,10 +22,12 @@ MEASURES = {
 }
 
 
-def feature_scores(measured: Representation) -> Plate:
-    """Every score from 0 to 1 of the code, of PCA and of the raw data, on one line each."""
+def feature_scores(measured: Representation) -> Plate | None:
+    """Every score from 0 to 1 of the code, of PCA and of the raw data, on one line each; None where there are none."""
     rows = [(label, [getattr(f, name) for f in _kinds(measured)]) for name, label in MEASURES.items()]
     rows = [(label, values) for label, values in rows if values[0] is not None]
+    if not rows:  # without labels, of too few samples for neighbourhoods
+        return None
     better = sum(values[0] > values[1] for _, values in rows)
     caption = f"The code is ahead of PCA in {better} of {len(rows)} scores; farther to the right is better."
     return Plate("features", caption, lambda theme: _scores(rows, theme))

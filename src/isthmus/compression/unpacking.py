@@ -1,4 +1,4 @@
-"""Samples of an archive back to files."""
+"""Samples of an archive as files: images under their names, arrays as .npy files."""
 
 from __future__ import annotations
 

@@ -1,0 +1,174 @@
+"""`isthmus denoise`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus import registry
+from isthmus.cli import options
+from isthmus.estimators.model_folder import CONFIG
+from isthmus.spec import parse_corruption
+
+if TYPE_CHECKING:
+    from isthmus import Denoiser
+
+_MINUTES = 3.0  # of learning from the noisy files themselves
+
+Noise = Annotated[
+    str | None,
+    options.named(
+        "--noise",
+        registry.corruptions,
+        "Noise, as gaussian:0.1 or poisson:30+gaussian:0.05, in units of the range of integers; estimated from noisy "
+        "data where it is not given.",
+        panel=options.TRAINING,
+        parse=parse_corruption,
+    ),
+]
+Size = Annotated[
+    str,
+    typer.Option(
+        "--size", help="Size of the network: small, medium or large.", metavar="NAME", rich_help_panel=options.NETWORK
+    ),
+]
+
+
+@options.grouped
+def denoise(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] DATA",
+            help="A folder or a file (images, .wav, .csv, .npy) or a data set; before it the folder of a model. "
+            "Without a model one is learned from the noisy data themselves.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A folder for a folder, else a file.", show_default=False)
+    ],
+    noise: Noise = None,
+    size: Size = "small",
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Time to learn without a model.", show_default="3", rich_help_panel=options.TRAINING),
+    ] = None,
+    save_model: Annotated[
+        Path | None, typer.Option(help="Folder to keep the learned model in.", rich_help_panel=options.TRAINING)
+    ] = None,
+    averaging: Annotated[
+        bool, typer.Option("--averaging", help="Average over flips and turns: slower, slightly better.")
+    ] = False,
+    std: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write how far off each value may be, one standard deviation in the data's units: a .npy file; "
+            "for a folder, a folder of them.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Picture of samples before and after.", show_default="OUTPUT-before-after.png")
+    ] = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Take the noise away; without a model, learn how from the noisy files themselves.
+
+    Files keep their names, formats, depths and metadata. A file that cannot be read is named, the rest is done, and
+    the exit status is 1.
+
+    Examples:
+
+      isthmus denoise noisy/ -o clean/
+
+      isthmus denoise noisy/ -o clean/ --noise poisson
+
+      isthmus denoise photos-denoiser noisy/ -o clean/ --std deviations/
+    """
+    model, data = _model_and_data(inputs)
+    if model is not None and (noise is not None or minutes is not None or save_model is not None):
+        raise typer.BadParameter(
+            "--noise, --minutes and --save-model are for learning from noisy data, without a model"
+        )
+    from rich.progress import track
+
+    from isthmus import Denoiser
+    from isthmus.denoising.files import FileCleaner, paths_of
+
+    paths = paths_of(data)
+    folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
+    _check_outputs(output, std, overwrite, folder is not None)
+    bad: dict[Path, str] = {}
+    if model is not None:
+        denoiser = Denoiser.load(model, device=device)
+    else:
+        denoiser = Denoiser(
+            noise, learn_from="noisy", size=size, minutes=minutes or _MINUTES, device=device, random_state=seed
+        )
+        bad = _learn(denoiser, data, save_model, quiet)
+    cleaner = FileCleaner(denoiser, output, std, averaging, overwrite)
+    if paths is None:
+        cleaned = cleaner.array(data)
+        typer.echo(f"{cleaned.count:,} samples in {output}")
+    else:
+        good = [path for path in paths if path not in bad]
+        cleaned = cleaner.files(track(good, "cleaning", disable=quiet or len(good) < 2), folder)
+        typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
+    if cleaned.examples:
+        from isthmus.evaluation.figures.before_after import before_after
+
+        sheet = sheet or output.parent / f"{output.stem}-before-after.png"
+        before_after(cleaned.examples, sheet)
+        typer.echo(f"Sheet       {sheet}")
+    report_bad(bad | cleaned.bad)
+
+
+def report_bad(bad: Mapping[Path, str]) -> None:
+    """Tell of files that could not be read or cleaned; the exit status is then 1."""
+    for line in bad.values():
+        typer.echo(f"isthmus: {line}", err=True)
+    if bad:
+        raise typer.Exit(1)
+
+
+def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
+    if len(inputs) > 2:
+        raise typer.BadParameter(f"give DATA, or MODEL and DATA, not {len(inputs)} arguments")
+    *models, data = inputs
+    if not models and (Path(data) / CONFIG).is_file():
+        raise typer.BadParameter(f"{data} is a model; name the noisy data after it")
+    return (models[0] if models else None), data
+
+
+def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: bool) -> None:
+    options.check_output(output, overwrite, folder=is_folder)
+    if std is None:
+        return
+    if std.suffix != ".npy" and not is_folder:
+        raise typer.BadParameter(f"--std {str(std)!r} must end in .npy")
+    if std.resolve() == output.resolve():
+        raise typer.BadParameter(f"--std and --output are both {str(std)!r}; name two places")
+    options.check_output(std, overwrite, folder=is_folder)
+
+
+def _learn(denoiser: Denoiser, data: str, save_model: Path | None, quiet: bool) -> dict[Path, str]:
+    """Learn from the noisy data, for some minutes or until Ctrl-C; returns what cannot be read."""
+    from isthmus.denoising.files import learn
+    from isthmus.training.progress import Bar
+
+    bad = learn(denoiser, data, listeners=[] if quiet else [Bar()])
+    typer.echo(f"Noise       {denoiser.noise_}")
+    if save_model is not None:
+        typer.echo(f"Model       {denoiser.save(save_model)}")
+    if denoiser.interrupted_ == signal.SIGINT:
+        typer.echo("Stopped learning; cleaning with what was learned so far.", err=True)
+    elif denoiser.interrupted_:
+        raise typer.Exit(128 + denoiser.interrupted_)
+    return bad

@@ -1,0 +1,61 @@
+"""`isthmus reconstruct`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import blocks, open_model, write_npy
+
+if TYPE_CHECKING:
+    from isthmus.data.folders import ImageFiles
+
+
+@options.grouped
+def reconstruct(
+    model: options.Model,
+    data: options.Data,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder for a folder of images, else a .npy file.", show_default=False),
+    ],
+    reading: options.Reading,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Encode and decode data; images keep their file names and formats.
+
+    Examples:
+
+      isthmus reconstruct digits-10 photos/ -o rebuilt/
+
+      isthmus reconstruct digits-10 mnist:test -o rebuilt.npy
+    """
+    from isthmus.data.folders import ImageFiles
+
+    estimator, source = open_model(model, data, reading, device, "encode", "decode")
+    options.check_output(output, overwrite, folder=isinstance(source, ImageFiles))
+    if isinstance(source, ImageFiles):
+        _write_images(estimator, source, output)
+    else:
+        write_npy(output, (estimator.reconstruct(block) for block in blocks(source)), len(source))
+    typer.echo(f"{len(source):,} reconstructions in {output}")
+
+
+def _write_images(model: Any, source: ImageFiles, folder: Path) -> None:
+    """One image for each sample under its own name; formats that lose bits are written at their best quality."""
+    from PIL import Image
+
+    from isthmus.files import atomic_path
+
+    top = Path(os.path.commonpath([path.parent for path in source.paths]))
+    images = (image for block in blocks(source) for image in model.reconstruct(block))
+    for path, image in zip(source.paths, images, strict=True):
+        with atomic_path(folder / path.relative_to(top)) as temporary:
+            pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+            Image.fromarray(pixels).save(temporary, quality=95)  # formats without a quality ignore it

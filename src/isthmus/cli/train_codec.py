@@ -1,0 +1,66 @@
+"""`isthmus train-codec`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.run import Run
+from isthmus.estimators.model_folder import best_validation
+
+
+@options.grouped
+def train_codec(
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="Images like those to be compressed: a folder, an array (npy, npz, IDX, Zarr, TIFF stacks) or the "
+            "name of a data set.",
+            metavar="DATA",
+            show_default=False,
+        ),
+    ],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for the model.", show_default="DATA-codec")
+    ] = None,
+    lossless: Annotated[
+        bool, typer.Option("--lossless/--lossy", help="Lose nothing, or fewer bytes at a quality of your choice.")
+    ] = False,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="Error that a lossy codec keeps small: mse or ms-ssim.",
+            metavar="NAME",
+            show_default="mse",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = None,
+    run: Run,
+) -> None:
+    """Train a codec on images like those that `isthmus compress` is to make small.
+
+    Examples:
+
+      isthmus train-codec photos/ --lossless --minutes 10 -o photos-codec
+
+      isthmus train-codec mnist --objective ms-ssim --minutes 5
+
+      isthmus train-codec photos/ --lossless --minutes 10 -o photos-codec --resume
+    """
+    if lossless and objective is not None:
+        raise typer.BadParameter(f"--objective {objective} is for lossy codecs; leave it or --lossless away")
+    folder = run.into(output or Path(f"{Path(data).stem}-codec"))
+
+    from isthmus import Codec
+
+    codec = Codec("lossless" if lossless else "lossy", objective=objective or "mse", **run.settings)
+    codec.fit(data, **folder.fit_options())
+    folder.save(codec)
+    best = best_validation(codec.history_)
+    if best is not None and lossless:  # of a lossy one it is bits and error together
+        typer.echo(f"Validation  {best:.4f} bits per value")
+    typer.echo(f"Model       {folder.path} ({codec.model_.kind}, {codec.model_.nbytes:,} bytes)")
