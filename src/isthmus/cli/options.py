@@ -104,11 +104,11 @@ def class_names(data: str) -> Sequence[str] | None:
 
 def report(model: AutoEncoder, folder: Path, data: str, training: Source, testing: Source, saved_as: Path) -> None:
     """Write the report of a model on data into a folder, and print its main figures."""
-    from isthmus.evaluation.report import write_study
+    from isthmus.evaluation.report import write_report
     from isthmus.evaluation.study import study
 
     measured = study(model, train=training, test=testing, class_names=class_names(data))
-    path = write_study(
+    path = write_report(
         measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as
     )
     ours, pca = measured.metrics.mse, measured.pca_metrics.mse
