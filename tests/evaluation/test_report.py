@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import re
-from html.parser import HTMLParser
-from xml.etree import ElementTree
-
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
 from isthmus.errors import IsthmusError
-from isthmus.evaluation.figures import style
 from isthmus.evaluation.report import report
 
 EVERYWHERE = {"reconstructions", "errors", "loss", "extremes", "map", "effects"}
@@ -27,57 +21,8 @@ FIGURES = {
 }
 
 
-class Page(HTMLParser):
-    """Collects tags, figures and text of a page."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.figures, self.tags, self.words = set(), [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag == "figure":
-            self.figures.add(dict(attrs)["id"])
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """PNG files of one transparent pixel: for tests that look at the page."""
-    buffer = io.BytesIO()
-    Image.new("RGBA", (1, 1)).save(buffer, "PNG")
-    monkeypatch.setattr(style, "_png", lambda figure: buffer.getvalue())
-
-
-def check_page(path):
-    """What holds for every report; returns the page."""
-    text = path.read_text(encoding="utf-8")
-    page = Page(text)
-    assert "http" not in text and "@import" not in text and "<script" not in text
-    for tag, attrs in page.tags:
-        assert tag not in {"link", "iframe", "object", "embed"}
-        assert not any(name.startswith("on") for name in attrs)
-        for name in ("src", "href", "xlink:href", "srcset"):
-            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
-    assert not re.search(r"url\((?!#)", text)
-    assert len(text) < 3_000_000
-    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
-        ElementTree.fromstring(svg)  # well-formed
-    files = {file.name for file in (path.parent / "figures").iterdir()}
-    assert files == {f"{name}{theme}.png" for name in page.figures for theme in ("", "-dark")}
-    for file in (path.parent / "figures").iterdir():
-        with Image.open(file) as image:
-            assert image.format == "PNG" and image.mode == "RGBA"
-            assert image.getpixel((0, image.height - 1))[3] == 0  # a transparent page
-    assert not list(path.parent.rglob(".*"))
-    return page
-
-
 @pytest.mark.parametrize("kind", FIGURES)
-def test_every_kind_of_data_has_its_sections(tmp_path, stand_in, kinds, kind):
+def test_every_kind_of_data_has_its_sections(check_page, tmp_path, stand_in, kinds, kind):
     samples, settings = kinds[kind]
     half = len(samples) // 2
     model = stand_in(samples[:half], 4, **settings)
@@ -99,7 +44,7 @@ def test_every_kind_of_data_has_its_sections(tmp_path, stand_in, kinds, kind):
     assert ("SSIM" in text) == (kind in ("images", "colour", "volumes"))
 
 
-def test_figures_of_the_page_are_measured(quick, tmp_path, stand_in, digits):
+def test_figures_of_the_page_are_measured(check_page, quick, tmp_path, stand_in, digits):
     images, labels = digits
     model = stand_in(images[:1500], 10)
     path = report(model, images[1500:], tmp_path, train=images[:1500], labels=labels[1500:], title="Digits")
@@ -113,7 +58,7 @@ def test_figures_of_the_page_are_measured(quick, tmp_path, stand_in, digits):
 HOSTILE = ["<script>alert(1)</script>", "$\\frac{1}$ & \"quotes\" 'single'", "]]>\x00\x1b[31m\u202e", "名前 😀", ""]
 
 
-def test_hostile_names_are_escaped(quick, tmp_path, stand_in, kinds):
+def test_hostile_names_are_escaped(check_page, quick, tmp_path, stand_in, kinds):
     samples, settings = kinds["table"]
     model = stand_in(samples, 2, **settings)
     model.feature_names_in_ = np.array([*HOSTILE, "a", "b", "c", "d" * 500], dtype=object)
@@ -130,7 +75,7 @@ def test_hostile_names_are_escaped(quick, tmp_path, stand_in, kinds):
 
 @pytest.mark.parametrize("n", [1, 2, 3, 25])
 @pytest.mark.parametrize("kind", ["images", "signals", "table"])
-def test_few_samples(quick, tmp_path, stand_in, kinds, kind, n):
+def test_few_samples(check_page, quick, tmp_path, stand_in, kinds, kind, n):
     samples, settings = kinds[kind]
     model = stand_in(samples[:n], 2, **settings)
     page = check_page(report(model, samples[:n], tmp_path, train=samples[:n], labels=["one"] * n))
@@ -138,7 +83,7 @@ def test_few_samples(quick, tmp_path, stand_in, kinds, kind, n):
 
 
 @pytest.mark.parametrize("kind", ["images", "signals", "table"])
-def test_constant_data(quick, tmp_path, stand_in, kinds, kind):
+def test_constant_data(check_page, quick, tmp_path, stand_in, kinds, kind):
     samples, settings = kinds[kind]
     samples = np.full_like(samples, 7)
     page = check_page(report(stand_in(samples, 2, **settings), samples, tmp_path, train=samples))
@@ -146,14 +91,14 @@ def test_constant_data(quick, tmp_path, stand_in, kinds, kind):
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2])
-def test_code_sizes(quick, tmp_path, stand_in, digits, latent_dim):
+def test_code_sizes(check_page, quick, tmp_path, stand_in, digits, latent_dim):
     images = digits[0][:200]
     page = check_page(report(stand_in(images, latent_dim), images, tmp_path, train=images))
     assert {"map", "map_pictures", "traversals", "effects"} <= page.figures
     assert ("map_decoded" in page.figures) == (latent_dim == 2)
 
 
-def test_spatial_code(quick, tmp_path, stand_in, digits):
+def test_spatial_code(check_page, quick, tmp_path, stand_in, digits):
     images = digits[0][:100]
     model = stand_in(images, 12, spatial=(2, 2, 3))
     words = " ".join(check_page(report(model, images, tmp_path, train=images)).words)
@@ -161,7 +106,7 @@ def test_spatial_code(quick, tmp_path, stand_in, digits):
 
 
 @pytest.mark.parametrize("history", [[], [{"step": 1, "loss": float("nan"), "validation_loss": None}]])
-def test_without_a_usable_history(quick, tmp_path, stand_in, digits, history):
+def test_without_a_usable_history(check_page, quick, tmp_path, stand_in, digits, history):
     images = digits[0][:60]
     for entry in history:
         entry |= {"seconds": 1.0, "samples_per_second": 10.0, "learning_rate": 0.1}
@@ -171,7 +116,7 @@ def test_without_a_usable_history(quick, tmp_path, stand_in, digits, history):
     assert "loss" not in page.figures
 
 
-def test_more_classes_than_colours(quick, tmp_path, stand_in, digits):
+def test_more_classes_than_colours(check_page, quick, tmp_path, stand_in, digits):
     images = digits[0][:150]
     labels = np.arange(150) % 40
     page = check_page(report(stand_in(images), images, tmp_path, train=images, labels=labels))
@@ -203,7 +148,7 @@ def test_writing_twice_gives_the_same_files(tmp_path, stand_in, digits):
     assert pages[0] == pages[1]
 
 
-def test_real_model_and_a_source_with_labels(quick, tmp_path, digits):
+def test_real_model_and_a_source_with_labels(check_page, quick, tmp_path, digits):
     from isthmus import AutoEncoder
     from isthmus.data.base import ArraySource
 
@@ -216,7 +161,7 @@ def test_real_model_and_a_source_with_labels(quick, tmp_path, digits):
     assert any("AutoEncoder.load('digits-3')" in word for word in page.words)
 
 
-def test_without_training_data_half_of_the_samples_stand_in_for_them(quick, tmp_path, stand_in, digits):
+def test_without_training_data_half_of_the_samples_stand_in_for_them(check_page, quick, tmp_path, stand_in, digits):
     images, labels = digits[0][:81], digits[1][:81]
     words = " ".join(check_page(report(stand_in(images), images, tmp_path, labels=labels)).words)
     assert "measured on all 41 test samples" in words and "PCA was fitted to 40 training samples" in words

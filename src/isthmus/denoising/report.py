@@ -234,7 +234,7 @@ def _before_and_after(measured: _Measured) -> Plate:
         SampleRow("denoised", "", lambda theme: cells(measured.cleaned), notes(measured.cleaned)),
         SampleRow(
             "taken away",
-            f"full colour at ± {number(limit)}",
+            f"shown up to ± {number(limit)}",
             lambda theme: [as_difference(measured.noisy[i], measured.cleaned[i], limit, theme) for i in chosen],
         ),
     ]
