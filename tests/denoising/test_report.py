@@ -9,7 +9,7 @@ from isthmus import Denoiser
 from isthmus.denoising.report import report
 from isthmus.errors import IsthmusError
 
-EVERYWHERE = {"before_after", "loss"}
+EVERYWHERE = {"before_after"}  # and "loss", where the run was long enough for a curve
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def test_errors_against_clean_samples(quick, check_page, tmp_path, denoiser: Den
     noisy = np.clip(clean + np.random.default_rng(0).normal(0, 40, clean.shape), 0, 255).astype(np.uint8)
     page = check_page(report(denoiser, noisy, tmp_path / "mine", clean=clean))
     words = " ".join(page.words)
-    assert page.figures == EVERYWHERE | {"errors"} and "Denoiser.load('mine')" in words
+    assert page.figures - {"loss"} == EVERYWHERE | {"errors"} and "Denoiser.load('mine')" in words
     error = float((((denoiser.denoise(noisy) / 255.0) - clean / 255.0) ** 2).mean())
     assert f"{error:.4f}" in words and "best Gaussian filter" in words
 
@@ -34,7 +34,11 @@ def test_noise_that_is_added_is_the_same_in_every_run(quick, tmp_path, denoiser:
 
 def test_without_clean_samples(quick, check_page, tmp_path, denoiser: Denoiser, digits) -> None:
     page = check_page(report(denoiser, digits[0][:20], tmp_path))
-    assert page.figures == EVERYWHERE and "Taken away" in page.words and "Beside simple filters" not in page.words
+    assert (
+        page.figures - {"loss"} == EVERYWHERE
+        and "Taken away" in page.words
+        and "Beside simple filters" not in page.words
+    )
 
 
 def test_samples_of_different_sizes(quick, check_page, tmp_path, denoiser: Denoiser, digits) -> None:
@@ -45,7 +49,9 @@ def test_samples_of_different_sizes(quick, check_page, tmp_path, denoiser: Denoi
 def test_signals(quick, check_page, tmp_path) -> None:
     waves = np.sin(np.linspace(0, 12, 80) + np.linspace(0, 6, 40)[:, None]).astype(np.float32)
     model = Denoiser("gaussian:0.3", size="small", epochs=1, random_state=0).fit(waves)
-    assert check_page(report(model, waves, tmp_path, noise="gaussian:0.3")).figures == EVERYWHERE | {"errors"}
+    assert check_page(report(model, waves, tmp_path, noise="gaussian:0.3")).figures - {"loss"} == EVERYWHERE | {
+        "errors"
+    }
 
 
 def test_pairs_must_fit(tmp_path, denoiser: Denoiser, digits) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from isthmus.compression.formats import lossless_bytes, lossy_curves
-from isthmus.data.channels_last import unit_of
+from isthmus.data.base import evenly_spread
+from isthmus.data.scaling import unit_of
 from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.figures.plain_charts import Curve, bars, curves
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, sample_rows
@@ -110,10 +111,10 @@ def _without_loss(codec: Compressor, some: SomeSamples) -> tuple[list[Headline],
 
 def _easy_and_hard(codec: Compressor, some: SomeSamples) -> Plate:
     """Images by the bytes that each takes alone."""
-    places = np.unique(np.linspace(0, len(some.arrays) - 1, min(_ALONE, len(some.arrays))).astype(int)).tolist()
+    places = evenly_spread(len(some.arrays), _ALONE).tolist()
     sizes = [len(codec.compress([some.arrays[i]])) for i in places]
     order = np.argsort(sizes, kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(COLUMNS, len(order))).astype(int))].tolist()
+    chosen = order[evenly_spread(len(order), COLUMNS)].tolist()
     images = [some.arrays[places[i]] for i in chosen]
     row = SampleRow(
         "original", "bytes of an archive", lambda theme: _pictures(images), [f"{sizes[i]:,} bytes" for i in chosen]
@@ -181,7 +182,7 @@ def _at(codec: Compressor, some: SomeSamples, quality: int) -> _AtQuality:
 def _what_comes_back(some: SomeSamples, measured: Mapping[int, _AtQuality]) -> Plate:
     """Originals, and below them what is read from archives of several qualities."""
     order = np.argsort(measured[_MIDDLE].errors, kind="stable")
-    chosen = order[np.unique(np.linspace(0, len(order) - 1, min(COLUMNS, len(order))).astype(int))].tolist()
+    chosen = order[evenly_spread(len(order), COLUMNS)].tolist()
     rows = [SampleRow("original", "", lambda theme: _pictures([some.arrays[i] for i in chosen]))]
     for quality in _SHOWN:
         found = measured[quality]

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 from isthmus.corruptions import Corruption
-from isthmus.data.channels_last import as_plane, from_planes, unit_of
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.base import evenly_spread
+from isthmus.data.channels_last import channels_last, from_channels_last
+from isthmus.data.scaling import finite_sample, sample_channel_axis, unit_of
+from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.figures.plain_charts import bars
@@ -118,7 +120,7 @@ def _measured(denoiser: Cleaner, X: Any, clean: Any, noise: str | None) -> _Meas
         noisy = [_with_noise(s, axis, unit, noise, i) for i, (s, axis) in enumerate(zip(known, axes, strict=True))]
     cleaned, std = denoiser.denoise(noisy, return_std=True)
     before, after, reference = (
-        None if samples is None else [as_plane(s, _axis(denoiser, s)).astype(np.float32) / unit for s in samples]
+        None if samples is None else [channels_last(s, _axis(denoiser, s)).astype(np.float32) / unit for s in samples]
         for samples in (noisy, cleaned, known)
     )
     assert before is not None and after is not None
@@ -129,12 +131,10 @@ def _measured(denoiser: Cleaner, X: Any, clean: Any, noise: str | None) -> _Meas
 
 def _same_samples(clean: Any, some: SomeSamples) -> list[np.ndarray]:
     """The clean ones of the same numbers."""
-    from isthmus.data.channels_last import open_samples, sample_at
-
-    source = open_samples(clean)
+    source = open_source(clean, on_mixed_sizes="keep")
     if len(source) != some.given:
         raise IsthmusError(f"there are {some.given} noisy samples and {len(source)} clean ones; give pairs")
-    known = [sample_at(source, index) for index in some.indices.tolist()]
+    known = [finite_sample(source, index) for index in some.indices.tolist()]
     for index, (a, b) in enumerate(zip(some.arrays, known, strict=True)):
         if a.shape != b.shape:
             raise IsthmusError(f"pair {some.indices[index]} has shapes {a.shape} and {b.shape}; both must be equal")
@@ -147,12 +147,13 @@ def _axis(denoiser: Cleaner, sample: np.ndarray) -> int | None:
 
 def _with_noise(sample: np.ndarray, axis: int | None, unit: float, noise: str, seed: int) -> np.ndarray:
     """A sample with noise, as floats in its own units: nothing is clipped."""
-    planes = np.moveaxis(as_plane(sample, axis).astype(np.float32) / np.float32(unit), -1, 0)[None]  # (1, C, *spatial)
+    scaled = channels_last(sample, axis).astype(np.float32) / np.float32(unit)  # (*spatial, C)
+    planes = np.moveaxis(scaled, -1, 0)[None]  # (1, C, *spatial)
     generator = torch.Generator().manual_seed(seed)
     noisy = torch.from_numpy(np.ascontiguousarray(planes))
     for choice in parse_corruption(noise):
         noisy = Corruption(choice)(noisy, generator)
-    return from_planes(np.moveaxis(noisy.numpy() * np.float32(unit), 1, -1), axis)[0]
+    return from_channels_last(np.moveaxis(noisy.numpy() * np.float32(unit), 1, -1), axis)[0]
 
 
 def _errors(noisy: list[np.ndarray], cleaned: list[np.ndarray], clean: list[np.ndarray]) -> dict[str, float]:
@@ -219,7 +220,7 @@ def _error_section(measured: _Measured) -> Section:
 def _before_and_after(measured: _Measured) -> Plate:
     """Noisy samples, the same cleaned, what was taken away and, where it is known, the truth."""
     n = len(measured.noisy)
-    chosen = np.unique(np.linspace(0, n - 1, min(COLUMNS, n)).astype(int)).tolist()
+    chosen = evenly_spread(n, COLUMNS).tolist()
     truth = measured.clean
 
     def cells(samples: Sequence[np.ndarray]) -> list[np.ndarray]:

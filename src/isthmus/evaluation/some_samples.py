@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.channels_last import open_samples, sample_at
+from isthmus.data.base import evenly_spread
+from isthmus.data.scaling import finite_sample
+from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 
 
@@ -37,17 +39,17 @@ def some_samples(data: Any, most: int, most_values: int) -> SomeSamples:
 
     data : a Source, an array, a list of arrays, a path or the name of a data set.
     """
-    source = open_samples(data)
+    source = open_source(data, on_mixed_sizes="keep")
     n = len(source)
     if n == 0:
         raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
-    first = sample_at(source, 0)
+    first = finite_sample(source, 0)
     count = max(1, min(n, most, most_values // max(1, first.size)))
     arrays: list[np.ndarray] = []
     kept: list[int] = []
     values = 0
-    for index in np.unique(np.linspace(0, n - 1, count).astype(np.intp)).tolist():
-        sample = sample_at(source, index)
+    for index in evenly_spread(n, count).tolist():
+        sample = finite_sample(source, index)
         values += sample.size
         if arrays and values > most_values:
             break
