@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are tiny: more threads would only wait for one another
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.decomposition import PCA
 
 
@@ -129,3 +134,59 @@ def kinds(digits):
         "table": (table, {"standard": True}),
         "wide": (wide, {"standard": True}),
     }
+
+
+class Page(HTMLParser):
+    """Collects tags, figures and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.figures, self.tags, self.words = set(), [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag == "figure":
+            self.figures.add(dict(attrs)["id"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """PNG files of one transparent pixel: for tests that look at the page."""
+    from isthmus.evaluation.figures import style
+
+    buffer = io.BytesIO()
+    Image.new("RGBA", (1, 1)).save(buffer, "PNG")
+    monkeypatch.setattr(style, "_png", lambda figure: buffer.getvalue())
+
+
+@pytest.fixture(scope="session")
+def check_page():
+    """Checks what holds for every report, and gives the page."""
+    return _checked_page
+
+
+def _checked_page(path):
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert "http" not in text and "@import" not in text and "<script" not in text
+    for tag, attrs in page.tags:
+        assert tag not in {"link", "iframe", "object", "embed"}
+        assert not any(name.startswith("on") for name in attrs)
+        for name in ("src", "href", "xlink:href", "srcset"):
+            assert attrs.get(name, "#").startswith(("#", "data:image/png;base64,"))
+    assert not re.search(r"url\((?!#)", text)
+    assert len(text) < 3_000_000
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(svg)  # well-formed
+    files = {file.name for file in (path.parent / "figures").iterdir()}
+    assert files == {f"{name}{theme}.png" for name in page.figures for theme in ("", "-dark")}
+    for file in (path.parent / "figures").iterdir():
+        with Image.open(file) as image:
+            assert image.format == "PNG" and image.mode == "RGBA"
+            assert image.getpixel((0, image.height - 1))[3] == 0  # a transparent page
+    assert not list(path.parent.rglob(".*"))
+    return page

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isthmus import registry
 from isthmus.cli import options
-from isthmus.cli.models import halves, open_for, open_model
+from isthmus.cli.denoise import Noise
+from isthmus.cli.models import halves, load_model, open_for
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -25,31 +27,46 @@ def report(
     train: Annotated[
         str | None, typer.Option(help="Data that PCA is fitted on for comparison.", show_default="half of DATA")
     ] = None,
+    noise: Noise = None,
     reading: options.Reading,
     device: options.Device = "auto",
 ) -> None:
-    """Write report.html: what the model does to data, beside what everybody should compare it with.
+    """Write report.html: what a model of any kind does to data, beside what it should be compared with.
 
     Examples:
 
       isthmus report digits-10 mnist:test --train mnist
 
       isthmus report tables-8 new.parquet -o new-report/
+
+      isthmus report photos-denoiser photos/ --noise gaussian:0.1 -o denoiser-report/
     """
-    estimator, source = open_model(model, data, reading, device, "encode", "decode")
-    fitted, judged = halves(source) if train is None else (open_for(estimator, train, reading), source)
-    write_report(estimator, output or Path(model), data, fitted, judged, saved_as=Path(model))
+    folder = output or Path(model)
+    estimator = load_model(model, device)
+    kind = registry.estimators.of(estimator)
+    if "decode" in kind.can:
+        if noise is not None:
+            raise typer.BadParameter(f"--noise is for denoisers, and {model} holds a {kind.name}")
+        source = open_for(estimator, data, reading)
+        fitted, judged = halves(source) if train is None else (open_for(estimator, train, reading), source)
+        write_report(estimator, folder, data, fitted, judged, saved_as=Path(model))
+        return
+    if train is not None:
+        raise typer.BadParameter(f"--train is for models with codes, and {model} holds a {kind.name}")
+    if noise is not None and "clean" not in kind.can:
+        raise typer.BadParameter(f"--noise is for denoisers, and {model} holds a {kind.name}")
+    options_of_kind = {"noise": noise} if noise is not None else {}
+    path = estimator.report(data, folder, title=Path(model).resolve().name, saved_as=model, **options_of_kind)
+    typer.echo(f"Report      {path}")
 
 
 def write_report(model: Any, folder: Path, data: str, training: Source, testing: Source, *, saved_as: Path) -> None:
     """Write the report of a model on data into a folder, and print its main figures."""
-    from isthmus.evaluation.report import write_study
+    from isthmus.evaluation.report import write_report as write
     from isthmus.evaluation.study import study
 
     measured = study(model, train=training, test=testing, class_names=options.class_names(data))
-    path = write_study(
-        measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as
-    )
+    path = write(measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as)
     ours, pca = measured.metrics.mse, measured.pca_metrics.mse
     typer.echo(f"Test error  {ours:.5g}, the mean squared error of {len(measured.codes):,} samples in scaled units")
     typer.echo(f"PCA         {pca:.5g}, with the same code size")

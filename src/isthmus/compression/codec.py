@@ -246,6 +246,18 @@ class Codec(Estimator):
         values = sum(image.size for image in images)
         return -8 * len(self.compress(X)) / values
 
+    def report(
+        self, X: Any, folder: str | Path, *, title: str | None = None, saved_as: str | Path | None = None
+    ) -> Path:
+        """Write report.html into a folder: the bytes of X in archives beside other formats, and what comes back.
+
+        X : images that the codec was not trained on, as in `fit`. saved_as : the codec's folder, which the page names.
+        """
+        from isthmus.compression.report import report  # figures are slow to import
+
+        check_is_fitted(self)
+        return report(self, X, folder, title=title, saved_as=saved_as)
+
     # On disk
 
     def _config(self) -> dict[str, Any]:

@@ -199,6 +199,26 @@ class Denoiser(TransformerMixin, Estimator):
         errors = [((np.float64(a) - finite_sample(expected, i)) / unit) ** 2 for i, a in enumerate(cleaned)]
         return -float(np.concatenate([error.ravel() for error in errors]).mean())
 
+    def report(
+        self,
+        X: Any,
+        folder: str | Path,
+        *,
+        clean: Any = None,
+        noise: str | None = None,
+        title: str | None = None,
+        saved_as: str | Path | None = None,
+    ) -> Path:
+        """Write report.html into a folder: samples before and after, what was taken away, and how wrong the rest is.
+
+        X : noisy samples, as in `denoise`. clean : the same ones without noise, where they are known. noise : added to
+        X, which are then the clean ones. saved_as : the model's folder, which the page names.
+        """
+        from isthmus.denoising.report import report  # figures are slow to import
+
+        check_is_fitted(self)
+        return report(self, X, folder, clean=clean, noise=noise, title=title, saved_as=saved_as)
+
     # On disk
 
     def _config(self) -> dict[str, Any]:

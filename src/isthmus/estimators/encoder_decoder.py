@@ -133,22 +133,21 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         X: Any,
         folder: str | Path,
         *,
-        train: Any,
+        train: Any = None,
         class_names: Sequence[str] | Mapping[int, str] | None = None,
         title: str | None = None,
         saved_as: str | Path | None = None,
     ) -> Path:
         """Write report.html into a folder: what the model does to X, beside PCA with the same code size.
 
-        X : samples that the model was not trained on, as in `transform`. train : those that PCA is fitted on.
+        X : samples that the model was not trained on, as in `transform`. train : those that PCA is fitted on; by
+        default a random half of X, and the other half is measured.
         class_names : what labels of X mean, where it has some. saved_as : the model's folder, which the page names.
         """
-        from isthmus.evaluation.report import write_study  # figures are slow to import
-        from isthmus.evaluation.study import study
+        from isthmus.evaluation.report import report  # figures are slow to import
 
         check_is_fitted(self)
-        measured = study(self, train=train, test=X, class_names=class_names)
-        return write_study(measured, folder, estimator=type(self).__name__, title=title, saved_as=saved_as)
+        return report(self, X, folder, train=train, class_names=class_names, title=title, saved_as=saved_as)
 
     @torch.inference_mode()
     def _codes(self, source: Source) -> Iterator[np.ndarray]:

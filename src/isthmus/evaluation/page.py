@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from isthmus import __version__
 from isthmus.evaluation.figures.style import Plate, Print, render
+from isthmus.evaluation.history import in_parts
 from isthmus.evaluation.templates import render as render_template
 from isthmus.evaluation.theme import DARK, LIGHT, MARK, css_variables
 from isthmus.files import write_bytes, write_text
@@ -82,6 +84,27 @@ def _printed(plates: Sequence[Plate], folder: Path) -> list[Print]:
         write_bytes(folder / f"{printed.plate.name}.png", printed.light)
         write_bytes(folder / f"{printed.plate.name}-dark.png", printed.dark)
     return prints
+
+
+def training_headline(history: Sequence[Mapping[str, Any]]) -> list[Headline]:
+    """How long a model was trained; nothing where no run is known."""
+    if not history:
+        return []
+    last = in_parts(history)[-1][-1]
+    figure, unit = _duration(float(last["seconds"]))
+    return [
+        Headline(
+            "Training", figure, unit, f"{last['step']:,} steps, {last['samples_per_second']:,.0f} samples a second"
+        )
+    ]
+
+
+def _duration(seconds: float) -> tuple[str, str]:
+    if seconds < 60:
+        return f"{seconds:.1f}", "s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}:{int(seconds % 60):02d}", "min"
+    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}", "h"
 
 
 def count(number: int, what: str) -> str:

@@ -9,22 +9,54 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.errors import IsthmusError
 from isthmus.evaluation import figures
 from isthmus.evaluation.figures import Plate
-from isthmus.evaluation.page import Headline, Row, Section, Table, count, write_page
-from isthmus.evaluation.study import Reconstructor, Study, study
+from isthmus.evaluation.page import Headline, Row, Section, Table, count, training_headline, write_page
+from isthmus.evaluation.study import Reconstructor, Study, checked_labels, study
 from isthmus.evaluation.theme import number
 
 
-def write_report(
+def report(
     model: Reconstructor,
+    X: Any,
     folder: str | Path,
     *,
-    train: Any,
-    test: Any,
+    train: Any = None,
     labels: Any = None,
     class_names: Sequence[str] | Mapping[int, str] | None = None,
-    history: Sequence[Mapping[str, Any]] | None = None,
+    title: str | None = None,
+    saved_as: str | Path | None = None,
+) -> Path:
+    """Measure a model on samples that it has not seen, and write what `write_report` writes.
+
+    X : samples in any form that the model takes; at most 10,000 are measured.
+    train : what the model was trained on, for PCA beside it, at most 20,000 samples; by default PCA is fitted to a
+        random half of X, and the other half is measured.
+    labels : one for each sample of X, text or integers; by default its own, where it is a Source with labels.
+    class_names : what integer labels mean. title, saved_as : see `write_report`.
+
+    Raises IsthmusError where data cannot be read or labels do not match.
+    """
+    from isthmus.data.sources import open_source, subset
+
+    source = open_source(X)
+    labels = source.labels if labels is None else labels
+    if train is None:
+        if len(source) < 2:
+            raise IsthmusError(f"{source.name} has {len(source)} samples; to fit PCA on half of them takes at least 2")
+        order, half = np.random.default_rng(0).permutation(len(source)), len(source) // 2
+        labels = None if labels is None else checked_labels(labels, len(source))[np.sort(order[half:])]
+        train, source = subset(source, np.sort(order[:half])), subset(source, np.sort(order[half:]))
+    measured = study(model, train=train, test=source, labels=labels, class_names=class_names)
+    return write_report(measured, folder, estimator=type(model).__name__, title=title, saved_as=saved_as)
+
+
+def write_report(
+    measured: Study,
+    folder: str | Path,
+    *,
+    estimator: str,
     title: str | None = None,
     saved_as: str | Path | None = None,
 ) -> Path:
@@ -33,29 +65,9 @@ def write_report(
     The HTML file holds all it needs and loads nothing. Every figure in ``figures/`` comes for light and for dark
     pages (``reconstructions.png``, ``reconstructions-dark.png``), transparent and at twice the screen's resolution.
 
-    train : what the model was trained on, for PCA beside it; at most 20,000 samples are used.
-    test : samples that the model has not seen, in the user's layout; at most 10,000 are measured.
-    labels : one for each test sample, text or integers; by default those of `test`, where it is a Source with labels.
-    class_names : what integer labels mean.
-    history : entries of the training run, with and without a validation; by default ``model.history_``.
-    title : by default the folder's name.
+    estimator : the name of the model's class. title : by default the folder's name.
     saved_as : folder of the saved model, for the lines that show how to use it; by default `folder`.
-
-    Raises IsthmusError where data cannot be read or labels do not match.
     """
-    measured = study(model, train=train, test=test, labels=labels, class_names=class_names, history=history)
-    return write_study(measured, folder, estimator=type(model).__name__, title=title, saved_as=saved_as)
-
-
-def write_study(
-    measured: Study,
-    folder: str | Path,
-    *,
-    estimator: str,
-    title: str | None = None,
-    saved_as: str | Path | None = None,
-) -> Path:
-    """What `write_report` writes, of a study that was made before; `estimator` is the name of the model's class."""
     folder = Path(folder)
     return write_page(
         folder / "report.html",
@@ -69,7 +81,7 @@ def write_study(
 
 def _sections(measured: Study) -> list[Section]:
     """Headings and their figures; figures that make no sense for the data are None and left out."""
-    f = figures
+    f, objective = figures, measured.description.get("objective", "error")
     by = [plate for plate in (f.errors_by_class(measured), f.errors_by_column(measured)) if plate is not None]
     maps = [f.code_map(measured), f.picture_map(measured), f.decoded_grid(measured), f.error_map(measured)]
     if measured.grid is None:  # two are enough, side by side
@@ -77,7 +89,11 @@ def _sections(measured: Study) -> list[Section]:
     sections: list[tuple[str, list[Plate | None], Table | None]] = [
         ("Through the isthmus", [f.through_the_isthmus(measured)], None),
         ("Beside PCA with the same code size", [f.error_distribution(measured)], _comparison(measured)),
-        ("How it learned, and where it errs", [f.loss_curves(measured, wide=len(by) != 1), *by], None),
+        (
+            "How it learned, and where it errs",
+            [f.loss_curves(measured.history, objective, wide=len(by) != 1), *by],
+            None,
+        ),
         ("Worst and best reconstructions", [f.worst_and_best(measured)], None),
         ("The map of the codes", maps, None),
         ("What the code means", [f.traversals(measured), f.effects(measured)], None),
@@ -101,11 +117,7 @@ def _headlines(measured: Study) -> list[Headline]:
     smaller = number(measured.sample_bytes / code_bytes)
     detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {smaller}\u00a0:\u00a01"
     rows.append(Headline("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
-    if measured.history:
-        last = measured.history[-1]
-        figure, unit = _duration(float(last["seconds"]))
-        detail = f"{last['step']:,} steps, {last['samples_per_second']:,.0f} samples a second"
-        rows.append(Headline("Training", figure, unit, detail))
+    rows += training_headline(measured.history)
     return rows
 
 
@@ -170,11 +182,3 @@ def _footer(measured: Study) -> str:
         f"Everything on this page was measured on {some}, in scaled units: what the network sees. PCA was fitted to "
         f"{count(measured.pca_samples, 'training sample')}."
     )
-
-
-def _duration(seconds: float) -> tuple[str, str]:
-    if seconds < 60:
-        return f"{seconds:.1f}", "s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)}:{int(seconds % 60):02d}", "min"
-    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}", "h"

@@ -110,9 +110,8 @@ def study(
     test: Any,
     labels: Any = None,
     class_names: Sequence[str] | Mapping[int, str] | None = None,
-    history: Sequence[Mapping[str, Any]] | None = None,
 ) -> Study:
-    """Measure `model` on at most 10,000 samples of `test`; see `write_report` for the arguments."""
+    """Measure `model` on at most 10,000 samples of `test`; see `report` for the arguments."""
     from isthmus.data.sources import open_source
 
     source, train_source = open_source(test), open_source(train)
@@ -153,7 +152,7 @@ def study(
         directions=directions,
         plane=code_plane(codes, metrics.per_sample_mse, z.ndim == 2),
         grid=grid,
-        history=tuple(model.history_ if history is None else history),
+        history=tuple(model.history_),
         description=dict(model.describe()),
         sample_shape=sample_shape,
         code_shape=z.shape[1:],
@@ -201,11 +200,17 @@ def classes_of(
     """
     if labels is None:
         return None
+    labels = checked_labels(labels, n)
+    values, index = np.unique(labels[chosen], return_inverse=True)
+    return Classes(tuple(_class_name(value, names) for value in values.tolist()), index)
+
+
+def checked_labels(labels: Any, n: int) -> np.ndarray:
+    """Labels as an array of text or integers; raises IsthmusError where there is not one for each of n samples."""
     labels = as_labels(labels, "labels")
     if labels.shape != (n,):
         raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {n} samples is needed: ({n},)")
-    values, index = np.unique(labels[chosen], return_inverse=True)
-    return Classes(tuple(_class_name(value, names) for value in values.tolist()), index)
+    return labels
 
 
 def _class_name(value: Any, names: Sequence[str] | Mapping[int, str] | None) -> str:

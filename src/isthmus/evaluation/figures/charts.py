@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from isthmus.evaluation.figures.style import Canvas, Plate
+from isthmus.evaluation.history import in_parts
 from isthmus.evaluation.study import Study
 from isthmus.evaluation.theme import Theme, clipped, number
 
@@ -16,13 +18,17 @@ _MOST_ROWS = 16  # classes or columns in one chart
 _ROWS_HEIGHT = 190  # at least, shared by the rows of a chart
 
 
-def loss_curves(study: Study, *, wide: bool = False) -> Plate | None:
-    """The objective during training, on the training and the validation samples, and the learning rate below."""
-    history = [e for e in study.history if _is_positive(e.get("loss"))]
+def loss_curves(history: Sequence[Mapping[str, Any]], objective: str, *, wide: bool = False) -> Plate | None:
+    """The objective during training, on the training and the validation samples, and the learning rate below.
+
+    history : entries of the run, with and without a validation. objective : what it is called.
+    """
+    parts = in_parts([e for e in history if _is_positive(e.get("loss"))])
+    history = [entry for part in parts for entry in part]
     if len(history) < 2:
         return None
     validated = [e for e in history if _is_positive(e.get("validation_loss"))]
-    objective = clipped(study.description.get("objective", "error"), 60)
+    objective = clipped(objective, 60)
     if validated:
         best = min(validated, key=lambda e: e["validation_loss"])
         caption = (
@@ -31,32 +37,37 @@ def loss_curves(study: Study, *, wide: bool = False) -> Plate | None:
         )
     else:
         caption = f"The objective ({objective}) on the training samples fell to {number(history[-1]['loss'])}."
-    return Plate("loss", caption, lambda theme: _loss(history, validated, objective, theme, wide), wide)
+    return Plate("loss", caption, lambda theme: _loss(parts, objective, theme, wide), wide)
 
 
 def _is_positive(value: float | None) -> bool:
     return value is not None and 0 < value < np.inf
 
 
-def _loss(history: Sequence, validated: Sequence, objective: str, theme: Theme, wide: bool) -> Canvas:
+def _loss(parts: list[list[dict[str, Any]]], objective: str, theme: Theme, wide: bool) -> Canvas:
+    history = [entry for part in parts for entry in part]
+    validated = [e for e in history if _is_positive(e.get("validation_loss"))]
     width = 2 * WIDTH + 48 if wide else WIDTH
     canvas = Canvas(width, 320, theme)
     chart = canvas.chart(52, 40, width - 74, 180)
     chart.set_yscale("log")
-    lines = [("training", "loss", history, theme.muted, 1.5)]
+    lines = [("training", "loss", theme.muted, 1.5)]
     if validated:
-        lines.append(("validation", "validation_loss", validated, theme.cool, 2.4))
-    for i, (name, key, entries, color, stroke) in enumerate(lines):
-        chart.plot([e["step"] for e in entries], [e[key] for e in entries], color=color, linewidth=stroke)
+        lines.append(("validation", "validation_loss", theme.cool, 2.4))
+    for i, (name, key, color, stroke) in enumerate(lines):
+        for part in parts:
+            points = [(e["step"], e[key]) for e in part if _is_positive(e.get(key))]
+            chart.plot([x for x, _ in points], [y for _, y in points], color=color, linewidth=stroke)
         canvas.stage.plot([52 + 96 * i, 70 + 96 * i], [12, 12], color=color, linewidth=stroke)
         canvas.text(76 + 96 * i, 12, name, ha="left", size=11, color=theme.ink)
     if validated:
         best = min(validated, key=lambda e: e["validation_loss"])
         chart.plot(best["step"], best["validation_loss"], "o", color=theme.cool, markersize=6)
     canvas.text(width - 22, 12, clipped(objective, 34), ha="right", size=10.5)
-    _log_ticks(chart.yaxis, chart.get_ylim())
+    few_log_ticks(chart.yaxis, chart.get_ylim())
     rate = canvas.chart(52, 244, width - 74, 40)
-    rate.plot([e["step"] for e in history], [e["learning_rate"] for e in history], color=theme.muted, linewidth=1.2)
+    for part in parts:
+        rate.plot([e["step"] for e in part], [e["learning_rate"] for e in part], color=theme.muted, linewidth=1.2)
     rate.set_ylim(0, None)
     top = max(e["learning_rate"] for e in history) or 1.0
     rate.set_yticks([0, top], ["0", f"{top:.2g}"])
@@ -100,7 +111,7 @@ def _distribution(ours: np.ndarray, theirs: np.ndarray, bins: np.ndarray, theme:
         chart.axvline(errors.mean(), ymax=0.97, color=color, linewidth=1.6, linestyle=(0, (2, 2)))
     chart.set(xlim=(bins[0], bins[-1]), ylim=(0, top * 1.06), yticks=[])
     chart.axhline(0, color=theme.faint, linewidth=1.6)
-    _log_ticks(chart.xaxis, chart.get_xlim())
+    few_log_ticks(chart.xaxis, chart.get_xlim())
     _legend(canvas, 10, theme, number(float(ours.mean())), number(float(theirs.mean())))
     canvas.text(WIDTH / 2, 308, "squared error of a sample", size=10.5)
     return canvas
@@ -177,7 +188,7 @@ def _legend(canvas: Canvas, left: float, theme: Theme, ours: str = "", theirs: s
     canvas.text(x + 16, 12, f"PCA  {theirs}".strip(), ha="left", color=theme.ink)
 
 
-def _log_ticks(axis: object, limits: tuple[float, float]) -> None:
+def few_log_ticks(axis: object, limits: tuple[float, float]) -> None:
     """Few ticks on a logarithmic axis, written as plain numbers."""
     decades = np.log10(limits[1] / limits[0])
     steps = ((3, (1,)), (1.4, (1, 3)), (0.5, (1, 2, 5)), (0, range(1, 10)))

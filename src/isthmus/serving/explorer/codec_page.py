@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
 from bokeh.models.widgets.sliders import Slider
 
 from isthmus.compression.codec import DEFAULT_QUALITY
+from isthmus.compression.formats import png_bytes
 from isthmus.data.scaling import sample_channel_axis, unit_of
 from isthmus.serving.explorer.cards import Style
 from isthmus.serving.explorer.labelled_data import LabelledData
@@ -49,7 +49,7 @@ class CodecPage(TrialPage):
         if (many := self._many(sample)) is not None:
             each = len(self._model.compress(many, **options)) / len(many)
             sizes.append((f"bytes each, {len(many)} samples in one file", f"{each:,.1f}"))
-        sizes += [("bytes as PNG", f"{_png(sample):,}"), ("bytes of pixels", f"{sample.nbytes:,}")]
+        sizes += [("bytes as PNG", f"{png_bytes(sample):,}"), ("bytes of pixels", f"{sample.nbytes:,}")]
         return Trial(pictures, sizes)
 
     def _many(self, sample: np.ndarray) -> list[np.ndarray] | None:
@@ -59,14 +59,3 @@ class CodecPage(TrialPage):
             return None
         some = [self.samples[i] for i in range(count)]
         return some if all(s.shape == sample.shape and s.dtype == sample.dtype for s in some) else None
-
-
-def _png(sample: np.ndarray) -> int:
-    """Bytes of the same image as a PNG file."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(sample[..., 0] if sample.ndim == 3 and sample.shape[-1] == 1 else sample).save(
-        buffer, "PNG", optimize=True
-    )
-    return buffer.tell()

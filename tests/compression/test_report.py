@@ -1,0 +1,40 @@
+"""The report of a codec: figures that were measured, beside formats that the machine has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus import Codec
+from isthmus.compression.report import report
+
+
+@pytest.fixture(scope="module", params=["lossless", "lossy"])
+def codec(request, digits) -> Codec:
+    return Codec(request.param, epochs=1, random_state=0).fit(digits[0][:300])
+
+
+def test_bytes_of_real_archives(quick, check_page, tmp_path, codec: Codec, digits) -> None:
+    images = digits[0][300:360]
+    path = report(codec, images, tmp_path / "my codec")
+    page, lossy = check_page(path), codec.mode == "lossy"
+    words = " ".join(page.words)
+    archive = codec.compress(list(images), **({"quality": 50} if lossy else {}))
+    assert f"{len(archive) / 60:.1f}" in words or f"{len(archive) / 60:.2f}" in words
+    assert path.parent.name in words and "measured on 60 images" in words and ("JPEG" in words) is lossy
+    assert page.figures == ({"rate", "images", "loss"} if lossy else {"formats", "images", "loss"})
+    assert f"{codec.model_.nbytes:,} bytes" in words and "Codec.load('my codec')" in words
+    assert "--model 'my codec'" in words
+
+
+@pytest.mark.parametrize("kind", ["sizes", "colour", "deep", "black and white", "one"])
+def test_every_kind_of_images(quick, check_page, tmp_path, codec: Codec, digits, kind: str) -> None:
+    images = {
+        "sizes": [digits[0][i][: 4 + i % 4] for i in range(9)],
+        "colour": np.stack([digits[0][:9]] * 3, axis=-1),
+        "deep": digits[0][:9].astype(np.uint16) * 200,
+        "black and white": digits[0][:9] > 100,
+        "one": digits[0][:1],
+    }[kind]
+    page = check_page(report(codec, images, tmp_path, title="<b>bold"))
+    assert "<b>bold" in page.words and "images" in page.figures
