@@ -47,6 +47,7 @@ def test_exchanged_cells_come_from_their_own_column() -> None:
     assert 0.2 < float((changed != x).float().mean()) < 0.4
 
 
+@pytest.mark.slow
 def test_consistent_codes_are_the_better_features() -> None:
     digits = datasets.load("digits")
     accuracy = {}

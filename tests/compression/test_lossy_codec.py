@@ -19,7 +19,7 @@ TEST = DIGITS.test.images
 
 @pytest.fixture(scope="module")
 def codec() -> Codec:
-    return Codec("lossy", epochs=8, random_state=0).fit(DIGITS.train.images)
+    return Codec("lossy", epochs=3, random_state=0).fit(DIGITS.train.images)
 
 
 @pytest.fixture(scope="module")
