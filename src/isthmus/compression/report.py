@@ -18,7 +18,8 @@ from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.figures.plain_charts import Curve, bars, curves
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, sample_rows
 from isthmus.evaluation.figures.style import Plate
-from isthmus.evaluation.page import Headline, Row, Section, Table, count, training_headline, write_page
+from isthmus.evaluation.metrics import decibels
+from isthmus.evaluation.page import Headline, Row, Section, Table, count, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
 from isthmus.evaluation.theme import number
 
@@ -92,7 +93,7 @@ def _without_loss(codec: Compressor, some: SomeSamples) -> tuple[list[Headline],
     rate = 8 / some.values
     headlines = [
         *_size_headlines(ours, some, f"{best} takes {number(rate * least)}"),
-        _beside(least / ours, f"than {best}, the best of {_listed(list(others))}"),
+        _beside(least, ours, f"than {best}, the best of {_listed(list(others))}"),
     ]
     sizes = {"this codec": ours, **others, "pixels as they are": plain}
     ahead = min(sizes, key=lambda name: sizes[name])
@@ -137,22 +138,22 @@ class _AtQuality:
     @property
     def psnr(self) -> float:
         """Of the mean error, in decibels."""
-        return _decibels(float(self.errors.mean()))
+        return decibels(float(self.errors.mean()))
 
 
 def _with_loss(codec: Compressor, some: SomeSamples) -> tuple[list[Headline], list[Section]]:
     measured = {quality: _at(codec, some, quality) for quality in _QUALITIES}
     middle, rate = measured[_MIDDLE], 8 / some.values
     others = {
-        name: Curve(name, [rate * size for size, _ in points], [_decibels(error) for _, error in points])
+        name: Curve(name, [rate * size for size, _ in points], [decibels(error) for _, error in points])
         for name, points in lossy_curves(some.arrays, _OTHERS).items()
     }
     headlines = _size_headlines(middle.size, some, f"at quality {_MIDDLE}, {number(middle.psnr)} dB")
-    ratios = {name: _bits_at(curve, middle.psnr) / (rate * middle.size) for name, curve in others.items()}
-    known = {name: ratio for name, ratio in ratios.items() if np.isfinite(ratio)}
+    bits = {name: _bits_at(curve, middle.psnr) for name, curve in others.items()}
+    known = {name: value for name, value in bits.items() if np.isfinite(value)}
     if known:
         best = min(known, key=lambda name: known[name])
-        headlines.append(_beside(known[best], f"than {best} with the same error"))
+        headlines.append(_beside(known[best], rate * middle.size, f"than {best} with the same error"))
     ours = Curve("this codec", [rate * m.size for m in measured.values()], [m.psnr for m in measured.values()])
     chart = curves(
         "rate",
@@ -210,9 +211,8 @@ def _size_headlines(size: int, some: SomeSamples, detail: str) -> list[Headline]
     ]
 
 
-def _beside(ratio: float, detail: str) -> Headline:
-    figure, unit = (ratio, "× smaller") if ratio >= 1 else (1 / ratio, "× larger")
-    return Headline("Beside other formats", number(figure), unit, detail)
+def _beside(other: float, ours: float, detail: str) -> Headline:
+    return Headline("Beside other formats", *times_smaller(other, ours), detail)
 
 
 def _cells(size: int, some: SomeSamples) -> tuple[str, str]:
@@ -230,12 +230,8 @@ def _ends(image: np.ndarray) -> tuple[float, float]:
     return float(image.min()), float(max(image.max(), image.min() + 1))
 
 
-def _decibels(error: float) -> float:
-    return -10 * math.log10(error) if error > 0 else math.inf
-
-
 def _in_decibels(error: float) -> str:
-    return f"{_decibels(error):.1f} dB" if error > 0 else "exact"
+    return f"{decibels(error):.1f} dB" if error > 0 else "exact"
 
 
 def _drawable(curve: Curve) -> Curve:

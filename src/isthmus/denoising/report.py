@@ -21,7 +21,8 @@ from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.figures.plain_charts import bars
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, as_difference, sample_rows
 from isthmus.evaluation.figures.style import Plate
-from isthmus.evaluation.page import Headline, Row, Section, Table, count, training_headline, write_page
+from isthmus.evaluation.metrics import decibels
+from isthmus.evaluation.page import Headline, Row, Section, Table, count, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
 from isthmus.evaluation.theme import number
 from isthmus.spec import parse_corruption
@@ -184,10 +185,10 @@ def _headlines(measured: _Measured) -> list[Headline]:
     else:
         before, after = measured.errors["noisy"], measured.errors["this denoiser"]
         filters = min(measured.errors["median of 3"], measured.errors["best Gaussian filter"])
-        ratio, how = _smaller(before, after)
+        ratio, how = times_smaller(before, after)
         rows = [
             Headline("Error", number(after), "", f"mean squared; {number(before)} before: {ratio} {how}"),
-            Headline("Beside simple filters", *_smaller(filters, after), "error than after the better of two"),
+            Headline("Beside simple filters", *times_smaller(filters, after), "error than after the better of two"),
         ]
     detail = "standard deviation of the error that the denoiser expects"
     if measured.errors:
@@ -195,16 +196,10 @@ def _headlines(measured: _Measured) -> list[Headline]:
     return [*rows, Headline("Expected error", number(measured.std), "", detail)]
 
 
-def _smaller(other: float, ours: float) -> tuple[str, str]:
-    """How many times smaller or larger our error is."""
-    ratio, unit = (other / max(ours, 1e-30), "× smaller") if other >= ours else (ours / max(other, 1e-30), "× larger")
-    return number(ratio), unit
-
-
 def _error_section(measured: _Measured) -> Section:
     least = min(measured.errors, key=lambda name: measured.errors[name])
     rows = [
-        Row(name, (number(error), _decibels(error)), 0 if name == least else None)
+        Row(name, (number(error), f"{decibels(error):.1f}"), 0 if name == least else None)
         for name, error in measured.errors.items()
     ]
     chart = bars(
@@ -227,7 +222,7 @@ def _before_and_after(measured: _Measured) -> Plate:
         return [as_cell(samples[i], _ends(measured, i)) for i in chosen]
 
     def notes(samples: Sequence[np.ndarray]) -> list[str]:
-        return [] if truth is None else [_decibels(_mean_squared([samples[i]], [truth[i]])) + " dB" for i in chosen]
+        return [] if truth is None else [f"{decibels(_mean_squared([samples[i]], [truth[i]])):.1f} dB" for i in chosen]
 
     limit = max(3 * measured.taken, 1e-6)
     rows = [
@@ -258,10 +253,6 @@ def _ends(measured: _Measured, index: int) -> tuple[float, float]:
         return 0.0, 1.0
     margin = 0.15 * (high - low) or 0.5
     return low - margin, high + margin
-
-
-def _decibels(error: float) -> str:
-    return f"{-10 * np.log10(error):.1f}" if error > 0 else "∞"
 
 
 def _model_section(denoiser: Cleaner, name: str) -> Section:

@@ -78,6 +78,11 @@ def ssim(X: np.ndarray, X_hat: np.ndarray) -> np.ndarray:
     return similarity
 
 
+def decibels(error: float) -> float:
+    """The peak signal-to-noise ratio of a mean squared error, data range 1; infinite without an error."""
+    return -10 * math.log10(error) if error > 0 else math.inf
+
+
 def _decibels(squared: np.ndarray) -> np.ndarray:
     return -10 * np.log10(np.maximum(squared, 10 ** (-_PSNR_CAP / 10)))
 

@@ -11,7 +11,7 @@ from isthmus import __version__
 from isthmus.evaluation.figures.style import Plate, Print, render
 from isthmus.evaluation.history import in_parts
 from isthmus.evaluation.templates import render as render_template
-from isthmus.evaluation.theme import DARK, LIGHT, MARK, css_variables
+from isthmus.evaluation.theme import DARK, LIGHT, MARK, css_variables, number
 from isthmus.files import write_bytes, write_text
 
 
@@ -107,6 +107,13 @@ def _duration(seconds: float) -> tuple[str, str]:
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}", "h"
 
 
-def count(number: int, what: str) -> str:
+def times_smaller(other: float, ours: float) -> tuple[str, str]:
+    """How many times smaller, or larger, ours is: a figure and its unit."""
+    if ours <= other:
+        return number(other / max(ours, 1e-30)), "× smaller"
+    return number(ours / max(other, 1e-30)), "× larger"
+
+
+def count(n: int, what: str) -> str:
     """A number of things: ``1 sample``, ``1,000 samples``."""
-    return f"{number:,} {what}" + "s" * (number != 1)
+    return f"{n:,} {what}" + "s" * (n != 1)

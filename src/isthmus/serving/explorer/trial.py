@@ -10,6 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from isthmus.data.channels_last import grey_if_equal
+from isthmus.evaluation.metrics import decibels
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, figures
 from isthmus.serving.explorer.labelled_data import LabelledData
@@ -99,4 +100,4 @@ class TrialPage(ABC):
 
 def quality(error: float) -> str:
     """A mean squared error of values between 0 and 1 in words, with the PSNR."""
-    return f"error {number(error)} · {-10 * np.log10(error):.1f} dB" if error > 0 else "no error"
+    return f"error {number(error)} · {decibels(error):.1f} dB" if error > 0 else "no error"
