@@ -18,7 +18,7 @@ DIGITS = datasets.load("digits")
 
 @pytest.fixture(scope="module")
 def codec() -> Codec:
-    return Codec(epochs=5, random_state=0).fit(DIGITS.train.images)
+    return Codec(epochs=2, random_state=0).fit(DIGITS.train.images)
 
 
 def photographs(n: int = 40, height: int = 24, width: int = 33, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_unseen_digits_take_fewer_bytes_than_the_best_general_format(codec: Code
 
 
 def test_unseen_photographs_take_fewer_bytes_than_png_and_webp() -> None:
-    codec = Codec(epochs=12, random_state=0).fit(photographs(seed=0))
+    codec = Codec(epochs=8, random_state=0).fit(photographs(seed=0))
     test = photographs(8, seed=1)
     data = codec.compress(test)
 
@@ -136,7 +136,7 @@ def test_images_of_any_size_can_be_learned_from() -> None:
 def test_sixteen_bits_are_learned_too() -> None:
     rng = np.random.default_rng(0)
     images = (np.cumsum(rng.normal(0, 20, (30, 40, 40)), 2) + 30_000).astype(np.uint16)
-    codec = Codec(epochs=20, random_state=0).fit(images[:25])
+    codec = Codec(epochs=8, random_state=0).fit(images[:25])
     assert codec.score(images[25:]) > -9  # noise of standard deviation 20 has 6.4 bits, and 16 is the plain size
     np.testing.assert_array_equal(codec.decompress(codec.compress(images)), images)
 
