@@ -65,7 +65,7 @@ class Codec(Estimator):
     --------
     >>> from isthmus import Codec, datasets
     >>> X = datasets.load("digits").train.images
-    >>> codec = Codec(epochs=2, random_state=0).fit(X)
+    >>> codec = Codec(epochs=1, random_state=0).fit(X)
     >>> data = codec.compress(X)
     >>> len(data) < X.nbytes / 2
     True

@@ -85,7 +85,7 @@ class Denoiser(TransformerMixin, Estimator):
     >>> from isthmus import Denoiser, datasets
     >>> X = datasets.load("digits").train.images / 255
     >>> noisy = X + 0.2 * np.random.default_rng(0).standard_normal(X.shape)
-    >>> denoiser = Denoiser("gaussian:0-0.4", size="small", epochs=3, random_state=0).fit(X)
+    >>> denoiser = Denoiser("gaussian:0-0.4", size="small", epochs=8, random_state=0).fit(X)
     >>> bool(((denoiser.denoise(noisy) - X) ** 2).mean() < 0.5 * ((noisy - X) ** 2).mean())
     True
     """

@@ -16,6 +16,14 @@ def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> An
     modules of your own.
 
     Raises IsthmusError where the folder holds no model, one that was changed, or one of an unknown kind.
+
+    Examples
+    --------
+    >>> from isthmus import AutoEncoder, datasets, load
+    >>> X = datasets.load("digits").train.images
+    >>> folder = AutoEncoder(4, epochs=1, random_state=0).fit(X[:200]).save("digits-4")
+    >>> load(folder).transform(X).shape
+    (1500, 4)
     """
     entry = estimators[read_config(Path(folder))["estimator"]]
     return entry.estimator().load(folder, device=device, network=network)

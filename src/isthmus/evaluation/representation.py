@@ -109,6 +109,15 @@ def evaluate_representation(
     random_state : seed of the choice of samples and of the clustering.
 
     Raises IsthmusError where labels do not match or one of the parts has fewer than 2 samples.
+
+    Examples
+    --------
+    >>> from isthmus import AutoEncoder, datasets, evaluate_representation
+    >>> digits = datasets.load("digits")
+    >>> model = AutoEncoder(8, epochs=2, random_state=0).fit(digits.train.images)
+    >>> measured = evaluate_representation(model, digits.test.images, digits.test.labels)
+    >>> measured.judged, measured.classes
+    (149, 10)
     """
     parts = _two_parts(open_source(X), y, None if train is None else open_source(train), y_train, random_state)
     rng = np.random.default_rng(random_state)

@@ -259,7 +259,19 @@ def fit_density(codes: Any, kind: str = "mixture", random_state: Any = None) -> 
 
 
 def load_density(path: str | Path) -> CodeDensity:
-    """The density in a file that `save` wrote."""
+    """The density in a file that `save` wrote.
+
+    Raises IsthmusError where the file holds none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import load_density
+    >>> from isthmus.latent.density import fit_density
+    >>> density = fit_density(np.random.default_rng(0).standard_normal((200, 2)), random_state=0)
+    >>> load_density(density.save("codes.safetensors")).sample(5, random_state=0).shape
+    (5, 2)
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

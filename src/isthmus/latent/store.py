@@ -122,6 +122,19 @@ class Store:
     """A store that `write_store` or `isthmus embed` wrote.
 
     size : numbers of a code. origin : what made the codes.
+
+    Raises IsthmusError where the folder is no such store, MissingExtraError without LanceDB.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Store
+    >>> from isthmus.latent.store import Origin, Rows, write_store
+    >>> codes = np.eye(3, dtype=np.float32)
+    >>> write_store("three.lance", [Rows(["a", "b", "c"], codes)], Origin("model", "0" * 64))
+    3
+    >>> [found.sample for found in Store("three.lance").nearest(codes[1:2], k=1)[0]]
+    ['b']
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -74,7 +74,7 @@ class ManifoldMap(EncoderDecoder):
     --------
     >>> from isthmus import ManifoldMap, datasets
     >>> X = datasets.load("digits").train.images
-    >>> manifold = ManifoldMap(epochs=20, random_state=0).fit(X)
+    >>> manifold = ManifoldMap(epochs=3, random_state=0).fit(X)
     >>> manifold.transform(X).shape
     (1500, 2)
     >>> manifold.inverse_transform([[0.0, 0.0]]).shape

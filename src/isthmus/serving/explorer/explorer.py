@@ -22,6 +22,17 @@ def explore(
     X : samples as in `transform`; y : their labels, array of shape (n,); class_names : what these mean.
 
     Returns what a notebook shows as a frame; its `url` is the page's address, at 127.0.0.1, until `stop()`.
+
+    Raises IsthmusError where a model has no page or labels do not fit, MissingExtraError without Panel.
+
+    Examples
+    --------
+    >>> from isthmus import AutoEncoder, datasets, explore
+    >>> X = datasets.load("digits").train.images[:200]
+    >>> page = explore(AutoEncoder(2, epochs=1, random_state=0).fit(X), X)
+    >>> page.url.startswith("http://127.0.0.1:")
+    True
+    >>> page.stop()
     """
     models = model if isinstance(model, Mapping) else {type(model).__name__: model}
     pages = {name: prepared(one, X, y, class_names) for name, one in models.items()}
