@@ -22,9 +22,9 @@ from isthmus.evaluation.figures.plain_charts import bars
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, as_difference, sample_rows
 from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.metrics import decibels
-from isthmus.evaluation.page import Headline, Row, Section, Table, count, times_smaller, training_headline, write_page
+from isthmus.evaluation.page import Headline, Row, Section, Table, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
-from isthmus.evaluation.theme import number
+from isthmus.evaluation.theme import count, number
 from isthmus.spec import parse_corruption
 
 _MOST_SAMPLES, _MOST_VALUES = 500, 1 << 23

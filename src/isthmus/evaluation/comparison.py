@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from isthmus.evaluation.page import Headline, Row, Section, Table, count, write_page
+from isthmus.evaluation.page import Headline, Row, Section, Table, write_page
 from isthmus.evaluation.representation import Representation
-from isthmus.evaluation.theme import number
+from isthmus.evaluation.theme import count, number
 from isthmus.files import write_text
 
 KINDS = ("code", "PCA", "raw data")

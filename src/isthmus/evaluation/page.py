@@ -112,8 +112,3 @@ def times_smaller(other: float, ours: float) -> tuple[str, str]:
     if ours <= other:
         return number(other / max(ours, 1e-30)), "× smaller"
     return number(ours / max(other, 1e-30)), "× larger"
-
-
-def count(n: int, what: str) -> str:
-    """A number of things: ``1 sample``, ``1,000 samples``."""
-    return f"{n:,} {what}" + "s" * (n != 1)

@@ -12,9 +12,9 @@ import numpy as np
 from isthmus.errors import IsthmusError
 from isthmus.evaluation import figures
 from isthmus.evaluation.figures import Plate
-from isthmus.evaluation.page import Headline, Row, Section, Table, count, training_headline, write_page
+from isthmus.evaluation.page import Headline, Row, Section, Table, training_headline, write_page
 from isthmus.evaluation.study import Reconstructor, Study, checked_labels, study
-from isthmus.evaluation.theme import number
+from isthmus.evaluation.theme import count, number
 
 
 def report(

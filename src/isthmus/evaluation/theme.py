@@ -96,6 +96,11 @@ def number(value: float) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
+def count(n: int, what: str) -> str:
+    """A number of things: ``1 sample``, ``1,000 samples``."""
+    return f"{n:,} {what}" + "s" * (n != 1)
+
+
 def clipped(text: str, most: int = 22) -> str:
     """One line of printable text of at most `most` characters: the middle of a longer one is left out."""
     line = "".join(c if c.isprintable() else " " for c in text).strip() or "(empty)"

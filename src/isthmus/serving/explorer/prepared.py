@@ -12,7 +12,7 @@ from markupsafe import Markup
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError, MissingExtraError
-from isthmus.evaluation.page import count
+from isthmus.evaluation.theme import count
 from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
