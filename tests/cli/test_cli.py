@@ -1,7 +1,8 @@
-"""The command line, as a process that a user starts."""
+"""The command line as a user types it: mostly in this process, which has torch already, and now and then in its own."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import ask
 from PIL import Image
 
 from isthmus.registry import bottlenecks, corruptions, networks, objectives, upsamplings
@@ -22,6 +24,14 @@ TRAIN = ["--epochs", "2", "--quiet"]
 
 
 def isthmus(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process."""
+    with contextlib.chdir(cwd or Path.cwd()):
+        said = ask(*arguments)
+    return subprocess.CompletedProcess(arguments, said.status, said.out, said.err)
+
+
+def process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own."""
     environment = {**os.environ, "COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
     return subprocess.run(
         [sys.executable, "-m", "isthmus", *map(str, arguments)],
@@ -32,7 +42,7 @@ def isthmus(*arguments: object, cwd: Path | None = None) -> subprocess.Completed
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli") / "digits-4"
-    done = isthmus("train", "digits", "--latent-dim", "4", *TRAIN, "-o", folder)
+    done = process("train", "digits", "--latent-dim", "4", *TRAIN, "-o", folder)
     assert done.returncode == 0, done.stderr
     assert str(folder / "report.html") in done.stdout
     assert "PCA" in done.stdout
@@ -146,6 +156,13 @@ def test_misuse_is_one_clear_message(tmp_path: Path, arguments: list[str], statu
     assert done.stderr.startswith("isthmus: ")
     assert done.stderr.count("\n") == 1
     assert not any(tmp_path.iterdir()), "a failed command leaves nothing behind"
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["train"], 2), (["info", "no-such-model"], 1)])
+def test_a_process_ends_with_the_same_message_and_status(arguments: list[str], status: int) -> None:
+    done, expected = process(*arguments), isthmus(*arguments)
+    assert done.returncode == expected.returncode == status
+    assert done.stderr == expected.stderr
 
 
 def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
