@@ -95,9 +95,9 @@ def npy_file(path: str | Path, rows: int) -> Iterator[Callable[[np.ndarray], Non
         def add(block: np.ndarray) -> None:
             nonlocal target, start
             if target is None:
-                target = np.lib.format.open_memmap(
-                    temporary, mode="w+", dtype=block.dtype, shape=(rows, *block.shape[1:])
-                )
+                shape = (rows, *block.shape[1:])
+                target = np.lib.format.open_memmap(temporary, mode="w+", dtype=block.dtype, shape=shape)
+                _allocate(temporary)
             target[start : start + len(block)] = block
             start += len(block)
 
@@ -108,6 +108,13 @@ def npy_file(path: str | Path, rows: int) -> Iterator[Callable[[np.ndarray], Non
 def to_json_lines(entries: Sequence[Mapping[str, Any]]) -> str:
     """One line of JSON for each entry."""
     return "".join(json.dumps(dict(entry)) + "\n" for entry in entries)
+
+
+def _allocate(path: Path) -> None:
+    """Take the room on the disk that a file's length promises: a full one is an OSError here, and a crash in a map."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
 
 
 def _umask() -> int:

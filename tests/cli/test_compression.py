@@ -175,3 +175,13 @@ def test_lossy_archives_have_a_dial(tmp_path: Path) -> None:
     assert np.load(tmp_path / "back" / "digits-test.npy").shape == DIGITS.test.images.shape
     status, said = run("compress", model, "digits:test", "-o", tmp_path / "x.isth", "--quality", 101)
     assert status == 1 and "from 1 to 100" in said
+
+
+def test_an_archive_in_its_own_folder_does_not_hold_itself(model: Path, tmp_path: Path) -> None:
+    folder, archive = tmp_path / "in", tmp_path / "in" / "all.isth"
+    folder.mkdir()
+    Image.fromarray(DIGITS.test.images[0]).save(folder / "a.png")
+    for _ in range(2):
+        assert run("compress", model, folder, "-o", archive, "--overwrite")[0] == 0
+    assert run("decompress", archive, "--model", model, "-o", tmp_path / "out")[0] == 0
+    assert files(tmp_path / "out") == {"a.png"}

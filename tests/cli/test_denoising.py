@@ -216,3 +216,17 @@ def test_a_folder_is_read_at_most_twice(noisy: Path, tmp_path: Path, monkeypatch
     assert {path: reads[path] for path in files} == {
         path: 1 if path.name in ("broken.png", "gaps.npy") else 2 for path in files
     }
+
+
+def test_outputs_are_checked_before_the_work(tmp_path: Path) -> None:
+    Image.fromarray(picture(0).astype(np.uint8)).save(tmp_path / "a.png")
+    np.save(tmp_path / "s.npy", np.zeros((4, 16, 16)))
+    precious = tmp_path / "out-before-after.png"
+    precious.write_text("not made by isthmus")
+    status, said = run("denoise", tmp_path / "a.png", "-o", tmp_path / "out.png")
+    assert status == 1 and "out-before-after.png exists" in said
+    assert precious.read_text() == "not made by isthmus"
+    for data, output in (("s.npy", "x.png"), ("a.png", "cleaned"), ("a.png", "a.wav"), ("a.png", "a.csv")):
+        status, said = run("denoise", tmp_path / data, "-o", tmp_path / output)
+        assert status == 2 and "must end in" in said
+        assert not (tmp_path / output).exists()

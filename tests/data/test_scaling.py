@@ -75,7 +75,7 @@ def test_pixels_in_rows_are_scaled_as_pixels() -> None:
 
 
 def test_decoded_integers_are_rounded_and_kept_in_range() -> None:
-    scaler = fit(np.zeros((1, 2, 2), np.uint8))
+    scaler = fit(np.full((1, 2, 2), 255, np.uint8))
     decoded = scaler.from_network(torch.tensor([[[[-3.0, 0.4999], [0.501, 9.0]]]]))
     np.testing.assert_array_equal(decoded, np.array([[[0, 127], [128, 255]]], np.uint8))
 
@@ -110,3 +110,28 @@ def test_holes_in_the_data_are_named(value: float, word: str) -> None:
 def test_a_wrong_channel_axis_is_refused(axis: object) -> None:
     with pytest.raises(IsthmusError, match="channel_axis"):
         fit(np.zeros((2, 3, 4, 5)), channel_axis=axis)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float64"])
+def test_masks_labels_and_counts_are_no_pixels(dtype: str) -> None:
+    images = (np.arange(4 * 5 * 5).reshape(4, 5, 5) % 17).astype(dtype)  # 0 to 16, as scikit-learn's digits
+    scaler = fit(images)
+    assert float(scaler.scale) == 16
+    assert float(scaler.to_network(as_tensor(images)).max()) == 1
+    np.testing.assert_array_equal(round_trip(images, scaler), images)
+    images[0, 0, 0] = 128  # pixels: one is brighter than half of what a byte holds
+    assert float(fit(images).scale) == (255 if dtype == "uint8" else 128)
+
+
+def test_a_spread_that_is_small_beside_the_mean_is_no_constant() -> None:
+    rng = np.random.default_rng(0)
+    nanoseconds = np.int64(1_700_000_000_000_000_000) + np.arange(200) * 10_000_000
+    table = np.c_[nanoseconds, rng.integers(0, 100, 200)]
+    scaled = fit(table).to_network(as_tensor(table)).numpy()
+    assert np.abs(scaled).max() < 5
+    assert scaled.std(axis=0) == pytest.approx(1, abs=1e-3)
+    identifiers = np.c_[5e12 + rng.normal(0, 3000, 200), np.full(200, 1e9)]
+    scaled = fit(identifiers).to_network(as_tensor(identifiers)).numpy()
+    assert scaled[:, 0].std() == pytest.approx(1, abs=1e-3)
+    assert not scaled[:, 1].any()
+    assert not fit(np.full((50, 2), 0.1, np.float32)).to_network(torch.full((50, 2), 0.1)).abs().max() > 1e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG
 from isthmus.spec import parse_corruption
 
@@ -104,7 +105,8 @@ def denoise(
 
     paths = paths_of(data)
     folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
-    _check_outputs(output, std, overwrite, folder is not None)
+    _check_outputs(output, std, overwrite, folder is not None, _formats(data, paths))
+    sheet = _sheet(sheet, output, folder, overwrite)
     bad: dict[Path, str] = {}
     if model is not None:
         denoiser = Denoiser.load(model, device=device)
@@ -121,10 +123,9 @@ def denoise(
         good = [path for path in paths if path not in bad]
         cleaned = cleaner.files(track(good, "cleaning", disable=quiet or len(good) < 2), folder)
         typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
-    if cleaned.examples:
+    if cleaned.examples and sheet is not None:
         from isthmus.evaluation.figures.before_after import before_after
 
-        sheet = sheet or output.parent / f"{output.stem}-before-after.png"
         before_after(cleaned.examples, sheet)
         typer.echo(f"Sheet       {sheet}")
     report_bad(bad | cleaned.bad)
@@ -147,8 +148,29 @@ def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
     return (models[0] if models else None), data
 
 
-def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: bool) -> None:
-    options.check_output(output, overwrite, folder=is_folder)
+def _formats(data: str, paths: Sequence[Path] | None) -> Sequence[str]:
+    """The suffixes of what can be written in place of a file or an array: any image for an image, else its own."""
+    from isthmus.data.folders import SUFFIXES
+
+    if paths is None:
+        return (".npy",)
+    suffix = Path(data).suffix.lower()
+    return SUFFIXES if suffix in SUFFIXES else (suffix,)
+
+
+def _sheet(sheet: Path | None, output: Path, folder: Path | None, overwrite: bool) -> Path | None:
+    """Where the picture goes; None for one that nobody named and that would lie among the data it shows."""
+    if sheet is None:
+        sheet = output.parent / f"{output.stem}-before-after.png"
+        if folder is not None and sheet.resolve().is_relative_to(folder.resolve()):
+            return None
+    if sheet.exists() and not overwrite:
+        raise IsthmusError(f"{sheet} exists; name another place with --sheet, or give --overwrite")
+    return sheet
+
+
+def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: bool, formats: Sequence[str]) -> None:
+    options.check_output(output, overwrite, folder=is_folder, suffixes=formats)
     if std is None:
         return
     if std.suffix != ".npy" and not is_folder:

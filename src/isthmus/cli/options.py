@@ -163,8 +163,15 @@ def class_names(data: str) -> Sequence[str] | None:
     return datasets.load(name).class_names if name in registry.named_datasets else None
 
 
-def check_output(output: Path, overwrite: bool, *, folder: bool) -> None:
-    """Refuse a folder where a file is written, a file where a folder is, and what would be overwritten."""
+def check_output(output: Path, overwrite: bool, *, folder: bool, suffixes: Sequence[str] = ()) -> None:
+    """Refuse a folder where a file is written, a file where a folder is, and what would be overwritten.
+
+    suffixes : of the formats that a file can be written in, if not in all: another name would say that it is something
+    else.
+    """
+    if suffixes and not folder and output.suffix.lower() not in suffixes:
+        known = " or ".join(suffixes)
+        raise typer.BadParameter(f"--output {str(output)!r} must end in {known}: the format that is written")
     if folder and output.exists() and not output.is_dir():
         raise IsthmusError(f"{output} is a file; name a folder with --output")
     if not folder and output.is_dir():

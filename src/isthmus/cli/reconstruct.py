@@ -39,7 +39,7 @@ def reconstruct(
     from isthmus.data.folders import ImageFiles
 
     estimator, source = open_model(model, data, reading, device, "encode", "decode")
-    options.check_output(output, overwrite, folder=isinstance(source, ImageFiles))
+    options.check_output(output, overwrite, folder=isinstance(source, ImageFiles), suffixes=(".npy",))
     if isinstance(source, ImageFiles):
         _write_images(estimator, source, output)
     else:

@@ -57,7 +57,7 @@ def pack(
 
     def counted() -> Iterator[Member]:
         nonlocal plain
-        for sample in samples_of(inputs):
+        for sample in samples_of(inputs, without=archive):
             plain += len(sample.file or b"") if sample.image is None else sample.image.nbytes
             yield sample
 
@@ -99,14 +99,17 @@ def verify(archive: Path, model: str | None = None) -> Unpacked:
     return Unpacked(count, problems)
 
 
-def samples_of(inputs: Iterable[str]) -> Iterator[Member]:
-    """Every sample of every folder, file, array and data set, one after the other, with its name and format."""
+def samples_of(inputs: Iterable[str], without: Path | None = None) -> Iterator[Member]:
+    """Every sample of every folder, file, array and data set, one after the other, with its name and format.
+
+    without : the archive that is written, which may lie in one of the folders: it does not hold itself.
+    """
     inputs = list(inputs)
     for text in inputs:
         path = Path(text).expanduser()
         if path.is_dir() and path.suffix != ".zarr":
             top = path.resolve().parent if len(inputs) > 1 else path.resolve()
-            files = sorted(p for p in path.resolve().rglob("*") if p.is_file())
+            files = sorted(p for p in path.resolve().rglob("*") if p.is_file() and not _is_of(p, without))
             if not files:
                 raise IsthmusError(f"folder {path} holds no files")
             yield from (_file_sample(file, file.relative_to(top).as_posix()) for file in files)
@@ -115,6 +118,13 @@ def samples_of(inputs: Iterable[str]) -> Iterator[Member]:
         else:
             name = path.with_suffix(".npy").name if path.exists() else f"{text.replace(':', '-')}.npy"
             yield from (Member(image, (name, "npy")) for image in open_images(text))
+
+
+def _is_of(path: Path, archive: Path | None) -> bool:
+    """Whether a file is an archive, or the temporary one that is to become it."""
+    if archive is None or path.parent != archive.resolve().parent:
+        return False
+    return path.name == archive.name or path.name.startswith(f".{archive.name}.")
 
 
 def _file_sample(path: Path, name: str) -> Member:

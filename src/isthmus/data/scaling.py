@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from isthmus.data.base import Source
 
+_UPPER_HALF = 128  # of the values of a byte
+_ROUNDINGS = 8  # spreads of so many rounding errors of the mean are none
 KINDS = ("auto", "range", "standard")
 _CHUNK_BYTES = 32 << 20
 _MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
@@ -138,7 +140,8 @@ class Scaler:
 def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: int | str | None = "auto") -> Scaler:
     """Choose and measure the scaling of a source in one streaming pass, and check its every number.
 
-    kind : "range" maps one range to [0, 1]: the dtype's for uint8 and booleans, else what the data spans.
+    kind : "range" maps one range to [0, 1]: that of the dtype for booleans, and for uint8 where the data reach into its
+        upper half, as pixels do and masks, labels and small counts do not; else what the data span.
         "standard" gives each column mean 0 and standard deviation 1; a constant column becomes 0. "auto" takes
         "standard" for tables (2-D data) other than uint8 and booleans, which hold pixels, and "range" for the rest.
     channel_axis : axis of the channels, counted with the sample axis as 0 (or from the end, as -1); None for no such
@@ -153,7 +156,7 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     pixels = source.dtype in (np.uint8, np.bool_)
     if kind == "auto":
         kind = "standard" if len(sample_shape) == 1 and not pixels else "range"
-    if kind == "range" and pixels:
+    if kind == "range" and pixels and _fills_range(source):
         offset, scale = np.zeros(()), np.asarray(255.0 if source.dtype == np.uint8 else 1.0)
     elif kind == "range":
         offset, scale = _measure_range(source)
@@ -211,6 +214,11 @@ def finite_sample(source: Source, index: int) -> np.ndarray:
     return sample
 
 
+def _fills_range(source: Source) -> bool:
+    """Whether pixels use the range of their dtype: booleans always, bytes where one is in the upper half."""
+    return source.dtype == np.bool_ or any(chunk.max() >= _UPPER_HALF for chunk in _chunks(source))
+
+
 def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
     low, high, start = math.inf, -math.inf, 0
     for chunk in _chunks(source):
@@ -234,7 +242,8 @@ def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(deviation).all():
         column = int(np.flatnonzero(~np.isfinite(deviation))[0])
         raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
-    constant = deviation <= 1e-9 * np.abs(mean)  # a spread below this is rounding, not information
+    rounding = np.finfo(source.dtype if source.dtype.kind == "f" else np.float64).eps
+    constant = deviation <= _ROUNDINGS * rounding * np.abs(mean)  # a spread below this is no information
     return mean, np.where(constant | (deviation == 0), 1.0, deviation)
 
 

@@ -21,7 +21,10 @@ def description(
 
     spec : None for modules of the user's own.
     """
-    rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {scaler.kind!r}"}
+    scaling = repr(scaler.kind)
+    if scaler.kind == "range":
+        scaling += f" from {float(scaler.offset):g} to {float(scaler.offset + scaler.scale):g}"
+    rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {scaling}"}
     if spec is None:
         rows["network"] = "modules of your own"
     else:

@@ -86,11 +86,11 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the end, or to Ctrl-C or SIGTERM, which sets `signal` and keeps the best weights so far."""
-        if self._checkpoint is not None:
-            self._restore() if self._checkpoint.resume else self._save()  # from here on the run can be resumed
-        self._saved = time.perf_counter()
-        self._emit("start")
         with stop_flag() as stop:
+            if self._checkpoint is not None:
+                self._restore() if self._checkpoint.resume else self._save()  # from here on the run can be resumed
+            self._saved = time.perf_counter()
+            self._emit("start")
             while not self.position.finished and not self.signal:
                 self._epoch(stop)
         if self._best:
