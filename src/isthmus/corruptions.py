@@ -59,7 +59,8 @@ def rows(x: Tensor, level: Tensor | float = 0.1, generator: Generator | None = N
     """
     _spatial(x, "rows")
     wide = torch.randn((*x.shape[:-1], x.shape[-1] + ROW_REACH), generator=generator, device=x.device, dtype=x.dtype)
-    return x + _broadcast(level, x) * wide.unfold(-1, ROW_REACH + 1, 1).sum(-1) / (ROW_REACH + 1) ** 0.5
+    noisy: Tensor = x + _broadcast(level, x) * wide.unfold(-1, ROW_REACH + 1, 1).sum(-1) / (ROW_REACH + 1) ** 0.5
+    return noisy
 
 
 @corruptions.register("salt-and-pepper")

@@ -12,9 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from isthmus.errors import IsthmusError, unknown_name
+
+if TYPE_CHECKING:  # names are listed without waiting for torch
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
 
 T = TypeVar("T")
 
@@ -81,16 +85,22 @@ class Registry(Generic[T]):
                     yield name
 
 
-upsamplings: Registry = Registry("up-sampling", "upsamplings", "isthmus.networks.upsample")
-downsamplings: Registry = Registry("down-sampling", "downsamplings", "isthmus.networks.downsample")
-activations: Registry = Registry("activation", "activations", "isthmus.networks.blocks")
-bottlenecks: Registry = Registry("bottleneck", "bottlenecks", "isthmus.networks.bottleneck")
-networks: Registry = Registry("network", "networks", "isthmus.networks.autoencoder")
-objectives: Registry = Registry("objective", "objectives", "isthmus.objectives")
-corruptions: Registry = Registry("corruption", "corruptions", "isthmus.corruptions")
-augmentations: Registry = Registry("augmentation", "augmentations", "isthmus.augmentations")
-optimizers: Registry = Registry("optimizer", "optimizers", "isthmus.training.optimizers")
-named_datasets: Registry = Registry("data set", "named_datasets", "isthmus.data.datasets")
+upsamplings: Registry[Callable[..., nn.Module]] = Registry("up-sampling", "upsamplings", "isthmus.networks.upsample")
+downsamplings: Registry[Callable[..., nn.Module]] = Registry(
+    "down-sampling", "downsamplings", "isthmus.networks.downsample"
+)
+activations: Registry[Callable[[], nn.Module]] = Registry("activation", "activations", "isthmus.networks.blocks")
+bottlenecks: Registry[Any] = Registry("bottleneck", "bottlenecks", "isthmus.networks.bottleneck")
+networks: Registry[Callable[..., tuple[nn.Module, nn.Module]]] = Registry(
+    "network", "networks", "isthmus.networks.autoencoder"
+)
+objectives: Registry[Callable[..., Tensor]] = Registry("objective", "objectives", "isthmus.objectives")
+corruptions: Registry[Callable[..., Tensor]] = Registry("corruption", "corruptions", "isthmus.corruptions")
+augmentations: Registry[Callable[..., Tensor]] = Registry("augmentation", "augmentations", "isthmus.augmentations")
+optimizers: Registry[Callable[..., list[Optimizer]]] = Registry(
+    "optimizer", "optimizers", "isthmus.training.optimizers"
+)
+named_datasets: Registry[Callable[[], Any]] = Registry("data set", "named_datasets", "isthmus.data.datasets")
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,8 @@ class EstimatorEntry:
 
     def estimator(self) -> type[Any]:
         """The class."""
-        return getattr(importlib.import_module(self.module), self.name)
+        found: type[Any] = getattr(importlib.import_module(self.module), self.name)
+        return found
 
 
 class Estimators:

@@ -33,7 +33,7 @@ class Choice:
     high: float | None = None
 
     @classmethod
-    def parse(cls, text: str | Choice, among: registry.Registry) -> Choice:
+    def parse(cls, text: str | Choice, among: registry.Registry[Any]) -> Choice:
         """Read ``name``, ``name:number`` or ``name:low-high``; the name must be one of the registry's."""
         if isinstance(text, Choice):
             return text

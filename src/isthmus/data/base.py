@@ -66,7 +66,8 @@ class Source(ABC):
 
     def __getitem__(self, index: int) -> np.ndarray:
         """One sample, counted from 0."""
-        return self.take([index])[0]
+        sample: np.ndarray = self.take([index])[0]
+        return sample
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for chunk in self.chunks():
@@ -227,7 +228,8 @@ class LoadedSource(SubsetSource):
         self._block = source.take(self._indices)
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
-        return self._block[indices]
+        taken: np.ndarray = self._block[indices]
+        return taken
 
     def resident(self) -> np.ndarray | None:
         return self._block

@@ -126,7 +126,8 @@ def names() -> tuple[str, ...]:
 
 def load(name: str) -> Dataset:
     """A data set by its name, fetched first if need be."""
-    return named_datasets[named_datasets.check(name)]()
+    dataset: Dataset = named_datasets[named_datasets.check(name)]()
+    return dataset
 
 
 def is_available(name: str) -> bool:

@@ -127,7 +127,8 @@ def idx_source(path: Path) -> Source:
 def map_npy(path: Path) -> np.memmap:
     """The array in a .npy file, of any shape: only what is asked for is read."""
     with reading(path, "a .npy file"):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        mapped: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
+        return mapped
 
 
 def npy_source(path: Path) -> Source:

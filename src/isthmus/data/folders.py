@@ -161,7 +161,7 @@ def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def _natural(path: Path) -> tuple:
+def _natural(path: Path) -> tuple[list[list[tuple[int, str]]], str]:
     """A key that sorts numbers in names by their value."""
     parts = [[(int(t), "") if t.isdecimal() else (-1, t) for t in re.split(r"(\d+)", part.lower())]
              for part in path.parts]  # fmt: skip
@@ -212,7 +212,8 @@ def _orientation(image: Image.Image) -> int:
     """The Exif orientation that is still to be applied, 1 to 8."""
     if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return 1  # Pillow turns TIFF itself; and it would decode a whole PNG to look for Exif at its end
-    return image.getexif().get(_ORIENTATION, 1)
+    orientation: int = image.getexif().get(_ORIENTATION, 1)
+    return orientation
 
 
 def converted(image: Image.Image, mode: str) -> Image.Image:

@@ -28,13 +28,17 @@ def neighbour_graph(rows: np.ndarray, k: int) -> np.ndarray:
     if n <= _EXACT:
         from sklearn.neighbors import NearestNeighbors
 
-        return NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors(return_distance=False)
+        neighbours: np.ndarray = (
+            NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors(return_distance=False)
+        )
+        return neighbours
     found = np.asarray(neighbour_index(rows).search(rows, k + 1).keys).astype(np.int64)
     found = np.where(found < n, found, np.arange(n)[:, None])  # keys of places that were not filled
     own = found == np.arange(n)[:, None]
     own[~own.any(axis=1), -1] = True  # of many equal rows, the row itself need not be among the first
     first = own.argmax(axis=1)
-    return found[np.arange(k + 1) != first[:, None]].reshape(n, k)
+    others: np.ndarray = found[np.arange(k + 1) != first[:, None]].reshape(n, k)
+    return others
 
 
 def neighbour_index(rows: np.ndarray) -> Any:

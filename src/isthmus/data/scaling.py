@@ -268,4 +268,5 @@ def to_dtype(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     highest = float(limits.max)
     if int(highest) > limits.max:  # 64-bit limits are not float64 numbers: step down to the last that fits
         highest = float(np.nextafter(highest, 0))
-    return np.clip(np.rint(values), float(limits.min), highest).astype(dtype)
+    rounded: np.ndarray = np.clip(np.rint(values), float(limits.min), highest).astype(dtype)
+    return rounded

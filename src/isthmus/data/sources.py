@@ -137,7 +137,10 @@ def _as_array(data: Any) -> np.ndarray:
         if data.layout != torch.strided:
             raise IsthmusError("sparse tensors are not supported: give a dense one, as in tensor.to_dense()")
         data = data.detach().cpu()
-        return (data.float() if data.dtype == torch.bfloat16 else data).resolve_conj().resolve_neg().numpy()
+        array: np.ndarray = (
+            (data.float() if data.dtype == torch.bfloat16 else data).resolve_conj().resolve_neg().numpy()
+        )
+        return array
     if not isinstance(data, list | tuple) and not hasattr(data, "__array__"):
         raise IsthmusError(
             f"data of type {type(data).__name__} cannot be read: give an array, a table, a path or a data set's name"
