@@ -105,10 +105,13 @@ class AutoEncoderNetwork(nn.Module):
 
     def _decode(self, z: Tensor, spatial: Sequence[int] | None, indices: Indices | None) -> Tensor:
         ours = isinstance(self.decoder, ConvDecoder)
-        x = self.decoder(z, spatial, indices or None) if ours else self.decoder(z)
+        x: Tensor = self.decoder(z, spatial, indices or None) if ours else self.decoder(z)
         if self.output == "linear":
             return x
-        return _BoundedSigmoid.apply(x.float()) if self.output == "bounded" and self.training else x.float().sigmoid()
+        if self.output == "bounded" and self.training:
+            bounded: Tensor = _BoundedSigmoid.apply(x.float())  # type: ignore[no-untyped-call]  # torch does not type it
+            return bounded
+        return x.float().sigmoid()
 
 
 class _BoundedSigmoid(torch.autograd.Function):
@@ -160,11 +163,13 @@ def wrap(
 def _bottleneck(text: str, latent_size: int | None, num_features: int) -> Bottleneck:
     choice = Choice.parse(text, bottlenecks)
     value = None if choice.low is None else choice.value(choice.low)
-    return bottlenecks[choice.name](value, latent_size, num_features)
+    made: Bottleneck = bottlenecks[choice.name](value, latent_size, num_features)
+    return made
 
 
 def _code_size(spec: NetworkSpec) -> int:
     """What the encoder gives along axis 1."""
     latent_size = spec.latent_dim or spec.latent_channels
     assert latent_size is not None
-    return latent_size * bottlenecks[Choice.parse(spec.bottleneck, bottlenecks).name].inputs_per_latent
+    inputs_per_latent: int = bottlenecks[Choice.parse(spec.bottleneck, bottlenecks).name].inputs_per_latent
+    return latent_size * inputs_per_latent

@@ -120,7 +120,7 @@ class ConvDecoder(nn.Module):
 
         `indices` are those of the encoder's `with_indices`, in its order.
         """
-        x = self.code(z)
+        x: Tensor = self.code(z)
         if self.is_flat:
             x = x.unflatten(1, (*self.coarsest, -1)).movedim(-1, 1)  # (N, prod(S') · C') -> (N, C', *S')
         sizes = self._sizes(tuple(x.shape[2:]), spatial)

@@ -51,7 +51,8 @@ class DenseEncoder(nn.Module):
         self.layers = dense_layers([projection or num_features, *hidden, code_size], activation, CODE_GAIN)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x if self.projection is None else self.projection(x))
+        code: Tensor = self.layers(x if self.projection is None else self.projection(x))
+        return code
 
 
 class DenseDecoder(nn.Module):
@@ -81,4 +82,5 @@ class DenseDecoder(nn.Module):
         if self.waves is not None:
             phases = z @ self.waves  # (N, latent_dim) -> (N, waves)
             z = torch.cat([z, phases.sin(), phases.cos()], dim=1)
-        return self.layers(z)
+        x: Tensor = self.layers(z)
+        return x

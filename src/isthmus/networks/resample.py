@@ -70,7 +70,8 @@ def _resample_axis(y: Tensor, axis: int, factor: int, method: str) -> Tensor:
         blocks.append(weights @ y.narrow(axis, columns.start, len(columns)))
         assert blocks[-1].shape[axis] == len(rows)
     y = blocks[0] if len(blocks) == 1 else torch.cat(blocks, axis)
-    return y.unflatten(-1, rest)
+    y = y.unflatten(-1, rest)
+    return y
 
 
 @lru_cache(maxsize=256)

@@ -40,8 +40,9 @@ def box_kernel(weight: Tensor, spread: Tensor) -> Tensor:
     d = weight.ndim - 2
     taps = weight.transpose(0, 1).movedim(1, -1).flatten(1, -2)  # (in, k^d, out): the memory order of fast kernels
     with torch.autocast(weight.device.type, enabled=False):
-        kernel = torch.matmul(spread, taps.contiguous())
-    return kernel.unflatten(1, [round(len(spread) ** (1 / d))] * d).movedim(-1, 1)
+        products = torch.matmul(spread, taps.contiguous())
+    kernel: Tensor = products.unflatten(1, [round(len(spread) ** (1 / d))] * d)
+    return kernel.movedim(-1, 1)
 
 
 def box_matrix(taps: int, factor: int, num_spatial_dims: int) -> Tensor:
@@ -244,7 +245,8 @@ class MaxUnpool(_ConvAfter):
         if indices is not None:
             places = torch.cat([indices.flatten(2), places[indices.shape[0] :]])
         plane = x.new_zeros(*x.shape[:2], math.prod(size)).scatter(2, places, x.flatten(2))
-        return self.conv(plane.unflatten(2, list(size)))
+        filled: Tensor = self.conv(plane.unflatten(2, list(size)))
+        return filled
 
     def _centres(self, x: Tensor, size: Sequence[int]) -> Tensor:
         """Flat position of the centre of each window, (N, C, prod(S))."""

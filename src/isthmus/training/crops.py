@@ -40,7 +40,8 @@ class CropFeed:
         if self._places is None or self._side is None:
             return self._samples[index]
         number, *start = self._places[index]
-        return self._samples[number][tuple(slice(a, a + n) for a, n in zip(start, self._side, strict=True))]
+        crop: np.ndarray = self._samples[number][tuple(slice(a, a + n) for a, n in zip(start, self._side, strict=True))]
+        return crop
 
 
 def _starts(size: int, side: int, stride: int) -> list[int]:

@@ -96,7 +96,8 @@ class BlockMuon(torch.optim.Optimizer):
         state = self.state[parameter]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
-        return state["momentum_buffer"]
+        buffer: Tensor = state["momentum_buffer"]
+        return buffer
 
 
 def orthogonalise(matrices: Sequence[Tensor], steps: int = 4) -> list[Tensor]:
@@ -133,4 +134,5 @@ def orthogonalise(matrices: Sequence[Tensor], steps: int = 4) -> list[Tensor]:
 def _blocks(matrix: Tensor) -> Tensor:
     """(m, n) -> (count, at most 32, n), equally many rows each; rows of zeros fill the last one up."""
     count = -(-len(matrix) // _BLOCK)
-    return F.pad(matrix, (0, 0, 0, -len(matrix) % count)).unflatten(0, (count, -1))
+    blocks: Tensor = F.pad(matrix, (0, 0, 0, -len(matrix) % count)).unflatten(0, (count, -1))
+    return blocks

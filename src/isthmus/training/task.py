@@ -58,7 +58,8 @@ class Task(nn.Module):
 
     def validation_loss(self, batch: Any, generator: torch.Generator) -> Tensor:
         """The mean loss of held-out samples; the generator starts at the same seed in every validation."""
-        return self(batch, generator).loss
+        loss: Loss = self(batch, generator)
+        return loss.loss
 
     @property
     def device(self) -> torch.device:
