@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
     from isthmus.training.run import Trained
 
 
-class Estimator(BaseEstimator, ABC):
+class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators. Subclasses define `__init__`, `fit`, and what is kept of a trained model:
 
     `_config` and `_tensors` for its folder, `_restore` to take them back, `_describe` for people.

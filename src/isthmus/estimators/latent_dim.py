@@ -17,7 +17,7 @@ def knee_dimension(scaled: np.ndarray) -> int:
     """
     from sklearn.decomposition import PCA
 
-    most = min(_MOST_DIMENSIONS, *scaled.shape)
+    most: int = min(_MOST_DIMENSIONS, *scaled.shape)
     if most < 3:
         return max(1, most)
     if not np.ptp(scaled, axis=0).any():  # constant data

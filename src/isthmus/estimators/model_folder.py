@@ -141,7 +141,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} has model format {config['format']!r} (written by isthmus {config.get('isthmus')}); this is "
             f"isthmus {__version__}, which reads format {FORMAT}: upgrade with pip install --upgrade isthmus"
         )
-    return config
+    checked: dict[str, Any] = config
+    return checked
 
 
 def _read_history(path: Path) -> list[dict[str, Any]]:

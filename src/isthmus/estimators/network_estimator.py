@@ -27,7 +27,7 @@ from isthmus.training.task import in_memory_order
 _BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep the cores busy, little memory
 
 
-class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):
+class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators: data in, network, data out. Subclasses define `__init__` and `fit`."""
 
     scaler_: Scaler

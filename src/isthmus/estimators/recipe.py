@@ -215,4 +215,4 @@ def default_batch_size(network: str, n_train: int, features: int) -> int:
     """
     smallest, largest = _BATCH_SIZES.get(network, _BATCH_SIZES["dense"])
     size = min(largest, max(smallest, n_train // 20), max(1, _MOST_NUMBERS // features))
-    return 2 ** int(math.log2(size))
+    return 1 << int(math.log2(size))

@@ -54,4 +54,5 @@ def _evenly(samples: np.ndarray) -> np.ndarray:
     most = min(_MOST_ROWS, max(2, _MOST_NUMBERS // max(1, math.prod(samples.shape[1:]))))
     if len(samples) <= most:
         return samples
-    return samples[evenly_spread(len(samples), most)]
+    spread: np.ndarray = samples[evenly_spread(len(samples), most)]
+    return spread

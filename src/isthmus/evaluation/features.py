@@ -97,7 +97,8 @@ def spectrum(features: np.ndarray) -> np.ndarray:
     rows = rows - rows.mean(axis=0)
     gram = rows.T @ rows if rows.shape[1] <= len(rows) else rows @ rows.T
     values = np.sqrt(np.linalg.eigvalsh(gram)[::-1].clip(0))
-    return values / values.sum() if values.any() else values[:0]
+    shares: np.ndarray = values / values.sum() if values.any() else values[:0]
+    return shares
 
 
 def effective_rank(shares: np.ndarray) -> float:

@@ -84,7 +84,8 @@ def decibels(error: float) -> float:
 
 
 def _decibels(squared: np.ndarray) -> np.ndarray:
-    return -10 * np.log10(np.maximum(squared, 10 ** (-_PSNR_CAP / 10)))
+    decibels: np.ndarray = -10 * np.log10(np.maximum(squared, 10 ** (-_PSNR_CAP / 10)))
+    return decibels
 
 
 def _per_sample(X: np.ndarray, X_hat: np.ndarray, penalty: np.ufunc) -> np.ndarray:

@@ -82,7 +82,7 @@ def _distances(rows: np.ndarray, start: int, size: int, norms: np.ndarray) -> np
     from sklearn.metrics.pairwise import euclidean_distances
 
     stop = min(start + size, len(rows))
-    distances = euclidean_distances(
+    distances: np.ndarray = euclidean_distances(
         rows[start:stop], rows, X_norm_squared=norms[start:stop], Y_norm_squared=norms.T, squared=True
     )
     distances[np.arange(stop - start), np.arange(start, stop)] = np.inf

@@ -207,10 +207,10 @@ def classes_of(
 
 def checked_labels(labels: Any, n: int) -> np.ndarray:
     """Labels as an array of text or integers; raises IsthmusError where there is not one for each of n samples."""
-    labels = as_labels(labels, "labels")
-    if labels.shape != (n,):
-        raise IsthmusError(f"labels have shape {labels.shape}; one for each of the {n} samples is needed: ({n},)")
-    return labels
+    checked = as_labels(labels, "labels")
+    if checked.shape != (n,):
+        raise IsthmusError(f"labels have shape {checked.shape}; one for each of the {n} samples is needed: ({n},)")
+    return checked
 
 
 def _class_name(value: Any, names: Sequence[str] | Mapping[int, str] | None) -> str:

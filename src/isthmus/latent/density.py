@@ -97,7 +97,10 @@ class Prior(CodeDensity):
         return rng.standard_normal((n, int(np.prod(self.code_shape))))
 
     def _log_density(self, codes: np.ndarray) -> np.ndarray:
-        return -0.5 * (np.square(codes, dtype=np.float64).sum(axis=1) + codes.shape[1] * np.log(2 * np.pi))
+        density: np.ndarray = -0.5 * (
+            np.square(codes, dtype=np.float64).sum(axis=1) + codes.shape[1] * np.log(2 * np.pi)
+        )
+        return density
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {}
@@ -142,7 +145,8 @@ class Mixture(CodeDensity):
     def _draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         which = rng.choice(len(self.weights), n, p=self.weights / self.weights.sum())
         noise = rng.standard_normal((n, self.means.shape[1]))
-        return self.means[which] + np.einsum("nij,nj->ni", self.factors[which], noise)
+        codes: np.ndarray = self.means[which] + np.einsum("nij,nj->ni", self.factors[which], noise)
+        return codes
 
     def _log_density(self, codes: np.ndarray) -> np.ndarray:
         from sklearn.mixture import GaussianMixture
@@ -150,7 +154,8 @@ class Mixture(CodeDensity):
         mixture = GaussianMixture(len(self.weights))
         mixture.weights_, mixture.means_ = self.weights, self.means
         mixture.precisions_cholesky_ = np.linalg.inv(self.factors).swapaxes(1, 2)
-        return mixture.score_samples(codes.astype(np.float64))
+        density: np.ndarray = mixture.score_samples(codes.astype(np.float64))
+        return density
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {"weights": self.weights, "means": self.means, "factors": self.factors}

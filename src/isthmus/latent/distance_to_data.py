@@ -31,12 +31,14 @@ class TrainingNeighbours:
     @property
     def ratios(self) -> np.ndarray:
         """Distance to the nearest training sample over the median of the usual ones, (n,): near 0 is a copy."""
-        return self.distances[:, 0] / max(float(np.median(self.usual)), np.finfo(np.float32).tiny)
+        ratios: np.ndarray = self.distances[:, 0] / max(float(np.median(self.usual)), np.finfo(np.float32).tiny)
+        return ratios
 
     @property
     def memorised(self) -> np.ndarray:
         """Whether each sample lies nearer to a training sample than 99 % of new data do, (n,); of these 1 % does."""
-        return self.distances[:, 0] < np.quantile(self.usual, _COPY)
+        memorised: np.ndarray = self.distances[:, 0] < np.quantile(self.usual, _COPY)
+        return memorised
 
     @property
     def copying(self) -> float:
@@ -70,12 +72,14 @@ class OffManifold:
     @property
     def error_ratio(self) -> np.ndarray:
         """How many times the usual error, (n,): about 1 on the manifold."""
-        return self.error / max(self.usual_error, np.finfo(np.float32).tiny)
+        ratio: np.ndarray = self.error / max(self.usual_error, np.finfo(np.float32).tiny)
+        return ratio
 
     @property
     def distance_ratio(self) -> np.ndarray:
         """How many times the usual distance, (n,): about 1 among the data."""
-        return self.distance / max(self.usual_distance, np.finfo(np.float32).tiny)
+        ratio: np.ndarray = self.distance / max(self.usual_distance, np.finfo(np.float32).tiny)
+        return ratio
 
 
 def training_neighbours(
@@ -114,7 +118,8 @@ def among_themselves(rows: np.ndarray, k: int) -> np.ndarray:
     indices, distances = nearest(rows[picked], rows, k + 1)
     own = indices == picked[:, None]
     own[~own.any(axis=1), -1] = True  # of many equal rows, the row itself need not be among the first
-    return distances[~own].reshape(-1, k)
+    others: np.ndarray = distances[~own].reshape(-1, k)
+    return others
 
 
 def _check_k(k: int, n: int) -> None:

@@ -28,7 +28,8 @@ _DECODED = 256  # codes at a time, where no gradient is asked for
 def straight(start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
     """Codes at equal steps along the straight line, (steps, d)."""
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    return (1 - t) * start + t * end
+    codes: np.ndarray = (1 - t) * start + t * end
+    return codes
 
 
 def spherical(start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
@@ -42,7 +43,8 @@ def spherical(start: np.ndarray, end: np.ndarray, steps: int) -> np.ndarray:
     if np.sin(angle) < 1e-4:
         return straight(start, end, steps)
     t = np.linspace(0, 1, steps)[:, None]
-    return ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(np.float32)
+    codes: np.ndarray = ((np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)).astype(np.float32)
+    return codes
 
 
 def geodesic(
@@ -92,7 +94,8 @@ def evenly(path: np.ndarray, steps: int, decode: Decode) -> np.ndarray:
 def decoded_steps(path: np.ndarray, decode: Decode) -> np.ndarray:
     """Distances between the decoded neighbours on a path through codes (m, d), float64 array (m − 1,)."""
     decoded = torch.cat([decode(part).flatten(1) for part in torch.from_numpy(path).split(_DECODED)])
-    return torch.linalg.vector_norm(decoded.diff(dim=0), dim=1).double().cpu().numpy()
+    distances: np.ndarray = torch.linalg.vector_norm(decoded.diff(dim=0), dim=1).double().cpu().numpy()
+    return distances
 
 
 def _sines(times: np.ndarray) -> np.ndarray:

@@ -219,15 +219,15 @@ class LatentSpace:
 
     def _one_code(self, code: Any, name: str) -> np.ndarray:
         """A code as a row of numbers."""
-        code = np.asarray(code, np.float32)
-        if code.shape != self.code_shape_:
+        numbers = np.asarray(code, np.float32)
+        if numbers.shape != self.code_shape_:
             raise IsthmusError(
-                f"{name} has shape {code.shape}; one code of this model has shape {self.code_shape_}: encode samples "
-                f"with transform first"
+                f"{name} has shape {numbers.shape}; one code of this model has shape {self.code_shape_}: encode "
+                f"samples with transform first"
             )
-        if not np.isfinite(code).all():
+        if not np.isfinite(numbers).all():
             raise IsthmusError(f"{name} contains NaN or infinity; give a code of finite numbers")
-        return code.ravel()
+        return numbers.ravel()
 
     def _decoder(self) -> Decode:
         """From rows of numbers to decoded samples in scaled units, with gradients."""

@@ -277,7 +277,8 @@ def _effects_as_heat(study: Study, walked: Sequence[Direction], theme: Theme) ->
 
 def _change(direction: Direction) -> np.ndarray:
     """From −1 to +1 standard deviation, around the mean code."""
-    return direction.walk[np.argmin(np.abs(STEPS - 1))] - direction.walk[np.argmin(np.abs(STEPS + 1))]
+    change: np.ndarray = direction.walk[np.argmin(np.abs(STEPS - 1))] - direction.walk[np.argmin(np.abs(STEPS + 1))]
+    return change
 
 
 def _gutter(walked: Sequence[Direction]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
@@ -87,7 +89,7 @@ def _kinds(measured: Representation) -> list[FeatureScores]:
     return [measured.code, measured.pca, measured.raw]
 
 
-def _styles(theme: Theme) -> list[dict]:
+def _styles(theme: Theme) -> list[dict[str, Any]]:
     """Markers of the code, of PCA and of the raw data."""
     return [
         {"color": theme.cool, "markeredgecolor": theme.cool, "markersize": 8},
