@@ -47,4 +47,5 @@ class LossyTask(Task):
         rate = nats / (math.log(2) * x[0].numel())
         low, high = self.lambdas
         weight = low * (high / low) ** quality
-        return ((rate + weight * self.distortion.per_sample(reconstruction, x)) / (weight / low).sqrt()).mean()
+        cost: Tensor = ((rate + weight * self.distortion.per_sample(reconstruction, x)) / (weight / low).sqrt()).mean()
+        return cost

@@ -41,7 +41,9 @@ class RoundedLinear(nn.Module):
         return (self.weight.detach().abs().amax(1, keepdim=True) / _LARGEST_WEIGHT).clamp(min=1e-8)
 
     @torch.no_grad()
-    def export(self, name: str, unit: float, out_unit: float | Tensor, out_start: float | Tensor = 0.0) -> dict:
+    def export(
+        self, name: str, unit: float, out_unit: float | Tensor, out_start: float | Tensor = 0.0
+    ) -> dict[str, np.ndarray]:
         """Tensors of the layer as `coding.exact.Layer` takes them.
 
         unit : the whole number that stands for an input of 1. out_unit, out_start : the same for the outputs, and
@@ -71,7 +73,8 @@ class RoundedPerceptron(nn.Module):
         self.output = RoundedLinear(hidden, 3 * parts, 0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output(rounded_relu(self.second(rounded_relu(self.first(x)))))
+        outputs: Tensor = self.output(rounded_relu(self.second(rounded_relu(self.first(x)))))
+        return outputs
 
     def export(
         self, name: str, unit: float, units: tuple[float, float, float], logit_unit: float, sublevel: float

@@ -35,7 +35,7 @@ MOST_VALUES = 1 << 27  # of the samples that are learned from
 _BATCH_VALUES = 1 << 19
 
 
-class Denoiser(TransformerMixin, Estimator):
+class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """Learn to take noise away, from clean samples, from pairs, or from noisy samples alone.
 
         noisy (n, height, width) ──denoise──▶ clean (n, height, width)

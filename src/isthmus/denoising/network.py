@@ -57,7 +57,8 @@ class ResidualBlock(nn.Module):
         self.second = Conv(num_spatial_dims, channels, channels, 3, gain=_QUIET)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(F.silu(self.first(x)))
+        change: Tensor = self.second(F.silu(self.first(x)))
+        return x + change
 
 
 class DenoisingNetwork(nn.Module):
@@ -121,7 +122,7 @@ class DenoisingNetwork(nn.Module):
         return guess, spread.exp() * self.deviation**2
 
     def _features(self, x: Tensor) -> Tensor:
-        h = self.head(_fold((_filled(x, self.step) - self.centre) / self.deviation))
+        h: Tensor = self.head(_fold((_filled(x, self.step) - self.centre) / self.deviation))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=False):
             h = blocks(h)
@@ -155,12 +156,12 @@ def _blocks(num_spatial_dims: int, channels: int, count: int) -> nn.Sequential:
 
 def _reach(blocks: Sequence[int]) -> int:
     """Pixels from which an output can depend on the input, on each side: what tiles must overlap."""
-    reach = 0
+    reach: int = 3 * FOLD + FOLD * 2 ** len(blocks)
     for stage, count in enumerate(blocks):
         last = stage == len(blocks) - 1
         layers = 2 * count * (1 if last else 2) + (0 if last else 3)  # blocks there and back, down, up
         reach += FOLD * 2**stage * layers
-    return reach + 3 * FOLD + FOLD * 2 ** len(blocks)
+    return reach
 
 
 def _filled(x: Tensor, step: int) -> Tensor:

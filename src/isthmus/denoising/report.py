@@ -154,7 +154,8 @@ def _with_noise(sample: np.ndarray, axis: int | None, unit: float, noise: str, s
     noisy = torch.from_numpy(np.ascontiguousarray(planes))
     for choice in parse_corruption(noise):
         noisy = Corruption(choice)(noisy, generator)
-    return from_channels_last(np.moveaxis(noisy.numpy() * np.float32(unit), 1, -1), axis)[0]
+    noised: np.ndarray = from_channels_last(np.moveaxis(noisy.numpy() * np.float32(unit), 1, -1), axis)[0]
+    return noised
 
 
 def _errors(noisy: list[np.ndarray], cleaned: list[np.ndarray], clean: list[np.ndarray]) -> dict[str, float]:

@@ -60,7 +60,8 @@ def _panel(canvas: Canvas, left: float) -> Axes:
 
 
 def _shares(drawn: DrawnMap) -> np.ndarray:
-    return (drawn.points - drawn.low) / drawn.side
+    shares: np.ndarray = (drawn.points - drawn.low) / drawn.side
+    return shares
 
 
 def _diameter(count: int) -> float:

@@ -73,7 +73,8 @@ class Canvas:
 
     def positions(self, image: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Where pixels lie in `values`."""
-        return self._starts[image] + row * self._stride + column
+        positions: np.ndarray = self._starts[image] + row * self._stride + column
+        return positions
 
     def view(self, image: int) -> np.ndarray:
         """The values of one image, (height, width, channels), to be written to."""
@@ -84,7 +85,8 @@ class Canvas:
 
     def neighbours(self, positions: np.ndarray) -> np.ndarray:
         """What the context holds at each position, (n, k, channels)."""
-        return self.values[positions[:, None] + self._steps]
+        neighbours: np.ndarray = self.values[positions[:, None] + self._steps]
+        return neighbours
 
     def wave(self) -> Wave:
         """All pixels of all images in the order of coding."""

@@ -116,8 +116,10 @@ def pick_up(values: Values, shape: tuple[int, ...]) -> np.ndarray:
 def symbol(values: Values, pixels: Pixels, number: int) -> np.ndarray:
     """Symbol `number` of some pixels, int32 (n,)."""
     channel, part = divmod(number, values.depth // 8)
-    coded = values.canvas.values[pixels.positions, channel].astype(np.int32)
-    return coded if values.depth == 8 else (coded & 255 if part else coded >> 8)
+    coded: np.ndarray = values.canvas.values[pixels.positions, channel].astype(np.int32)
+    if values.depth > 8:
+        coded = coded & 255 if part else coded >> 8
+    return coded
 
 
 def features(values: Values, pixels: Pixels, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -169,10 +171,12 @@ def predict(seen: np.ndarray, context: Context, top: int) -> np.ndarray:
 def _difference(values: np.ndarray, depth: int) -> np.ndarray:
     """Differences as features of at most 8 bits: cut off, or for 16-bit values on a logarithmic scale."""
     if depth == 8:
-        return np.clip(values, -_MOST_DIFFERENCE, _MOST_DIFFERENCE)
+        clipped: np.ndarray = np.clip(values, -_MOST_DIFFERENCE, _MOST_DIFFERENCE)
+        return clipped
     mantissa, exponent = np.frexp(np.abs(values).astype(np.float32))
     size = np.floor(mantissa * 32 - 16) + 16 * np.maximum(exponent - 1, 0)  # piecewise linear, 16 to an octave
-    return np.sign(values) * np.clip(size, 0, 255)
+    logarithmic: np.ndarray = np.sign(values) * np.clip(size, 0, 255)
+    return logarithmic
 
 
 def _dtype(depth: int) -> type:

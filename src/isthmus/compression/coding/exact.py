@@ -89,7 +89,8 @@ class Tables:
 
     @cached_property
     def _positive(self) -> np.ndarray:
-        return np.maximum(self.exp, 1).astype(np.float32)
+        positive: np.ndarray = np.maximum(self.exp, 1).astype(np.float32)
+        return positive
 
     @classmethod
     def make(cls) -> Tables:
@@ -111,7 +112,8 @@ class Tables:
         """Counts, float32 (n, symbols), in proportion to exp(logits / 64); each is at least 1."""
         below = logits.max(1, keepdims=True) - logits
         np.minimum(below, len(self.exp) - 1, out=below)
-        return self._positive.take(below.astype(np.intp))
+        counts: np.ndarray = self._positive.take(below.astype(np.intp))
+        return counts
 
     def mixture(self, outputs: np.ndarray, centre: np.ndarray) -> Mixture:
         """The mixtures of logistic distributions that outputs (n, 3 k) stand for, around `centre` (n,).

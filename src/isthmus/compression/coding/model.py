@@ -45,7 +45,9 @@ class CodecModel:
         try:
             tables = {k.removeprefix("tables."): v for k, v in self.tensors.items() if k.startswith("tables.")}
             module, _, name = KINDS[self.kind].rpartition(".")
-            return getattr(importlib.import_module(module), name)(self.config, self.tensors, Tables(**tables))
+            make = getattr(importlib.import_module(module), name)
+            coding: LosslessCoding | LossyCoding = make(self.config, self.tensors, Tables(**tables))
+            return coding
         except IsthmusError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:

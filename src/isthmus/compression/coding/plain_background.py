@@ -163,7 +163,8 @@ class PlainBackgroundCoding:
     def _expected(self, contents: Contents, size: tuple[int, ...]) -> np.ndarray:
         """Where each content should lie so that its centre of mass is where it was in training, (n, 2)."""
         shift = (np.asarray(size) - self.size) * 128  # half of what the image is larger
-        return (self.centre + shift - centres(contents, self.background) + 128) >> 8
+        expected: np.ndarray = (self.centre + shift - centres(contents, self.background) + 128) >> 8
+        return expected
 
     def _paste(self, contents: Contents, shape: tuple[int, ...]) -> np.ndarray:
         images = np.full(shape, self.background, np.uint8)

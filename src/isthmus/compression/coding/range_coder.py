@@ -7,13 +7,15 @@ what it makes of them are single operations of IEEE 754, the same everywhere.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from isthmus.compression.coding.exact import Mixture
 from isthmus.errors import IsthmusError, MissingExtraError
 
 
-def library() -> tuple:
+def library() -> tuple[Any, Any]:
     """The range coder and its models; MissingExtraError where the library is not installed."""
     try:
         import constriction
@@ -63,7 +65,8 @@ class RangeEncoder:
 
     def finish(self) -> bytes:
         """All bits; zeros at the end are left out."""
-        return self._coder.get_compressed().astype(">u4").tobytes().rstrip(b"\0")
+        words: np.ndarray = self._coder.get_compressed()
+        return words.astype(">u4").tobytes().rstrip(b"\0")
 
 
 class RangeDecoder:
@@ -78,14 +81,16 @@ class RangeDecoder:
     def decode(self, counts: np.ndarray) -> np.ndarray:
         """One symbol, int32, for each row of counts, float32 (n, symbols)."""
         try:
-            return self._coder.decode(self._family, counts)
+            symbols: np.ndarray = self._coder.decode(self._family, counts)
+            return symbols
         except AssertionError as error:  # what constriction raises
             raise IsthmusError("the compressed data are damaged") from error
 
     def decode_levels(self, mixture: Mixture) -> np.ndarray:
         """One level, int32, for each distribution of a mixture: what `Mixture.digits` took apart."""
         high = self.decode(mixture.high())
-        return 16 * high + self.decode(mixture.low(high))
+        levels: np.ndarray = 16 * high + self.decode(mixture.low(high))
+        return levels
 
     def decode_static(self, n: int, statics: Statics) -> np.ndarray:
         """n symbols, int64, that all have the same counts."""
@@ -93,6 +98,7 @@ class RangeDecoder:
             return np.zeros(n, np.int64)
         model = self._categorical(statics.counts.astype(np.float32), perfect=False)
         try:
-            return self._coder.decode(model, n).astype(np.int64)
+            symbols: np.ndarray = self._coder.decode(model, n).astype(np.int64)
+            return symbols
         except AssertionError as error:
             raise IsthmusError("the compressed data are damaged") from error
