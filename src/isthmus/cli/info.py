@@ -38,4 +38,5 @@ def _describe(path: Path) -> dict[str, str]:
 
     import isthmus
 
-    return isthmus.load(path, device="cpu").describe()
+    facts: dict[str, str] = isthmus.load(path, device="cpu").describe()
+    return facts

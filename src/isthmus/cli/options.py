@@ -124,7 +124,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 def named(
     flag: str,
-    found: Registry,
+    found: Registry[Any],
     text: str,
     *,
     extra: tuple[str, ...] = (),

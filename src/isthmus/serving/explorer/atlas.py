@@ -52,15 +52,18 @@ class Coordinates:
 
     def points(self, codes: np.ndarray) -> np.ndarray:
         """Codes (n, numbers) as points (n, k)."""
-        return (codes - self.center) @ self.axes.T
+        points: np.ndarray = (codes - self.center) @ self.axes.T
+        return points
 
     def codes(self, points: np.ndarray) -> np.ndarray:
         """Points (n, k) as codes (n, numbers) of this piece."""
-        return (self.center + np.asarray(points, np.float32) @ self.axes).astype(np.float32)
+        codes: np.ndarray = (self.center + np.asarray(points, np.float32) @ self.axes).astype(np.float32)
+        return codes
 
     def moved(self, code: np.ndarray, point: np.ndarray) -> np.ndarray:
         """A code with other coordinates; what these do not tell stays as it is."""
-        return (code + (np.asarray(point, np.float32) - self.points(code)) @ self.axes).astype(np.float32)
+        moved: np.ndarray = (code + (np.asarray(point, np.float32) - self.points(code)) @ self.axes).astype(np.float32)
+        return moved
 
 
 class Atlas:
@@ -129,7 +132,10 @@ class Atlas:
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes (n, numbers) as samples."""
-        return self.model.inverse_transform(np.asarray(codes, np.float32).reshape(-1, *self.model.code_shape_))
+        samples: np.ndarray = self.model.inverse_transform(
+            np.asarray(codes, np.float32).reshape(-1, *self.model.code_shape_)
+        )
+        return samples
 
     def on_map(self, code: np.ndarray) -> tuple[float, float]:
         """Where a code lies on the map."""

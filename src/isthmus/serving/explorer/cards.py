@@ -60,7 +60,8 @@ class Style:
         """A box with a title, and what belongs beside that."""
         extra = [] if beside is None else beside if isinstance(beside, list) else [beside]
         head = self.box("head-row", self.text(title, "title"), pn.Spacer(sizing_mode="stretch_width"), *extra)
-        return self.box("card", head, *content, column=True)
+        card: pn.Column = self.box("card", head, *content, column=True)
+        return card
 
     def box(self, kind: str, *content: Any, column: bool = False) -> Any:
         """A row or a column; `kind` are its classes in the style sheet."""

@@ -78,7 +78,8 @@ class DenoiserPage(TrialPage):
         noise = Corruption(Choice(self._noise.name, level, level))
         generator = torch.Generator().manual_seed(self._seed)
         noisy = noise(torch.from_numpy(np.ascontiguousarray(planes)), generator).numpy() * np.float32(unit)
-        return from_channels_last(np.moveaxis(noisy, 1, -1), axis)[0]
+        noised: np.ndarray = from_channels_last(np.moveaxis(noisy, 1, -1), axis)[0]
+        return noised
 
     def _other(self) -> None:
         self._seed += 1

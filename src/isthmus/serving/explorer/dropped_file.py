@@ -26,7 +26,8 @@ def read_dropped(name: str, content: bytes | str) -> np.ndarray:
     suffix = PurePath(name).suffix.lower()
     try:
         if suffix == ".npy":
-            return np.load(io.BytesIO(raw), allow_pickle=False)
+            array: np.ndarray = np.load(io.BytesIO(raw), allow_pickle=False)
+            return array
         if suffix == ".csv":
             return _numbers(raw)
         from PIL import Image
@@ -85,7 +86,8 @@ def _channels(plane: np.ndarray, channels: int, done: list[str]) -> np.ndarray:
         done.append("transparency left out")
     if given == 3 and channels == 1:
         done.append("made grey")
-        return (plane @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.float64)
+        grey: np.ndarray = (plane @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.float64)
+        return grey
     if given == 1:
         return np.repeat(plane, channels, axis=-1)
     if given != channels:

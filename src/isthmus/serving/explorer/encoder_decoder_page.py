@@ -217,7 +217,8 @@ class EncoderDecoderPage:
             style.card("Your own", self._chooser.layout, self._message),
             column=True,
         )
-        return style.box("page", left, right)
+        page: pn.viewable.Viewable = style.box("page", left, right)
+        return page
 
 
 def _written(code: np.ndarray) -> str:

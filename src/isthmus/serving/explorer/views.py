@@ -91,7 +91,8 @@ class Viewer:
         plane = self._slice(channels_last(np.asarray(sample), self.axis))
         plane = plane[..., :3] if plane.shape[-1] == 3 or has_alpha(plane) else plane[..., 0]
         share = (plane.astype(np.float32) - self.low) / (self.high - self.low)
-        return (np.clip(np.nan_to_num(share), 0, 1) * 255).round().astype(np.uint8)
+        pixels: np.ndarray = (np.clip(np.nan_to_num(share), 0, 1) * 255).round().astype(np.uint8)
+        return pixels
 
     def _slice(self, plane: np.ndarray) -> np.ndarray:
         """(*spatial, channels) -> (height, width, channels)."""
@@ -137,7 +138,8 @@ class Viewer:
 
     def _levels(self, sample: np.ndarray) -> list[float]:
         levels = (np.asarray(sample, np.float64) - self.center) / self.spread / _DEVIATIONS
-        return np.clip(np.nan_to_num(levels), -1, 1).tolist()
+        clipped: list[float] = np.clip(np.nan_to_num(levels), -1, 1).tolist()
+        return clipped
 
 
 def _range(dtype: np.dtype, values: np.ndarray, kind: str) -> tuple[float, float]:

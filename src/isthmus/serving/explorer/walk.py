@@ -110,8 +110,10 @@ class Walk:
         """The code of the sample that was clicked at, or of the bare place."""
         nearest = self._atlas.nearest_on_map(x, y, self._map.units_per_pixel())
         if nearest and nearest[1] <= _REACH:
-            return self._atlas.codes[nearest[0]]
-        return self._atlas.plane.codes(np.array([[x, y]]))[0]
+            code: np.ndarray = self._atlas.codes[nearest[0]]
+        else:
+            code = self._atlas.plane.codes(np.array([[x, y]]))[0]
+        return code
 
     def _walk(self) -> None:
         """Decode the walk and play it."""
