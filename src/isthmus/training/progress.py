@@ -32,7 +32,7 @@ class Event:
 class Listener(Protocol):
     """Anything that wants to follow a run."""
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event, /) -> None:
         """Take notice of an event."""
 
 
