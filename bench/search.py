@@ -9,13 +9,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import isthmus
 from codec_memory import write_digits
-from isthmus import datasets, search
-from isthmus.estimators.encoder_decoder import Coder
+from isthmus import AutoEncoder, datasets
+from isthmus.latent import store as search
 from machine import machine, table
 from memory import peak_memory
 
@@ -24,12 +25,13 @@ CLI = [sys.executable, "-m", "isthmus"]
 K, QUERIES = 10, 200
 
 
-def model() -> Coder:
+def model() -> AutoEncoder:
     """An auto-encoder of MNIST with a code of 32 numbers, trained once."""
     folder = PLACE / "mnist-32"
     if not folder.is_dir():
         peak_memory([*CLI, "train", "mnist", "--latent-dim", "32", "--minutes", "0.5", "-q", "-o", str(folder)])
-    return isthmus.load(folder)
+    found: AutoEncoder = isthmus.load(folder)
+    return found
 
 
 def exact(codes: np.ndarray, queries: np.ndarray) -> list[set[str]]:
@@ -41,7 +43,7 @@ def exact(codes: np.ndarray, queries: np.ndarray) -> list[set[str]]:
     return found
 
 
-def asked(store: search.Store, queries: np.ndarray, truth: list[set[str]]) -> dict[str, object]:
+def asked(store: search.Store, queries: np.ndarray, truth: list[set[str]]) -> dict[str, Any]:
     """Recall, and the time of one query after another."""
     store.nearest(queries[:5], K)
     walls, found, processor = [], [], time.process_time()
@@ -59,7 +61,7 @@ def asked(store: search.Store, queries: np.ndarray, truth: list[set[str]]) -> di
     }
 
 
-def searches(folder: Path) -> list[dict[str, object]]:
+def searches(folder: Path) -> list[dict[str, Any]]:
     """70,000 digits with and without an index; asked for test digits moved by a pixel."""
     coder, mnist = model(), datasets.load("mnist")
     images = np.concatenate([mnist.train.images, mnist.test.images])
@@ -80,7 +82,7 @@ def searches(folder: Path) -> list[dict[str, object]]:
     return rows
 
 
-def memories(folder: Path, most: int) -> list[dict[str, object]]:
+def memories(folder: Path, most: int) -> list[dict[str, Any]]:
     """Embedding more and more generated images from a file, as a user does it."""
     peak_memory(
         [*CLI, "train", "digits", "--latent-dim", "10", "--epochs", "3", "-q", "--no-report", "-o", str(folder / "m")]
