@@ -22,19 +22,23 @@ MINUTES = {"mnist": 20.0, "cifar": 3.0, "grey": 3.0}
 
 
 def png(x: np.ndarray) -> bytes:
-    return imagecodecs.png_encode(x, level=9)
+    file: bytes = imagecodecs.png_encode(x, level=9)
+    return file
 
 
 def webp(x: np.ndarray) -> bytes:
-    return imagecodecs.webp_encode(x if x.ndim == 3 else np.repeat(x[..., None], 3, 2), lossless=True, level=100)
+    file: bytes = imagecodecs.webp_encode(x if x.ndim == 3 else np.repeat(x[..., None], 3, 2), lossless=True, level=100)
+    return file
 
 
 def jpegxl(x: np.ndarray) -> bytes:
-    return imagecodecs.jpegxl_encode(x, lossless=True, effort=7)
+    file: bytes = imagecodecs.jpegxl_encode(x, lossless=True, effort=7)
+    return file
 
 
 def jpegls(x: np.ndarray) -> bytes:
-    return imagecodecs.jpegls_encode(x)
+    file: bytes = imagecodecs.jpegls_encode(x)
+    return file
 
 
 def one_file_each(images: Sequence[np.ndarray]) -> dict[str, int]:

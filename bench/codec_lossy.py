@@ -30,11 +30,19 @@ QUALITIES = (1, 10, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 100)
 Curve = list[tuple[float, float]]  # bytes or bits, and mean squared error
 
 
-def _levels(values: Sequence[float], encode: Callable, decode: Callable) -> list[Callable]:
-    return [lambda x, v=value: (data := encode(x, v), decode(data)) for value in values]
+Coder = Callable[[np.ndarray], tuple[bytes, np.ndarray]]  # from an image to the file, and the image that it holds
 
 
-def peers() -> dict[str, list[Callable]]:
+def _levels(
+    values: Sequence[float], encode: Callable[[np.ndarray, float], bytes], decode: Callable[[bytes], np.ndarray]
+) -> list[Coder]:
+    def at(value: float) -> Coder:
+        return lambda x: (data := encode(x, value), decode(data))
+
+    return [at(value) for value in values]
+
+
+def peers() -> dict[str, list[Coder]]:
     """For each format functions from an image to (bytes, decoded image), one for each quality."""
     c = imagecodecs
     return {
@@ -188,14 +196,15 @@ def ms_ssim() -> None:
 
 
 def _judged(
-    functions: Sequence[Callable], test: Sequence[np.ndarray], loss: Callable[[np.ndarray, np.ndarray], float]
+    functions: Sequence[Coder], test: Sequence[np.ndarray], loss: Callable[[np.ndarray, np.ndarray], float]
 ) -> list[tuple[float, float, float]]:
     """Bits a pixel, MS-SSIM as -10 log10(1 - MS-SSIM) and PSNR of each quality, means over the images."""
     found = []
     for function in functions:
         coded = [(x, *function(x)) for x in test]
         points = [(8 * len(file) / x[..., 0].size, _psnr(loss(x, y)), _psnr(_mse(x, y))) for x, file, y in coded]
-        found.append(tuple(map(float, np.mean(points, axis=0))))
+        bits, similarity, noise = np.mean(points, axis=0).tolist()
+        found.append((bits, similarity, noise))
     return found
 
 

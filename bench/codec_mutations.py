@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "coding"))
-from test_archive import MODEL, _mutated, read, three_chunks, written
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.compression.coding.test_archive import MODEL, _mutated, read, three_chunks, written
 
 from isthmus.errors import IsthmusError
 
@@ -24,7 +24,7 @@ def main() -> None:
     samples = three_chunks()
     originals = {sample.image.tobytes() for sample in samples if sample.image is not None}
     archives = [written(samples), written(samples, embed=True), written(samples[:2], directory=False)]
-    rng, outcomes, slowest = np.random.default_rng(0), Counter(), 0.0
+    rng, outcomes, slowest = np.random.default_rng(0), Counter[str](), 0.0
     for number in range(count):
         broken = _mutated(archives[number % 3], rng)
         start = time.perf_counter()

@@ -197,7 +197,9 @@ def others() -> None:
     print(f"\n{table([{**dict.fromkeys(keys, ''), **row} for row in rows])}")
 
 
-def _compared(ours: Denoiser, y: list, test: list, filters: dict[str, Filter]) -> dict[str, str]:
+def _compared(
+    ours: Denoiser, y: list[np.ndarray], test: list[np.ndarray], filters: dict[str, Filter]
+) -> dict[str, str]:
     found = {name: psnr([filtered(image) for image in y], test) for name, filtered in filters.items()}
     found = {"noisy": psnr(y, test), "isthmus": psnr(ours.denoise(y), test), **found}
     return {name: f"{value:.2f}" for name, value in found.items()}
@@ -209,7 +211,8 @@ def _anscombe(y: np.ndarray, peak: float = 30.0) -> np.ndarray:
     scale = z.max()
     d = np.maximum(bm3d.bm3d(z / scale, 1 / scale) * scale, 1.3)
     x = d**2 / 4 + np.sqrt(1.5) / 4 / d - 11 / 8 / d**2 + 5 / 8 * np.sqrt(1.5) / d**3 - 1 / 8
-    return np.maximum(x, 0) / peak
+    cleaned: np.ndarray = np.maximum(x, 0) / peak
+    return cleaned
 
 
 def tones(n: int, seed: int, repeats: int = 20, length: int = 256) -> tuple[np.ndarray, np.ndarray]:

@@ -68,7 +68,7 @@ def main() -> None:
     print(f"{machine()}\n\n{table(rows)}")
 
 
-def measured(browser: Any, process: subprocess.Popen, start: float) -> list[dict[str, object]]:
+def measured(browser: Any, process: subprocess.Popen[str], start: float) -> list[dict[str, Any]]:
     """Open the page as soon as its address is printed, wait for all points, then move the pointer."""
     assert process.stdout is not None
     url = next(word for word in process.stdout.readline().split() if word.startswith("http"))

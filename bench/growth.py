@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def one(path: str, settings: dict) -> None:
+def one(path: str, settings: dict[str, Any]) -> None:
     """In a process of its own: train, encode, and print what that took."""
     AutoEncoder(2, epochs=1).fit(np.zeros((64, 8), np.float32))
     before = peak()
@@ -60,7 +61,7 @@ def one(path: str, settings: dict) -> None:
     print(json.dumps({"fit": middle - start, "encode": end - middle, "memory": peak() - before}))
 
 
-def point(folder: str, shape: tuple[int, ...], **settings: object) -> dict:
+def point(folder: str, shape: tuple[int, ...], **settings: Any) -> dict[str, Any]:
     path = Path(folder) / "data.npy"
     write(path, shape)
     command = [sys.executable, __file__, "--one", str(path), json.dumps(settings)]
@@ -70,7 +71,7 @@ def point(folder: str, shape: tuple[int, ...], **settings: object) -> dict:
     return {"shape": shape, **found}
 
 
-def plot(samples: list[dict], images: list[dict], path: Path) -> None:
+def plot(samples: list[dict[str, Any]], images: list[dict[str, Any]], path: Path) -> None:
     """Both series: seconds, and memory."""
     import matplotlib
 

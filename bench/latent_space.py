@@ -22,6 +22,7 @@ import shutil
 import subprocess
 import time
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -54,7 +55,8 @@ class Classifier(nn.Module):
         self.head = nn.Linear(128, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))
+        logits: Tensor = self.head(self.body(x))
+        return logits
 
 
 def as_input(images: np.ndarray) -> Tensor:
@@ -93,7 +95,8 @@ def features(network: Classifier, images: np.ndarray) -> np.ndarray:
 
 @torch.inference_mode()
 def probabilities(network: Classifier, images: np.ndarray) -> np.ndarray:
-    return network(as_input(images)).softmax(1).numpy()
+    logits: Tensor = network(as_input(images))
+    return logits.softmax(1).numpy()
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -123,7 +126,7 @@ def ours(bottleneck: str, seconds: float, X: np.ndarray) -> AutoEncoder:
     return model
 
 
-def theirs(kind: str, seconds: float, X: np.ndarray) -> tuple[np.ndarray, dict]:
+def theirs(kind: str, seconds: float, X: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """10,000 digits of pythae's, and what it says of its run."""
     data, output, log = FOLDER / "train.npz", FOLDER / f"pythae-{kind}.npy", FOLDER / f"pythae-{kind}.json"
     if not log.exists():
@@ -138,7 +141,7 @@ def theirs(kind: str, seconds: float, X: np.ndarray) -> tuple[np.ndarray, dict]:
     return np.load(output), json.loads(log.read_text())
 
 
-def judge(name: str, drawn: np.ndarray, seconds: float, network: Classifier, mnist: datasets.Dataset) -> dict:
+def judge(name: str, drawn: np.ndarray, seconds: float, network: Classifier, mnist: datasets.Dataset) -> dict[str, Any]:
     """A row of the table of samples."""
     test, new = features(network, mnist.test.images), features(network, drawn)
     usual = training_neighbours(new, features(network, mnist.train.images), 1, test)
@@ -153,7 +156,7 @@ def judge(name: str, drawn: np.ndarray, seconds: float, network: Classifier, mni
     }
 
 
-def samples(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[dict]:
+def samples(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[dict[str, Any]]:
     """The table of samples."""
     X = mnist.train.images
     rows = [judge("10,000 of the training images", X[:COUNT], 0, network, mnist)]
@@ -182,7 +185,7 @@ def samples(seconds: float, network: Classifier, mnist: datasets.Dataset) -> lis
     return rows
 
 
-def paths(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[dict]:
+def paths(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[dict[str, Any]]:
     """The table of paths."""
     model = ours("plain", seconds, mnist.train.images)
     chosen = np.random.default_rng(0).choice(len(mnist.test.images), 2 * PAIRS, replace=False)
@@ -191,7 +194,7 @@ def paths(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[
     rows = []
     for name, path, data in (*((p, p, None) for p in PATHS), ("geodesic that keeps to the data", "geodesic", Z)):
         start = time.process_time()
-        ways = [model.interpolate(*pair, steps=STEPS, path=path, Z=data) for pair in ends]
+        ways = [model.interpolate(a, b, steps=STEPS, path=path, Z=data) for a, b in ends]
         spent = (time.process_time() - start) / PAIRS
         found = [probabilities(network, way.samples) for way in ways]
         classes = [p.argmax(1) for p in found]
@@ -233,7 +236,7 @@ def tiles(images: np.ndarray) -> np.ndarray:
     return images.swapaxes(1, 2).reshape(rows * h, columns * w)
 
 
-def show(rows: list[dict]) -> None:
+def show(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         print(json.dumps(row, ensure_ascii=False), flush=True)
 

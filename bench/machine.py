@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +24,7 @@ def machine() -> str:
     return f"{date}, {cpu}, {cores} cores{gpu}, Python {platform.python_version()}, torch {torch.__version__}"
 
 
-def table(rows: list[dict[str, object]]) -> str:
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows with the same keys as a Markdown table."""
     head = list(rows[0])
     lines = [head, ["---"] * len(head), *([str(row[key]) for key in head] for row in rows)]

@@ -66,7 +66,8 @@ def row(name: str, fit: float, transform: float, codes: tuple[np.ndarray, np.nda
 def _flat(part: Any) -> np.ndarray:
     """Samples in rows, pixels in [0, 1]."""
     X = part.images if hasattr(part, "images") else part.codes
-    return X.reshape(len(X), -1).astype(np.float32) / (255 if X.dtype == np.uint8 else 1)
+    flat: np.ndarray = X.reshape(len(X), -1).astype(np.float32) / (255 if X.dtype == np.uint8 else 1)
+    return flat
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
@@ -85,7 +86,8 @@ def _ours(name: str, label: str, model: Any, data: Any) -> Row:
 
 
 def _samples(part: Any) -> np.ndarray:
-    return part.images if hasattr(part, "images") else part.codes
+    samples: np.ndarray = part.images if hasattr(part, "images") else part.codes
+    return samples
 
 
 def _pca(data: Any) -> Row:

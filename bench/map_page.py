@@ -76,7 +76,7 @@ class Scattered:
         return self._images[[int(((self._places - z) ** 2).sum(axis=1).argmin()) for z in Z]]
 
 
-def frames(browser: Browser, page_file: Path, painter: str, size: tuple[int, int]) -> dict[str, object]:
+def frames(browser: Browser, page_file: Path, painter: str, size: tuple[int, int]) -> dict[str, Any]:
     """Frames per second while the view moves and zooms, and what the script needs for one."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     if painter == "emulated WebGL":
@@ -86,7 +86,7 @@ def frames(browser: Browser, page_file: Path, painter: str, size: tuple[int, int
     while not page.evaluate("view.scale > 0 && !waiting"):
         page.wait_for_timeout(10)
     opened = time.perf_counter() - start
-    row: dict[str, object] = {"painter": painter, "window": f"{size[0]} × {size[1]}", "opens in, s": f"{opened:.1f}"}
+    row: dict[str, Any] = {"painter": painter, "window": f"{size[0]} × {size[1]}", "opens in, s": f"{opened:.1f}"}
     for kind in ("pan", "zoom"):
         rate, spent = page.evaluate(_MOVE, [kind, _SECONDS])
         row |= {f"{kind}, frames/s": f"{rate:.0f}", f"{kind}, ms of script": f"{spent:.1f}"}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -21,7 +22,7 @@ from isthmus.data.sources import open_source
 from isthmus.estimators import recipe
 from machine import machine, table
 
-CHANGES: dict[str, dict[str, object]] = {
+CHANGES: dict[str, dict[str, Any]] = {
     "the default": {},
     "another seed": {"random_state": 1},
     "AdamW in place of Muon": {"optimizer": "adam"},
@@ -38,7 +39,7 @@ CHANGES: dict[str, dict[str, object]] = {
 }
 
 
-def data() -> dict[str, tuple[np.ndarray, np.ndarray, dict]]:
+def data() -> dict[str, tuple[np.ndarray, np.ndarray, dict[str, Any]]]:
     """By name: what to learn from, what to judge by, settings."""
     mnist, digits = datasets.load("mnist"), datasets.load("digits")
     found = {
@@ -58,7 +59,7 @@ def data() -> dict[str, tuple[np.ndarray, np.ndarray, dict]]:
     return found
 
 
-def error(train: np.ndarray, test: np.ndarray, settings: dict, change: dict) -> float | None:
+def error(train: np.ndarray, test: np.ndarray, settings: dict[str, Any], change: dict[str, Any]) -> float | None:
     """Mean squared error on the test samples; None where the change means nothing."""
     settings = {"random_state": 0, **settings, **change}
     factor, output, block = (settings.pop(name, None) for name in ("batch", "output", "_BLOCK"))

@@ -10,10 +10,12 @@ are set beside the bare network under `torch.inference_mode` on scaled tensors, 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +30,7 @@ from isthmus.training.loop import Trainer
 from isthmus.training.run import Run
 from machine import machine, table
 
-NETWORKS = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "conv 32-64-128, code 10": {"network": "conv", "hidden": ()},
     "conv, the default": {"network": "conv"},
     "dense 784-500-250-10": {"network": "dense", "hidden": (500, 250)},
@@ -61,11 +63,11 @@ def matrix_rate(dtype: torch.dtype, device: torch.device) -> float:
     rates = []
     for n in (1024, 2048, 1024, 2048):
         a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-        rates.append(2 * n**3 / seconds(lambda a=a, b=b: a @ b))
+        rates.append(2 * n**3 / seconds(functools.partial(torch.matmul, a, b)))
     return max(rates)
 
 
-def trainer(settings: dict, batch_size: int | None, X: np.ndarray) -> tuple[AutoEncoder, Trainer]:
+def trainer(settings: dict[str, Any], batch_size: int | None, X: np.ndarray) -> tuple[AutoEncoder, Trainer]:
     """A run that is ready to start."""
     model = AutoEncoder(10, epochs=1, random_state=0, validation_fraction=0, batch_size=batch_size, **settings)
     run, source = Run.of(model), model._open(X, reset=True)
@@ -76,7 +78,9 @@ def trainer(settings: dict, batch_size: int | None, X: np.ndarray) -> tuple[Auto
     return model, Trainer(task.train(), feed, model.training_spec_, validation=np.arange(0))
 
 
-def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates: dict) -> dict[str, str]:
+def training_row(
+    name: str, settings: dict[str, Any], optimizer: str, X: np.ndarray, rates: dict[torch.dtype, float]
+) -> dict[str, str]:
     """Training at batch 128, and how much of the floor's rate that is."""
     model, run = trainer({**settings, "optimizer": optimizer}, 128, X)
     batches = run._feed.batches(itertools.chain.from_iterable(run._order() for _ in range(10**6)))
@@ -110,6 +114,7 @@ def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates
         with run.task.autocast():
             reconstruction, _ = run.task.network(x, None)
         torch.nn.functional.mse_loss(reconstruction.float(), x).backward()
+    assert model.training_spec_ is not None
     dtype = torch.bfloat16 if model.training_spec_.precision == "bfloat16" else torch.float32
     floor = counter.get_total_flops() / rates[dtype]
     whole, fixed, net = (value / STEPS for value in interleaved([loop, bare, network]))
@@ -128,7 +133,7 @@ def training_row(name: str, settings: dict, optimizer: str, X: np.ndarray, rates
 
 
 @torch.inference_mode()
-def inference_row(name: str, settings: dict, X: np.ndarray) -> dict[str, str]:
+def inference_row(name: str, settings: dict[str, Any], X: np.ndarray) -> dict[str, str]:
     """`transform` and `inverse_transform` beside the bare network."""
     model, _ = trainer(settings, None, X)
     model.network_.eval()
@@ -138,7 +143,7 @@ def inference_row(name: str, settings: dict, X: np.ndarray) -> dict[str, str]:
     codes = model.transform(X)
     z = torch.from_numpy(codes).to(scaled.device)
 
-    def bare(function: Callable, values: torch.Tensor, size: int) -> Callable[[], None]:
+    def bare(function: Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor, size: int) -> Callable[[], None]:
         def run() -> None:
             for batch in values.split(size):
                 function(batch)

@@ -20,6 +20,7 @@ import tempfile
 import time
 import venv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,9 +43,9 @@ def environment(peer: str) -> Path:
     if not ready.exists():
         print(f"installing {peer} ...", flush=True)
         venv.create(folder, with_pip=True, clear=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         if peer == "pythae":  # it asks for a package that Python has long had itself
-            constraints = ["--constraint", ROOT / "constraints.txt"]
+            constraints = ["--constraint", str(ROOT / "constraints.txt")]
             subprocess.run([*pip, *constraints, PEERS[peer][0], "numpy", *PYTHAE_NEEDS], check=True)
             subprocess.run([*pip, "--no-deps", *PEERS[peer][1:]], check=True)
         else:
@@ -53,14 +54,15 @@ def environment(peer: str) -> Path:
     return python
 
 
-def peer_run(peer: str, data: Path, network: str, seed: int, limit: float, **variables: str) -> dict:
+def peer_run(peer: str, data: Path, network: str, seed: int, limit: float, **variables: str) -> dict[str, Any]:
     """One run of a peer: seconds, error, steps."""
     script = ROOT / "bench" / "peers" / f"{peer}_mnist.py"
-    command = [environment(peer), script, data, network, str(seed), str(MARK), str(limit)]
+    command = [str(environment(peer)), str(script), str(data), network, str(seed), str(MARK), str(limit)]
     done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{peer} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 def peer_median(peer: str, data: Path, network: str, seeds: int, limit: float) -> dict[str, str]:

@@ -51,7 +51,7 @@ def measure(kind: str) -> dict[str, Any]:
     return {**found, "steps": model.history_[-1]["step"]}
 
 
-def started(kind: str, source: Path, core: int) -> subprocess.Popen:
+def started(kind: str, source: Path, core: int) -> subprocess.Popen[str]:
     """A process that measures one kind with the package below `source`, on one core."""
     environment = {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE), "--measure", kind, "--core", str(core)]
@@ -73,7 +73,7 @@ def main() -> None:
     from machine import machine, table
 
     sources = {"this": HERE.parents[1] / "src"} | ({"other": options.against} if options.against else {})
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for kind in options.only.split(","):
         children = {name: started(kind, source, core) for core, (name, source) in enumerate(sources.items())}
         found = {name: json.loads(child.communicate()[0]) for name, child in children.items()}

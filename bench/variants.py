@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from machine import machine, table
 SEEDS = (0,)
 
 
-def measure(epochs: int, **settings: object) -> dict[str, str]:
+def measure(epochs: int, **settings: Any) -> dict[str, str]:
     """Figures of one setting on the test set, means over SEEDS."""
     mnist = datasets.load("mnist")
     found = []
@@ -31,7 +32,7 @@ def measure(epochs: int, **settings: object) -> dict[str, str]:
         test = mnist.test.images
         metrics = reconstruction_metrics(model.scale(test), model.scale(model.decode(model.encode(test))))
         found.append((metrics.mse, metrics.mae, metrics.psnr, metrics.ssim, seconds))
-    mse, mae, psnr, ssim, seconds = np.mean(found, axis=0)
+    mse, mae, psnr, ssim, seconds = np.mean(np.array(found, np.float64), axis=0)
     return {
         "MSE": f"{mse:.5f}",
         "MAE": f"{mae:.4f}",
@@ -50,7 +51,7 @@ def main() -> None:
     rows = []
     for name in names:
         if options.what == "objectives":
-            settings: dict[str, object] = {"objective": name}
+            settings: dict[str, Any] = {"objective": name}
         else:
             settings = {"upsample": name, "downsample": "max-pool" if name == "max-unpool" else "stride"}
         rows.append({options.what.removesuffix("s"): f"`{name}`", **measure(options.epochs, **settings)})

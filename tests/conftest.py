@@ -54,6 +54,8 @@ class StandIn:
     def __init__(self, X, latent_dim=4, *, standard=False, channels_last=False, signals=False, spatial=None):
         self.sample_shape, self.dtype = X.shape[1:], X.dtype
         self.channels_last, self.signals, self.spatial = channels_last, signals, spatial
+        self.offset: Any
+        self.divisor: Any
         if standard:
             self.offset, self.divisor = X.mean(0), np.where(X.std(0) > 0, X.std(0), 1)
         else:
@@ -187,6 +189,6 @@ def _checked_page(path):
     for file in (path.parent / "figures").iterdir():
         with Image.open(file) as image:
             assert image.format == "PNG" and image.mode == "RGBA"
-            assert image.getpixel((0, image.height - 1))[3] == 0  # a transparent page
+            assert np.asarray(image)[-1, 0, 3] == 0  # a transparent page
     assert not list(path.parent.rglob(".*"))
     return page

@@ -12,7 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from isthmus import AutoEncoder, IsthmusError, datasets
 from isthmus.registry import augmentations
 
-SHAPES = {"warp": [(64, 1, 9, 12), (64, 3, 8, 8), (64, 2, 30), (64, 1, 6, 7, 8)], "exchange": [(64, 7)]}
+SHAPES: dict[str, list[tuple[int, ...]]] = {
+    "warp": [(64, 1, 9, 12), (64, 3, 8, 8), (64, 2, 30), (64, 1, 6, 7, 8)],
+    "exchange": [(64, 7)],
+}
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +16,9 @@ from isthmus import registry
 from isthmus.errors import IsthmusError
 from isthmus.spec import Choice, NetworkSpec, TrainingSpec, spatial_sizes
 
-CONV = {"network": "conv", "sample_shape": (1, 28, 28), "latent_dim": 10, "channels": (32, 64)}
-DENSE = {"network": "dense", "sample_shape": (30,), "latent_dim": 2, "hidden": (16,)}
-TRAINING = {"objective": "mse", "epochs": 1}
+CONV: dict[str, Any] = {"network": "conv", "sample_shape": (1, 28, 28), "latent_dim": 10, "channels": (32, 64)}
+DENSE: dict[str, Any] = {"network": "dense", "sample_shape": (30,), "latent_dim": 2, "hidden": (16,)}
+TRAINING: dict[str, Any] = {"objective": "mse", "epochs": 1}
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,9 @@ def test_choice_reads_a_name_with_a_number_or_a_range(text: str, low: float | No
 @pytest.mark.parametrize(
     "text", ["", "gaussian:", "gaussian:a", "gaussian:0.6-0", "gausian", ":1", "gaussian:1:2", 3, None]
 )
-def test_choice_refuses_what_it_cannot_read_in_one_line(text: object) -> None:
+def test_choice_refuses_what_it_cannot_read_in_one_line(text: Any) -> None:
     with pytest.raises(IsthmusError) as caught:
-        Choice.parse(text, registry.corruptions)  # type: ignore[arg-type]
+        Choice.parse(text, registry.corruptions)
     assert "\n" not in str(caught.value)
 
 

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -21,14 +22,14 @@ class Said:
     err: str
 
 
-def ask(*arguments: object) -> Said:
+def ask(*arguments: Any) -> Said:
     """Run `isthmus ARGUMENTS`."""
     with _wide_terminal(), redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         status = main([str(argument) for argument in arguments])
     return Said(status, out.getvalue(), err.getvalue())
 
 
-def run(*arguments: object) -> tuple[int, str]:
+def run(*arguments: Any) -> tuple[int, str]:
     """Run `isthmus ARGUMENTS`; the exit status and all that was printed."""
     said = ask(*arguments)
     return said.status, said.out + said.err

@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from commandline import ask
 from PIL import Image
+from tests.cli.commandline import ask
 
 from isthmus.registry import bottlenecks, corruptions, networks, objectives, upsamplings
 
@@ -23,14 +24,14 @@ COMMANDS = (
 TRAIN = ["--epochs", "2", "--quiet"]
 
 
-def isthmus(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def isthmus(*arguments: Any, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in this process."""
     with contextlib.chdir(cwd or Path.cwd()):
         said = ask(*arguments)
     return subprocess.CompletedProcess(arguments, said.status, said.out, said.err)
 
 
-def process(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def process(*arguments: Any, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own."""
     environment = {**os.environ, "COLUMNS": "300", "NO_COLOR": "1", "TERM": "dumb"}
     return subprocess.run(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from commandline import run
 from PIL import Image
+from tests.cli.commandline import run
 
 from isthmus import datasets
 
@@ -31,7 +32,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(image).save(folder / "grey ones" / f"{i}.png")
     colours = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
     for name in ("a.bmp", "b.tif", "c.webp", "d.jpg"):
-        Image.fromarray(colours).save(folder / name, **({"lossless": True} if name == "c.webp" else {}))
+        options: dict[str, Any] = {"lossless": True} if name == "c.webp" else {}
+        Image.fromarray(colours).save(folder / name, **options)
     Image.fromarray(rng.integers(0, 65536, (9, 9)).astype(np.uint16)).save(folder / "deep.png")
     Image.fromarray(rng.random((9, 9), np.float32)).save(folder / "float.tif")
     (folder / "broken.png").write_bytes(b"no image")

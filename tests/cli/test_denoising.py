@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commandline import run
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy.io import wavfile
+from tests.cli.commandline import run
 
 from isthmus import Denoiser
 

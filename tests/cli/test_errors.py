@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commandline import ask
+from tests.cli.commandline import ask
 
 from isthmus import IsthmusError
 from isthmus.cli import info as module

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commandline import ask, run
+from tests.cli.commandline import ask, run
 
 
 @pytest.fixture(scope="module")

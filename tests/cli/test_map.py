@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import run
 from PIL import Image
+from tests.cli.commandline import run
 
 QUICK = ("--epochs", 10, "-q")
 

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from commandline import ask, run
 from PIL import Image
+from tests.cli.commandline import ask, run
 
 from isthmus import datasets
 
@@ -43,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def nearest(place: Path, query: object, *more: object) -> list[dict]:
+def nearest(place: Path, query: Any, *more: Any) -> list[dict]:
     said = ask("similar", place / "digits-0", query, "--in", place / "digits.lance", "--json", *more)
     assert said.status == 0, said
     return json.loads(said.out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import lzma
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_unseen_photographs_take_fewer_bytes_than_png_and_webp() -> None:
     test = photographs(8, seed=1)
     data = codec.compress(test)
 
-    def peer(name: str, **options: object) -> int:
+    def peer(name: str, **options: Any) -> int:
         files = [io.BytesIO() for _ in test]
         for image, file in zip(test, files, strict=True):
             Image.fromarray(image).save(file, name, **options)
@@ -63,10 +64,14 @@ def test_one_sample_is_read_without_the_rest(codec: Codec, monkeypatch: pytest.M
     images = np.concatenate([DIGITS.test.images] * 4)
     data = codec.compress(images)
     decoded = []
-    decode = type(codec.model_.coding).decode
-    monkeypatch.setattr(
-        type(codec.model_.coding), "decode", lambda self, d, shape: decoded.append(shape) or decode(self, d, shape)
-    )
+    coding: Any = type(codec.model_.coding)
+    decode = coding.decode
+
+    def counted(self: Any, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+        decoded.append(shape)
+        return decode(self, data, shape)
+
+    monkeypatch.setattr(coding, "decode", counted)
     for number in (0, 511, 512, len(images) - 1):
         np.testing.assert_array_equal(codec.decompress(data, sample=number), images[number])
     assert len(decoded) == 4 and len(images) > 1000
@@ -88,7 +93,7 @@ def test_one_sample_is_read_without_the_rest(codec: Codec, monkeypatch: pytest.M
     ],
     ids=["one", "noise", "empty", "other size", "16 bits", "bool", "colour", "mixed"],
 )
-def test_whatever_does_not_fit_the_model_comes_back_too(codec: Codec, images: object) -> None:
+def test_whatever_does_not_fit_the_model_comes_back_too(codec: Codec, images: Any) -> None:
     back = codec.decompress(codec.compress(images))
     assert type(back) is type(images)
     for one, other in zip(images, back, strict=True):
@@ -118,7 +123,7 @@ def test_another_model_is_refused_by_name(codec: Codec) -> None:
 
 def test_many_samples_stream_in_order(codec: Codec) -> None:
     images = np.tile(DIGITS.test.images, (5, 1, 1))
-    file, seen = io.BytesIO(), []
+    file, seen = io.BytesIO(), list[int]()
     assert codec.write(file, iter(images), progress=seen.append) == len(images)
     assert seen == sorted(seen) and seen[-1] == len(images) and len(seen) > 2
     np.testing.assert_array_equal(codec.decompress(file.getvalue()), images)
@@ -151,7 +156,7 @@ def test_sixteen_bits_are_learned_too() -> None:
         ([np.zeros((8, 8), np.uint8), np.zeros((8,), np.uint8)], "image 1 has shape"),
     ],
 )
-def test_bad_images_are_one_clear_line(X: object, message: str) -> None:
+def test_bad_images_are_one_clear_line(X: Any, message: str) -> None:
     with pytest.raises(IsthmusError, match=message):
         Codec(epochs=1).fit(X)
 

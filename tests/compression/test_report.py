@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,8 @@ def test_bytes_of_real_archives(quick, check_page, tmp_path, codec: Codec, digit
     path = report(codec, images, tmp_path / "my codec")
     page, lossy = check_page(path), codec.mode == "lossy"
     words = " ".join(page.words)
-    archive = codec.compress(list(images), **({"quality": 50} if lossy else {}))
+    options: dict[str, Any] = {"quality": 50} if lossy else {}
+    archive = codec.compress(list(images), **options)
     assert f"{len(archive) / 60:.1f}" in words or f"{len(archive) / 60:.2f}" in words
     assert path.parent.name in words and "measured on 60 images" in words and ("JPEG" in words) is lossy
     assert page.figures == ({"rate", "images", "loss"} if lossy else {"formats", "images", "loss"})

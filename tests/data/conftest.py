@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ def _check_contract(source: Source, expected: np.ndarray) -> None:
         np.testing.assert_array_equal(resident, expected)
         assert resident.dtype == source.dtype
     assert isinstance(source.location(n - 1), str)
+    wrong: Any
     for wrong in ([n], [-1], [[0]], [0.5], [True, False]):
         with pytest.raises(IsthmusError):
             source.take(wrong)

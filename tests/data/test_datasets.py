@@ -36,7 +36,7 @@ def test_digits() -> None:
     assert digits.class_names == tuple("0123456789")
     assert datasets.is_available("digits") and (datasets.fetch("digits") / "digits.csv.gz").is_file()
     with pytest.raises(FrozenInstanceError):
-        digits.name = "other"
+        digits.name = "other"  # type: ignore[misc]
 
 
 def test_every_caller_gets_its_own_arrays() -> None:

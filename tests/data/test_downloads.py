@@ -21,10 +21,21 @@ MD5 = hashlib.md5(BODY).hexdigest()
 QUICK = {"pause": 0.01, "timeout": (1.0, 0.4)}
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """Remembers what it was asked for, and serves some files of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests: list[tuple[str, str | None]] = []
+        self.files: dict[str, bytes] = {}
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """Each path names a kind of mirror; the server keeps a list of the requests."""
 
     protocol_version = "HTTP/1.1"
+    server: Server
 
     def do_GET(self) -> None:
         kind, _, name = self.path.strip("/").partition("/")
@@ -79,10 +90,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[http.server.ThreadingHTTPServer]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests, server.files = [], {}
-    server.url = f"http://127.0.0.1:{server.server_port}/"
+def server() -> Iterator[Server]:
+    server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server

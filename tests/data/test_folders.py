@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,7 +149,8 @@ def test_exif_orientation(tmp_path, suffix, orientation) -> None:
         image = image.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image.save(tmp_path / f"a.{suffix}", exif=exif, **({"quality": 95} if suffix in ("jpg", "webp") else {}))
+    options: dict[str, Any] = {"quality": 95} if suffix in ("jpg", "webp") else {}
+    image.save(tmp_path / f"a.{suffix}", exif=exif, **options)
     save(upright, tmp_path / f"b.{suffix}", **({"quality": 95} if suffix in ("jpg", "webp") else {}))
     taken = open_source(tmp_path).take([0, 1])
     assert taken.shape == (2, 32, 48, 3)

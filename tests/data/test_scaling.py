@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -107,7 +109,7 @@ def test_holes_in_the_data_are_named(value: float, word: str) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 4, -4, "last", 1.0])
-def test_a_wrong_channel_axis_is_refused(axis: object) -> None:
+def test_a_wrong_channel_axis_is_refused(axis: Any) -> None:
     with pytest.raises(IsthmusError, match="channel_axis"):
         fit(np.zeros((2, 3, 4, 5)), channel_axis=axis)
 

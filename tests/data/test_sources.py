@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,7 +142,7 @@ class Sparse:
         (np.array([[1, None]]), "Python objects.*astype"),
         (np.zeros((3, 2), "M8[s]"), "dates"),
         (np.zeros((3, 2), [("a", "f4")]), "records"),
-        (np.ma.masked_array([[1.0, 2.0]], mask=[[0, 1]]), "masked"),
+        (np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]]), "masked"),
         (Sparse(), "sparse"),
         (np.ones(5), "Reshape your data"),
         (np.float64(3), "Reshape your data"),
@@ -177,6 +178,7 @@ def test_subsets() -> None:
     assert subset(part, [3, 3, 1]).resident() is None
     mask = source.labels == 7
     assert set(subset(source, mask).labels) == {7} and len(subset(source, mask)) == mask.sum()
+    wrong: Any
     for wrong in ([], [1500], [-1], np.zeros(1500, bool), [0.5]):
         with pytest.raises(IsthmusError):
             subset(source, wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from isthmus.denoising.network import SIZES, DenoisingNetwork
 
 DIGITS = datasets.load("digits")
 TRAIN, TEST = ((part.images / 255).astype(np.float32) for part in (DIGITS.train, DIGITS.test))
-QUICK = {"size": "small", "epochs": 12, "random_state": 0}
+QUICK: dict[str, Any] = {"size": "small", "epochs": 12, "random_state": 0}
 
 
 def corrupted(x: np.ndarray, noise: str, seed: int = 0) -> np.ndarray:
@@ -109,7 +110,7 @@ def test_tiles_leave_no_seams(d: int, size: str, monkeypatch: pytest.MonkeyPatch
     torch.manual_seed(0)
     widths, blocks = SIZES[size]
     if d == 3:
-        widths, blocks = [8, 8, 8][: len(widths)], [1, 1, 1][: len(blocks)]
+        widths, blocks = (8, 8, 8)[: len(widths)], (1, 1, 1)[: len(blocks)]
     network = DenoisingNetwork(d, 1, 1, widths, blocks).eval()
     for parameter in network.parameters():
         parameter.data = parameter.data + 0.02 * torch.randn(parameter.shape)
@@ -119,7 +120,8 @@ def test_tiles_leave_no_seams(d: int, size: str, monkeypatch: pytest.MonkeyPatch
         whole, result = network(x), torch.zeros_like(x)
         monkeypatch.setattr(cleaning, "_TILE_VALUES", {1: 400, 2: 120**2, 3: 24**3}[d])
         count = 0
-        for read, kept, place in cleaning.tiles(shape, 1, 8, network.reach):
+        tiles: Any = cleaning.tiles(shape, 1, 8, network.reach)
+        for read, kept, place in tiles:
             result[..., *place] = network(x[..., *read])[..., *kept]
             count += 1
     assert count > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from isthmus.estimators.recipe import default_batch_size
 from isthmus.registry import bottlenecks, corruptions, objectives
 
 DIGITS = datasets.load("digits")
-FAST = {"epochs": 1, "random_state": 0, "batch_size": 16}
+FAST: dict[str, Any] = {"epochs": 1, "random_state": 0, "batch_size": 16}
 
 
 def noise(*shape: int, dtype: str = "uint8") -> np.ndarray:
@@ -41,7 +42,7 @@ def test_trained_beats_untrained_and_pca_on_digits(network: str, epochs: int, la
 
 
 def test_the_data_decide_how_the_decoder_ends() -> None:
-    def output(X: np.ndarray, **more: object) -> str:
+    def output(X: np.ndarray, **more: Any) -> str:
         return AutoEncoder(**{"latent_dim": 8, **FAST, **more}).fit(X).network_spec_.output
 
     digits = DIGITS.train.images[:100]
@@ -204,9 +205,10 @@ def test_own_modules(tmp_path: Path) -> None:
         return encoder, nn.Sequential(nn.Linear(3, 36), nn.Unflatten(1, (1, 6, 6)))
 
     network = pair()
-    before = network[0][1].weight.clone()
+    weight = network[0].get_parameter("1.weight")
+    before = weight.clone()
     model = AutoEncoder(network=network, epochs=3, random_state=0).fit(X)
-    assert torch.equal(network[0][1].weight, before), "fit must not change its parameters"
+    assert torch.equal(weight, before), "fit must not change its parameters"
     assert model.reconstruct(X).shape == X.shape
     model.save(tmp_path / "m")
     loaded = AutoEncoder.load(tmp_path / "m", network=pair())
@@ -235,7 +237,7 @@ def test_own_modules(tmp_path: Path) -> None:
         (None, "NoneType|None"),
     ],
 )
-def test_bad_data_is_refused(X: object, message: str) -> None:
+def test_bad_data_is_refused(X: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         AutoEncoder(1, **FAST).fit(X)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def test_other_files_in_the_folder_stay(folder: Path) -> None:
     assert (folder / "report.html").read_text() == "mine"
 
 
-def edit(folder: Path, **changes: object) -> None:
+def edit(folder: Path, **changes: Any) -> None:
     config = json.loads((folder / CONFIG).read_text())
     (folder / CONFIG).write_text(json.dumps({**config, **changes}))
 
@@ -89,14 +90,16 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> No
 
 def test_numpy_numbers_are_parameters_like_others(tmp_path: Path) -> None:
     X = np.random.default_rng(0).normal(size=(60, 6))
-    settings = {
+    settings: dict[str, Any] = {
+        "latent_dim": np.int64(2),
+        "random_state": np.int64(0),
         "epochs": np.int64(1),
         "batch_size": np.int32(16),
         "hidden": np.array([8, 4]),
         "learning_rate": np.float32(1e-3),
         "validation_fraction": np.float64(0.1),
     }
-    model = AutoEncoder(np.int64(2), random_state=np.int64(0), **settings)
+    model = AutoEncoder(**settings)
     model.fit(X, checkpoint=tmp_path / "c").save(tmp_path / "m")
     model.fit(X, checkpoint=tmp_path / "c", resume=True)
     loaded = AutoEncoder.load(tmp_path / "m")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path.remove(str(place))
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> None:
     """A command as a user types it."""
     monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, words)])
     with pytest.raises(SystemExit) as ended:

@@ -33,9 +33,9 @@ def test_what_is_torn_and_what_is_folded() -> None:
     t = np.sort(np.random.default_rng(0).random(400))
     line = np.stack([t, 0 * t], 1)
     pieces = np.random.default_rng(1).permutation(10)
-    torn = 9 * pieces[(10 * t).astype(int)] + t  # far apart, in another order
-    folded = np.abs(t - 0.5)  # two halves on top of each other
-    same, torn, folded = (neighbourhood_scores(line, z[:, None]) for z in (8 * t, torn, folded))
+    apart = 9 * pieces[(10 * t).astype(int)] + t  # far apart, in another order
+    together = np.abs(t - 0.5)  # two halves on top of each other
+    same, torn, folded = (neighbourhood_scores(line, z[:, None]) for z in (8 * t, apart, together))
     assert (same.trustworthiness, same.continuity) == (1, 1)
     assert torn.trustworthiness > torn.continuity > 0.9
     assert folded.trustworthiness < 0.7 and folded.continuity > 0.98

@@ -103,7 +103,7 @@ def test_one_source_is_split_and_a_large_one_is_sampled(digits, stand_in) -> Non
 def test_every_kind_of_data_without_labels(kind: str, kinds, stand_in) -> None:
     X, settings = kinds[kind]
     found = evaluate_representation(stand_in(X, **settings), X)
-    assert found.labels is found.classes is found.code.linear_probe is found.code.nmi is None
+    assert all(part is None for part in (found.labels, found.classes, found.code.linear_probe, found.code.nmi))
     assert found.code.reconstruction > 0 and found.code.effective_rank > 1
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "compression" / "coding"))
+sys.path.insert(0, str(HERE.parents[1]))
 
-from models import MODELS, example, lossy_model, two_part_model  # noqa: E402
-from test_archive import written  # noqa: E402
+from tests.compression.coding.models import MODELS, example, lossy_model, two_part_model  # noqa: E402
+from tests.compression.coding.test_archive import written  # noqa: E402
 
 from isthmus.compression.coding import chunks  # noqa: E402
 from isthmus.compression.coding.archive import VERSION, Writer  # noqa: E402

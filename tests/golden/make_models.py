@@ -27,8 +27,8 @@ MODELS = Path(__file__).parent / "models"
 IMAGES = datasets.load("digits").train.images
 TRAIN, NEW = IMAGES[:400], IMAGES[400:412]
 CLEAN = (TRAIN / 255).astype(np.float32)
-SMALL = {"epochs": 4, "random_state": 0}
-TINY_CONV = {"channels": (4, 8), "hidden": (8,), **SMALL}
+SMALL: dict[str, Any] = {"epochs": 4, "random_state": 0}
+TINY_CONV: dict[str, Any] = {"channels": (4, 8), "hidden": (8,), **SMALL}
 
 # A model, the input, what it makes of it by the method's name, and a codec's archives.
 Made = tuple[Any, Any, dict[str, np.ndarray], *tuple[bytes, ...]]
@@ -47,19 +47,19 @@ def main() -> None:
             X.to_csv(folder / "input.csv", index=False)
         else:
             np.save(folder / "input.npy", X)
-        np.savez_compressed(folder / "outputs.npz", **outputs)
+        np.savez_compressed(folder / "outputs.npz", **outputs)  # type: ignore[arg-type]  # names of arrays, not `allow_pickle`
         for number, archive in enumerate(archives):
             (folder / f"{number}.isth").write_bytes(archive)
 
 
 def _narrow() -> None:
     """Narrow layers for what has no argument for them; a model folder says how wide its layers are."""
-    modules = {name: importlib.import_module(f"isthmus.{name}") for name in ("networks.denoiser", "networks.conv")}
-    modules["networks.denoiser"].SIZES["small"] = ((8, 12), (1, 1))
-    learning = importlib.import_module("isthmus.estimators.codec_fit")
+    denoiser: Any = importlib.import_module("isthmus.networks.denoiser")
+    denoiser.SIZES["small"] = ((8, 12), (1, 1))
+    learning: Any = importlib.import_module("isthmus.estimators.codec_fit")
     learning._LEVELS |= {"radius": 2.3, "skew": 1, "hidden": 16, "entries": 8}
     learning._TONES |= {"radius": 2.3, "skew": 1, "hidden": 16}
-    lossy = importlib.import_module("isthmus.estimators.lossy")
+    lossy: Any = importlib.import_module("isthmus.estimators.lossy")
     lossy._FLAT |= {"codes": 16, "groups": 2, "hidden": 16}
     for recipe in (lossy._PATCHES, lossy._FINE, lossy._INK):
         recipe |= {"codes": min(recipe["codes"], 8), "hidden": 16, "repair": 4}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,7 @@ def code(*numbers: float) -> np.ndarray:
     return np.array(numbers, np.float32)
 
 
-def length(path: np.ndarray, decode: object) -> float:
+def length(path: np.ndarray, decode: Any) -> float:
     return float(decoded_steps(path, decode).sum())
 
 
@@ -103,7 +105,8 @@ def test_equal_ends_are_a_path_of_no_length() -> None:
 
 def test_evenly_spaced_means_decoded_distance() -> None:
     corners = np.stack([code(0, 0), code(1, 0), code(1, 3)])  # 3 and 3 long where the plane is stretched
-    np.testing.assert_allclose(evenly(corners, 5, plane), [[0, 0], [0.5, 0], [1, 0], [1, 1.5], [1, 3]], atol=1e-6)
+    expected = np.array([(0, 0), (0.5, 0), (1, 0), (1, 1.5), (1, 3)])
+    np.testing.assert_allclose(evenly(corners, 5, plane), expected, atol=1e-6)
 
 
 def test_spherical_paths_turn_about_the_origin() -> None:

@@ -42,18 +42,18 @@ def test_a_geodesic_is_shorter_and_even(model: AutoEncoder, codes: np.ndarray) -
 
 def test_a_geodesic_can_be_told_to_keep_to_the_data(model: AutoEncoder, codes: np.ndarray) -> None:
     pairs = codes[[[0, 1], [2, 9], [5, 30], [7, 11]]]
-    free, kept = ([model.interpolate(*ends, path="geodesic", Z=Z) for ends in pairs] for Z in (None, codes))
+    free, kept = ([model.interpolate(start, end, path="geodesic", Z=Z) for start, end in pairs] for Z in (None, codes))
     assert sum(way.length for way in free) < sum(way.length for way in kept)
     with pytest.raises(IsthmusError, match="at least 20 of them"):
-        model.interpolate(*codes[:2], path="geodesic", Z=codes[:5])
+        model.interpolate(codes[0], codes[1], path="geodesic", Z=codes[:5])
 
 
 def test_paths_between_spatial_codes_and_of_tables() -> None:
     spatial = AutoEncoder(latent_channels=2, epochs=2, random_state=0).fit(DIGITS.train.images[:200])
     table = AutoEncoder(latent_dim=2, epochs=2, random_state=0).fit(np.random.default_rng(0).normal(size=(100, 5)))
     for model in (spatial, table):
-        ends = np.random.default_rng(0).normal(size=(2, *model.code_shape_))
-        way = model.interpolate(*ends, steps=3, path="geodesic")
+        start, end = np.random.default_rng(0).normal(size=(2, *model.code_shape_))
+        way = model.interpolate(start, end, steps=3, path="geodesic")
         assert way.codes.shape == (3, *model.code_shape_)
         assert way.samples.shape == (3, *model.scaler_.sample_shape)
 

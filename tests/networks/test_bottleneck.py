@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
@@ -90,6 +92,6 @@ def test_quantised_gradient_is_that_of_the_bound() -> None:
         (lambda: Variational(None, 2, 9).encode(torch.rand(2, 3)), "3, which is odd"),
     ],
 )
-def test_wrong_numbers_are_refused(make: object, message: str) -> None:
+def test_wrong_numbers_are_refused(make: Any, message: str) -> None:
     with pytest.raises(IsthmusError, match=message):
-        make()  # type: ignore[operator]
+        make()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -25,7 +27,7 @@ def test_pooling_of_windows_that_are_cut_off(num_spatial_dims: int) -> None:
             torch.nn.init.ones_(module.conv.weight)
         x = -torch.rand(1, 1, *shape) - 1  # negative: a zero from outside would win the maximum
         for place in torch.cartesian_prod(*[torch.arange(-(-n // 3)) for n in shape]).reshape(-1, num_spatial_dims):
-            window = x[(0, 0, *[slice(3 * i, 3 * i + 3) for i in place.tolist()])]
+            window = x[0, 0][tuple(slice(3 * i, 3 * i + 3) for i in place.tolist())]
             at = (0, 0, *place.tolist())
             torch.testing.assert_close(average(x)[0][at], window.mean())
             torch.testing.assert_close(maximum(x)[0][at], window.max())
@@ -43,7 +45,7 @@ def test_strided_convolution_sees_every_position() -> None:
 def test_gradients_of_one_position_are_right_in_bfloat16(spatial: tuple[int, ...]) -> None:
     """Where the last axis has one position, torch's own bfloat16 gradient of a strided kernel can be anything."""
     torch.manual_seed(0)
-    stage = downsamplings["stride"](len(spatial), 4, 8, 2, 3)
+    stage: Any = downsamplings["stride"](len(spatial), 4, 8, 2, 3)
     x = torch.rand(6, 4, *spatial)
     gradients = []
     for enabled in (False, True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -13,13 +14,13 @@ from isthmus.registry import activations, bottlenecks, downsamplings, upsampling
 from isthmus.spec import NetworkSpec
 
 CODES = {"flat": {"latent_dim": 4}, "spatial": {"latent_channels": 4}}
-SIZES = {1: [(11,), (1,)], 2: [(7, 5), (1, 6)], 3: [(5, 3, 2), (1, 4, 7)]}
+SIZES: dict[int, list[tuple[int, ...]]] = {1: [(11,), (1,)], 2: [(7, 5), (1, 6)], 3: [(5, 3, 2), (1, 4, 7)]}
 SAMPLINGS = [(down, up) for down, up in product(downsamplings, upsamplings) if up != "max-unpool" or down == "max-pool"]
 
 
-def conv_spec(spatial: tuple[int, ...], code: str = "flat", **changes: object) -> NetworkSpec:
-    fields = {"channels": (3, 4), **CODES[code], **changes}
-    return NetworkSpec("conv", (2, *spatial), **fields)  # type: ignore[arg-type]
+def conv_spec(spatial: tuple[int, ...], code: str = "flat", **changes: Any) -> NetworkSpec:
+    fields: dict[str, Any] = {"channels": (3, 4), **CODES[code], **changes}
+    return NetworkSpec("conv", (2, *spatial), **fields)
 
 
 def check(spec: NetworkSpec) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_fused_nearest_equals_upsampling_then_convolution(
     num_spatial_dims: int, factor: int, kernel_size: int, out_channels: int
 ) -> None:
     shape = (3, 2, 4)[:num_spatial_dims]
-    module = upsamplings["nearest"](num_spatial_dims, 2, out_channels, factor, kernel_size).double()
+    module: Any = upsamplings["nearest"](num_spatial_dims, 2, out_channels, factor, kernel_size).double()
     torch.nn.init.normal_(module.conv.bias)
     x = random(2, 2, *shape).requires_grad_()
     inputs = (x, module.conv.weight, module.conv.bias)
@@ -83,11 +84,12 @@ def test_box_kernel_of_a_single_tap_is_a_box() -> None:
 @pytest.mark.parametrize("factor", [2, 3])
 def test_zero_insertion_puts_zeros_between(num_spatial_dims: int, factor: int) -> None:
     for out_channels in (2, 9):
-        module = upsamplings["zero-insertion"](num_spatial_dims, 3, out_channels, factor, 3).double()
+        module: Any = upsamplings["zero-insertion"](num_spatial_dims, 3, out_channels, factor, 3).double()
         shape = (3, 4, 2)[:num_spatial_dims]
         x, size = random(2, 3, *shape), [factor * n for n in shape]
         plane = x.new_zeros(2, 3, *size)
-        plane[(..., *[slice(None, None, factor)] * num_spatial_dims)] = x
+        every: tuple[Any, ...] = (..., *[slice(None, None, factor)] * num_spatial_dims)
+        plane[every] = x
         torch.testing.assert_close(module(x, size), module.conv(plane))
 
 
@@ -127,10 +129,8 @@ def test_depth_to_space_is_torchs_pixel_shuffle() -> None:
 @pytest.mark.parametrize("factor", [2, 3])
 def test_max_unpool_puts_each_maximum_where_it_was(num_spatial_dims: int, factor: int) -> None:
     shape = (7, 5, 4)[:num_spatial_dims]
-    pool, unpool = (
-        MaxPool(num_spatial_dims, 2, 2, factor, 1),
-        upsamplings["max-unpool"](num_spatial_dims, 2, 2, factor, 1),
-    )
+    pool = MaxPool(num_spatial_dims, 2, 2, factor, 1)
+    unpool: Any = upsamplings["max-unpool"](num_spatial_dims, 2, 2, factor, 1)
     for conv in (pool.conv, unpool.conv):  # both convolutions out of the way
         torch.nn.init.dirac_(conv.weight)
     x = torch.rand(3, 2, *shape)
@@ -142,7 +142,7 @@ def test_max_unpool_puts_each_maximum_where_it_was(num_spatial_dims: int, factor
 
 
 def test_max_unpool_without_indices_takes_the_centres() -> None:
-    module = upsamplings["max-unpool"](1, 1, 1, 3, 1)
+    module: Any = upsamplings["max-unpool"](1, 1, 1, 3, 1)
     torch.nn.init.ones_(module.conv.weight)
     x = torch.tensor([[[1.0, 2, 3]], [[4, 5, 6]]])
     centres = [0, 1, 0, 0, 2, 0, 3], [0, 4, 0, 0, 5, 0, 6]  # the last window is cut to one position

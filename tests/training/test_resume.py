@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
 from safetensors import SafetensorError, safe_open
+from tests.training import runs
 
 import isthmus
 from isthmus import AutoEncoder, IsthmusError

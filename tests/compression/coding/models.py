@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 import torch
 
@@ -17,8 +19,10 @@ from isthmus.compression.pixel_networks import ContinuousToneNetwork, PlainBackg
 from isthmus.networks import build, seeded
 from isthmus.spec import NetworkSpec
 
+N = TypeVar("N", bound=torch.nn.Module)
 
-def _scrambled(network: torch.nn.Module, seed: int) -> torch.nn.Module:
+
+def _scrambled(network: N, seed: int) -> N:
     generator = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
@@ -75,7 +79,7 @@ def two_part_model(size: tuple[int, int] = (8, 8), seed: int = 0) -> CodecModel:
     return joined((flat, fine), [[0, 0.2], [0, 0.8], [1, 0.3], [1, 0.9]], 0.7)
 
 
-def _lossy(autoencoder: torch.nn.Module, described: dict, context: Context, codes: int, seed: int) -> CodecModel:
+def _lossy(autoencoder: Any, described: dict, context: Context, codes: int, seed: int) -> CodecModel:
     rate = RateNetwork(context, codes, min(2, codes), 8)
     network = LossyNetwork(autoencoder, codes, _scrambled(rate, seed))
     weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}

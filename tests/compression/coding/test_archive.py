@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from models import MODELS, example, levels_model
+from tests.compression.coding.models import MODELS, example, levels_model
 
 from isthmus.compression.coding import archive, chunks
 from isthmus.compression.coding.archive import Chunk, Reader, Writer

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from models import MODELS, example
+from tests.compression.coding.models import MODELS, example
 
 from isthmus.compression.coding.context import Canvas, Context
 from isthmus.compression.coding.exact import Layer, Tables
@@ -26,7 +27,8 @@ from isthmus.errors import IsthmusError
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 4), height=st.integers(1, 13), width=st.integers(1, 17), seed=st.integers(0, 10**6))
 def test_what_goes_in_comes_out(name: str, n: int, height: int, width: int, seed: int) -> None:
-    coding, images = MODELS[name].coding, example(name, n, height, width, seed)
+    images = example(name, n, height, width, seed)
+    coding: Any = MODELS[name].coding
     assert coding.takes(images.shape[1:], images.dtype)
     decoded = coding.decode(coding.encode(images), images.shape)
     assert decoded.dtype == images.dtype
@@ -37,12 +39,14 @@ def test_what_goes_in_comes_out(name: str, n: int, height: int, width: int, seed
 @pytest.mark.parametrize("value", [0, 1, 255])
 def test_constant_images_come_out_too(name: str, value: int) -> None:
     images = np.full_like(example(name, 2, 9, 8), value)
-    np.testing.assert_array_equal(MODELS[name].coding.decode(MODELS[name].coding.encode(images), images.shape), images)
+    coding: Any = MODELS[name].coding
+    np.testing.assert_array_equal(coding.decode(coding.encode(images), images.shape), images)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_damaged_bits_give_an_error_or_wrong_pixels_but_never_a_crash(name: str) -> None:
-    coding, images = MODELS[name].coding, example(name, 3, 9, 8)
+    images = example(name, 3, 9, 8)
+    coding: Any = MODELS[name].coding
     data, rng = coding.encode(images), np.random.default_rng(0)
     for _ in range(40):
         broken = bytearray(data[: rng.integers(0, len(data) + 1)])
@@ -72,7 +76,8 @@ for name, model in MODELS.items():
     ids=lambda environment: " ".join(f"{k}={v}" for k, v in environment.items()),
 )
 def test_every_processor_writes_the_same_bits(environment: dict[str, str]) -> None:
-    here = [hashlib.sha256(m.coding.encode(example(name, 40, 9, 8))).hexdigest() for name, m in MODELS.items()]
+    codings: dict[str, Any] = {name: model.coding for name, model in MODELS.items()}
+    here = [hashlib.sha256(c.encode(example(name, 40, 9, 8))).hexdigest() for name, c in codings.items()]
     command = [sys.executable, "-W", "ignore", "-c", _DIGEST, str(Path(__file__).parent)]
     run = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
     assert run.stdout.split() == here, run.stderr

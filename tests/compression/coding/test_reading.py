@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from models import example, levels_model
+from tests.compression.coding.models import example, levels_model
 
 from isthmus.compression.coding import chunks
-from isthmus.compression.coding.archive import Reader, Writer
+from isthmus.compression.coding.archive import Chunk, Reader, Writer
 from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.parallel import in_parallel
 from isthmus.compression.coding.reading import read_images, read_one
@@ -23,7 +23,7 @@ IMAGES = [example("levels", 1, 13, 8, seed)[0] for seed in range(3)]
 
 
 @pytest.fixture
-def banded(monkeypatch: pytest.MonkeyPatch) -> list[chunks.Chunk]:
+def banded(monkeypatch: pytest.MonkeyPatch) -> list[Chunk]:
     """Three images of 13 rows, in bands of 5, 5 and 3."""
     monkeypatch.setattr(chunks, "MOST_VALUES", 60)
     monkeypatch.setattr(chunks, "_USUAL_VALUES", 40)
@@ -31,7 +31,7 @@ def banded(monkeypatch: pytest.MonkeyPatch) -> list[chunks.Chunk]:
     return [chunk for group in chunks.grouped(members) for chunk in chunks.encode(group, MODEL.coding)]
 
 
-def archive_of(some: list[chunks.Chunk], *, directory: bool = True) -> Reader:
+def archive_of(some: list[Chunk], *, directory: bool = True) -> Reader:
     file = io.BytesIO()
     writer = Writer(file, MODEL.id)
     for chunk in some:
@@ -43,7 +43,7 @@ def archive_of(some: list[chunks.Chunk], *, directory: bool = True) -> Reader:
     return Reader(file)
 
 
-def test_bands_are_put_together_and_keep_their_name(banded: list[chunks.Chunk]) -> None:
+def test_bands_are_put_together_and_keep_their_name(banded: list[Chunk]) -> None:
     reader = archive_of(banded)
     found = list(read_images(reader, MODEL))
     assert [chunk.names[within][0] for chunk, within, _ in found] == ["0.png", "1.png", "2.png"]
@@ -54,7 +54,7 @@ def test_bands_are_put_together_and_keep_their_name(banded: list[chunks.Chunk]) 
         np.testing.assert_array_equal(alone, IMAGES[number])
 
 
-def test_an_image_without_one_of_its_bands_is_left_out(banded: list[chunks.Chunk]) -> None:
+def test_an_image_without_one_of_its_bands_is_left_out(banded: list[Chunk]) -> None:
     # The rest of the first image and the beginning of the second are lost, and nothing says that they were there.
     reader = archive_of([banded[0], *banded[4:]], directory=False)
     assert reader.damaged

@@ -42,7 +42,7 @@ def ring() -> bytes:
 def test_the_pointer_a_click_and_the_sliders(server: Server, explorer: Any) -> None:
     explorer.open(server("flat", "deep"))
     page, mouse = explorer.page, explorer.page.mouse
-    chosen, seen = explorer.picture(), set()
+    chosen, seen = explorer.picture(), set[str]()
     for step in range(6):
         mouse.move(*explorer.place(0.25 + 0.08 * step, 0.5))
         seen.add(explorer.until(lambda: (now := explorer.picture()) not in seen | {chosen} and now))
@@ -76,7 +76,12 @@ def test_a_walk_is_drawn_and_played(server: Server, explorer: Any) -> None:
     mouse.click(*explorer.place(0.6, 0.6))
     explorer.until(lambda: page.locator(".film img").count() == 20)
     played: set[str] = set()
-    explorer.until(lambda: played.add(explorer.picture(2)) or len(played) > 5)
+
+    def more_than_five() -> bool:
+        played.add(explorer.picture(2))
+        return len(played) > 5
+
+    explorer.until(more_than_five)
     for height, held in ((0.3, 0), (0.5, 600)):  # a drag that begins slowly is one too
         strip = page.locator(".film img").first.get_attribute("src")
         mouse.move(*explorer.place(0.2, height))
@@ -111,7 +116,8 @@ def test_a_file_of_ones_own(server: Server, explorer: Any, dropped: bool) -> Non
     for part in ("ring.png", "made grey", "cut to 40 × 40", "resized from 40 × 40 to 8 × 8", "error"):
         assert part in said
     shown = Image.open(io.BytesIO(base64.b64decode(explorer.picture(1).partition(",")[2])))
-    assert shown.size == (8, 8) and shown.getpixel((4, 4)) < 60 < shown.getpixel((4, 1))
+    pixels: Any = shown.load()
+    assert shown.size == (8, 8) and pixels[4, 4] < 60 < pixels[4, 1]
 
 
 def test_models_side_by_side(server: Server, explorer: Any) -> None:

@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_who_may_connect() -> None:
     assert f"{socket.gethostname()}:80" in server.origins("0.0.0.0", 80)
 
 
-def said(*arguments: object) -> str:
+def said(*arguments: Any) -> str:
     result = CliRunner().invoke(app, ["explore", *map(str, arguments)])
     assert result.exit_code != 0
     return f"{result.output}{result.exception}"
@@ -171,7 +172,7 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
         assert issubclass(delegate.handler_class, server._Prompt) is prompt
 
 
-def process_state() -> dict[str, object]:
+def process_state() -> dict[str, Any]:
     """What of a process other pages and programs in it depend on."""
     import bokeh.server.urls
     import panel
