@@ -51,7 +51,16 @@ class StandIn:
     spatial : gives codes a shape. channels_last : whether colours are on the last axis.
     """
 
-    def __init__(self, X, latent_dim=4, *, standard=False, channels_last=False, signals=False, spatial=None):
+    def __init__(
+        self,
+        X: np.ndarray,
+        latent_dim: int = 4,
+        *,
+        standard: bool = False,
+        channels_last: bool = False,
+        signals: bool = False,
+        spatial: Any = None,
+    ) -> None:
         self.sample_shape, self.dtype = X.shape[1:], X.dtype
         self.channels_last, self.signals, self.spatial = channels_last, signals, spatial
         self.offset: Any
@@ -71,26 +80,26 @@ class StandIn:
         self.history_ = [self._entry(step) for step in range(1, 6)]
 
     @staticmethod
-    def _entry(step):
+    def _entry(step: int) -> Any:
         return {
             "epoch": step, "step": 100 * step, "loss": 0.1 / step, "validation_loss": 0.12 / step,
             "learning_rate": 0.003 * (1 - step / 5), "samples_per_second": 5000.0, "seconds": 2.0 * step,
         }  # fmt: skip
 
-    def scale(self, X):
+    def scale(self, X: np.ndarray) -> Any:
         scaled = ((np.asarray(X, dtype=np.float64) - self.offset) / self.divisor).astype(np.float32)
         if self.channels_last:
             return np.moveaxis(scaled, -1, 1)
         return scaled[:, None] if self.signals or scaled.ndim > 2 else scaled
 
-    def transform(self, X):
+    def transform(self, X: np.ndarray) -> Any:
         flat = self.scale(X).reshape(len(X), -1)
         if self.pca is None:
             return np.zeros((len(X), self.latent_dim), np.float32)
         codes = self.pca.transform(flat).astype(np.float32)
         return codes if self.spatial is None else codes.reshape(len(X), *self.spatial)
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, Z: Any) -> Any:
         flat = np.reshape(Z, (len(Z), -1))
         rebuilt = np.tile(self.mean, (len(Z), 1)) if self.pca is None else self.pca.inverse_transform(flat)
         rebuilt = rebuilt.reshape(-1, *self.network_shape)
@@ -99,17 +108,17 @@ class StandIn:
         values = rebuilt.reshape(-1, *self.sample_shape) * self.divisor + self.offset
         return np.clip(values.round(), 0, 255).astype(np.uint8) if self.dtype == np.uint8 else values.astype(self.dtype)
 
-    def describe(self):
+    def describe(self) -> Any:
         return {"network": "PCA", "code": f"{self.latent_dim} numbers", "objective": "mse"}
 
 
 @pytest.fixture(scope="session")
-def stand_in():
+def stand_in() -> Any:
     return StandIn
 
 
 @pytest.fixture(scope="session")
-def digits():
+def digits() -> Any:
     """The digits of scikit-learn: uint8 images (1797, 8, 8), and their labels."""
     from sklearn.datasets import load_digits
 
@@ -118,7 +127,7 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def kinds(digits):
+def kinds(digits: tuple[np.ndarray, np.ndarray]) -> Any:
     """One small data set of every kind: (samples, settings of the stand-in)."""
     rng = np.random.default_rng(0)
     images = digits[0][:300]
@@ -141,22 +150,23 @@ def kinds(digits):
 class Page(HTMLParser):
     """Collects tags, figures and text of a page."""
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.figures, self.tags, self.words = set(), [], []
+        self.figures, self.words = set[str](), list[str]()
+        self.tags: list[tuple[str, dict[str, Any]]] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag == "figure":
             self.figures.add(dict(attrs)["id"])
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         self.words.append(data)
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """PNG files of one transparent pixel: for tests that look at the page."""
     from isthmus.evaluation.figures import style
 
@@ -166,12 +176,12 @@ def quick(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def check_page():
+def check_page() -> Any:
     """Checks what holds for every report, and gives the page."""
     return _checked_page
 
 
-def _checked_page(path):
+def _checked_page(path: Path) -> Any:
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert "http" not in text and "@import" not in text and "<script" not in text

@@ -6,6 +6,7 @@ import errno
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from isthmus.cli.errors import is_out_of_memory
 
 
 @pytest.fixture
-def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Makes `isthmus info` raise an error, with the folder for temporary files at tmp_path."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
@@ -41,7 +42,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory: DefaultCPUAllocator"),
     ],
 )
-def test_what_users_can_put_right_is_one_line(raising, tmp_path: Path, error: Exception, message: str) -> None:
+def test_what_users_can_put_right_is_one_line(raising: Any, tmp_path: Path, error: Exception, message: str) -> None:
     raising(error)
     said = ask("info", "model")
     assert said.status == 1
@@ -50,7 +51,7 @@ def test_what_users_can_put_right_is_one_line(raising, tmp_path: Path, error: Ex
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), ValueError("n_splits=2"), EOFError("ended")])
-def test_anything_else_is_a_bug_whose_traceback_is_kept(raising, tmp_path: Path, error: Exception) -> None:
+def test_anything_else_is_a_bug_whose_traceback_is_kept(raising: Any, tmp_path: Path, error: Exception) -> None:
     raising(error)
     said = ask("info", "model")
     assert said.status == 70
@@ -63,7 +64,7 @@ def test_anything_else_is_a_bug_whose_traceback_is_kept(raising, tmp_path: Path,
     assert "Traceback" in text and "test_errors.py" in text and "isthmus: 0." in text
 
 
-def test_a_full_temporary_folder(raising, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_temporary_folder(raising: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     monkeypatch.chdir(tmp_path)
     raising(KeyError("scale"))
@@ -72,7 +73,7 @@ def test_a_full_temporary_folder(raising, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(("error", "status"), [(IsthmusError("wrong"), 1), (KeyError("scale"), 70)])
 def test_the_traceback_is_shown_where_it_is_wanted(
-    raising, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+    raising: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     monkeypatch.setenv("ISTHMUS_TRACEBACK", "1")
     raising(error)
@@ -80,7 +81,7 @@ def test_the_traceback_is_shown_where_it_is_wanted(
     assert said.status == status and said.err.startswith("Traceback") and "\nisthmus: " in said.err
 
 
-def test_ctrl_c_outside_training(raising) -> None:
+def test_ctrl_c_outside_training(raising: Any) -> None:
     raising(KeyboardInterrupt())
     said = ask("info", "model")
     assert said.status == 130 and "Traceback" not in said.err

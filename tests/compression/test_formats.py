@@ -11,7 +11,7 @@ from PIL import Image
 from isthmus.compression.formats import lossless_bytes, lossy_curves, png_bytes, sheets
 
 
-def test_sheets_hold_every_row_once(digits) -> None:
+def test_sheets_hold_every_row_once(digits: tuple[np.ndarray, np.ndarray]) -> None:
     images = [*digits[0][:5], digits[0][5][:3], digits[0][6][:, :4]]
     pages = sheets(images)
     assert [page.shape for page in pages] == [(43, 8), (8, 4)]
@@ -19,7 +19,7 @@ def test_sheets_hold_every_row_once(digits) -> None:
     assert len(sheets([np.zeros((9_000, 2), np.uint8)] * 2)) == 2  # more rows than a format holds
 
 
-def test_bytes_are_those_of_files(digits) -> None:
+def test_bytes_are_those_of_files(digits: tuple[np.ndarray, np.ndarray]) -> None:
     images, buffer = digits[0][:50], io.BytesIO()
     Image.fromarray(images.reshape(-1, 8)).save(buffer, "PNG", optimize=True)
     found = lossless_bytes(list(images))
@@ -28,7 +28,7 @@ def test_bytes_are_those_of_files(digits) -> None:
     assert set(lossless_bytes(list(images.astype(np.uint16)))) == {"PNG", "xz"}
 
 
-def test_more_bytes_are_closer(digits) -> None:
+def test_more_bytes_are_closer(digits: tuple[np.ndarray, np.ndarray]) -> None:
     for points in lossy_curves(list(digits[0][:50]), (10, 50, 95)).values():
         sizes, errors = zip(*points, strict=True)
         assert list(sizes) == sorted(sizes) and list(errors) == sorted(errors, reverse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from isthmus.compression.report import report
 
 
 @pytest.fixture(scope="module", params=["lossless", "lossy"])
-def codec(request, digits) -> Codec:
+def codec(request: pytest.FixtureRequest, digits: tuple[np.ndarray, np.ndarray]) -> Codec:
     return Codec(request.param, epochs=1, random_state=0).fit(digits[0][:300])
 
 
-def test_bytes_of_real_archives(quick, check_page, tmp_path, codec: Codec, digits) -> None:
+def test_bytes_of_real_archives(
+    quick: None, check_page: Any, tmp_path: Path, codec: Codec, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images = digits[0][300:360]
     path = report(codec, images, tmp_path / "my codec")
     page, lossy = check_page(path), codec.mode == "lossy"
@@ -31,7 +34,9 @@ def test_bytes_of_real_archives(quick, check_page, tmp_path, codec: Codec, digit
 
 
 @pytest.mark.parametrize("kind", ["sizes", "colour", "deep", "black and white", "one"])
-def test_every_kind_of_images(quick, check_page, tmp_path, codec: Codec, digits, kind: str) -> None:
+def test_every_kind_of_images(
+    quick: None, check_page: Any, tmp_path: Path, codec: Codec, digits: tuple[np.ndarray, np.ndarray], kind: str
+) -> None:
     images = {
         "sizes": [digits[0][i][: 4 + i % 4] for i in range(9)],
         "colour": np.stack([digits[0][:9]] * 3, axis=-1),

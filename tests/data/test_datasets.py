@@ -6,6 +6,8 @@ import hashlib
 import io
 import tarfile
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_every_caller_gets_its_own_arrays() -> None:
     assert datasets.load("digits").train.images.any()
 
 
-def test_mnist(real_data, monkeypatch, tmp_path) -> None:
+def test_mnist(real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ISTHMUS_DATA", str(real_data))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
     assert datasets.is_available("mnist") and datasets.fetch("mnist") == real_data / "mnist"
@@ -56,7 +58,9 @@ def test_mnist(real_data, monkeypatch, tmp_path) -> None:
     assert round(float(mnist.train.images.mean()) / 255, 4) == 0.1307
 
 
-def test_a_folder_of_images_is_not_the_data_set(real_data, monkeypatch, tmp_path) -> None:
+def test_a_folder_of_images_is_not_the_data_set(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ISTHMUS_DATA", str(real_data))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
     assert (real_data / "cifar10").is_dir() and not datasets.is_available("cifar10")
@@ -81,7 +85,7 @@ def cifar_archive() -> tuple[bytes, np.ndarray]:
     return buffer.getvalue(), records
 
 
-def test_cifar10(cifar_archive, monkeypatch, tmp_path) -> None:
+def test_cifar10(cifar_archive: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     content, records = cifar_archive
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path))
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
@@ -102,7 +106,9 @@ def test_cifar10(cifar_archive, monkeypatch, tmp_path) -> None:
         datasets.load("cifar10")
 
 
-def test_a_damaged_file_of_a_data_set_is_named(real_data, monkeypatch, tmp_path) -> None:
+def test_a_damaged_file_of_a_data_set_is_named(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "mnist").mkdir()
     for path in (real_data / "mnist").iterdir():
         content = path.read_bytes()

@@ -8,6 +8,8 @@ import http.server
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from isthmus.errors import IsthmusError
 
 BODY = np.random.default_rng(0).bytes(300_000)
 MD5 = hashlib.md5(BODY).hexdigest()
-QUICK = {"pause": 0.01, "timeout": (1.0, 0.4)}
+QUICK: dict[str, Any] = {"pause": 0.01, "timeout": (1.0, 0.4)}
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -71,7 +73,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(206, body[start:], headers={"Content-Range": span})
         return self.answer(200, body)
 
-    def answer(self, status, body, *, length=-1, headers=None, stall=False) -> None:
+    def answer(
+        self, status: int, body: bytes, *, length: int | None = -1, headers: Any = None, stall: bool = False
+    ) -> None:
         length = len(body) if length == -1 else length
         self.send_response(status)
         for key, value in (headers or {}).items():
@@ -86,7 +90,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if length != len(body):
             self.close_connection = True
 
-    def log_message(self, *args) -> None: ...
+    def log_message(self, *args: Any) -> None: ...
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ def server() -> Iterator[Server]:
     thread.join()
 
 
-def get(server, folder, *kinds, **options):
+def get(server: Server, folder: Path, *kinds: str, **options: Any) -> Any:
     mirrors = [kind if "//" in kind else f"{server.url}{kind}/" for kind in kinds]
     return download("x.bin", MD5, mirrors, folder, offline="put it there", **{**QUICK, **options})
 
@@ -118,7 +122,7 @@ def get(server, folder, *kinds, **options):
         ("no-such-range", [None, "bytes=131072-", None]),
     ],
 )
-def test_the_right_file_arrives(server, tmp_path, kind, ranges) -> None:
+def test_the_right_file_arrives(server: Server, tmp_path: Path, kind: str, ranges: Any) -> None:
     path = get(server, tmp_path / "new" / "folder", kind)
     assert path == tmp_path / "new" / "folder" / "x.bin" and path.read_bytes() == BODY
     assert [asked for _, asked in server.requests] == ranges
@@ -127,7 +131,9 @@ def test_the_right_file_arrives(server, tmp_path, kind, ranges) -> None:
     assert path.stat().st_mode == (tmp_path / "ordinary").stat().st_mode  # so that others can use a shared cache
 
 
-def test_a_terminal_shows_progress_and_a_log_file_does_not(server, tmp_path, monkeypatch, capsys) -> None:
+def test_a_terminal_shows_progress_and_a_log_file_does_not(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     get(server, tmp_path / "quiet", "good")
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -149,7 +155,9 @@ def test_a_terminal_shows_progress_and_a_log_file_does_not(server, tmp_path, mon
         ("http://127.0.0.1:9/", "no connection", 0),
     ],
 )
-def test_a_bad_mirror_is_named_and_nothing_is_left(server, tmp_path, kind, reason, requests) -> None:
+def test_a_bad_mirror_is_named_and_nothing_is_left(
+    server: Server, tmp_path: Path, kind: str, reason: str, requests: Any
+) -> None:
     with pytest.raises(IsthmusError) as caught:
         get(server, tmp_path, kind)
     message = str(caught.value)
@@ -159,20 +167,20 @@ def test_a_bad_mirror_is_named_and_nothing_is_left(server, tmp_path, kind, reaso
     assert len(server.requests) == requests
 
 
-def test_a_mirror_that_always_breaks_off(server, tmp_path) -> None:
+def test_a_mirror_that_always_breaks_off(server: Server, tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match="broke off"):
         get(server, tmp_path, "breaks-always")
     assert len(server.requests) == 4 and list(tmp_path.iterdir()) == []
 
 
-def test_the_next_mirror_is_tried(server, tmp_path) -> None:
+def test_the_next_mirror_is_tried(server: Server, tmp_path: Path) -> None:
     assert get(server, tmp_path, "404", "corrupt", "short", "good").read_bytes() == BODY
     assert [kind for kind, _ in server.requests] == ["404", "corrupt", "short", "good"]
     with pytest.raises(IsthmusError, match=r"404/: 404 Not Found; .*500/: 500 Internal"):
         get(server, tmp_path / "other", "404", "500")
 
 
-def test_a_whole_file_is_not_fetched_again_and_a_damaged_one_is(server, tmp_path) -> None:
+def test_a_whole_file_is_not_fetched_again_and_a_damaged_one_is(server: Server, tmp_path: Path) -> None:
     path = get(server, tmp_path, "good")
     get(server, tmp_path, "good")
     assert len(server.requests) == 1
@@ -185,7 +193,7 @@ def test_a_whole_file_is_not_fetched_again_and_a_damaged_one_is(server, tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_cache_that_cannot_be_written(server, tmp_path) -> None:
+def test_a_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(IsthmusError, match=r"cannot be made .*; put it there"):
         get(server, tmp_path / "file" / "folder", "good")
@@ -197,7 +205,7 @@ def idx_gz(array: np.ndarray) -> bytes:
 
 
 @pytest.fixture
-def remote(server) -> Remote:
+def remote(server: Server) -> Remote:
     """A small data set as published by our server."""
     arrays = {"images-ubyte.gz": np.arange(24).reshape(4, 3, 2), "labels-ubyte.gz": np.arange(4)}
     server.files.update({name: idx_gz(array.astype(np.uint8)) for name, array in arrays.items()})
@@ -207,7 +215,9 @@ def remote(server) -> Remote:
     return Remote("tiny", (server.url + "404/", server.url + "good/"), tuple(files))
 
 
-def test_a_data_set_is_fetched_into_the_cache_once(server, remote, tmp_path, monkeypatch) -> None:
+def test_a_data_set_is_fetched_into_the_cache_once(
+    server: Server, remote: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path))
     monkeypatch.delenv("ISTHMUS_DATA", raising=False)
     folder = fetch_remote(remote, **QUICK)
@@ -218,7 +228,7 @@ def test_a_data_set_is_fetched_into_the_cache_once(server, remote, tmp_path, mon
     assert fetch_remote(remote, **QUICK) == folder and len(server.requests) == 6
 
 
-def test_what_to_do_offline(server, remote, tmp_path, monkeypatch) -> None:
+def test_what_to_do_offline(server: Server, remote: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISTHMUS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("ISTHMUS_DATA", str(tmp_path / "data"))
     nowhere = Remote("tiny", ("http://127.0.0.1:9/",), remote.files)

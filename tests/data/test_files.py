@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def idx_bytes(array: np.ndarray) -> bytes:
     st.booleans(),
 )
 @settings(deadline=None, max_examples=40)
-def test_idx_round_trip(tmp_path_factory, array, packed) -> None:
+def test_idx_round_trip(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray, packed: bool) -> None:
     path = tmp_path_factory.mktemp("idx") / ("data.idx.gz" if packed else "data")
     path.write_bytes(gzip.compress(idx_bytes(array), 1) if packed else idx_bytes(array))
     source = open_source(path)
@@ -46,7 +48,7 @@ def test_idx_round_trip(tmp_path_factory, array, packed) -> None:
     assert source.dtype == array.dtype and (source.resident() is not None) == packed
 
 
-def test_idx_finds_its_labels(check_contract, tmp_path) -> None:
+def test_idx_finds_its_labels(check_contract: Any, tmp_path: Path) -> None:
     images, labels = np.zeros((5, 3, 2), np.uint8), np.arange(5, dtype=np.uint8)
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(idx_bytes(images))
@@ -77,14 +79,14 @@ WHOLE = idx_bytes(X.astype(np.uint8))
         gzip.compress(WHOLE[:4] + b"\xff\xff\xff\xff" * 3 + WHOLE[16:]),
     ],
 )
-def test_a_damaged_idx_file(tmp_path, damaged) -> None:
+def test_a_damaged_idx_file(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "x-ubyte"
     path.write_bytes(damaged)
     with pytest.raises(IsthmusError, match=re.escape(str(path))):
         open_source(path)
 
 
-def test_idx_header_that_is_none(tmp_path) -> None:
+def test_idx_header_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\1\2\3\4")
     with pytest.raises(IsthmusError, match="begins with the bytes 01 02 03 04"):
         read_idx(tmp_path / "x")
@@ -97,7 +99,7 @@ def test_idx_header_that_is_none(tmp_path) -> None:
     st.booleans(),
 )
 @settings(deadline=None, max_examples=40)
-def test_npy_round_trip(tmp_path_factory, array, fortran) -> None:
+def test_npy_round_trip(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray, fortran: Any) -> None:
     path = tmp_path_factory.mktemp("npy") / "x.npy"
     np.save(path, np.asfortranarray(array) if fortran else array)
     source = open_source(str(path))
@@ -105,7 +107,7 @@ def test_npy_round_trip(tmp_path_factory, array, fortran) -> None:
     assert source.shape == array.shape and source.dtype.isnative and source.resident() is None
 
 
-def test_a_file_that_shrinks_while_it_is_read(tmp_path) -> None:
+def test_a_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.zeros((100, 1000)))
     source = open_source(path)
@@ -115,7 +117,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path) -> None:
         source.take([50])
 
 
-def test_npy_locations_and_damage(check_contract, tmp_path) -> None:
+def test_npy_locations_and_damage(check_contract: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, X)
     check_contract(open_source(path), X)
@@ -156,7 +158,7 @@ print(most)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("how", ["by path", "mapped"])
-def test_a_large_file_is_read_in_flat_memory(tmp_path, how) -> None:
+def test_a_large_file_is_read_in_flat_memory(tmp_path: Path, how: str) -> None:
     n, side = 50_000, 224  # 2.5 GB of holes
     path = tmp_path / "x.npy"
     with path.open("wb") as file:
@@ -167,10 +169,10 @@ def test_a_large_file_is_read_in_flat_memory(tmp_path, how) -> None:
     assert int(result.stdout) < 30  # where 48 MB are touched
 
 
-def test_npz(check_contract, tmp_path) -> None:
+def test_npz(check_contract: Any, tmp_path: Path) -> None:
     path, table, y = tmp_path / "a.npz", np.random.default_rng(0).normal(size=(7, 3)), np.arange(7)
 
-    def labels(**arrays):
+    def labels(**arrays: Any) -> Any:
         np.savez(path, **arrays)
         check_contract(open_source(path), table)
         return open_source(path).labels
@@ -184,7 +186,7 @@ def test_npz(check_contract, tmp_path) -> None:
     assert labels(X=table, ids=y) is None
 
 
-def test_npz_with_several_arrays(check_contract, tmp_path) -> None:
+def test_npz_with_several_arrays(check_contract: Any, tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
     train, test = np.zeros((6, 2, 2), np.uint8), np.ones((4, 2, 2), np.uint8)
     np.savez(path, x_train=train, y_train=np.arange(6), x_test=test, y_test=np.arange(4))
@@ -204,7 +206,7 @@ def test_npz_with_several_arrays(check_contract, tmp_path) -> None:
         open_source(path)
 
 
-def test_npz_runs_no_pickle(tmp_path) -> None:
+def test_npz_runs_no_pickle(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", X=np.array([{}, {}]))
     with pytest.raises(IsthmusError, match="allow_pickle"):
         open_source(tmp_path / "a.npz")
@@ -221,7 +223,7 @@ def test_npz_runs_no_pickle(tmp_path) -> None:
         {"predictor": True, "compression": "zlib"},
     ],
 )
-def test_tiff_stacks(check_contract, tmp_path, options) -> None:
+def test_tiff_stacks(check_contract: Any, tmp_path: Path, options: dict[str, Any]) -> None:
     path = tmp_path / "stack.tif"
     tifffile.imwrite(path, X, **options)
     source = open_source(path)
@@ -231,14 +233,16 @@ def test_tiff_stacks(check_contract, tmp_path, options) -> None:
 
 @pytest.mark.parametrize("shape", [(4, 8, 9, 3), (4, 3, 8, 9)])
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_tiff_stacks_with_more_axes(check_contract, tmp_path, shape, compression) -> None:
+def test_tiff_stacks_with_more_axes(
+    check_contract: Any, tmp_path: Path, shape: tuple[int, ...], compression: Any
+) -> None:
     array = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
     planes = "contig" if shape[-1] == 3 else "separate"
     tifffile.imwrite(tmp_path / "x.tiff", array, compression=compression, photometric="rgb", planarconfig=planes)
     check_contract(open_source(tmp_path / "x.tiff"), array)
 
 
-def test_single_tiffs(check_contract, tmp_path) -> None:
+def test_single_tiffs(check_contract: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.tif"
     tifffile.imwrite(path, X[0])
     check_contract(open_source(path), X[:1])
@@ -249,7 +253,7 @@ def test_single_tiffs(check_contract, tmp_path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_and_unequal_tiffs(tmp_path) -> None:
+def test_damaged_and_unequal_tiffs(tmp_path: Path) -> None:
     path = tmp_path / "x.tif"
     path.write_bytes(b"II*\0 nonsense")
     with pytest.raises(IsthmusError, match="cannot be read as a TIFF stack"):
@@ -269,7 +273,7 @@ def test_damaged_and_unequal_tiffs(tmp_path) -> None:
         open_source(path).take([5])
 
 
-def test_zarr(check_contract, tmp_path) -> None:
+def test_zarr(check_contract: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.zarr"
     zarr.create_array(path, data=X, chunks=(4, 6, 5))
     check_contract(open_source(path), X)
@@ -278,9 +282,9 @@ def test_zarr(check_contract, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_zarr_groups(check_contract, tmp_path, packed) -> None:
+def test_zarr_groups(check_contract: Any, tmp_path: Path, packed: bool) -> None:
     path = tmp_path / ("x.zip" if packed else "x.zarr")
-    store = zarr.storage.ZipStore(path, mode="w") if packed else path
+    store: Any = zarr.storage.ZipStore(path, mode="w") if packed else path
     group = zarr.create_group(store)
     group.create_array("images", data=X, chunks=(4, 6, 5))
     group.create_array("labels", data=np.arange(9))
@@ -295,7 +299,7 @@ def test_zarr_groups(check_contract, tmp_path, packed) -> None:
         open_source(f"{path}:nothing")
 
 
-def test_a_zip_file_of_something_else(tmp_path) -> None:
+def test_a_zip_file_of_something_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
         file.writestr("a.png", b"")
     with pytest.raises(IsthmusError, match="of no kind that can be read"):
@@ -303,12 +307,12 @@ def test_a_zip_file_of_something_else(tmp_path) -> None:
 
 
 @pytest.mark.parametrize(("package", "name"), [("tifffile", "TIFF stacks"), ("zarr", "Zarr arrays")])
-def test_optional_packages(tmp_path, monkeypatch, package, name) -> None:
+def test_optional_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, name: str) -> None:
     tifffile.imwrite(tmp_path / "x.tif", X)
     zarr.create_array(tmp_path / "x.zarr", data=X)
     real = builtins.__import__
 
-    def without(module, *args, **kwargs):
+    def without(module: Any, *args: Any, **kwargs: Any) -> Any:
         if module == package:
             raise ImportError(module)
         return real(module, *args, **kwargs)
@@ -318,7 +322,7 @@ def test_optional_packages(tmp_path, monkeypatch, package, name) -> None:
         open_source(tmp_path / ("x.tif" if package == "tifffile" else "x.zarr"))
 
 
-def test_real_files(real_data) -> None:
+def test_real_files(real_data: Path) -> None:
     source = open_source(real_data / "mnist" / "t10k-images-idx3-ubyte.gz")
     assert source.shape == (10_000, 28, 28) and source.labels[:4].tolist() == [7, 2, 1, 0]
     for path in (real_data / "adbench").glob("*.npz"):

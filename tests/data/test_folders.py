@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ DEEP = RNG.integers(0, 65535, (6, 8)).astype(np.uint16)
 FLOAT = RNG.random((6, 8)).astype(np.float32)
 
 
-def save(array, path, **options) -> None:
+def save(array: np.ndarray, path: Path, **options: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path, **options)
 
@@ -48,7 +49,9 @@ def save(array, path, **options) -> None:
         ),
     ],
 )
-def test_lossless_formats(check_contract, tmp_path, array, suffix, options) -> None:
+def test_lossless_formats(
+    check_contract: Any, tmp_path: Path, array: np.ndarray, suffix: str, options: dict[str, Any]
+) -> None:
     for i in range(3):
         save(array + np.asarray(i, array.dtype), tmp_path / f"{i}.{suffix}", **options)
     expected = np.stack([array + np.asarray(i, array.dtype) for i in range(3)])
@@ -58,7 +61,7 @@ def test_lossless_formats(check_contract, tmp_path, array, suffix, options) -> N
     check_contract(open_source(tmp_path / f"0.{suffix.upper()}".lower()), expected[:1])
 
 
-def test_jpeg(tmp_path) -> None:
+def test_jpeg(tmp_path: Path) -> None:
     smooth = np.add.outer(np.arange(32), np.arange(40)).astype(np.uint8)
     save(smooth, tmp_path / "a.JPG", quality=95)
     source = open_source(tmp_path)
@@ -66,7 +69,7 @@ def test_jpeg(tmp_path) -> None:
     assert np.abs(source.take([0])[0].astype(int) - smooth).max() < 5
 
 
-def test_order_labels_and_what_is_passed_over(tmp_path) -> None:
+def test_order_labels_and_what_is_passed_over(tmp_path: Path) -> None:
     for name in ("b/10.png", "b/2.png", "b/deep/1.png", "a10/1.png", "a2/1.png"):
         save(GREY, tmp_path / name)
     (tmp_path / "readme.txt").write_text("no image")
@@ -81,7 +84,7 @@ def test_order_labels_and_what_is_passed_over(tmp_path) -> None:
     assert open_source(tmp_path).labels is None
 
 
-def test_linked_folders_are_followed_once(tmp_path) -> None:
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     save(GREY, tmp_path / "elsewhere" / "1.png")
     (tmp_path / "photos").mkdir()
     try:
@@ -92,7 +95,7 @@ def test_linked_folders_are_followed_once(tmp_path) -> None:
     assert len(open_source(tmp_path / "photos")) == 1
 
 
-def test_empty_folders(tmp_path) -> None:
+def test_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match=r"holds no images \(\.png, .*; it is empty"):
         open_source(tmp_path)
     (tmp_path / "train-images-idx3-ubyte").write_bytes(b"")
@@ -100,7 +103,7 @@ def test_empty_folders(tmp_path) -> None:
         open_source(tmp_path)
 
 
-def test_modes_widen_to_what_holds_them_all(tmp_path) -> None:
+def test_modes_widen_to_what_holds_them_all(tmp_path: Path) -> None:
     save(GREY, tmp_path / "1.png")
     Image.fromarray(GREY > 99).save(tmp_path / "2.png")
     source = open_source(tmp_path)
@@ -118,7 +121,7 @@ def test_modes_widen_to_what_holds_them_all(tmp_path) -> None:
     assert open_source(tmp_path, image_mode="rgb").shape == (5, 6, 8, 3)
 
 
-def test_depths_that_cannot_be_mixed(tmp_path) -> None:
+def test_depths_that_cannot_be_mixed(tmp_path: Path) -> None:
     save(COLOUR, tmp_path / "1.png")
     save(DEEP, tmp_path / "2.png")
     with pytest.raises(
@@ -138,7 +141,7 @@ def test_depths_that_cannot_be_mixed(tmp_path) -> None:
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path, suffix, orientation) -> None:
+def test_exif_orientation(tmp_path: Path, suffix: str, orientation: int) -> None:
     upright = np.zeros((32, 48, 3), np.uint8)
     upright[:16, :16] = 250, 20, 20  # a red corner, a green one and a blue one
     upright[:16, 32:] = 20, 250, 20
@@ -159,7 +162,7 @@ def test_exif_orientation(tmp_path, suffix, orientation) -> None:
     assert np.abs(taken[0].astype(int) - upright)[4:12, 36:44].max() < 30
 
 
-def test_mixed_sizes(check_contract, tmp_path) -> None:
+def test_mixed_sizes(check_contract: Any, tmp_path: Path) -> None:
     for name in ("1", "2", "3"):
         save(GREY, tmp_path / f"{name}.png")
     save(np.full((4, 9), 7, np.uint8), tmp_path / "4.png")
@@ -177,7 +180,7 @@ def test_mixed_sizes(check_contract, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("value", [GREY, COLOUR, CLEAR, DEEP, FLOAT, DEEP.astype(np.int32)])
-def test_every_mode_is_resized_and_turned(tmp_path, value) -> None:
+def test_every_mode_is_resized_and_turned(tmp_path: Path, value: Any) -> None:
     flat = np.full_like(value, value.flat[0] if value.ndim == 2 else 200)
     suffix = "tif" if value.dtype.kind in "fi" else "png"
     for i, part in enumerate((flat, flat[:4], flat[:2, :6])):
@@ -187,7 +190,7 @@ def test_every_mode_is_resized_and_turned(tmp_path, value) -> None:
     np.testing.assert_allclose(source.take([0, 1, 2]), np.stack([flat[:4]] * 3), rtol=1e-6)
 
 
-def test_damaged_images_are_named(tmp_path) -> None:
+def test_damaged_images_are_named(tmp_path: Path) -> None:
     for i in range(3):
         save(RNG.integers(0, 255, (40, 40)).astype(np.uint8), tmp_path / f"{i}.png")
     whole = (tmp_path / "1.png").read_bytes()
@@ -208,14 +211,14 @@ def test_damaged_images_are_named(tmp_path) -> None:
         source.take([1])
 
 
-def test_tiff_stacks_do_not_hide_in_folders(tmp_path) -> None:
+def test_tiff_stacks_do_not_hide_in_folders(tmp_path: Path) -> None:
     first, second = Image.fromarray(GREY), Image.fromarray(GREY)
     first.save(tmp_path / "1.tif", save_all=True, append_images=[second])
     with pytest.raises(IsthmusError, match=r"1\.tif holds several images; give it by itself"):
         open_source(tmp_path)
 
 
-def test_real_folders(real_data) -> None:
+def test_real_folders(real_data: Path) -> None:
     cifar = open_source(real_data / "cifar10")
     assert cifar.shape == (10_000, 32, 32, 3) and cifar.dtype == np.uint8
     assert dict(zip(*np.unique(cifar.labels, return_counts=True), strict=True))["truck"] == 1000

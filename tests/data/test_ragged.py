@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +19,7 @@ ARRAYS = [np.arange(size * 3, dtype=np.uint8).reshape(size, 3) for size in (2, 5
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     """Images of two sizes and modes, one of them turned by Exif, and a table beside them."""
     (tmp_path / "deep").mkdir()
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(6, 8)).save(tmp_path / "b.png")
@@ -28,7 +31,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def same(found, expected) -> None:
+def same(found: Any, expected: Any) -> None:
     assert len(found) == len(expected)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -65,7 +68,7 @@ def test_lists_that_are_no_samples() -> None:
             open_source(wrong, on_mixed_sizes="keep")
 
 
-def test_a_folder_keeps_each_image_as_it_is(folder) -> None:
+def test_a_folder_keeps_each_image_as_it_is(folder: Path) -> None:
     source = open_source(folder, on_mixed_sizes="keep")
     assert [path.name for path in source.paths] == ["b.png", "c.jpg", "a.png"]  # the table is passed over
     assert [(image.shape, image.dtype.name) for image in source] == [
@@ -78,7 +81,7 @@ def test_a_folder_keeps_each_image_as_it_is(folder) -> None:
         open_source(folder, on_mixed_sizes="keep", image_mode="grey")
 
 
-def test_a_folder_without_images_holds_signals(tmp_path) -> None:
+def test_a_folder_without_images_holds_signals(tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match=r"holds no samples .*; it is empty"):
         open_source(tmp_path, on_mixed_sizes="keep")
     np.save(tmp_path / "a.npy", np.arange(5))
@@ -87,7 +90,7 @@ def test_a_folder_without_images_holds_signals(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("estimator", [AutoEncoder(2), ManifoldMap()])
-def test_who_needs_one_shape_says_so(estimator, folder) -> None:
+def test_who_needs_one_shape_says_so(estimator: Any, folder: Path) -> None:
     for data in (ARRAYS, open_source(ARRAYS, on_mixed_sizes="keep"), open_source(folder, on_mixed_sizes="keep")):
         with pytest.raises(IsthmusError, match="holds samples that may differ in shape") as caught:
             estimator.fit(data)

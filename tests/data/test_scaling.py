@@ -17,7 +17,7 @@ from isthmus.errors import IsthmusError
 from isthmus.training.feed import as_tensor
 
 
-def fit(X: np.ndarray, **options) -> Scaler:
+def fit(X: np.ndarray, **options: Any) -> Scaler:
     return fit_scaler(open_source(X), **{"flat": X.ndim == 2, **options})
 
 

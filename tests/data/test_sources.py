@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ ARRAYS = NUMBERS.flatmap(
 
 @given(ARRAYS)
 @settings(deadline=None, max_examples=60)
-def test_any_numeric_array(check_contract, array: np.ndarray) -> None:
+def test_any_numeric_array(check_contract: Any, array: np.ndarray) -> None:
     check_contract(open_source(array), array)
 
 
@@ -55,7 +56,7 @@ def test_any_numeric_array(check_contract, array: np.ndarray) -> None:
         np.frombuffer(b"x" + X.tobytes(), np.uint8)[1:].view(np.float32).reshape(X.shape),  # not aligned
     ],
 )
-def test_views_of_arrays(check_contract, view: np.ndarray) -> None:
+def test_views_of_arrays(check_contract: Any, view: np.ndarray) -> None:
     source = open_source(view)
     check_contract(source, view)
     resident = source.resident()
@@ -68,13 +69,13 @@ def test_taken_samples_are_a_copy() -> None:
     assert not array.any()
 
 
-def test_read_only_arrays(check_contract) -> None:
+def test_read_only_arrays(check_contract: Any) -> None:
     array = X.copy()
     array.flags.writeable = False
     check_contract(open_source(array), array)
 
 
-def test_a_slice_of_a_memmap_stays_on_disk(check_contract, tmp_path) -> None:
+def test_a_slice_of_a_memmap_stays_on_disk(check_contract: Any, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     for array in (mapped, mapped[5:], np.asarray(mapped)):
@@ -84,7 +85,7 @@ def test_a_slice_of_a_memmap_stays_on_disk(check_contract, tmp_path) -> None:
     assert open_source(mapped + 1).resident() is not None  # NumPy calls the sum a memmap too
 
 
-def test_changes_of_a_private_memmap_survive(tmp_path) -> None:
+def test_changes_of_a_private_memmap_survive(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((300, 1000)))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="c")
     mapped[7] = 1
@@ -95,14 +96,14 @@ def test_changes_of_a_private_memmap_survive(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.int64, torch.float16, torch.float64])
-def test_torch_tensors_are_not_copied(check_contract, dtype) -> None:
+def test_torch_tensors_are_not_copied(check_contract: Any, dtype: Any) -> None:
     tensor = torch.arange(12).reshape(4, 3).to(dtype)
     source = open_source(tensor)
     check_contract(source, tensor.numpy())
     assert source.resident().ctypes.data == tensor.data_ptr()
 
 
-def test_torch_oddities(check_contract) -> None:
+def test_torch_oddities(check_contract: Any) -> None:
     parameter = torch.ones(4, 3, requires_grad=True)
     check_contract(open_source(parameter), np.ones((4, 3), np.float32))
     check_contract(open_source(torch.ones(4, 3, dtype=torch.bfloat16)), np.ones((4, 3), np.float32))
@@ -118,7 +119,7 @@ def test_opening_an_array_does_not_import_torch() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_lists_and_zarr_arrays(check_contract) -> None:
+def test_lists_and_zarr_arrays(check_contract: Any) -> None:
     check_contract(open_source([[1, 2], [3, 4], [5, 6]]), np.array([[1, 2], [3, 4], [5, 6]]))
     check_contract(open_source([(1, 2.5), (3, 4)]), np.array([[1, 2.5], [3, 4]]))
     array = zarr.array(X, chunks=(7, 4, 3))
@@ -155,7 +156,7 @@ class Sparse:
         (7, "type int"),
     ],
 )
-def test_what_is_refused(data, message) -> None:
+def test_what_is_refused(data: Any, message: str) -> None:
     with pytest.raises(IsthmusError, match=message) as caught:
         open_source(data)
     assert "\n" not in str(caught.value)
@@ -184,7 +185,7 @@ def test_subsets() -> None:
             subset(source, wrong)
 
 
-def test_names_of_data_sets(tmp_path, monkeypatch) -> None:
+def test_names_of_data_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train, test = open_source("digits"), open_source("digits:test")
     assert (train.shape, test.shape) == ((1500, 8, 8), (297, 8, 8))
     assert (train.name, test.name) == ("digits:train", "digits:test")
@@ -209,13 +210,13 @@ def test_names_of_data_sets(tmp_path, monkeypatch) -> None:
         ("file.npz:x", "no file or folder"),
     ],
 )
-def test_paths_that_do_not_exist(path, message, tmp_path, monkeypatch) -> None:
+def test_paths_that_do_not_exist(path: Path, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(IsthmusError, match=message):
         open_source(path)
 
 
-def test_a_file_of_an_unknown_kind(tmp_path) -> None:
+def test_a_file_of_an_unknown_kind(tmp_path: Path) -> None:
     (tmp_path / "model.pkl").write_bytes(b"\x80\x04.")
     with pytest.raises(IsthmusError, match=r"model\.pkl is of no kind that can be read; these are: IDX"):
         open_source(tmp_path / "model.pkl")

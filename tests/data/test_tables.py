@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,7 @@ FRAME = pd.DataFrame(
 NUMBERS = FRAME[["a", "b", "c"]].to_numpy(float)
 
 
-def write(path, frame=FRAME) -> None:
+def write(path: Path, frame: Any = FRAME) -> None:
     table = pa.Table.from_pandas(frame)
     match path.suffix:
         case ".csv":
@@ -49,7 +51,7 @@ FILES = pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "t.parque
 
 
 @FILES
-def test_files_of_tables(check_contract, tmp_path, name) -> None:
+def test_files_of_tables(check_contract: Any, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write(path)
     source = open_source(path, labels_column="kind")
@@ -63,7 +65,7 @@ def test_files_of_tables(check_contract, tmp_path, name) -> None:
 
 
 @FILES
-def test_columns_without_numbers_are_named(tmp_path, name) -> None:
+def test_columns_without_numbers_are_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write(path)
     message = r"columns that hold no numbers: 'kind' \((large_)?string, 'oak' in row 0\).*drop_columns=\['kind'\]"
@@ -74,7 +76,7 @@ def test_columns_without_numbers_are_named(tmp_path, name) -> None:
 
 
 @FILES
-def test_damaged_files_are_named(tmp_path, name) -> None:
+def test_damaged_files_are_named(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     for content in (b"", b"\x00\xff\xfe nonsense", b'a,b\n"1,2\n3'):
         path.write_bytes(content)
@@ -83,7 +85,7 @@ def test_damaged_files_are_named(tmp_path, name) -> None:
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_homogeneous_frame_is_not_copied(check_contract) -> None:
+def test_a_homogeneous_frame_is_not_copied(check_contract: Any) -> None:
     array = RNG.normal(size=(7, 3)).astype(np.float32)
     frame = pd.DataFrame(array, columns=["x", "y", 5], copy=False)
     source = open_source(frame)
@@ -92,7 +94,7 @@ def test_a_homogeneous_frame_is_not_copied(check_contract) -> None:
     assert source.feature_names == ("x", "y", "5") and source.location(4) == "row 4" and source.name == "table"
 
 
-def test_a_frame_of_many_types(check_contract) -> None:
+def test_a_frame_of_many_types(check_contract: Any) -> None:
     frame = FRAME.assign(
         d=pd.array([1, None] * (N // 2), dtype="Int16"),
         e=FRAME["a"].astype("float32"),
@@ -123,7 +125,7 @@ def test_labels_of_a_frame() -> None:
 @pytest.mark.parametrize(
     "values", [pd.Categorical(["a", "b"]), pd.to_datetime(["2020-01-01"] * 2), [1 + 2j, 3], [object(), 1]]
 )
-def test_frame_columns_that_are_refused(values) -> None:
+def test_frame_columns_that_are_refused(values: Any) -> None:
     with pytest.raises(IsthmusError, match="'x'"):
         open_source(pd.DataFrame({"x": values, "y": [1, 2]}))
 
@@ -139,7 +141,7 @@ def test_empty_frames() -> None:
         open_source(FRAME["a"])
 
 
-def test_arrow_tables(check_contract) -> None:
+def test_arrow_tables(check_contract: Any) -> None:
     table = pa.table(
         {
             "small": pa.array([1, None, 3], pa.int8()),
@@ -166,17 +168,17 @@ class Polars:
 
     columns = ["a", "b"]
 
-    def __arrow_c_stream__(self, requested_schema=None):
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return pa.table({"a": [1.0, 2.0], "b": [3.0, 4.0]}).__arrow_c_stream__(requested_schema)
 
 
-def test_frames_of_other_libraries(check_contract) -> None:
+def test_frames_of_other_libraries(check_contract: Any) -> None:
     source = open_source(Polars())
     check_contract(source, np.array([[1.0, 3.0], [2.0, 4.0]]))
     assert source.feature_names == ("a", "b")
 
 
-def test_the_row_index_of_pandas_is_no_feature(check_contract, tmp_path) -> None:
+def test_the_row_index_of_pandas_is_no_feature(check_contract: Any, tmp_path: Path) -> None:
     frame = FRAME[["a", "b"]].iloc[::2]
     pa.parquet.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet")
     check_contract(open_source(tmp_path / "t.parquet"), frame.to_numpy())
@@ -203,7 +205,7 @@ def test_the_row_index_of_pandas_is_no_feature(check_contract, tmp_path) -> None
         ("a,b\ntrue,1\nfalse,2\n", "a b", [[1, 1], [0, 2]]),
     ],
 )
-def test_dialects_of_csv(tmp_path, text, names, rows) -> None:
+def test_dialects_of_csv(tmp_path: Path, text: str, names: Any, rows: Any) -> None:
     path = tmp_path / "t.csv"
     path.write_text(text, encoding="utf-8", newline="")
     source = open_source(path)
@@ -211,7 +213,7 @@ def test_dialects_of_csv(tmp_path, text, names, rows) -> None:
     assert [name.replace(" ", "_") for name in source.feature_names] == names.split()
 
 
-def test_whole_numbers_of_a_csv_file_stay_whole(tmp_path) -> None:
+def test_whole_numbers_of_a_csv_file_stay_whole(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("label,pixel\n" + "7,255\n" * 10)
     source = open_source(path, labels_column="label")
@@ -220,7 +222,7 @@ def test_whole_numbers_of_a_csv_file_stay_whole(tmp_path) -> None:
     assert open_source(path).take([600_000]) == 0.5
 
 
-def test_faults_in_a_csv_file_are_located(tmp_path) -> None:
+def test_faults_in_a_csv_file_are_located(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "1,2\n" * 5 + "1,two\n")
     with pytest.raises(IsthmusError, match=r"'b' \(string, 'two' in row 5\)"):

@@ -56,7 +56,7 @@ def edit(folder: Path, **changes: Any) -> None:
         (lambda f: edit(f, sha256="0" * 64), "do not belong together"),
     ],
 )
-def test_damage_is_one_clear_line(folder: Path, damage, message: str) -> None:
+def test_damage_is_one_clear_line(folder: Path, damage: Any, message: str) -> None:
     damage(folder)
     with pytest.raises(IsthmusError, match=message) as caught:
         load_model(folder)

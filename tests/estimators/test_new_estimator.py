@@ -79,7 +79,9 @@ def test_it_is_an_auto_encoder(folder: Path) -> None:
     assert "linear" in model.describe()["network"]
 
 
-def test_the_command_line_knows_it(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_line_knows_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(monkeypatch, "info", folder)
     assert "5 numbers" in capsys.readouterr().out
     run(monkeypatch, "embed", folder, "digits:test", "-o", tmp_path / "codes.npy")
@@ -88,7 +90,9 @@ def test_the_command_line_knows_it(folder: Path, tmp_path: Path, monkeypatch, ca
     assert np.load(tmp_path / "rebuilt.npy").shape == (297, 8, 8)
 
 
-def test_it_has_a_report(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_it_has_a_report(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(monkeypatch, "report", folder, "digits:test", "-o", tmp_path)
     assert "PCAEncoder" in (tmp_path / "report.html").read_text(encoding="utf-8")
 

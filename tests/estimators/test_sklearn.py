@@ -13,6 +13,7 @@ the others check, as far as it makes sense, is checked on images.
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,12 +51,12 @@ WITHOUT_TABLES = [  # the checks that fit nothing
 
 
 @parametrize_with_checks([AutoEncoder(epochs=2, random_state=0), ManifoldMap(hidden=(16,), epochs=2, random_state=0)])
-def test_check_estimator(estimator: AutoEncoder | ManifoldMap, check) -> None:
+def test_check_estimator(estimator: AutoEncoder | ManifoldMap, check: Any) -> None:
     check(estimator)
 
 
 @parametrize_with_checks([DENOISER])
-def test_denoiser(estimator: Denoiser, check) -> None:
+def test_denoiser(estimator: Denoiser, check: Any) -> None:
     name = check.func.__name__
     if name not in OTHERWISE:
         check(estimator)
@@ -66,7 +67,7 @@ def test_denoiser(estimator: Denoiser, check) -> None:
 
 
 @pytest.mark.parametrize("check", WITHOUT_TABLES, ids=lambda check: check.__name__)
-def test_codec(check) -> None:
+def test_codec(check: Any) -> None:
     check("Codec", Codec(epochs=1, random_state=0))
 
 

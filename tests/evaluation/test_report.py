@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import matplotlib
 import numpy as np
 import pytest
@@ -22,7 +25,9 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("kind", FIGURES)
-def test_every_kind_of_data_has_its_sections(check_page, tmp_path, stand_in, kinds, kind):
+def test_every_kind_of_data_has_its_sections(
+    check_page: Any, tmp_path: Path, stand_in: Any, kinds: dict[str, Any], kind: str
+) -> None:
     samples, settings = kinds[kind]
     half = len(samples) // 2
     model = stand_in(samples[:half], 4, **settings)
@@ -44,7 +49,9 @@ def test_every_kind_of_data_has_its_sections(check_page, tmp_path, stand_in, kin
     assert ("SSIM" in text) == (kind in ("images", "colour", "volumes"))
 
 
-def test_figures_of_the_page_are_measured(check_page, quick, tmp_path, stand_in, digits):
+def test_figures_of_the_page_are_measured(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images, labels = digits
     model = stand_in(images[:1500], 10)
     path = report(model, images[1500:], tmp_path, train=images[:1500], labels=labels[1500:], title="Digits")
@@ -58,7 +65,9 @@ def test_figures_of_the_page_are_measured(check_page, quick, tmp_path, stand_in,
 HOSTILE = ["<script>alert(1)</script>", "$\\frac{1}$ & \"quotes\" 'single'", "]]>\x00\x1b[31m\u202e", "名前 😀", ""]
 
 
-def test_hostile_names_are_escaped(check_page, quick, tmp_path, stand_in, kinds):
+def test_hostile_names_are_escaped(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, kinds: dict[str, Any]
+) -> None:
     samples, settings = kinds["table"]
     model = stand_in(samples, 2, **settings)
     model.feature_names_in_ = np.array([*HOSTILE, "a", "b", "c", "d" * 500], dtype=object)
@@ -75,7 +84,9 @@ def test_hostile_names_are_escaped(check_page, quick, tmp_path, stand_in, kinds)
 
 @pytest.mark.parametrize("n", [1, 2, 3, 25])
 @pytest.mark.parametrize("kind", ["images", "signals", "table"])
-def test_few_samples(check_page, quick, tmp_path, stand_in, kinds, kind, n):
+def test_few_samples(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, kinds: dict[str, Any], kind: str, n: int
+) -> None:
     samples, settings = kinds[kind]
     model = stand_in(samples[:n], 2, **settings)
     page = check_page(report(model, samples[:n], tmp_path, train=samples[:n], labels=["one"] * n))
@@ -83,7 +94,9 @@ def test_few_samples(check_page, quick, tmp_path, stand_in, kinds, kind, n):
 
 
 @pytest.mark.parametrize("kind", ["images", "signals", "table"])
-def test_constant_data(check_page, quick, tmp_path, stand_in, kinds, kind):
+def test_constant_data(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, kinds: dict[str, Any], kind: str
+) -> None:
     samples, settings = kinds[kind]
     samples = np.full_like(samples, 7)
     page = check_page(report(stand_in(samples, 2, **settings), samples, tmp_path, train=samples))
@@ -91,14 +104,18 @@ def test_constant_data(check_page, quick, tmp_path, stand_in, kinds, kind):
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2])
-def test_code_sizes(check_page, quick, tmp_path, stand_in, digits, latent_dim):
+def test_code_sizes(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray], latent_dim: int
+) -> None:
     images = digits[0][:200]
     page = check_page(report(stand_in(images, latent_dim), images, tmp_path, train=images))
     assert {"map", "map_pictures", "traversals", "effects"} <= page.figures
     assert ("map_decoded" in page.figures) == (latent_dim == 2)
 
 
-def test_spatial_code(check_page, quick, tmp_path, stand_in, digits):
+def test_spatial_code(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images = digits[0][:100]
     model = stand_in(images, 12, spatial=(2, 2, 3))
     words = " ".join(check_page(report(model, images, tmp_path, train=images)).words)
@@ -106,7 +123,9 @@ def test_spatial_code(check_page, quick, tmp_path, stand_in, digits):
 
 
 @pytest.mark.parametrize("history", [[], [{"step": 1, "loss": float("nan"), "validation_loss": None}]])
-def test_without_a_usable_history(check_page, quick, tmp_path, stand_in, digits, history):
+def test_without_a_usable_history(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray], history: Any
+) -> None:
     images = digits[0][:60]
     for entry in history:
         entry |= {"seconds": 1.0, "samples_per_second": 10.0, "learning_rate": 0.1}
@@ -116,14 +135,16 @@ def test_without_a_usable_history(check_page, quick, tmp_path, stand_in, digits,
     assert "loss" not in page.figures
 
 
-def test_more_classes_than_colours(check_page, quick, tmp_path, stand_in, digits):
+def test_more_classes_than_colours(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images = digits[0][:150]
     labels = np.arange(150) % 40
     page = check_page(report(stand_in(images), images, tmp_path, train=images, labels=labels))
     assert "31 others" in page.words and any("16 worst of 40 classes" in word for word in page.words)
 
 
-def test_figures_are_sharp_pictures(tmp_path, stand_in, digits):
+def test_figures_are_sharp_pictures(tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]) -> None:
     report(stand_in(digits[0][:40]), digits[0][:40], tmp_path, train=digits[0][:40])
     files = [tmp_path / "figures" / name for name in ("reconstructions.png", "reconstructions-dark.png")]
     with Image.open(files[0]) as light, Image.open(files[1]) as dark:
@@ -131,7 +152,9 @@ def test_figures_are_sharp_pictures(tmp_path, stand_in, digits):
         assert np.asarray(light).any() and not np.array_equal(np.asarray(light), np.asarray(dark))
 
 
-def test_the_users_matplotlib_is_left_alone(tmp_path, stand_in, digits):
+def test_the_users_matplotlib_is_left_alone(
+    tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images = digits[0][:40]
     with matplotlib.rc_context({"font.size": 31, "axes.facecolor": "red", "svg.fonttype": "path"}):
         before = dict(matplotlib.rcParams)
@@ -139,7 +162,9 @@ def test_the_users_matplotlib_is_left_alone(tmp_path, stand_in, digits):
         assert dict(matplotlib.rcParams) == before
 
 
-def test_writing_twice_gives_the_same_files(tmp_path, stand_in, digits):
+def test_writing_twice_gives_the_same_files(
+    tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images, labels = digits[0][:80], digits[1][:80]
     pages = []
     for _ in range(2):
@@ -148,7 +173,9 @@ def test_writing_twice_gives_the_same_files(tmp_path, stand_in, digits):
     assert pages[0] == pages[1]
 
 
-def test_real_model_and_a_source_with_labels(check_page, quick, tmp_path, digits):
+def test_real_model_and_a_source_with_labels(
+    check_page: Any, quick: None, tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     from isthmus import AutoEncoder
     from isthmus.data.base import ArraySource
 
@@ -161,7 +188,9 @@ def test_real_model_and_a_source_with_labels(check_page, quick, tmp_path, digits
     assert any("AutoEncoder.load('digits-3')" in word for word in page.words)
 
 
-def test_without_training_data_half_of_the_samples_stand_in_for_them(check_page, quick, tmp_path, stand_in, digits):
+def test_without_training_data_half_of_the_samples_stand_in_for_them(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images, labels = digits[0][:81], digits[1][:81]
     words = " ".join(check_page(report(stand_in(images), images, tmp_path, labels=labels)).words)
     assert "measured on all 41 test samples" in words and "PCA was fitted to 40 training samples" in words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_probe_neighbours_and_clusters_of_classes_and_of_numbers(rng: np.random.
     assert linear_probe(*parts) > nearest_neighbours(*parts) > 0.9
 
 
-def test_a_code_that_is_pca_is_worth_what_pca_is(digits, stand_in) -> None:
+def test_a_code_that_is_pca_is_worth_what_pca_is(digits: tuple[np.ndarray, np.ndarray], stand_in: Any) -> None:
     X, y = digits
     model = stand_in(X[:1000], 6)
     found = evaluate_representation(model, X[1000:], y[1000:], train=X[:1000], y_train=y[:1000])
@@ -90,7 +91,7 @@ def test_a_code_that_is_pca_is_worth_what_pca_is(digits, stand_in) -> None:
     assert values["code"]["nmi"] == found.code.nmi and "spectrum" not in values["code"]
 
 
-def test_one_source_is_split_and_a_large_one_is_sampled(digits, stand_in) -> None:
+def test_one_source_is_split_and_a_large_one_is_sampled(digits: tuple[np.ndarray, np.ndarray], stand_in: Any) -> None:
     X, y = digits
     model = stand_in(X, 4)
     first, again = (evaluate_representation(model, X, y, most=300) for _ in range(2))
@@ -100,14 +101,14 @@ def test_one_source_is_split_and_a_large_one_is_sampled(digits, stand_in) -> Non
 
 
 @pytest.mark.parametrize("kind", ["images", "colour", "volumes", "signals", "table", "wide"])
-def test_every_kind_of_data_without_labels(kind: str, kinds, stand_in) -> None:
+def test_every_kind_of_data_without_labels(kind: str, kinds: dict[str, Any], stand_in: Any) -> None:
     X, settings = kinds[kind]
     found = evaluate_representation(stand_in(X, **settings), X)
     assert all(part is None for part in (found.labels, found.classes, found.code.linear_probe, found.code.nmi))
     assert found.code.reconstruction > 0 and found.code.effective_rank > 1
 
 
-def test_spatial_codes_and_labels_that_are_numbers(digits, stand_in) -> None:
+def test_spatial_codes_and_labels_that_are_numbers(digits: tuple[np.ndarray, np.ndarray], stand_in: Any) -> None:
     X = digits[0][:600]
     ink = X.reshape(600, -1).mean(1) / 255
     found = evaluate_representation(stand_in(X, 8, spatial=(2, 2, 2)), X, ink)
@@ -115,7 +116,7 @@ def test_spatial_codes_and_labels_that_are_numbers(digits, stand_in) -> None:
     assert found.code.size == 8 and found.raw.linear_probe > 0.99 > found.code.linear_probe > 0.1
 
 
-def test_labels_that_say_nothing(digits, stand_in) -> None:
+def test_labels_that_say_nothing(digits: tuple[np.ndarray, np.ndarray], stand_in: Any) -> None:
     X = digits[0][:100]
     assert evaluate_representation(stand_in(X), X, np.zeros(100)).labels is None
 
@@ -128,13 +129,13 @@ def test_labels_that_say_nothing(digits, stand_in) -> None:
         (np.arange(40) % 3, np.zeros((9, 8, 8), np.uint8), "array has labels and .* has none; give both, or leave"),
     ],
 )
-def test_one_clear_line(y, train, message, digits, stand_in) -> None:
+def test_one_clear_line(y: Any, train: Any, message: str, digits: tuple[np.ndarray, np.ndarray], stand_in: Any) -> None:
     X = digits[0][:40]
     with pytest.raises(IsthmusError, match=message):
         evaluate_representation(stand_in(X), open_source(X), y, train=train)
 
 
-def test_too_few_samples(digits, stand_in) -> None:
+def test_too_few_samples(digits: tuple[np.ndarray, np.ndarray], stand_in: Any) -> None:
     X = digits[0][:3]
     with pytest.raises(IsthmusError, match="3 samples; to fit on half of them takes at least 4"):
         evaluate_representation(stand_in(X), X)

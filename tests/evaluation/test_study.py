@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -23,17 +25,17 @@ from isthmus.evaluation.study import network_layout, study
         ((5, 72), (72,), (5, 72)),
     ],
 )
-def test_network_layout(scaled, sample_shape, expected):
+def test_network_layout(scaled: Any, sample_shape: Any, expected: Any) -> None:
     samples = np.arange(np.prod(scaled), dtype=np.float32).reshape(scaled)
     assert network_layout(samples, sample_shape).shape == expected
 
 
-def test_colours_of_flat_images_stay_with_their_pixels():
+def test_colours_of_flat_images_stay_with_their_pixels() -> None:
     images = np.random.default_rng(0).random((2, 6, 7, 3), dtype=np.float32)
     assert np.array_equal(network_layout(images.reshape(2, -1), (6, 7, 3)), np.moveaxis(images, -1, 1))
 
 
-def test_figures_are_those_of_the_model(stand_in, digits):
+def test_figures_are_those_of_the_model(stand_in: Any, digits: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = digits
     model = stand_in(images[:1500], 6)
     found = study(model, train=images[:1500], test=images[1500:], labels=labels[1500:])
@@ -45,7 +47,7 @@ def test_figures_are_those_of_the_model(stand_in, digits):
     assert found.classes.names == tuple("0123456789")
 
 
-def test_cost_is_bounded(stand_in, digits, monkeypatch):
+def test_cost_is_bounded(stand_in: Any, digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_TEST", 40)
     monkeypatch.setattr(module, "_MOST_TRAIN", 60)
     images, labels = digits
@@ -65,24 +67,26 @@ def test_cost_is_bounded(stand_in, digits, monkeypatch):
         ([0, 1, 5, -1], ["no", "yes"], ("-1", "no", "yes", "5")),
     ],
 )
-def test_class_names(stand_in, digits, labels, class_names, expected):
+def test_class_names(
+    stand_in: Any, digits: tuple[np.ndarray, np.ndarray], labels: Any, class_names: Any, expected: Any
+) -> None:
     images = digits[0][:4]
     found = study(stand_in(images, 2), train=images, test=images, labels=labels, class_names=class_names)
     assert found.classes.names == expected
 
 
-def test_labels_that_do_not_match(stand_in, digits):
+def test_labels_that_do_not_match(stand_in: Any, digits: tuple[np.ndarray, np.ndarray]) -> None:
     images = digits[0][:4]
     with pytest.raises(IsthmusError, match=r"\(3,\).*4 samples"):
         study(stand_in(images), train=images, test=images, labels=[1, 2, 3])
 
 
-def linear_decoder(gains):
+def linear_decoder(gains: Any) -> Any:
     """A decoder whose output k is code k times a gain, so that everything is known."""
     return lambda codes: (codes * np.asarray(gains, np.float32)).astype(np.float32)
 
 
-def test_directions_are_sorted_by_what_they_change():
+def test_directions_are_sorted_by_what_they_change() -> None:
     rng = np.random.default_rng(0)
     codes = rng.normal(size=(500, 3)).astype(np.float32) * [1, 5, 1]
     found = code_directions(codes.astype(np.float32), linear_decoder([1, 1, 0]), flat=True, rng=rng)
@@ -93,7 +97,7 @@ def test_directions_are_sorted_by_what_they_change():
     assert found.top[0].walk[:, 1] == pytest.approx(STEPS * codes[:, 1].std() + codes[:, 1].mean(), rel=1e-3)
 
 
-def test_spatial_and_large_codes_are_walked_along_principal_directions():
+def test_spatial_and_large_codes_are_walked_along_principal_directions() -> None:
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(300, 2)) * [10, 1]
     codes = (hidden @ np.linalg.qr(rng.normal(size=(40, 2)))[0].T).astype(np.float32)
@@ -103,12 +107,12 @@ def test_spatial_and_large_codes_are_walked_along_principal_directions():
 
 
 @pytest.mark.parametrize("codes", [np.zeros((50, 3)), np.ones((2, 3))])
-def test_codes_without_spread_have_no_directions(codes):
+def test_codes_without_spread_have_no_directions(codes: np.ndarray) -> None:
     found = code_directions(codes.astype(np.float32), lambda z: z, flat=True, rng=np.random.default_rng(0))
     assert found.top == () and code_grid(codes[:, :2].astype(np.float32), lambda z: z) is None
 
 
-def test_plane():
+def test_plane() -> None:
     rng = np.random.default_rng(0)
     codes, errors = rng.normal(size=(30, 5)).astype(np.float32), rng.random(30)
     assert np.array_equal(code_plane(codes[:, :2], errors, True)[0], codes[:, :2])

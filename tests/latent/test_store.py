@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def codes() -> np.ndarray:
     return np.random.default_rng(0).normal(size=(700, 3)).astype(np.float32)
 
 
-def blocks(codes: np.ndarray):
+def blocks(codes: np.ndarray) -> Iterator[Any]:
     for start in range(0, len(codes), 300):
         part = codes[start : start + 300]
         numbers = np.arange(start, start + len(part))
@@ -34,7 +36,9 @@ def blocks(codes: np.ndarray):
 
 
 @pytest.mark.parametrize("indexed", [False, True])
-def test_the_nearest_are_found(codes: np.ndarray, indexed: bool, tmp_path: Path, monkeypatch) -> None:
+def test_the_nearest_are_found(
+    codes: np.ndarray, indexed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "_FLUSH_BYTES", 5_000)  # several files
     monkeypatch.setattr(module, "_INDEXED", 500 if indexed else 10**6)
     path = tmp_path / "trees.lance"
@@ -63,7 +67,7 @@ def test_a_failure_leaves_what_was_there(codes: np.ndarray, tmp_path: Path) -> N
     path = tmp_path / "trees.lance"
     write_store(path, [Rows(["old"], codes[:1])], ORIGIN)
 
-    def broken():
+    def broken() -> Iterator[Any]:
         yield from blocks(codes)
         raise IsthmusError("sample 700 holds NaN")
 
@@ -107,7 +111,7 @@ def test_without_lancedb(codes: np.ndarray, tmp_path: Path, monkeypatch: pytest.
 class Halves:
     """A model whose scaled images are fractions of 255."""
 
-    def scale(self, X):
+    def scale(self, X: np.ndarray) -> Any:
         return (np.asarray(X, np.float32) / 255)[:, None] if X.ndim > 2 else X
 
 

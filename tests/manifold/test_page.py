@@ -7,6 +7,9 @@ import io
 import json
 import re
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,18 +26,20 @@ EVIL = "<script>document.title='taken'</script><img src=x onerror=\"document.tit
 SCORES = NeighbourhoodScores(0.9412, 0.9634, 15)
 
 
-def content_of(path):
+def content_of(path: Path) -> Any:
     """What the script of a page reads."""
     return json.loads(re.search(r'id="content">(.*?)</script>', path.read_text("utf-8"), re.DOTALL).group(1))
 
 
 @pytest.fixture(scope="module")
-def drawn(stand_in, digits):
+def drawn(stand_in: Any, digits: tuple[np.ndarray, np.ndarray]) -> Any:
     images, labels = digits
     return draw_map(stand_in(images, 2), images, labels=labels, scores=SCORES)
 
 
-def test_neighbours_follow_each_other_and_keep_their_numbers(drawn, stand_in, digits):
+def test_neighbours_follow_each_other_and_keep_their_numbers(
+    drawn: Any, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     images, labels = digits
     places = stand_in(images, 2).transform(images)
     assert sorted(drawn.indices) == list(range(len(images)))
@@ -45,7 +50,7 @@ def test_neighbours_follow_each_other_and_keep_their_numbers(drawn, stand_in, di
     assert steps < 0.25 * np.linalg.norm(np.diff(places, axis=0), axis=1).mean()
 
 
-def test_the_decoder_is_asked_only_where_there_are_samples(drawn):
+def test_the_decoder_is_asked_only_where_there_are_samples(drawn: Any) -> None:
     shares = (drawn.points - drawn.low) / drawn.side
     size = drawn.land.size
     taken = {(size - 1 - int(size * y), int(size * x)) for x, y in shares}
@@ -55,7 +60,7 @@ def test_the_decoder_is_asked_only_where_there_are_samples(drawn):
     assert (alpha == 255).sum() == len(drawn.land.cells) * 64
 
 
-def test_a_few_strays_do_not_shrink_the_map(stand_in, digits):
+def test_a_few_strays_do_not_shrink_the_map(stand_in: Any, digits: tuple[np.ndarray, np.ndarray]) -> None:
     images = digits[0][:500]
     model = stand_in(images, 2)
     model.transform = lambda X: np.concatenate([np.random.default_rng(0).normal(size=(len(X) - 1, 2)), [[1e6, 0]]])
@@ -64,7 +69,7 @@ def test_a_few_strays_do_not_shrink_the_map(stand_in, digits):
 
 
 @pytest.mark.parametrize("kind", ["images", "colour", "volumes", "signals", "table", "wide"])
-def test_every_kind_of_data_has_a_map(tmp_path, stand_in, kinds, kind):
+def test_every_kind_of_data_has_a_map(tmp_path: Path, stand_in: Any, kinds: dict[str, Any], kind: str) -> None:
     samples, settings = kinds[kind]
     found = draw_map(stand_in(samples, 2, **settings), samples)
     form = {"signals": "lines", "wide": "lines", "table": "values"}.get(kind, "pictures")
@@ -77,13 +82,15 @@ def test_every_kind_of_data_has_a_map(tmp_path, stand_in, kinds, kind):
         np.testing.assert_allclose(shown, samples[found.indices][:, : shown.shape[1]], rtol=1e-6)
 
 
-def test_a_model_without_a_plane_is_refused(stand_in, digits):
+def test_a_model_without_a_plane_is_refused(stand_in: Any, digits: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(IsthmusError, match=r"2 numbers.*\(5,\)"):
         draw_map(stand_in(digits[0], 5), digits[0])
 
 
 @pytest.mark.parametrize(("classes", "colored"), [(2, True), (20, True), (21, False)])
-def test_twenty_classes_have_colours_and_each_colour_two_at_most(stand_in, digits, classes, colored):
+def test_twenty_classes_have_colours_and_each_colour_two_at_most(
+    stand_in: Any, digits: tuple[np.ndarray, np.ndarray], classes: int, colored: bool
+) -> None:
     images, _ = digits
     found = draw_map(stand_in(images, 2), images, labels=np.arange(len(images)) % classes)
     assert bool(found.hues) == colored
@@ -91,7 +98,9 @@ def test_twenty_classes_have_colours_and_each_colour_two_at_most(stand_in, digit
 
 
 @pytest.mark.parametrize("labelled", [True, False])
-def test_pictures_for_light_and_for_dark_pages(tmp_path, stand_in, digits, labelled):
+def test_pictures_for_light_and_for_dark_pages(
+    tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray], labelled: bool
+) -> None:
     images, labels = np.concatenate([digits[0]] * 2), np.concatenate([digits[1]] * 2)
     found = draw_map(stand_in(images, 2), images, labels=labels if labelled else None, scores=SCORES)
     light, dark = write_map_pictures(found, tmp_path, "$digits$")
@@ -103,7 +112,7 @@ def test_pictures_for_light_and_for_dark_pages(tmp_path, stand_in, digits, label
     assert sorted(p.name for p in tmp_path.iterdir()) == ["map-dark.png", "map.png"]
 
 
-def test_pictures_of_a_million_pixels_become_thumbnails(tmp_path, stand_in):
+def test_pictures_of_a_million_pixels_become_thumbnails(tmp_path: Path, stand_in: Any) -> None:
     rng = np.random.default_rng(0)
     images = np.repeat(np.repeat(rng.integers(0, 256, (40, 4, 8), np.uint8), 32, 1), 32, 2)
     found = draw_map(stand_in(images, 2), images)
@@ -115,7 +124,7 @@ def test_pictures_of_a_million_pixels_become_thumbnails(tmp_path, stand_in):
 # In a browser
 
 
-def until(page, condition):
+def until(page: Any, condition: Any) -> None:
     """Wait until an expression holds; Playwright's own waiting evaluates text in the page, which the page forbids."""
     end = time.monotonic() + 30
     while not page.evaluate(condition):
@@ -124,11 +133,11 @@ def until(page, condition):
 
 
 @pytest.fixture
-def visit(chromium):
+def visit(chromium: Any) -> Iterator[Any]:
     """Open a page, which must ask for nothing and say nothing to the console."""
     pages, said, asked = [], [], []
 
-    def open_page(path, script=None, **context):
+    def open_page(path: Path, script: Any = None, **context: Any) -> Any:
         page = chromium.new_page(viewport={"width": 1100, "height": 760}, **context)
         if script is not None:
             page.add_init_script(script)
@@ -148,11 +157,11 @@ def visit(chromium):
 
 
 @pytest.fixture(scope="module")
-def page_file(drawn, tmp_path_factory):
+def page_file(drawn: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return write_map_page(drawn, tmp_path_factory.mktemp("map") / "map.html", "digits")
 
 
-def on_screen(page, sample):
+def on_screen(page: Any, sample: Any) -> Any:
     """Where a sample of the data is, and the view's scale."""
     script = "(s) => { const i = indices.indexOf(s); return toScreen(points[2 * i], points[2 * i + 1]) }"
     x, y = page.evaluate(script, sample)
@@ -160,7 +169,7 @@ def on_screen(page, sample):
     return box["x"] + x, box["y"] + y
 
 
-def test_the_pointer_shows_a_sample(visit, page_file, digits):
+def test_the_pointer_shows_a_sample(visit: Any, page_file: Path, digits: tuple[np.ndarray, np.ndarray]) -> None:
     page = visit(page_file)
     assert page.locator("#card").is_hidden()
     page.mouse.move(*on_screen(page, 1234))
@@ -179,7 +188,7 @@ def test_the_pointer_shows_a_sample(visit, page_file, digits):
     card.wait_for(state="hidden")
 
 
-def test_wheel_drag_keys_and_buttons_move_the_view(visit, page_file):
+def test_wheel_drag_keys_and_buttons_move_the_view(visit: Any, page_file: Path) -> None:
     page = visit(page_file)
     before = page.evaluate("({...view})")
     x, y = on_screen(page, 77)
@@ -203,7 +212,9 @@ def test_wheel_drag_keys_and_buttons_move_the_view(visit, page_file):
     page.locator("#card").wait_for(state="hidden")
 
 
-def test_the_legend_hides_and_isolates_classes(visit, page_file, digits):
+def test_the_legend_hides_and_isolates_classes(
+    visit: Any, page_file: Path, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
     page = visit(page_file)
     key = page.locator(".class").nth(3)
     assert key.inner_text().split() == ["3", str((digits[1] == 3).sum())]
@@ -219,7 +230,7 @@ def test_the_legend_hides_and_isolates_classes(visit, page_file, digits):
     assert page.evaluate("hidden.size") == 0
 
 
-def test_search_finds_a_sample_and_says_when_there_is_none(visit, page_file):
+def test_search_finds_a_sample_and_says_when_there_is_none(visit: Any, page_file: Path) -> None:
     page = visit(page_file)
     page.fill("#find input", "1,500")
     page.press("#find input", "Enter")
@@ -229,14 +240,16 @@ def test_search_finds_a_sample_and_says_when_there_is_none(visit, page_file):
     assert "no sample 99999" in page.locator("#said").inner_text()
 
 
-def test_the_decoded_land_lies_below_the_names(visit, page_file):
+def test_the_decoded_land_lies_below_the_names(visit: Any, page_file: Path) -> None:
     page = visit(page_file)
     page.check("#switch input")
     until(page, "land.naturalWidth > 0 && land.style.transform")
     assert page.locator("#land").bounding_box()["width"] == pytest.approx(page.evaluate("view.scale"), abs=1)
 
 
-def test_text_of_labels_files_and_columns_stays_text(visit, tmp_path, stand_in, kinds):
+def test_text_of_labels_files_and_columns_stays_text(
+    visit: Any, tmp_path: Path, stand_in: Any, kinds: dict[str, Any]
+) -> None:
     samples, settings = kinds["table"]
     found = draw_map(stand_in(samples, 2, **settings), samples, labels=np.array([EVIL, "b"] * 100))
     page = visit(write_map_page(found, tmp_path / "map.html", EVIL))
@@ -248,7 +261,9 @@ def test_text_of_labels_files_and_columns_stays_text(visit, tmp_path, stand_in, 
 
 
 @pytest.mark.parametrize("hardware", [True, False])
-def test_both_painters_paint_every_class_and_signals_are_lines(visit, tmp_path, stand_in, kinds, hardware):
+def test_both_painters_paint_every_class_and_signals_are_lines(
+    visit: Any, tmp_path: Path, stand_in: Any, kinds: dict[str, Any], hardware: Any
+) -> None:
     samples, settings = kinds["signals"]
     found = draw_map(stand_in(samples, 2, **settings), samples, labels=np.arange(len(samples)) % 2)
     path = write_map_page(found, tmp_path / "map.html", "waves")
