@@ -46,19 +46,19 @@ if TYPE_CHECKING:
     from isthmus.latent.store import Store
     from isthmus.manifold.manifold_map import ManifoldMap
     from isthmus.serving.explorer.explorer import explore
+else:  # a type checker must not take every name for one that there is
 
+    def __getattr__(name: str) -> Any:
+        """Import a public name at its first use: ``import isthmus`` itself does not wait for torch."""
+        import importlib
 
-def __getattr__(name: str) -> Any:
-    """Import a public name at its first use: ``import isthmus`` itself does not wait for torch."""
-    import importlib
-
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
-    module_name, attribute = _PUBLIC[name]
-    module = importlib.import_module(module_name)
-    value = module if attribute is None else getattr(module, attribute)
-    globals()[name] = value
-    return value
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+        module_name, attribute = _PUBLIC[name]
+        module = importlib.import_module(module_name)
+        value = module if attribute is None else getattr(module, attribute)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

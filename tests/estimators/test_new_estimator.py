@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from tests.cli.commandline import run
 
 import isthmus
-from isthmus.cli import main
 from isthmus.registry import Estimators, estimators
 
 SOURCE = """
@@ -59,14 +58,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path.remove(str(place))
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: Any) -> None:
-    """A command as a user types it."""
-    monkeypatch.setattr(sys, "argv", ["isthmus", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert not ended.value.code
-
-
 def test_it_is_an_auto_encoder(folder: Path) -> None:
     X = isthmus.datasets.load("digits").test.images
     model = isthmus.load(folder)
@@ -79,21 +70,17 @@ def test_it_is_an_auto_encoder(folder: Path) -> None:
     assert "linear" in model.describe()["network"]
 
 
-def test_the_command_line_knows_it(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(monkeypatch, "info", folder)
-    assert "5 numbers" in capsys.readouterr().out
-    run(monkeypatch, "embed", folder, "digits:test", "-o", tmp_path / "codes.npy")
+def test_the_command_line_knows_it(folder: Path, tmp_path: Path) -> None:
+    status, said = run("info", folder)
+    assert status == 0 and "5 numbers" in said
+    assert run("embed", folder, "digits:test", "-o", tmp_path / "codes.npy")[0] == 0
     assert np.load(tmp_path / "codes.npy").shape == (297, 5)
-    run(monkeypatch, "reconstruct", folder, "digits:test", "-o", tmp_path / "rebuilt.npy")
+    assert run("reconstruct", folder, "digits:test", "-o", tmp_path / "rebuilt.npy")[0] == 0
     assert np.load(tmp_path / "rebuilt.npy").shape == (297, 8, 8)
 
 
-def test_it_has_a_report(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run(monkeypatch, "report", folder, "digits:test", "-o", tmp_path)
+def test_it_has_a_report(folder: Path, tmp_path: Path) -> None:
+    assert run("report", folder, "digits:test", "-o", tmp_path)[0] == 0
     assert "PCAEncoder" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 

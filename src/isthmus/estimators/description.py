@@ -23,7 +23,8 @@ def description(
     """
     scaling = repr(scaler.kind)
     if scaler.kind == "range":
-        scaling += f" from {float(scaler.offset):g} to {float(scaler.offset + scaler.scale):g}"
+        low, span = scaler.offset.item(), scaler.scale.item()
+        scaling += f" from {low:g} to {low + span:g}"
     rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {scaling}"}
     if spec is None:
         rows["network"] = "modules of your own"
