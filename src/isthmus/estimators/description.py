@@ -23,7 +23,8 @@ def description(
     """
     scaling = repr(scaler.kind)
     if scaler.kind == "range":
-        scaling += f" from {float(scaler.offset):g} to {float(scaler.offset + scaler.scale):g}"
+        low, width = scaler.offset.item(), scaler.scale.item()  # one number each, with an axis once it was on disk
+        scaling += f" from {low:g} to {low + width:g}"
     rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {scaling}"}
     if spec is None:
         rows["network"] = "modules of your own"
