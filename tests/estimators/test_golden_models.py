@@ -70,6 +70,12 @@ def test_a_golden_table_keeps_the_names_of_its_columns() -> None:
     assert list(model_of("table").feature_names_in_) == list(input_of("table").columns)
 
 
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_golden_model_says_what_it_is(name: str) -> None:
+    said = model_of(name).describe()
+    assert said and all(said.values())
+
+
 @pytest.mark.parametrize("name", CODECS)
 def test_a_golden_codec_reads_the_archives_of_its_day(name: str) -> None:
     """Without loss to the same pixels; with loss to the same codes, and pixels that float32 may round otherwise."""
