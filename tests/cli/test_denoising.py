@@ -50,7 +50,7 @@ def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_is_cleaned_by_what_is_learned_from_it(noisy: Path, tmp_path: Path) -> None:
     clean = tmp_path / "clean"
-    status, said = run("denoise", noisy, "-o", clean, "--minutes", 0.15, "--save-model", tmp_path / "m", *QUICK)
+    status, said = run("denoise", noisy, "-o", clean, "--epochs", 20, "--save-model", tmp_path / "m", *QUICK)
     assert status == 1 and "broken.png cannot be read" in said and "gaps.npy holds NaN" in said
     assert "Traceback" not in said
     files = {p.relative_to(noisy) for p in noisy.rglob("*") if p.is_file()}
@@ -158,7 +158,7 @@ def test_signals(tmp_path: Path) -> None:
         values = 0.4 * tone + 0.1 * rng.standard_normal(len(t))
         wavfile.write(folder / f"{i}.wav", 8000, (values * 32767).clip(-32768, 32767).astype(np.int16))
     out = tmp_path / "clean"
-    status, said = run("denoise", folder, "-o", out, "--minutes", 0.1, *QUICK)
+    status, said = run("denoise", folder, "-o", out, "--epochs", 120, *QUICK)
     assert status == 0, said
     for i, tone in enumerate(tones):
         rate, values = wavfile.read(out / f"{i}.wav")
@@ -169,7 +169,7 @@ def test_signals(tmp_path: Path) -> None:
     np.savetxt(
         table, np.stack(tones, 1) + 0.2 * rng.standard_normal((2000, 3)), "%.6f", ",", header="a,b,c", comments=""
     )
-    status, said = run("denoise", table, "-o", tmp_path / "clean.csv", "--minutes", 0.1, *QUICK)
+    status, said = run("denoise", table, "-o", tmp_path / "clean.csv", "--epochs", 140, *QUICK)
     assert status == 0, said
     assert (tmp_path / "clean.csv").read_text().startswith("a,b,c\n")
     assert ((np.loadtxt(tmp_path / "clean.csv", delimiter=",", skiprows=1) - np.stack(tones, 1)) ** 2).mean() < 0.02
@@ -206,7 +206,7 @@ def test_a_folder_is_read_at_most_twice(noisy: Path, tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(builtins, "open", counted(open))  # of Pillow, NumPy and SciPy
     monkeypatch.setattr(io, "open", counted(io.open))  # of pathlib
-    status, said = run("denoise", noisy, "-o", tmp_path / "clean", "--minutes", 0.01, *QUICK)
+    status, said = run("denoise", noisy, "-o", tmp_path / "clean", "--epochs", 1, *QUICK)
     assert status == 1
     assert [name for line in said.splitlines() for name in ("broken.png", "gaps.npy") if name in line] == [
         "broken.png",

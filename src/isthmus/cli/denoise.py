@@ -55,6 +55,10 @@ def denoise(
     ],
     noise: Noise = None,
     size: Size = "small",
+    epochs: Annotated[
+        int | None,
+        typer.Option(help="Passes over the data, instead of minutes.", min=1, rich_help_panel=options.TRAINING),
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(help="Time to learn without a model.", show_default="3", rich_help_panel=options.TRAINING),
@@ -94,9 +98,11 @@ def denoise(
       isthmus denoise photos-denoiser noisy/ -o clean/ --std deviations/
     """
     model, data = _model_and_data(inputs)
-    if model is not None and (noise is not None or minutes is not None or save_model is not None):
+    if epochs is not None and minutes is not None:
+        raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
+    if model is not None and any(value is not None for value in (noise, epochs, minutes, save_model)):
         raise typer.BadParameter(
-            "--noise, --minutes and --save-model are for learning from noisy data, without a model"
+            "--noise, --epochs, --minutes and --save-model are for learning from noisy data, without a model"
         )
     from rich.progress import track
 
@@ -112,7 +118,13 @@ def denoise(
         denoiser = Denoiser.load(model, device=device)
     else:
         denoiser = Denoiser(
-            noise, learn_from="noisy", size=size, minutes=minutes or _MINUTES, device=device, random_state=seed
+            noise,
+            learn_from="noisy",
+            size=size,
+            epochs=epochs,
+            minutes=_MINUTES if epochs is None and minutes is None else minutes,
+            device=device,
+            random_state=seed,
         )
         bad = _learn(denoiser, data, save_model, quiet)
     cleaner = FileCleaner(denoiser, output, std, averaging, overwrite)
@@ -149,10 +161,15 @@ def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
 
 
 def _formats(data: str, paths: Sequence[Path] | None) -> Sequence[str]:
-    """The suffixes of what can be written in place of a file or an array: any image for an image, else its own."""
+    """The suffixes of what can be written in place of a file or an array: any image for an image, else its own.
+
+    Raises IsthmusError where there are no such data.
+    """
     from isthmus.data.folders import SUFFIXES
+    from isthmus.data.sources import open_source
 
     if paths is None:
+        open_source(data, on_mixed_sizes="keep")
         return (".npy",)
     suffix = Path(data).suffix.lower()
     return SUFFIXES if suffix in SUFFIXES else (suffix,)
