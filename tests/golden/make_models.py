@@ -3,8 +3,8 @@
 A golden model is written once, by the version that it stands for, and every later version must load it to the same
 outputs (tests/estimators/test_golden_models.py). Those of `models/` are of 0.1.0 before the rooms, commit ee258b7:
 
-    git worktree add /tmp/old ee258b7
-    PYTHONPATH=/tmp/old/src python tests/golden/make_models.py
+    git worktree add ../old ee258b7
+    PYTHONPATH=../old/src python tests/golden/make_models.py
 
 The layers are narrowed with that version's own constants, so that the files stay small.
 """

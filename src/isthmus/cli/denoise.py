@@ -17,6 +17,7 @@ from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
     from isthmus import Denoiser
+    from isthmus.data.sources import Source
 
 _MINUTES = 3.0  # of learning from the noisy files themselves
 
@@ -107,9 +108,11 @@ def denoise(
     from rich.progress import track
 
     from isthmus import Denoiser
+    from isthmus.data.sources import open_source
     from isthmus.denoising.files import FileCleaner, paths_of
 
     paths = paths_of(data)
+    source = open_source(data) if paths is None else None
     folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
     _check_outputs(output, std, overwrite, folder is not None, _formats(data, paths))
     sheet = _sheet(sheet, output, folder, overwrite)
@@ -126,12 +129,13 @@ def denoise(
             device=device,
             random_state=seed,
         )
-        bad = _learn(denoiser, data, save_model, quiet)
+        bad = _learn(denoiser, data if source is None else source, save_model, quiet)
     cleaner = FileCleaner(denoiser, output, std, averaging, overwrite)
-    if paths is None:
-        cleaned = cleaner.array(data)
+    if source is not None:
+        cleaned = cleaner.array(source)
         typer.echo(f"{cleaned.count:,} samples in {output}")
     else:
+        assert paths is not None
         good = [path for path in paths if path not in bad]
         cleaned = cleaner.files(track(good, "cleaning", disable=quiet or len(good) < 2), folder)
         typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
@@ -161,15 +165,10 @@ def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
 
 
 def _formats(data: str, paths: Sequence[Path] | None) -> Sequence[str]:
-    """The suffixes of what can be written in place of a file or an array: any image for an image, else its own.
-
-    Raises IsthmusError where there are no such data.
-    """
+    """The suffixes of what can be written in place of a file or an array: any image for an image, else its own."""
     from isthmus.data.folders import SUFFIXES
-    from isthmus.data.sources import open_source
 
     if paths is None:
-        open_source(data, on_mixed_sizes="keep")
         return (".npy",)
     suffix = Path(data).suffix.lower()
     return SUFFIXES if suffix in SUFFIXES else (suffix,)
@@ -197,7 +196,7 @@ def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: b
     options.check_output(std, overwrite, folder=is_folder)
 
 
-def _learn(denoiser: Denoiser, data: str, save_model: Path | None, quiet: bool) -> dict[Path, str]:
+def _learn(denoiser: Denoiser, data: str | Source, save_model: Path | None, quiet: bool) -> dict[Path, str]:
     """Learn from the noisy data, for some minutes or until Ctrl-C; returns what cannot be read."""
     from isthmus.denoising.files import learn
     from isthmus.training.progress import Bar

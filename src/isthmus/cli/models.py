@@ -89,14 +89,13 @@ def write_npy(path: Path, blocks: Iterable[np.ndarray], rows: int) -> None:
 
 def halves(source: Source) -> tuple[Source, Source]:
     """Two random halves of a source, always the same ones; of fewer than four samples, all of them twice."""
-    import numpy as np
-
+    from isthmus.data.base import random_halves
     from isthmus.data.sources import subset
 
     if len(source) < 4:
         return source, source
-    order, middle = np.random.default_rng(0).permutation(len(source)), len(source) // 2
-    return subset(source, np.sort(order[:middle])), subset(source, np.sort(order[middle:]))
+    fitted, judged = random_halves(len(source))
+    return subset(source, fitted), subset(source, judged)
 
 
 def training_and_test(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:

@@ -44,19 +44,17 @@ def report(
     folder = output or Path(model)
     estimator = load_model(model, device)
     kind = registry.estimators.of(estimator)
+    if noise is not None and "clean" not in kind.can:
+        raise typer.BadParameter(f"--noise is for denoisers, and {model} holds a {kind.name}")
+    if train is not None and "decode" not in kind.can:
+        raise typer.BadParameter(f"--train is for models with codes, and {model} holds a {kind.name}")
     if "decode" in kind.can:
-        if noise is not None:
-            raise typer.BadParameter(f"--noise is for denoisers, and {model} holds a {kind.name}")
         source = open_for(estimator, data, reading)
         fitted, judged = halves(source) if train is None else (open_for(estimator, train, reading), source)
         write_report(estimator, folder, data, fitted, judged, saved_as=Path(model))
         return
-    if train is not None:
-        raise typer.BadParameter(f"--train is for models with codes, and {model} holds a {kind.name}")
-    if noise is not None and "clean" not in kind.can:
-        raise typer.BadParameter(f"--noise is for denoisers, and {model} holds a {kind.name}")
-    options_of_kind = {"noise": noise} if noise is not None else {}
-    path = estimator.report(data, folder, title=Path(model).resolve().name, saved_as=model, **options_of_kind)
+    more = {} if noise is None else {"noise": noise}
+    path = estimator.report(data, folder, title=Path(model).resolve().name, saved_as=model, **more)
     typer.echo(f"Report      {path}")
 
 

@@ -251,6 +251,17 @@ def evenly_spread(n: int, most: int) -> np.ndarray:
     return np.linspace(0, n - 1, min(n, most)).astype(np.intp)
 
 
+def spread_samples(source: Source, most: int) -> Source:
+    """Samples from all over a source, at most that many."""
+    return subset(source, evenly_spread(len(source), most))
+
+
+def random_halves(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of n samples in two random parts, each rising; the second is the larger one of an odd number."""
+    order = np.random.default_rng(seed).permutation(n)
+    return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
+
+
 def checked_indices(indices: Sequence[int] | np.ndarray, n: int, name: str) -> np.ndarray:
     """`indices` as an array of machine integers between 0 and n - 1."""
     array = np.asarray(indices)

@@ -156,8 +156,8 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     pixels = source.dtype in (np.uint8, np.bool_)
     if kind == "auto":
         kind = "standard" if len(sample_shape) == 1 and not pixels else "range"
-    if kind == "range" and pixels and _fills_range(source):
-        offset, scale = np.zeros(()), np.asarray(255.0 if source.dtype == np.uint8 else 1.0)
+    if kind == "range" and source.dtype == np.bool_:
+        offset, scale = np.zeros(()), np.ones(())
     elif kind == "range":
         offset, scale = _measure_range(source)
     else:
@@ -214,16 +214,14 @@ def finite_sample(source: Source, index: int) -> np.ndarray:
     return sample
 
 
-def _fills_range(source: Source) -> bool:
-    """Whether pixels use the range of their dtype: booleans always, bytes where one is in the upper half."""
-    return source.dtype == np.bool_ or any(chunk.max() >= _UPPER_HALF for chunk in _chunks(source))
-
-
 def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """The least value and the width of the range; all that a byte holds as soon as one is in its upper half."""
     low, high, start = math.inf, -math.inf, 0
     for chunk in _chunks(source):
         check_finite(source, chunk, start)
         low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+        if source.dtype == np.uint8 and high >= _UPPER_HALF:
+            return np.zeros(()), np.asarray(255.0)
         start += len(chunk)
     return np.asarray(low), np.asarray(high - low if high > low else 1.0)
 

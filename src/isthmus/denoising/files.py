@@ -16,7 +16,7 @@ import numpy as np
 from isthmus.data.files import map_npy
 from isthmus.data.sample_files import READABLE, FileContent, SampleFiles, read_file, sample_paths, write_file
 from isthmus.data.scaling import check_finite
-from isthmus.data.sources import open_source
+from isthmus.data.sources import Source
 from isthmus.denoising.denoiser import MOST_VALUES, Denoiser
 from isthmus.errors import IsthmusError
 from isthmus.files import npy_file
@@ -34,13 +34,13 @@ def paths_of(data: str | Path) -> list[Path] | None:
     return None
 
 
-def learn(denoiser: Denoiser, data: str | Path, **options: Any) -> dict[Path, str]:
-    """Fit a denoiser to a folder of files, a file, an array or a data set.
+def learn(denoiser: Denoiser, data: str | Path | Source, **options: Any) -> dict[Path, str]:
+    """Fit a denoiser to a folder of files, a file, an array, a data set or a source.
 
     options : of `Denoiser.fit`. Returns one line for each file that cannot be read. Of more files than a denoiser
     learns from, a random part is read. Where most are signals, their last axis is that of the channels.
     """
-    paths = paths_of(data)
+    paths = None if isinstance(data, Source) else paths_of(data)
     if paths is None:
         denoiser.fit(data, **options)
         return {}
@@ -106,9 +106,8 @@ class FileCleaner:
     averaging: bool = False
     overwrite: bool = False
 
-    def array(self, data: str) -> Cleaned:
-        """Clean the samples of an array or a data set into one .npy file."""
-        source = open_source(data)
+    def array(self, source: Source) -> Cleaned:
+        """Clean the samples of an array or a data set, which have one shape, into one .npy file."""
         with ExitStack() as stack:
             targets = [target for target in (self.output, self.std) if target is not None]
             files = [stack.enter_context(npy_file(target, len(source))) for target in targets]

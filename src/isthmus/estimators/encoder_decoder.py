@@ -11,14 +11,14 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from isthmus.data.base import Source, spread_samples
 from isthmus.data.scaling import Scaler
-from isthmus.data.sources import Source
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
 from isthmus.estimators.network_estimator import NetworkEstimator, fill
 from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
-from isthmus.latent.space import LatentSpace, spread_samples
+from isthmus.latent.space import LatentSpace
 from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec

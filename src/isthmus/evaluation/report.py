@@ -38,6 +38,7 @@ def report(
 
     Raises IsthmusError where data cannot be read or labels do not match.
     """
+    from isthmus.data.base import random_halves
     from isthmus.data.sources import open_source, subset
 
     source = open_source(X)
@@ -45,9 +46,9 @@ def report(
     if train is None:
         if len(source) < 2:
             raise IsthmusError(f"{source.name} has {len(source)} samples; to fit PCA on half of them takes at least 2")
-        order, half = np.random.default_rng(0).permutation(len(source)), len(source) // 2
-        labels = None if labels is None else checked_labels(labels, len(source))[np.sort(order[half:])]
-        train, source = subset(source, np.sort(order[:half])), subset(source, np.sort(order[half:]))
+        fitted, judged = random_halves(len(source))
+        labels = None if labels is None else checked_labels(labels, len(source))[judged]
+        train, source = subset(source, fitted), subset(source, judged)
     measured = study(model, train=train, test=source, labels=labels, class_names=class_names)
     return write_report(measured, folder, estimator=type(model).__name__, title=title, saved_as=saved_as)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import Source, as_labels
+from isthmus.data.base import Source, as_labels, random_halves
 from isthmus.data.sources import open_source, subset
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import pca_baseline
@@ -190,8 +190,7 @@ def _two_parts(
     elif len(source) < 4:
         raise IsthmusError(f"{source.name} has {len(source)} samples; to fit on half of them takes at least 4")
     else:
-        order, middle = np.random.default_rng(seed).permutation(len(source)), len(source) // 2
-        a, b = np.sort(order[:middle]), np.sort(order[middle:])
+        a, b = random_halves(len(source), seed)
         own = (None, None) if labels is None else (labels[a], labels[b])
         parts = ((subset(source, a), own[0]), (subset(source, b), own[1]))
     if any(part is not None and len(np.unique(part)) < 2 for _, part in parts):

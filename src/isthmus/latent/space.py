@@ -9,8 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from isthmus.data.base import evenly_spread
-from isthmus.data.sources import Source, subset
+from isthmus.data.base import Source, spread_samples
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.evaluation import directions
 from isthmus.latent.density import CodeDensity, Prior, fit_density
@@ -244,8 +243,3 @@ class LatentSpace:
 def _check_at_least_two(name: str, value: Any) -> None:
     if not is_integer(value) or value < 2:
         raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 2: a way has a start and an end")
-
-
-def spread_samples(source: Source, most: int) -> Source:
-    """Samples from all over a source, at most that many."""
-    return subset(source, evenly_spread(len(source), most))

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.data.base import evenly_spread
+from isthmus.data.base import Source, spread_samples
 from isthmus.data.neighbour_graph import neighbour_graph
 from isthmus.data.scaling import fit_scaler
-from isthmus.data.sources import Source, subset
 from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.manifold.tasks import Anchors, NeighbourhoodTask
@@ -194,7 +193,7 @@ class ManifoldMap(EncoderDecoder):
 
         features = math.prod(source.shape[1:])
         count = min(len(source), _MOST_ROWS, max(2, _MOST_NUMBERS // features))
-        some = subset(source, evenly_spread(len(source), count))
+        some = spread_samples(source, count)
         rows = SourceFeed(some, self.scaler_, torch.device("cpu")).batch(np.arange(count)).numpy()
         pca = PCA(min(_COMPONENTS, *rows.shape), random_state=self.seed_ % 2**32).fit(rows)
         weights = torch.from_numpy(pca.components_.astype(np.float32))

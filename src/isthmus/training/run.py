@@ -49,14 +49,13 @@ class Trained:
     """What a run came to.
 
     spec : its settings. history : its losses in order. seconds : of training, in all sittings. signal : the number of
-    the signal that ended it early, 0 if none did. optimizers : with their states.
+    the signal that ended it early, 0 if none did.
     """
 
     spec: TrainingSpec
     history: list[dict[str, Any]]
     seconds: float
     signal: int
-    optimizers: list[torch.optim.Optimizer]
 
     def after(self, before: Trained) -> Trained:
         """This run as the continuation of another one."""
@@ -129,32 +128,36 @@ class Run:
         return TrainingSpec(epochs=epochs, minutes=self.minutes, batch_size=batch_size, seed=self.seed, **settings)
 
     def train(
-        self, task: Task, feed: Feed, spec: TrainingSpec, validation: np.ndarray, data: str, **options: Any
+        self,
+        task: Task,
+        feed: Feed,
+        spec: TrainingSpec,
+        validation: np.ndarray,
+        data: str,
+        *,
+        part: int = 0,
+        preparing: bool = False,
     ) -> Trained:
         """Train a task to the end of the run, or of what the checkpoint left of it.
 
-        data : digest of the data, from `digest`. options : `preparing=True` where the time since `fit` was called
-        counts as part of the minutes; `part`, the number of a run of several parts, each with a file of its own; and
-        what `Trainer` takes.
+        data : digest of the data, from `digest`. part : number of a part, of a run of several; each has a file of its
+        own. preparing : whether the time since `fit` was called counts as part of the minutes.
         """
         preparation = 0.0
-        if options.pop("preparing", False) and spec.minutes is not None:
+        if preparing and spec.minutes is not None:
             preparation = min(time.perf_counter() - self.started, (1 - _LEAST_SHARE) * 60 * spec.minutes)
-        checkpoint = self._checkpoint(data, options.pop("part", 0))
         trainer = Trainer(
             task,
             feed,
             spec,
             validation=validation,
             listeners=self.listeners,
-            checkpoint=checkpoint,
+            checkpoint=self._checkpoint(data, part),
             preparation=preparation,
-            **options,
         )
         trainer.run()
         position = trainer.position
-        seconds = position.seconds + position.preparation
-        return Trained(spec, position.history, seconds, trainer.signal, trainer.optimizers)
+        return Trained(spec, position.history, position.seconds + position.preparation, trainer.signal)
 
     def _checkpoint(self, data: str, part: int) -> Checkpoint | None:
         if self.checkpoint is None:
