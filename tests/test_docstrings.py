@@ -46,5 +46,7 @@ def test_every_fitted_attribute_is_documented(folder: Path) -> None:
         assert f"{attribute} : " in text or f"{attribute}, " in text, f"{type(model).__name__}.{attribute}"
 
 
-def test_every_registered_estimator_is_public() -> None:
+def test_every_registered_estimator_is_public_and_in_the_readme() -> None:
     assert set(estimators) <= set(isthmus.__all__)
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert not [name for name in estimators if name not in readme]
