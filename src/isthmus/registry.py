@@ -100,6 +100,7 @@ augmentations: Registry[Callable[..., Tensor]] = Registry("augmentation", "augme
 optimizers: Registry[Callable[..., list[Optimizer]]] = Registry(
     "optimizer", "optimizers", "isthmus.training.optimizers"
 )
+column_kinds: Registry[Any] = Registry("kind of column", "column_kinds", "isthmus.data.column_kinds")
 named_datasets: Registry[Callable[[], Any]] = Registry("data set", "named_datasets", "isthmus.data.datasets")
 
 
@@ -156,4 +157,5 @@ estimators = Estimators()
 estimators.register("AutoEncoder", "isthmus.estimators.autoencoder", "encode", "decode")
 estimators.register("Codec", "isthmus.compression.codec", "compress", extra="compress")
 estimators.register("Denoiser", "isthmus.denoising.denoiser", "clean")
+estimators.register("Imputer", "isthmus.tables.imputer", "fill")
 estimators.register("ManifoldMap", "isthmus.manifold.manifold_map", "encode", "decode")

@@ -1,0 +1,38 @@
+"""What "X' ≈ X" means for the rows of a table with columns of any kind."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from isthmus.data.table_scaling import TableScaler
+
+_MARKS = 0.1  # weight of telling missing cells from known ones, beside the cells themselves
+
+
+class TableObjective:
+    """The mean cost of the known cells, in units of what the columns' own means and frequencies would cost.
+
+    Which cells are missing is learned beside it with a small weight, so that new rows have holes where rows do.
+    The interface is that of `Objective`.
+    """
+
+    output, needs_images = "linear", False
+
+    def __init__(self, scaler: TableScaler) -> None:
+        self._scaler = scaler
+
+    def __call__(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """The objective of a batch: a float32 scalar."""
+        with torch.autocast(target.device.type, enabled=False):
+            reconstruction = reconstruction.float()
+            known = (~self._scaler.missing(target)).sum().clamp(min=1)
+            marks, right = reconstruction[:, self._scaler.width :], target[:, self._scaler.width :]
+            cells = self._scaler.losses(reconstruction, target).sum() / known
+            return cells + _MARKS * F.binary_cross_entropy_with_logits(marks, right)
+
+    def per_sample(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """The mean cost of each row's known cells: float32, (n,)."""
+        known = (~self._scaler.missing(target)).sum(1).clamp(min=1)
+        return self._scaler.losses(reconstruction.float(), target).sum(1) / known

@@ -1,0 +1,1 @@
+"""Tables: holes are filled, and rows are made that never were."""

@@ -1,0 +1,253 @@
+"""`Imputer`: fill the holes of a table from the cells that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from isthmus.data.frames import as_frame, is_frame
+from isthmus.data.table_scaling import TableScaler
+from isthmus.data.table_source import TableSource, array_source, open_table
+from isthmus.device import choose_device
+from isthmus.errors import IsthmusError, sklearn_validation
+from isthmus.estimators.base import Estimator
+from isthmus.spec import is_integer
+from isthmus.tables.factors import Factors
+from isthmus.tables.learning import Prediction, Recovery, judge, learn, network_for
+from isthmus.tables.network import CellNetwork
+from isthmus.training.feed import as_tensor
+from isthmus.training.progress import Listener
+from isthmus.training.run import Run
+
+_BATCH = 2048  # rows at a time
+
+
+class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Fill the holes of a table: each missing cell from those that are known in its row.
+
+        row with holes ──▶ factors, and networks that learned to find cells that were hidden ──▶ row without holes
+
+    It learns from the table with holes itself. Numbers keep the range and the decimals of their column, whole numbers stay
+    whole, categories are such that occur; cells that are known are not touched. A linear auto-encoder that knows holes
+    (factor analysis) gives a first guess; several small networks, each of which never sees a part of the cells, learn what it leaves.
+    The parts that they never saw say how well cells are found: `recovery_`.
+
+    Parameters
+    ----------
+    members : int, default=5
+        Networks whose predictions are averaged, at least 2.
+    column_kinds : dict of str, optional
+        Kinds of columns by name where the guess is wrong: "number", "category", "ordinal:low<middle<high", "date", "ignore".
+    missing_values : sequence, default=()
+        Values that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", "NA", ...).
+    epochs, minutes : optional
+        Length of the run. Default: 150,000 rows, at least 1,000 steps.
+    device : str or torch.device, default="auto"
+        "auto" takes CUDA, then Apple's GPU, then the CPU.
+    random_state : int, NumPy generator or None, default=None
+        Seed of everything random; None draws one from the operating system.
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    recovery_ : list of Recovery, how well each column is found where it was hidden
+    schema_ : TableSchema, the columns and what is done with them
+    network_ : CellNetwork, the torch module
+    scaler_ : TableScaler, between the table's units and those of the network
+    errors_ : tensor (quantiles, columns), errors of held-out cells in the network's units
+    training_spec_ : TrainingSpec
+    history_ : list of dict, the run's losses in order
+    seconds_ : float, time of training
+    interrupted_ : int, number of the signal that ended the run early, 0 if none did
+    seed_ : int, what `random_state` came to
+    n_features_in_ : int, columns; feature_names_in_ : array of str (n_features_in_,), where they have names
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Imputer
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 1)) @ np.ones((1, 3)) + 0.1 * rng.normal(size=(200, 3))
+    >>> X[::4, 1] = np.nan
+    >>> imputer = Imputer(epochs=5, random_state=0).fit(X)
+    >>> bool(np.isnan(imputer.transform(X)).any())
+    False
+    """
+
+    _usage = "filled = model.transform(X)"
+
+    def __init__(
+        self,
+        members: int = 5,
+        *,
+        column_kinds: Mapping[str, str] | None = None,
+        missing_values: Sequence[Any] = (),
+        epochs: int | None = None,
+        minutes: float | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.members = members
+        self.column_kinds = column_kinds
+        self.missing_values = missing_values
+        self.epochs = epochs
+        self.minutes = minutes
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
+        """Learn from a table with holes.
+
+        X : data frame (pandas, polars, Arrow), array (n, columns) with NaN, or the path of a table.
+        y : ignored. checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`.
+        """
+        if not is_integer(self.members) or self.members < 2:
+            raise IsthmusError(f"members (={self.members!r}) must be an integer of at least 2: one judges the others")
+        run = Run.of(
+            self, listeners=listeners, checkpoint=checkpoint, resume=resume, checkpoint_seconds=checkpoint_seconds
+        )
+        source = self._open(X, reset=True)
+        self.seed_ = run.seed
+        self.scaler_ = TableScaler(source.schema, source.frame)
+        self.network_, trained = learn(run, source, self.scaler_, self.members)
+        self._keep(trained)
+        self.errors_, self.recovery_ = judge(self.network_.eval(), source, self.scaler_, run.seed)
+        return self
+
+    @property
+    def schema_(self) -> Any:
+        """The columns and what is done with them."""
+        return self.scaler_.schema
+
+    def transform(self, X: Any, *, return_std: bool = False) -> Any:
+        """X with its holes filled, of the kind that it came as.
+
+        return_std : whether to return (filled, doubt): float64 (n, columns), the standard deviation of a filled number in its
+            unit (dates: seconds), the chance that a filled category is wrong, 0 for cells that are known.
+        """
+        source, prediction = self._predicted(X)
+        filled = self._filled(source, prediction.values(), X)
+        if not return_std:
+            return filled
+        missing = np.isnan(source.take(np.arange(len(source))))
+        used = {column.name for column in self.schema_.used}
+        doubt = np.zeros((len(source), len(self.schema_.columns)))
+        doubt[:, [column.name in used for column in self.schema_.columns]] = np.where(missing, prediction.doubt(), 0.0)
+        return filled, doubt
+
+    def sample(self, X: Any, n: int = 5, random_state: Any = 0) -> list[Any]:
+        """n ways to fill the holes of X, each drawn from what is likely: for multiple imputation (Rubin 1987)."""
+        source, prediction = self._predicted(X)
+        generator = torch.Generator().manual_seed(int(np.random.default_rng(random_state).integers(2**62)))
+        return [self._filled(source, prediction.draw(generator), X) for _ in range(n)]
+
+    def _open(self, X: Any, *, reset: bool) -> TableSource:
+        """The user's table as a source, and scikit-learn's bookkeeping."""
+        if is_frame(X) or not _is_array(X):
+            source = open_table(X, self.column_kinds, self.missing_values)
+            if reset:
+                names = [column.name for column in source.schema.columns]
+                self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
+            return source if reset else source.read_as(self.schema_)
+        with sklearn_validation():
+            X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
+        source = array_source(X, self.column_kinds, self.missing_values, None if reset else self.schema_)
+        return source
+
+    @torch.inference_mode()
+    def _predicted(self, X: Any) -> tuple[TableSource, Prediction]:
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        device = choose_device(self.device)
+        self.network_.to(device).eval()
+        width, outputs = self.scaler_.width, []
+        for chunk in source.chunks(_BATCH):
+            x = self.scaler_.to_network(as_tensor(chunk)).to(device)
+            outputs.append(self.network_(x[:, :width], ~self.scaler_.missing(x)).cpu())
+        return source, Prediction(self.scaler_, torch.cat(outputs, 1), self.errors_)
+
+    def _filled(self, source: TableSource, values: np.ndarray, X: Any) -> Any:
+        """The table with values in place of what is missing."""
+        table = source.filled(values)
+        if is_frame(X) or not _is_array(X):
+            return as_frame(table, source.frame, source.index)
+        dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
+        return np.stack([column.to_numpy() for column in table.columns], 1).astype(dtype)
+
+    # On disk
+
+    def _json_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        kinds = params["column_kinds"]
+        return params | {
+            "column_kinds": None if kinds is None else dict(kinds),
+            "missing_values": list(params["missing_values"]),
+        }
+
+    def _config(self) -> dict[str, Any]:
+        names = getattr(self, "feature_names_in_", None)
+        return {
+            "scaler": self.scaler_.to_dict(),
+            "recovery": [asdict(entry) for entry in self.recovery_],
+            "feature_names": None if names is None else [str(name) for name in names],
+            "factors": self.network_.factors.loadings.shape[1],
+        }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        tensors = {f"network.{k}": v.detach().cpu().numpy() for k, v in self.network_.state_dict().items()}
+        return tensors | {"errors": self.errors_.numpy()}
+
+    def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        self.scaler_ = TableScaler.from_dict(config["scaler"])
+        factors = Factors(self.scaler_.width, config["factors"])
+        network: CellNetwork = network_for(self.scaler_, self.members, factors, self.seed_)
+        state = {k.removeprefix("network."): torch.from_numpy(v) for k, v in tensors.items() if k != "errors"}
+        network.load_state_dict(state)
+        self.network_, self.errors_ = network.eval(), torch.from_numpy(tensors["errors"])
+        self.recovery_ = [Recovery(**entry) for entry in config["recovery"]]
+        self.n_features_in_ = len(self.schema_.columns)
+        if config["feature_names"] is not None:
+            self.feature_names_in_ = np.asarray(config["feature_names"], object)
+
+    def _describe(self) -> dict[str, str]:
+        used, left = self.schema_.used, self.schema_.left_out
+        rows = {"columns": f"{len(used)} used" + (f", {len(left)} left out" if left else "")}
+        rows["network"] = f"{self.network_.factors.loadings.shape[1]} factors, {self.members} members"
+        numbers = [entry.ours for entry in self.recovery_ if entry.kind not in ("category", "boolean")]
+        others = [entry for entry in self.recovery_ if entry.kind in ("category", "boolean")]
+        if numbers:
+            rows["hidden numbers"] = f"found within {np.mean(numbers):.3f} standard deviations (their mean: 1)"
+        if others:
+            ours, simple = (np.mean([getattr(entry, name) for entry in others]) for name in ("ours", "simple"))
+            rows["hidden categories"] = f"{100 * ours:.1f} % right (the commonest: {100 * simple:.1f} %)"
+        return rows
+
+
+def _is_array(X: Any) -> bool:
+    return not isinstance(X, str | Path | TableSource)

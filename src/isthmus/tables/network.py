@@ -1,0 +1,77 @@
+"""The network that predicts cells from the other cells of their row: several members, trained together."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from isthmus.tables.factors import Factors
+
+DROPOUT = 0.2
+
+
+class Members(nn.Module):
+    """One linear layer for each member: (members, n, n_in) -> (members, n, n_out)."""
+
+    def __init__(self, members: int, n_in: int, n_out: int, gain: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(members, n_in, n_out) * gain / math.sqrt(n_in))
+        self.bias = nn.Parameter(torch.zeros(members, 1, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class CellNetwork(nn.Module):
+    """What each cell could be, given the cells that are seen: a linear auto-encoder, and what residual layers add.
+
+        seen cells ──Factors──▶ expectation ─────────────────────────┐
+            │                        │                               ▼
+            └──────────┬─────────────┘                               + ──▶ outputs
+                       └──▶ residual blocks, one set a member ───────┘
+
+    owner : the column of each feature, (width,). additive : the features whose outputs the expectation is added to; those
+    of the others are logits. Outputs are (members, n, width).
+    """
+
+    owner: Tensor
+    additive: Tensor
+
+    def __init__(self, owner: Tensor, additive: Tensor, factors: Factors, members: int, hidden: int) -> None:
+        super().__init__()
+        self.factors, self.members = factors, members
+        self.register_buffer("owner", owner)
+        self.register_buffer("additive", additive)
+        width, columns = len(owner), int(owner.max()) + 1
+        n_in = 2 * width + columns
+        self.first = Members(members, n_in, hidden)
+        self.blocks = nn.ModuleList(nn.ModuleList([Members(members, hidden, hidden) for _ in range(2)]) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
+        self.last, self.linear = Members(members, hidden, width, 0.0), Members(members, n_in, width, 0.0)
+
+    def forward(self, x: Tensor, seen: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """x : features (n, width). seen : (members, n, columns), or (n, columns) for the same of all.
+
+        generator : of the dropout; without it there is none.
+        """
+        seen = seen.expand(self.members, *seen.shape[-2:])
+        marks = seen[..., self.owner]  # (members, n, width)
+        visible = x * marks
+        expected, _ = self.factors(visible.flatten(0, 1), marks.flatten(0, 1))
+        expected = expected.view(visible.shape)
+        given = torch.cat([visible, expected, seen.to(x.dtype)], 2)
+        h = self.first(given)
+        for norm, (inner, outer) in zip(self.norms, self.blocks, strict=False):
+            h = h + outer(_dropped(F.silu(inner(norm(h))), generator))
+        out: Tensor = self.last(F.silu(self.norms[-1](h))) + self.linear(given)
+        return out + expected * self.additive
+
+
+def _dropped(x: Tensor, generator: torch.Generator | None) -> Tensor:
+    if generator is None:
+        return x
+    kept = torch.rand(x.shape, generator=generator, device=x.device) >= DROPOUT
+    return x * kept / (1 - DROPOUT)
