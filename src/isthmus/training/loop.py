@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import IsthmusError
+from isthmus.networks import load_stored_state, stored_state
 from isthmus.registry import optimizers as optimizers_by_name
 from isthmus.spec import TrainingSpec
 from isthmus.training.checkpoint import Checkpoint
@@ -94,7 +95,7 @@ class Trainer:
             while not self.position.finished and not self.signal:
                 self._epoch(stop)
         if self._best:
-            self.task.network.load_state_dict(self._best)
+            load_stored_state(self.task.network, self._best)
         self.task.eval()
         self._emit("end", self.position.history[-1] if self.position.history else None)
 
@@ -151,7 +152,10 @@ class Trainer:
         for group, rate in zip(groups, self._full_rates, strict=True):
             group["lr"] = rate * factor
         loss, penalty = self.task(batch, generator)
-        (loss if penalty is None else loss + penalty).backward()
+        total = loss if penalty is None else loss + penalty
+        if not total.requires_grad:
+            raise IsthmusError("nothing would be learned: the loss depends on no parameter with requires_grad")
+        total.backward()
         if self.spec.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.gradient_clip)
         for optimizer in self.optimizers:
@@ -172,7 +176,7 @@ class Trainer:
             )
         if loss is not None and (position.best_loss is None or loss < position.best_loss):
             position.best_loss = loss
-            self._best = {name: tensor.clone() for name, tensor in self.task.network.state_dict().items()}
+            self._best = {name: tensor.clone() for name, tensor in stored_state(self.task.network).items()}
             position.validations_without_improvement = 0
         else:
             position.validations_without_improvement += 1
@@ -223,7 +227,7 @@ class Trainer:
 
     def _save(self) -> None:
         assert self._checkpoint is not None
-        tensors = {f"task.{name}": tensor for name, tensor in self.task.state_dict().items()}
+        tensors = {f"task.{name}": tensor for name, tensor in stored_state(self.task).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
         tensors["loss_sum"] = self._loss_sum
         state = {"position": asdict(self.position), "loss_count": self._loss_count}
@@ -236,7 +240,7 @@ class Trainer:
         self.position = Position(**state["position"])
         self._loss_count = state["loss_count"]
         self._loss_sum.copy_(tensors["loss_sum"])
-        self.task.load_state_dict(_below("task.", tensors))
+        load_stored_state(self.task, _below("task.", tensors))
         self._best = {name: tensor.to(self.task.device) for name, tensor in _below("best.", tensors).items()}
 
 
