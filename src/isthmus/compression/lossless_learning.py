@@ -126,11 +126,12 @@ def train_part(
     batch_size: int,
     learning_rate: float,
     part: int = 0,
+    part_name: str = "",
 ) -> Trained:
-    """Train one model of a codec. part : its number, where there are two."""
+    """Train one model of a codec. part, part_name : its number and its name, where there are two."""
     validation = run.held_out(len(feed), min(MOST_VALIDATION, len(feed) // 20))
     spec = run.spec(LENGTH, len(feed), batch_size, n_validation=len(validation), learning_rate=learning_rate)
-    return run.train(task, feed, spec, validation, digest(images), part=part)
+    return run.train(task, feed, spec, validation, digest(images), part=part, part_name=part_name)
 
 
 def _learn_plain_background(images: np.ndarray, background: int, run: Run) -> Learned:
