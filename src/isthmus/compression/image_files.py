@@ -57,9 +57,8 @@ class Frame:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Frame:
         """What `to_json` gave."""
-        given = dict(values)
-        ends = {name: base64.b64decode(given.pop(name, "")) for name in ("before", "after")}
-        return cls(**ends, **given)
+        ends = {name: base64.b64decode(values.get(name, "")) for name in ("before", "after")}
+        return cls(**{**values, **ends})
 
     def around(self, pixels: np.ndarray) -> bytes:
         """The whole file with other pixels of the same shape and dtype."""
@@ -146,7 +145,7 @@ def png_parts(content: bytes) -> tuple[bytes, bytes, bytes]:
 def _take_png(content: bytes, lossy: bool) -> TakenApart:
     depth, colour, _, _, interlaced = struct.unpack_from("BBBBB", content, 24)
     mode, described = _PNG_MODES.get((colour, depth)), f"{depth}-bit {_COLOUR_TYPES.get(colour, 'unknown')} PNG"
-    before, middle, after = png_parts(content)
+    before, _, after = png_parts(content)
     if mode is None or interlaced:
         raise NotTakenApart(f"interlaced {described}" if mode else described)
     if b"acTL" in before:
@@ -164,7 +163,7 @@ def _take_png(content: bytes, lossy: bool) -> TakenApart:
 
 def _take_bmp(content: bytes, lossy: bool) -> TakenApart:
     with _opened(content, "BMP") as image:
-        ((codec, (_, _, width, height), offset, (mode, stride, direction)),) = image.tile
+        ((codec, (_, _, width, height), offset, (mode, stride, direction)),) = image.tile  # type: ignore[attr-defined]
         coloured = image.mode
     channels = _BMP_CHANNELS.get(mode)
     if codec != "raw" or channels is None:
@@ -176,9 +175,7 @@ def _take_bmp(content: bytes, lossy: bool) -> TakenApart:
     pixels = _swapped(pixels) if channels > 1 else pixels
     pixels = pixels[::-1] if direction < 0 else pixels
     before, after = content[:offset], content[offset + rows.size :]
-    frame = Frame(
-        before, after, reversed=direction < 0, bgr=channels > 1, padding=stride - width * channels
-    )
+    frame = Frame(before, after, reversed=direction < 0, bgr=channels > 1, padding=stride - width * channels)
     return _to_the_byte(content, pixels, frame, "BMP")
 
 

@@ -103,8 +103,8 @@ def _bands(number: int, member: Member) -> Iterator[Group]:
         raise IsthmusError(f"a row of {row:,} values is too long: an image may have {MOST_VALUES:,} values in a row")
     step = max(1, _USUAL_VALUES // row)
     for top in range(0, len(image), step):
-        first = top == 0 and member.name is not None
-        names, frames = ([member.name], _frames([member])) if first else ([], [])
+        names = [member.name] if top == 0 and member.name is not None else []
+        frames = _frames([member]) if names else []
         yield Group(number, image[None, top : top + step], names, (), (top, len(image)), frames)
 
 
@@ -126,9 +126,7 @@ def encode(group: Group, coding: LosslessCoding | LossyCoding, quality: float | 
     return [chunk]
 
 
-def _smallest(
-    first: int, images: np.ndarray, coding: LosslessCoding | LossyCoding, quality: float | None
-) -> Chunk:
+def _smallest(first: int, images: np.ndarray, coding: LosslessCoding | LossyCoding, quality: float | None) -> Chunk:
     """The smallest chunk; with loss where a quality is given and the coding takes the images."""
     plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
     candidates: dict[str, bytes] = {}

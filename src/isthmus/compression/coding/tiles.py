@@ -32,7 +32,7 @@ def pieces_shape(shape: tuple[int, ...], tile: tuple[int, int]) -> tuple[int, ..
 
 
 def cut(images: np.ndarray, tile: tuple[int, int]) -> np.ndarray:
-    """Images (n, height, width[, channels]) in pieces, row by row; the last row and column are repeated to fill them."""
+    """Images (n, height, width[, channels]) in pieces, row by row; the last row and column fill them up."""
     rows, columns = _grid(images.shape, tile)
     missing = [(0, rows * tile[0] - images.shape[1]), (0, columns * tile[1] - images.shape[2])]
     padded = np.pad(images, [(0, 0), *missing, *[(0, 0)] * (images.ndim - 3)], mode="edge")
