@@ -99,7 +99,7 @@ class Unpacker:
 
     def _write(self, name: str, kind: str, content: np.ndarray | bytes, frame: Mapping[str, Any] | None) -> None:
         if not isinstance(content, bytes):
-            name, content = _as_file(name, kind, content, frame)
+            name, content = as_file(name, kind, content, frame)
         path, taken = self._place(name)
         write_bytes(path, content)
         self._note(path)
@@ -129,7 +129,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _as_file(name: str, kind: str, pixels: np.ndarray, frame: Mapping[str, Any] | None) -> tuple[str, bytes]:
+def as_file(name: str, kind: str, pixels: np.ndarray, frame: Mapping[str, Any] | None) -> tuple[str, bytes]:
     """The name and the bytes of an image file."""
     from PIL import Image
 

@@ -118,6 +118,8 @@ def encode(group: Group, coding: LosslessCoding | LossyCoding, quality: float | 
     images = group.images
     if images.dtype not in DTYPES:
         raise IsthmusError(f"images of {images.dtype} cannot be compressed: give uint8, uint16 or bool")
+    if images.dtype == np.bool_:
+        images = images.view(np.uint8) != 0  # other libraries write true as 255, and the checksum is of the bytes
     chunk = replace(_smallest(group.first, images, coding, quality), names=group.names, band=group.band)
     chunk = replace(chunk, frames=group.frames)
     around = len(zlib.compress(json.dumps(group.frames).encode())) if group.frames else 0
