@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import struct
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_AROUND = 1 << 15  # bytes of a file that are not pixels: archives keep them in the list of names
 _PNG = b"\x89PNG\r\n\x1a\n"
+_DEPTH = 24  # where a PNG says how many bits a value has
 _PNG_MODES = {(0, 1): "1", (0, 8): "L", (0, 16): "I;16", (2, 8): "RGB", (3, 8): "P", (4, 8): "LA", (6, 8): "RGBA"}
 _COLOUR_TYPES = {0: "grey", 2: "colour", 3: "palette", 4: "transparent grey", 6: "transparent colour"}
 _BMP_CHANNELS = {"L": 1, "P": 1, "BGR": 3, "BGRX": 4, "BGRA": 4}
@@ -62,8 +64,10 @@ class Frame:
 
     def around(self, pixels: np.ndarray) -> bytes:
         """The whole file with other pixels of the same shape and dtype."""
-        middle = png_parts(png_file(pixels))[1] if self.png else self._rows(pixels)
-        return self.before + middle + self.after
+        if self.png:
+            one_bit = self.before[_DEPTH] == 1
+            return self.before + png_parts(png_file(pixels > 0 if one_bit else pixels))[1] + self.after
+        return self.before + self._rows(pixels) + self.after
 
     def _rows(self, pixels: np.ndarray) -> bytes:
         rows = pixels[::-1] if self.reversed else pixels
@@ -75,7 +79,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class TakenApart:
-    """A file's pixels (height, width[, channels]), uint8, uint16 or bool, and what is around them; None for a PNG that
+    """A file's pixels (height, width[, channels]), uint8 or uint16, and what is around them; None for a PNG that
     `png_file` makes just so."""
 
     pixels: np.ndarray
@@ -105,7 +109,8 @@ def take_apart(content: bytes, *, lossy: bool = False) -> TakenApart | None:
     if found is None or (content[:4] == b"RIFF" and content[8:12] != b"WEBP"):
         return None
     try:
-        with any_size():
+        with any_size(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # whatever is odd: it is compared, or kept as it is
             taken = found(content, lossy)
     except NotTakenApart:
         raise
@@ -143,7 +148,7 @@ def png_parts(content: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _take_png(content: bytes, lossy: bool) -> TakenApart:
-    depth, colour, _, _, interlaced = struct.unpack_from("BBBBB", content, 24)
+    depth, colour, _, _, interlaced = struct.unpack_from("BBBBB", content, _DEPTH)
     mode, described = _PNG_MODES.get((colour, depth)), f"{depth}-bit {_COLOUR_TYPES.get(colour, 'unknown')} PNG"
     before, _, after = png_parts(content)
     if mode is None or interlaced:
@@ -156,7 +161,7 @@ def _take_png(content: bytes, lossy: bool) -> TakenApart:
     frame = Frame(before, after, png=True)
     plain = png_file(pixels)
     made = plain if png_parts(plain)[::2] == (before, after) else frame.around(pixels)
-    if not np.array_equal(_decoded(made, "PNG", mode), pixels):
+    if png_parts(made)[::2] != (before, after) or not np.array_equal(_decoded(made, "PNG", mode), pixels):
         raise NotTakenApart(f"a {described} that comes back otherwise")
     return TakenApart(pixels, None if made is plain else frame)
 
@@ -242,7 +247,7 @@ def _decoded(content: bytes, kind: str, mode: str) -> np.ndarray:
         image.load()
         if image.mode != mode:
             raise NotTakenApart(f"{kind} of {image.mode}")
-        return np.asarray(image)
+        return np.asarray(image.convert("L") if mode == "1" else image)  # black and white as models have learned them
 
 
 def _swapped(pixels: np.ndarray) -> np.ndarray:
