@@ -77,10 +77,14 @@ def grouped(members: Iterable[Member]) -> Iterator[Group]:
 
 def _fits(waiting: Sequence[Member], member: Member) -> bool:
     one, other = waiting[0].image, member.image
-    if one is None or other is None or (waiting[0].name is None) != (member.name is None):
+    if one is None or other is None or _given(waiting[0]) != _given(member):
         return False
     room = len(waiting) < _MOST_SAMPLES and (len(waiting) + 1) * other.size <= _USUAL_VALUES
     return room and (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def _given(member: Member) -> tuple[bool, bool]:
+    return member.name is not None, member.file is not None
 
 
 def _together(first: int, members: Sequence[Member]) -> Group:
