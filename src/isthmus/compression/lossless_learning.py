@@ -191,7 +191,7 @@ def _learn_continuous_tone(images: Sequence[np.ndarray], run: Run) -> Learned:
     with seeded(run.seed):
         network = ContinuousToneNetwork(inputs, _CONTINUOUS_TONE.hidden, _CONTINUOUS_TONE.components, symbols)
     feed = ContinuousToneFeed(images, context, symbols)
-    task = ContinuousToneTask(network.to(run.device))
+    task = ContinuousToneTask(network.to(run.device), depth)
     trained = train_part(task, feed, images, run, _CONTINUOUS_TONE.batch_size, _CONTINUOUS_TONE.learning_rate)
     config = {"window": context.offsets.tolist(), "channels": channels, "depth": depth}
     tensors = network.cpu().export(continuous_tone.FEATURE_UNIT, UNIT, SUBLEVEL)

@@ -108,7 +108,7 @@ def _learn_flat(
     codes = min(settings.codes, math.prod(shape))
     nowhere = Context(np.zeros((0, 2), np.int32))
     with seeded(run.seed):
-        rate = RateNetwork(nowhere, codes, settings.groups, settings.hidden)
+        rate = RateNetwork(nowhere, codes, min(settings.groups, codes), settings.hidden)
         spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
         network = LossyNetwork(build(spec, run.seed), codes, rate)
     return _learn(images, network, nowhere, spec.to_dict(), settings, objective, run, lambdas, (0, _PARTS[0]))
@@ -128,7 +128,7 @@ def _learn_patches(
     codes = min(settings.codes, channels * patch**2)
     context = Context.disk(settings.radius, settings.skew)
     with seeded(run.seed):
-        rate = RateNetwork(context, codes, settings.groups, settings.hidden)
+        rate = RateNetwork(context, codes, min(settings.groups, codes), settings.hidden)
         described = {"channels": channels, "patch": patch, "codes": codes, "hidden": settings.repair}
         some = _patches(images, patch, run.seed)
         if background is not None:
