@@ -17,7 +17,7 @@ from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.reading import read_images, read_one
 from isthmus.compression.images import open_images
 from isthmus.compression.unpacking import Unpacker
-from isthmus.data.folders import SUFFIXES, read_image
+from isthmus.data.images import SUFFIXES, read_image
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.files import atomic_path

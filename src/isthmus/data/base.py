@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.errors import IsthmusError
+from isthmus.files import printable
 
 _NOT_NUMBERS = {
     "O": "Python objects",
@@ -57,9 +58,9 @@ class Source(ABC):
         self.labels = labels
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.paths = None if paths is None else list(paths)
-        self.name = name or ("table" if unit == "row" else "array")
+        self.name = printable(name) if name else "table" if unit == "row" else "array"
         self._unit = unit
-        self._place = f" of {name}" if name else ""
+        self._place = f" of {self.name}" if name else ""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -104,7 +105,7 @@ class Source(ABC):
 
     def location(self, index: int) -> str:
         """Where a sample lies, for messages, counted from 0: ``"row 17 of table.csv"``, or its file."""
-        return f"{self._unit} {index}{self._place}" if self.paths is None else str(self.paths[index])
+        return f"{self._unit} {index}{self._place}" if self.paths is None else printable(self.paths[index])
 
     def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
         """Successive blocks of `size` samples; the last may be shorter.
@@ -218,6 +219,37 @@ class SubsetSource(Source):
 
     def location(self, index: int) -> str:
         return self._source.location(int(self._indices[index]))
+
+
+class JoinedSource(Source):
+    """The samples of several sources of one shape and dtype, one source after the other."""
+
+    def __init__(self, sources: Sequence[Source], *, name: str, labels: np.ndarray | None = None) -> None:
+        first = sources[0]
+        for other in sources:
+            if other.shape[1:] != first.shape[1:] or other.dtype != first.dtype:
+                raise IsthmusError(
+                    f"{name} holds samples of shape {first.shape[1:]} and {first.dtype} ({first.location(0)}) and of "
+                    f"{other.shape[1:]} and {other.dtype} ({other.location(0)}); give samples of one shape and dtype"
+                )
+        super().__init__((sum(map(len, sources)), *first.shape[1:]), first.dtype, name=name, labels=labels)
+        self._sources = sources
+        self._ends = np.cumsum([len(source) for source in sources])
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        block = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        owners = np.searchsorted(self._ends, indices, side="right")
+        for owner in np.unique(owners).tolist():
+            rows = owners == owner
+            block[rows] = self._sources[owner]._take(indices[rows] - self._start(owner))
+        return block
+
+    def location(self, index: int) -> str:
+        owner = int(np.searchsorted(self._ends, index, side="right"))
+        return self._sources[owner].location(index - self._start(owner))
+
+    def _start(self, owner: int) -> int:
+        return int(self._ends[owner]) - len(self._sources[owner])
 
 
 class LoadedSource(SubsetSource):

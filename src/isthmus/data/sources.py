@@ -32,7 +32,7 @@ _TABLES = {
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .zarr, TIFF stacks, images "
-    "(PNG, JPEG, WebP, TIFF, BMP) and folders of images"
+    "(PNG, JPEG, WebP, TIFF, BMP, GIF) and folders of images"
 )
 
 
@@ -190,7 +190,7 @@ def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
 
 
 def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
-    from isthmus.data import files, folders, stacks
+    from isthmus.data import files, folders, images, stacks
 
     if suffix == ".npy":
         return files.npy_source(path)
@@ -198,10 +198,11 @@ def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -
         return files.npz_source(path, member)
     if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
-    if suffix in (".tif", ".tiff") and stacks.is_stack(path):
-        return stacks.tiff_source(path)
-    if suffix in folders.SUFFIXES:
-        return folders.image_source(path, **options.of_images())
+    if suffix in images.SUFFIXES:
+        header = images.read_header(path)
+        if header.frames > 1 and suffix in images.TIFF:
+            return stacks.tiff_source(path)
+        return folders.ImageFiles([path], name=str(path), headers=[header], **options.of_images())
     if files.is_idx(path):
         return files.idx_source(path)
     raise IsthmusError(f"{path} is of no kind that can be read; these are: {_KINDS}")
