@@ -185,8 +185,13 @@ class ListSource(RaggedSource):
         self.name = "list"
         self._arrays = arrays
         for index, array in enumerate(arrays):
-            if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
-                raise IsthmusError(f"sample {index} has shape {array.shape} and {array.dtype}; numbers are needed")
+            self.check(array, f"sample {index}")
+
+    @staticmethod
+    def check(array: np.ndarray, name: str) -> None:
+        """Refuse what is no sample of numbers."""
+        if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
+            raise IsthmusError(f"{name} has shape {array.shape} and {array.dtype}; numbers are needed")
 
     def _read(self, index: int) -> np.ndarray:
         return self._arrays[index]
@@ -335,23 +340,43 @@ def is_labels(y: Any) -> bool:
     if isinstance(y, str | os.PathLike | Source):
         return False
     if isinstance(y, list | tuple):
-        return all(np.ndim(item) == 0 for item in y)
+        paths = bool(y) and all(isinstance(item, str | os.PathLike) and Path(item).is_file() for item in y)
+        return not paths and all(np.ndim(item) == 0 for item in y)
     return (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
 
 
 def as_labels(values: object, what: str) -> np.ndarray:
-    """`values` as an array of shape (n,) of text or integers, without gaps."""
-    array = np.asarray(values)
-    if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat):
-        array = array.astype(str)
-    if array.dtype.kind == "b" or (array.dtype.kind == "f" and np.array_equal(array, np.round(array))):
+    """`values` as an array of shape (n,) of text or integers, without gaps; a column (n, 1) counts as one."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise _no_labels(what, f"a {type(values).__name__}") from error
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.dtype.kind == "O":
+        kinds = {type(value) for value in array.flat}
+        if all(issubclass(kind, str) for kind in kinds):
+            array = array.astype(str)
+        elif all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds):
+            array = np.array(array.tolist())
+    if array.dtype.kind == "T":
+        array = array.astype(str) if not getattr(array.dtype, "na_object", "") else array
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and _whole(array)):
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iuU":
-        raise IsthmusError(
-            f"{what} cannot be labels: these must be text or whole numbers, one for each sample and none missing, "
-            f"not shape {array.shape}, {array.dtype}"
-        )
+        raise _no_labels(what, f"shape {array.shape}, {array.dtype}")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _whole(array: np.ndarray) -> bool:
+    """Whether floats are whole numbers that int64 holds."""
+    return bool((np.isfinite(array) & (np.abs(array) < 2.0**63) & (array == np.round(array))).all())
+
+
+def _no_labels(what: str, seen: str) -> IsthmusError:
+    return IsthmusError(
+        f"{what} cannot be labels: these must be text or whole numbers, one for each sample and none missing, "
+        f"not {seen}"
+    )
 
 
 def _mapped_file(array: np.ndarray | None) -> np.memmap | None:

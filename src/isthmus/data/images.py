@@ -124,6 +124,14 @@ def read_8_bits(path: Path, mode: str, fit: Callable[[Image.Image], Image.Image]
         return np.asarray(fit(image if turn is None else image.transpose(Image.Transpose(turn))))
 
 
+def from_pillow(image: Image.Image) -> np.ndarray:
+    """An image of Pillow's as its file would be read: a bit as 0 or 255, a palette as its colours."""
+    kind, name = _pillow_kind(image), getattr(image, "filename", "")
+    if kind is None or (kind.channels and kind.dtype == "uint16" and not name):
+        raise IsthmusError("this PIL image has values that Pillow shortens; give the path of its file, or an array")
+    return _pixels(image, kind, Path(name))
+
+
 def decoded(content: BinaryIO) -> np.ndarray:
     """An image in an open file as it is stored, with all that it holds; ValueError where Pillow shortens it."""
     from PIL import Image
