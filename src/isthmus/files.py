@@ -78,6 +78,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def printable(name: str | Path) -> str:
+    """A file's name as text that every format and terminal takes: a byte that is no UTF-8 becomes ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write `content` to `path` at once."""
     with atomic_path(path) as temporary:

@@ -165,7 +165,7 @@ def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
 
 def _formats(data: str, paths: Sequence[Path] | None) -> Sequence[str]:
     """The suffixes of what can be written in place of a file or an array: any image for an image, else its own."""
-    from isthmus.data.folders import SUFFIXES
+    from isthmus.data.images import SUFFIXES
 
     if paths is None:
         return (".npy",)

@@ -58,7 +58,7 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
 
 def _image_mode(model: Any, data: str) -> str | None:
     """The mode that image files must be read in for this model; None for other data."""
-    from isthmus.data.folders import SUFFIXES
+    from isthmus.data.images import SUFFIXES
 
     scaler, path = model.scaler_, Path(data).expanduser()
     files = path.is_dir() or path.suffix.lower() in SUFFIXES

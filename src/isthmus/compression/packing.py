@@ -14,7 +14,7 @@ from isthmus.compression.coding.chunks import Member
 from isthmus.compression.image_files import NotTakenApart, take_apart
 from isthmus.compression.images import open_images
 from isthmus.compression.unpacking import lies_inside
-from isthmus.data.folders import SUFFIXES
+from isthmus.data.images import SUFFIXES
 from isthmus.errors import IsthmusError
 from isthmus.files import temporary_affixes
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.base import Source, spread_samples
+from isthmus.data.in_memory import as_array, loaded
 from isthmus.data.scaling import Scaler
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
@@ -76,7 +77,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     def decode(self, Z: Any) -> np.ndarray:
         """The same as `inverse_transform`."""
         check_is_fitted(self)
-        codes = np.asarray(Z, dtype=np.float32)
+        codes = as_array(loaded(Z)).astype(np.float32, copy=False)
         if codes.shape[1:] != self.code_shape_:
             expected = ", ".join(map(str, ("n_samples", *self.code_shape_)))
             raise IsthmusError(f"codes have shape {codes.shape}; this model decodes shape ({expected})")

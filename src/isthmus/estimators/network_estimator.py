@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +13,9 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from isthmus.data.in_memory import is_list_of_arrays, is_list_of_paths, loaded, nested
 from isthmus.data.scaling import Scaler, check_finite
-from isthmus.data.sources import Source, is_list_of_arrays, open_source
+from isthmus.data.sources import Source, open_source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError, sklearn_validation
 from isthmus.estimators.base import Estimator
@@ -42,7 +41,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
 
     def _open(self, X: Any, *, reset: bool) -> Source:
         """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
-        named = hasattr(X, "columns")
+        X = loaded(X)
+        named = hasattr(X, "columns") and hasattr(X, "shape")
         if is_array_like(X) and not named:
             with sklearn_validation():
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
@@ -139,8 +139,8 @@ def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
 
 def is_array_like(X: Any) -> bool:
     """Whether scikit-learn should look at it: arrays of up to two dimensions, lists of numbers, sparse matrices."""
-    torch_tensor = "torch" in sys.modules and isinstance(X, torch.Tensor)
-    if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor or is_list_of_arrays(X):
+    if isinstance(X, list | tuple):
+        return nested(X) <= 2 and not (is_list_of_arrays(X) or is_list_of_paths(X))
+    if isinstance(X, np.memmap) or not (isinstance(X, np.ndarray) or hasattr(X, "tocsr")):
         return False
-    ndim = getattr(X, "ndim", None)
-    return ndim is None or ndim <= 2
+    return bool(X.ndim <= 2)
