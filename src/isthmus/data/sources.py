@@ -17,7 +17,7 @@ from isthmus.data.tables import Columns, arrow_source, csv_source, feather_sourc
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
-__all__ = ["Source", "is_list_of_arrays", "open_source", "subset"]
+__all__ = ["Source", "is_list_of_arrays", "open_source", "refuse_masked", "subset"]
 
 _TABLES = {
     ".csv": csv_source,
@@ -126,10 +126,9 @@ def _refuse_columns(options: _Options, what: str) -> None:
 
 def _as_array(data: Any) -> np.ndarray:
     """Arrays of other libraries and lists as NumPy arrays, without a copy where that is possible."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise IsthmusError("masked arrays are not supported: fill the gaps first, as in array.filled(numpy.nan)")
+    refuse_masked(data)
     if isinstance(data, np.ndarray):
-        return data
+        return np.asarray(data) if isinstance(data, np.ma.MaskedArray) else data
     if hasattr(data, "tocsr") and hasattr(data, "nnz"):
         raise IsthmusError("sparse matrices are not supported: give a dense array, as in matrix.toarray()")
     torch = sys.modules.get("torch")
@@ -146,10 +145,27 @@ def _as_array(data: Any) -> np.ndarray:
             f"data of type {type(data).__name__} cannot be read: give an array, a table, a path or a data set's name"
         )
     try:
-        return np.asarray(data)
+        array = np.asanyarray(data)  # which keeps the mask that an `__array__` may give
+        refuse_masked(array)
+        return np.asarray(array)
     except (ValueError, TypeError) as error:
         reason = " ".join(str(error).split())
         raise IsthmusError(f"data of type {type(data).__name__} are no array of numbers: {reason}") from error
+
+
+def refuse_masked(data: Any) -> None:
+    """Raise an error for a masked array, or a list with one, of which something is masked: those numbers mean nothing.
+
+    What lies under a mask is often a number such as -9999, and would be learned.
+    """
+    if isinstance(data, list | tuple):
+        for part in data:
+            refuse_masked(part)
+    elif isinstance(data, np.ma.MaskedArray) and (hidden := int(np.ma.getmaskarray(data).sum())):
+        raise IsthmusError(
+            f"masked arrays are not supported, and here {hidden:,} values are masked: fill the gaps first, as in "
+            "array.filled(array.mean()), or leave out the samples that have some"
+        )
 
 
 def _dataset_source(name: str, split: str) -> Source:
