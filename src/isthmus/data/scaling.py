@@ -1,6 +1,7 @@
 """Between the user's data and what networks see: dtype, range and layout, and the way back.
 
-Images, signals and integers are scaled by one range to [0, 1]; numeric tables are standardised column by column.
+Images, signals and integers are scaled by one range to [0, 1], or each channel by its own where channels are in
+different units; numeric tables are standardised column by column.
 Networks see float32 tensors of shape (N, channels, *spatial) or (N, features).
 """
 
@@ -25,6 +26,8 @@ _UPPER_HALF = 128  # of the values of a byte
 _ROUNDINGS = 8  # spreads of so many rounding errors of the mean are none
 KINDS = ("auto", "range", "standard")
 _CHUNK_BYTES = 32 << 20
+OWN_UNITS = 10  # all values together span so many times what those of one channel do: each is scaled by itself
+_FOREIGN_UNITS = 1000  # the same for an axis of which nobody said that it holds channels
 _MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
 
 
@@ -141,12 +144,15 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     """Choose and measure the scaling of a source in one streaming pass, and check its every number.
 
     kind : "range" maps one range to [0, 1]: that of the dtype for booleans, and for uint8 where the data reach into its
-        upper half, as pixels do and masks, labels and small counts do not; else what the data span.
+        upper half, as pixels do and masks, labels and small counts do not; else what the data span, or what each
+        channel spans where they are in units of their own: where all together span over 10 times what one of them does.
         "standard" gives each column mean 0 and standard deviation 1; a constant column becomes 0. "auto" takes
         "standard" for tables (2-D data) other than uint8 and booleans, which hold pixels, and "range" for the rest.
     channel_axis : axis of the channels, counted with the sample axis as 0 (or from the end, as -1); None for no such
         axis. "auto" takes, in data of 4 and more dimensions, the last axis where it has at most 4 entries, else axis 1
-        where that has at most 4.
+        where that has at most 4. Where it finds none, the shorter one of axis 1 and the last is scaled as channels are
+        if its entries are in different units beyond doubt: where they span 1,000 times what one of them does, or
+        leave a gap of half the range between them.
 
     Raises IsthmusError for NaN and infinities, with their place.
     """
@@ -156,13 +162,15 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     pixels = source.dtype in (np.uint8, np.bool_)
     if kind == "auto":
         kind = "standard" if len(sample_shape) == 1 and not pixels else "range"
-    if kind == "range" and source.dtype == np.bool_:
-        offset, scale = np.zeros(()), np.ones(())
-    elif kind == "range":
-        offset, scale = _measure_range(source)
-    else:
-        offset, scale = _measure_columns(source)
     axis = sample_channel_axis(sample_shape, channel_axis)
+    if kind == "standard":
+        offset, scale = _measure_columns(source)
+    elif source.dtype == np.bool_:
+        offset, scale = np.zeros(()), np.ones(())
+    elif source.dtype == np.uint8:
+        offset, scale = _measure_pixels(source)
+    else:
+        offset, scale = _measure_range(source, axis, undeclared=axis is None and channel_axis == "auto")
     return Scaler(np.dtype(source.dtype).name, sample_shape, axis, flat, kind, offset, scale)
 
 
@@ -214,16 +222,48 @@ def finite_sample(source: Source, index: int) -> np.ndarray:
     return sample
 
 
-def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
+def _measure_pixels(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """The least value and the width of the range; all that a byte holds as soon as one is in its upper half."""
-    low, high, start = math.inf, -math.inf, 0
+    low, high = math.inf, -math.inf
+    for chunk in _chunks(source):
+        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+        if high >= _UPPER_HALF:
+            return np.zeros(()), np.asarray(255.0)
+    return np.asarray(low), np.asarray(high - low if high > low else 1.0)
+
+
+def _measure_range(source: Source, axis: int | None, *, undeclared: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The least value and the width of the range, of all values or of each channel: see `fit_scaler`.
+
+    axis : of the channels within a sample. undeclared : whether there is none because nobody said so.
+    """
+    shape, start = source.shape[1:], 0
+    least, most = np.full(shape, math.inf), np.full(shape, -math.inf)
     for chunk in _chunks(source):
         check_finite(source, chunk, start)
-        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
-        if source.dtype == np.uint8 and high >= _UPPER_HALF:
-            return np.zeros(()), np.asarray(255.0)
         start += len(chunk)
-    return np.asarray(low), np.asarray(high - low if high > low else 1.0)
+        least, most = np.minimum(least, chunk.min(axis=0)), np.maximum(most, chunk.max(axis=0))
+    low, high = least.min(), most.max()
+    if undeclared and len(shape) > 1:
+        axis = 0 if shape[0] < shape[-1] else len(shape) - 1
+    if axis is not None:
+        others = tuple(i for i in range(len(shape)) if i != axis)
+        lows, highs = least.min(axis=others, keepdims=True), most.max(axis=others, keepdims=True)
+        if in_own_units(lows.ravel(), highs.ravel(), undeclared=undeclared):
+            low, high = lows, highs
+    return np.asarray(low), np.where(high > low, high - low, 1.0)
+
+
+def in_own_units(low: np.ndarray, high: np.ndarray, *, undeclared: bool) -> bool:
+    """Whether channels, which span `low` to `high` (n,), are in different units. undeclared : only beyond doubt."""
+    width, span = high - low, float(high.max() - low.min())
+    varying = width[width > 0]
+    if not undeclared:
+        return bool(len(varying)) and OWN_UNITS * float(varying.min()) < span
+    order = np.argsort(low)
+    gaps = low[order][1:] - np.maximum.accumulate(high[order])[:-1]
+    apart = len(gaps) > 0 and float(gaps.max()) > 0.5 * span
+    return bool(len(varying)) and (apart or _FOREIGN_UNITS * float(varying.min()) < span)
 
 
 @np.errstate(over="ignore", invalid="ignore")
