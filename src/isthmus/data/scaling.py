@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.data.whole_numbers import AboveBase, above_base, find_base, onto_base
 from isthmus.errors import IsthmusError, unknown_name
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _UPPER_HALF = 128  # of the values of a byte
 _ROUNDINGS = 8  # spreads of so many rounding errors of the mean are none
 KINDS = ("auto", "range", "standard")
+_SMALL = 2.0**-520  # brings every float64 to where it can be squared
 _CHUNK_BYTES = 32 << 20
 OWN_UNITS = 10  # all values together span so many times what those of one channel do: each is scaled by itself
 _FOREIGN_UNITS = 1000  # the same for an axis of which nobody said that it holds channels
@@ -40,6 +42,8 @@ class Scaler:
     channel_axis : axis of the channels within one sample; None where there is none.
     flat : whether networks see a sample as one row of features.
     offset, scale : arrays that broadcast over a sample in the user's layout; scaled = (x - offset) / scale.
+    base : whole numbers of the user's dtype that are taken off before `offset`, where 64 bits hold more than float64
+        can; else None.
     """
 
     dtype: str
@@ -49,6 +53,7 @@ class Scaler:
     kind: str
     offset: np.ndarray
     scale: np.ndarray
+    base: np.ndarray | None = None
 
     @cached_property
     def _shifts(self) -> bool:
@@ -77,7 +82,10 @@ class Scaler:
         import torch
 
         wide = batch.dtype in (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
-        x = batch.to(torch.float64 if wide else torch.float32)
+        if self.base is not None:
+            x = above_base(batch, self.base)
+        else:
+            x = batch.to(torch.float64 if wide else torch.float32)
         if self._shifts:
             x = x - torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
         if self._stretches:
@@ -90,6 +98,13 @@ class Scaler:
 
     def to_user_units(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled tensor (N, *network_shape) to the user's layout and units, (N, *sample_shape), not rounded."""
+        import torch
+
+        x = self._above_base(x)
+        return x if self.base is None else x + torch.as_tensor(self.base.astype(np.float64), device=x.device)
+
+    def _above_base(self, x: torch.Tensor) -> torch.Tensor:
+        """`to_user_units`, before `base` is added."""
         import torch
 
         if self.flat:
@@ -113,7 +128,9 @@ class Scaler:
         import torch
 
         dtype = np.dtype(self.dtype)
-        scaled = self.to_user_units(x)
+        scaled = self._above_base(x)
+        if self.base is not None:
+            return onto_base(scaled.cpu().numpy(), self.base)
         if dtype == np.uint8:  # every float32 from 0 to 255 is exact: rounded by torch, on all cores
             scaled = scaled.round_() if self._stretches else scaled.round()  # a stretched one is ours to change
             return scaled.clamp_(0, 255).to(torch.uint8).cpu().numpy()
@@ -130,14 +147,20 @@ class Scaler:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays, float64, by name."""
-        return {"offset": self.offset, "scale": self.scale}
+        """The arrays, by name."""
+        arrays = {"offset": self.offset, "scale": self.scale}
+        return arrays if self.base is None else arrays | {"base": self.base}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Scaler:
         """The inverse of `to_dict` and `arrays`."""
         values = {**values, "sample_shape": tuple(values["sample_shape"])}
-        return cls(**values, offset=arrays["offset"], scale=arrays["scale"])
+        return cls(**values, offset=arrays["offset"], scale=arrays["scale"], base=arrays.get("base"))
+
+    @property
+    def zero(self) -> np.ndarray:
+        """What is 0 in scaled units, float64: `offset`, above `base` if there is one."""
+        return self.offset if self.base is None else self.offset + self.base.astype(np.float64)
 
 
 def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: int | str | None = "auto") -> Scaler:
@@ -163,6 +186,9 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     if kind == "auto":
         kind = "standard" if len(sample_shape) == 1 and not pixels else "range"
     axis = sample_channel_axis(sample_shape, channel_axis)
+    given, base = source, find_base(source, columns=kind == "standard")
+    if base is not None:
+        source = AboveBase(source, base)
     if kind == "standard":
         offset, scale = _measure_columns(source)
     elif source.dtype == np.bool_:
@@ -171,7 +197,7 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
         offset, scale = _measure_pixels(source)
     else:
         offset, scale = _measure_range(source, axis, undeclared=axis is None and channel_axis == "auto")
-    return Scaler(np.dtype(source.dtype).name, sample_shape, axis, flat, kind, offset, scale)
+    return Scaler(np.dtype(given.dtype).name, sample_shape, axis, flat, kind, offset, scale, base)
 
 
 def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str | None) -> int | None:
@@ -269,20 +295,26 @@ def in_own_units(low: np.ndarray, high: np.ndarray, *, undeclared: bool) -> bool
 @np.errstate(over="ignore", invalid="ignore")
 def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every feature."""
+    mean, deviation = _moments(source, 1.0)
+    if not np.isfinite(deviation).all():  # too large to be squared, in float32 or at all
+        fine, (means, deviations) = np.isfinite(deviation), _moments(source, _SMALL)
+        mean, deviation = np.where(fine, mean, means / _SMALL), np.where(fine, deviation, deviations / _SMALL)
+    rounding = np.finfo(source.dtype if source.dtype.kind == "f" else np.float64).eps
+    constant = deviation <= _ROUNDINGS * rounding * np.abs(mean)  # a spread below this is no information
+    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+
+
+def _moments(source: Source, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every feature, multiplied by a factor, float64."""
     from sklearn.preprocessing import StandardScaler
 
     moments, start = StandardScaler(), 0
     for chunk in _chunks(source):
         check_finite(source, chunk, start)
         start += len(chunk)
-        moments.partial_fit(chunk.reshape(len(chunk), -1))
-    mean, deviation = (values.reshape(source.shape[1:]) for values in (moments.mean_, np.sqrt(moments.var_)))
-    if not np.isfinite(deviation).all():
-        column = int(np.flatnonzero(~np.isfinite(deviation))[0])
-        raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
-    rounding = np.finfo(source.dtype if source.dtype.kind == "f" else np.float64).eps
-    constant = deviation <= _ROUNDINGS * rounding * np.abs(mean)  # a spread below this is no information
-    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+        rows = chunk.reshape(len(chunk), -1)
+        moments.partial_fit(rows if factor == 1 else rows * np.float64(factor))
+    return moments.mean_.reshape(source.shape[1:]), np.sqrt(moments.var_).reshape(source.shape[1:])
 
 
 def unit_of(dtype: np.dtype) -> float:

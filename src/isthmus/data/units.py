@@ -47,7 +47,7 @@ class Units:
     @classmethod
     def of_scaler(cls, scaler: Scaler) -> Units:
         """Those of what a scaler was fitted to by range."""
-        return cls(scaler.dtype, scaler.offset, scaler.offset + scaler.scale)
+        return cls(scaler.dtype, scaler.zero, scaler.zero + scaler.scale)
 
     def factor(self, dtype: np.dtype, low: float, high: float, name: str) -> float:
         """What brings numbers of another dtype, which span `low` to `high`, to these units.
@@ -169,10 +169,10 @@ def check_units(scaler: Scaler, chunk: np.ndarray, name: str) -> None:
         return
     if len(chunk) < _LEAST_ROWS:
         return
-    larger = (np.abs(chunk) > _TIMES * (np.abs(scaler.offset) + scaler.scale)).mean(axis=0) > 0.5
+    larger = (np.abs(chunk) > _TIMES * (np.abs(scaler.zero) + scaler.scale)).mean(axis=0) > 0.5
     if larger.mean() > 0.5:
         column = int(np.flatnonzero(larger)[0])
-        values, mean, deviation = chunk.reshape(len(chunk), -1)[:, column], scaler.offset.flat, scaler.scale.flat
+        values, mean, deviation = chunk.reshape(len(chunk), -1)[:, column], scaler.zero.flat, scaler.scale.flat
         raise IsthmusError(
             f"{name} is in other units than the training data: column {column} goes from {values.min():g} to "
             f"{values.max():g}, where the model learned {mean[column]:g} ± {deviation[column]:g}, "

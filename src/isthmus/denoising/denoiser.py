@@ -19,6 +19,7 @@ from isthmus.data.scaling import check_finite, finite_sample, sample_channel_axi
 from isthmus.data.sources import Source, open_source, refuse_masked
 from isthmus.data.units import Units, sound_scale
 from isthmus.denoising.blind_spots import Blind
+from isthmus.denoising.float_units import FloatUnits
 from isthmus.denoising.inference import Cleaner
 from isthmus.denoising.learning import learn_denoiser
 from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
@@ -116,6 +117,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
     network_: DenoisingNetwork
     units_: Units
+    _floats = FloatUnits()
     _usage = "clean = model.denoise(noisy)"
 
     def __sklearn_tags__(self) -> Tags:
@@ -156,11 +158,12 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         samples, targets = (
             self._pairs(data, open_source(y, on_mixed_sizes="keep")) if paired else (self._samples(data), 0)
         )
-        scale = 1 / unit_of(samples[0].dtype)
-        learned = learn_denoiser(samples, scale, self.noise, how, targets, self.size, run)
-        self.network_, self.network_spec_ = learned.network, learned.spec
-        self.noise_, self.blind_ = learned.noise, learned.blind
         self.units_ = Units.of(samples)
+        self._floats = FloatUnits.suiting(self.units_, self.noise)
+        samples, noise = self._floats.brought(samples), self._floats.noise(self.noise)
+        learned = learn_denoiser(samples, 1 / unit_of(samples[0].dtype), noise, how, targets, self.size, run)
+        self.network_, self.network_spec_ = learned.network, learned.spec
+        self.noise_, self.blind_ = self._floats.noise(learned.noise, back=True), learned.blind
         self.flips_, self.turns_ = learned.flips, learned.turns
         self._keep(learned.trained)
         return self
@@ -242,6 +245,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             "noise": self.noise_,
             "symmetries": [self.flips_, self.turns_],
             **self.units_.to_dict(),
+            "floats": [self._floats.zero, self._floats.unit],
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -258,6 +262,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             Units.from_dict(config),
             config["symmetries"],
         )
+        self._floats = FloatUnits(*config.get("floats", ()))
 
     def _describe(self) -> dict[str, str]:
         spec = self.network_spec_
@@ -380,7 +385,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         converted = samples if factor == 1 and zero == 0 else (samples - np.float64(zero)) * factor
         self.units_.check(converted, name, given=samples, fractions=not sound)
         network = self.network_.to(choose_device(self.device))
-        return Cleaner(network, self.network_spec_, self.blind_, zero, unit_of(own) / factor, averaging, self.turns_)
+        zero, unit = zero + self._floats.zero / factor, unit_of(own) * self._floats.unit / factor
+        return Cleaner(network, self.network_spec_, self.blind_, zero, unit, averaging, self.turns_)
 
 
 def _kind(sample: np.ndarray) -> tuple[int, str, int]:

@@ -47,7 +47,7 @@ def _scaling(scaler: Scaler) -> str:
     """As in "'range' from 0 to 255"; of channels that are in units of their own the ranges of the first."""
     if scaler.kind != "range":
         return repr(scaler.kind)
-    ranges = [f"{low:g} to {low + span:g}" for low, span in zip(scaler.offset.flat, scaler.scale.flat, strict=True)]
+    ranges = [f"{low:g} to {low + span:g}" for low, span in zip(scaler.zero.flat, scaler.scale.flat, strict=True)]
     if len(ranges) == 1:
         return f"'range' from {ranges[0]}"
     listed = ", ".join(ranges[:_SHOWN]) + (", ..." if len(ranges) > _SHOWN else "")
