@@ -65,11 +65,25 @@ def as_array(data: Any) -> np.ndarray:
     return array
 
 
+def refuse_masked(data: Any) -> None:
+    """Raise an error for a masked array, or a list with one, of which something is masked: those numbers mean nothing.
+
+    What lies under a mask is often a number such as -9999, and would be learned.
+    """
+    if isinstance(data, list | tuple):
+        for part in data:
+            refuse_masked(part)
+    elif isinstance(data, np.ma.MaskedArray) and (hidden := int(np.ma.getmaskarray(data).sum())):
+        raise IsthmusError(
+            f"masked arrays are not supported, and here {hidden:,} values are masked: fill the gaps first, as in "
+            "array.filled(array.mean()), or leave out the samples that have some"
+        )
+
+
 def _as_array(data: Any) -> np.ndarray:
-    if isinstance(data, np.ma.MaskedArray):
-        raise IsthmusError("masked arrays are not supported: fill the gaps first, as in array.filled(numpy.nan)")
+    refuse_masked(data)
     if isinstance(data, np.ndarray):
-        return data
+        return np.asarray(data) if isinstance(data, np.ma.MaskedArray) else data
     if hasattr(data, "tocsr") and hasattr(data, "nnz"):
         raise IsthmusError("sparse matrices are not supported: give a dense array, as in matrix.toarray()")
     torch = sys.modules.get("torch")
@@ -83,7 +97,9 @@ def _as_array(data: Any) -> np.ndarray:
         if is_list_of_arrays(data):
             return np.asarray([as_array(item) for item in data])
         if isinstance(data, list | tuple) or hasattr(data, "__array__") or hasattr(data, "__array_interface__"):
-            return np.asarray(data)
+            array = np.asanyarray(data)  # which keeps the mask that an `__array__` may give
+            refuse_masked(array)
+            return np.asarray(array)
         if hasattr(data, "__dlpack__"):
             return np.from_dlpack(data)
         return np.asarray(memoryview(data))

@@ -14,6 +14,7 @@ from torch import Tensor
 from isthmus.data.base import Source, spread_samples
 from isthmus.data.in_memory import as_array, loaded
 from isthmus.data.scaling import Scaler
+from isthmus.data.units import RescaledSource
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
@@ -88,12 +89,15 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         return decoded
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """`X' = g(f(X))`, with the shape and the dtype of the training data."""
+        """`X' = g(f(X))`, with the shape and the dtype of the training data.
+
+        Pixels of another depth than that of the training data come back in their own.
+        """
         check_is_fitted(self)
         source = self._open(X, reset=False)
         rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
         fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
-        return rebuilt
+        return source.back(rebuilt) if isinstance(source, RescaledSource) else rebuilt
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
