@@ -18,6 +18,7 @@ __all__ = [
     "explore",
     "load",
     "load_density",
+    "open_source",
 ]
 
 _PUBLIC = {
@@ -32,11 +33,13 @@ _PUBLIC = {
     "explore": ("isthmus.serving.explorer.explorer", "explore"),
     "load": ("isthmus.estimators.loading", "load"),
     "load_density": ("isthmus.latent.density", "load_density"),
+    "open_source": ("isthmus.data.sources", "open_source"),
 }
 
 if TYPE_CHECKING:
     from isthmus.compression.codec import Codec
     from isthmus.data import datasets
+    from isthmus.data.sources import open_source
     from isthmus.denoising.denoiser import Denoiser
     from isthmus.errors import IsthmusError
     from isthmus.estimators.autoencoder import AutoEncoder

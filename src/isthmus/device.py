@@ -10,9 +10,7 @@ from isthmus.errors import IsthmusError
 
 def choose_device(name: str | torch.device) -> torch.device:
     """The device of that name; "auto" takes CUDA, then Apple's GPU, then the CPU."""
-    if isinstance(name, torch.device):
-        return name
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
@@ -20,7 +18,7 @@ def choose_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:
-        raise IsthmusError(f"device (={name!r}) cannot be used here; 'auto' takes the best there is") from error
+        raise IsthmusError(f"device (={str(name)!r}) cannot be used here; 'auto' takes the best there is") from error
     return device
 
 

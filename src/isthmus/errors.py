@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -11,11 +13,23 @@ class IsthmusError(ValueError):
     """What a user can put right: one line that says what is wrong, the value seen and what would be right."""
 
 
-class MissingExtraError(IsthmusError, ImportError):
-    """A feature needs a package that is not installed; the message names the command that installs it."""
+class IsthmusWarning(UserWarning):
+    """What a user should know though the work goes on: one line."""
 
-    def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs an optional package; install it with: pip install 'isthmus[{extra}]'")
+
+def warn(message: str) -> None:
+    """Say something in one line, once for each text and place in the user's own code."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "isthmus":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, IsthmusWarning, stacklevel=level)
+
+
+class MissingExtraError(IsthmusError, ImportError):
+    """A feature needs packages that are not installed; the message names the command that installs them."""
+
+    def __init__(self, feature: str, *packages: str) -> None:
+        super().__init__(f"{feature} needs an optional package; install it with: pip install {' '.join(packages)}")
 
 
 @contextmanager

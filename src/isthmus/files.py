@@ -33,7 +33,8 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     try:
         for path in targets:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+            prefix, suffix = temporary_affixes(path)
+            handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
             os.close(handle)
             temporaries.append(Path(name))
         yield tuple(temporaries)
@@ -48,6 +49,11 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
             temporary.unlink(missing_ok=True)
 
 
+def temporary_affixes(path: Path) -> tuple[str, str]:
+    """How the temporary names for `path` begin and end: hidden, and never too long where the name of `path` is not."""
+    return f".{path.name[:20]}.", path.suffix[:16]
+
+
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A place of the same name in a temporary folder; what is made there becomes `path` when the block ends well.
@@ -56,7 +62,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=temporary_affixes(path)[0], dir=path.parent))
     made, replaced = temporary / path.name, temporary / "replaced"
     try:
         yield made
@@ -70,6 +76,11 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def printable(name: str | Path) -> str:
+    """A file's name as text that every format and terminal takes: a byte that is no UTF-8 becomes ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

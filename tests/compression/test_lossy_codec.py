@@ -178,3 +178,10 @@ def test_a_lossless_codec_has_no_quality() -> None:
         codec.compress(TEST, quality=50)
     with pytest.raises(IsthmusError, match="ms-ssim"):
         Codec("lossy", objective="psnr").fit(TEST)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 2, 3), (3, 90)])
+def test_tiny_images_are_learned(shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, *shape), dtype=np.uint8)
+    codec = Codec("lossy", epochs=1, random_state=0).fit(images)
+    assert codec.decompress(codec.compress(images)).shape == images.shape

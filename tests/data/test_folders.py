@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, features
 
 from isthmus.data.sources import open_source
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, IsthmusWarning
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 255, (6, 8)).astype(np.uint8)
@@ -125,7 +129,7 @@ def test_depths_that_cannot_be_mixed(tmp_path: Path) -> None:
     save(COLOUR, tmp_path / "1.png")
     save(DEEP, tmp_path / "2.png")
     with pytest.raises(
-        IsthmusError, match=r"mixes .*2\.png \(16-bit grey\) and .*1\.png \(8 bits\); image_mode='grey'"
+        IsthmusError, match=r"mixes .*2\.png \(16-bit grey\) and .*1\.png \(8-bit colour\); .*image_mode='grey'"
     ):
         open_source(tmp_path)
     np.testing.assert_array_equal(open_source(tmp_path, image_mode="grey").take([1])[0], DEEP >> 8)
@@ -211,11 +215,153 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
         source.take([1])
 
 
-def test_tiff_stacks_do_not_hide_in_folders(tmp_path: Path) -> None:
-    first, second = Image.fromarray(GREY), Image.fromarray(GREY)
-    first.save(tmp_path / "1.tif", save_all=True, append_images=[second])
-    with pytest.raises(IsthmusError, match=r"1\.tif holds several images; give it by itself"):
+DEEP_COLOUR = RNG.integers(0, 65535, (6, 8, 4)).astype(np.uint16)
+BANDS = RNG.integers(0, 255, (6, 8, 5)).astype(np.uint8)
+
+
+def deep_png(pixels: np.ndarray, path: Path, *, interlaced: bool = False, key: Any = None) -> None:
+    """A PNG of 16 bits a channel, with every row filter; Pillow writes grey ones only."""
+    h, w, c = pixels.shape
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    data = bytearray()
+    for x, y, dx, dy in passes if interlaced else [(0, 0, 1, 1)]:
+        part = pixels[y::dy, x::dx]
+        above = np.zeros((part.shape[1] * 2 * c,), int)
+        for number, line in enumerate(part.astype(">u2")) if part.size else ():
+            row = np.frombuffer(line.tobytes(), np.uint8).astype(int)
+            left, corner = (np.concatenate([np.zeros(2 * c, int), v])[: len(row)] for v in (row, above))
+            guess = left + above - corner
+            a, b, d = abs(guess - left), abs(guess - above), abs(guess - corner)
+            paeth = np.where((a <= b) & (a <= d), left, np.where(b <= d, above, corner))
+            filters = [0 * row, left, above, (left + above) // 2, paeth]
+            data += bytes([number % 5]) + ((row - filters[number % 5]) % 256).astype(np.uint8).tobytes()
+            above = row
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", w, h, 16, {2: 4, 3: 2, 4: 6}[c], 0, 0, interlaced)
+    transparent = b"" if key is None else chunk(b"tRNS", np.array(key, ">u2").tobytes())
+    parts = [chunk(b"IHDR", header), transparent, chunk(b"IDAT", zlib.compress(bytes(data))), chunk(b"IEND", b"")]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def tiff(pixels: np.ndarray, path: Path, **options: Any) -> None:
+    colours = {"photometric": "rgb"} if pixels.shape[2:] in ((3,), (4,)) else {"photometric": "minisblack"}
+    tifffile.imwrite(path, pixels, **(colours | {"planarconfig": "contig"} if pixels.ndim == 3 else {}) | options)
+
+
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"compression": "zlib", "predictor": True}])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_16_bits_a_channel_in_tiff(check_contract: Any, tmp_path: Path, alpha: bool, options: dict[str, Any]) -> None:
+    pixels = DEEP_COLOUR if alpha else DEEP_COLOUR[..., :3]
+    tiff(pixels, tmp_path / "1.tif", extrasamples=["unassalpha"] if alpha else None, **options)
+    tiff(pixels[::-1], tmp_path / "2.tif", extrasamples=["unassalpha"] if alpha else None, **options)
+    check_contract(open_source(tmp_path), np.stack([pixels, pixels[::-1]]))
+    check_contract(open_source(tmp_path / "1.tif"), pixels[None])
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_16_bits_a_channel_in_png(check_contract: Any, tmp_path: Path, interlaced: bool) -> None:
+    colour, clear, grey = DEEP_COLOUR[..., :3], DEEP_COLOUR, DEEP_COLOUR[..., :2]
+    deep_png(colour, tmp_path / "1.png", interlaced=interlaced)
+    check_contract(open_source(tmp_path), colour[None])
+    deep_png(clear, tmp_path / "2.png", interlaced=interlaced)
+    deep_png(grey, tmp_path / "3.png", interlaced=interlaced)
+    deep_png(colour, tmp_path / "4.png", interlaced=interlaced, key=colour[2, 3])
+    save(DEEP, tmp_path / "5.png")
+    opaque = np.full((6, 8), 65535, np.uint16)
+    hole = opaque.copy()
+    hole[(colour == colour[2, 3]).all(-1)] = 0
+    expected = [np.dstack([colour, opaque]), clear, grey[..., [0, 0, 0, 1]], np.dstack([colour, hole]),
+                np.dstack([DEEP, DEEP, DEEP, opaque])]  # fmt: skip
+    check_contract(open_source(tmp_path), np.stack(expected))
+    np.testing.assert_array_equal(open_source(tmp_path, image_mode="rgb").take([0])[0], colour >> 8)
+    (tmp_path / "5.png").unlink()
+    save(COLOUR, tmp_path / "6.png")
+    with pytest.warns(IsthmusWarning, match=r"16 bits a channel, as .*\.png, are read at 8 bits"):
+        mixed = open_source(tmp_path)
+    np.testing.assert_array_equal(mixed.take([0])[0], np.dstack([colour, opaque]) >> 8)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_every_depth_of_tiff_alone_and_in_a_folder(
+    check_contract: Any, tmp_path: Path, dtype: str, byteorder: Any, turned: bool
+) -> None:
+    raw = RNG.integers(0, 256, (6, 8, 8)).astype(np.uint8)
+    grey = raw.view(dtype)[..., 0] if dtype[0] != "f" else RNG.normal(size=(6, 8)).astype(dtype)  # all values that are
+    tags = [(274, "H", 1, 6, True)] if turned else []
+    tifffile.imwrite(tmp_path / "1.tif", grey, byteorder=byteorder, extratags=tags, metadata=None)
+    upright = np.rot90(grey, 3) if turned else grey
+    check_contract(open_source(tmp_path), upright[None])
+    check_contract(open_source(tmp_path / "1.tif"), upright[None])
+
+
+def test_bands_that_are_no_colours(check_contract: Any, tmp_path: Path) -> None:
+    for bands, photometric in ((BANDS, "minisblack"), (BANDS, "rgb"), (BANDS[..., :4], "rgb"), (BANDS * 1.0, "rgb")):
+        extra = ["unspecified"] * (bands.shape[-1] - (3 if photometric == "rgb" else 1))
+        tiff(bands, tmp_path / "1.tif", photometric=photometric, extrasamples=extra)
+        check_contract(open_source(tmp_path), bands[None])
+        check_contract(open_source(tmp_path / "1.tif"), bands[None])
+    with pytest.raises(IsthmusError, match=r"1\.tif has values of float64 with 5 channels, .* cannot hold"):
+        open_source(tmp_path, image_mode="rgb")
+    small = np.full((3, 8, 5), 77, np.uint8)
+    tiff(BANDS, tmp_path / "1.tif", photometric="minisblack", extrasamples=["unspecified"] * 4)
+    tiff(small, tmp_path / "2.tif", photometric="minisblack", extrasamples=["unspecified"] * 4)
+    np.testing.assert_array_equal(open_source(tmp_path, on_mixed_sizes="crop").take([0])[0], BANDS[1:4])
+    resized = open_source(tmp_path, on_mixed_sizes="resize")
+    np.testing.assert_array_equal(resized.take([1])[0], np.full(resized.shape[1:], 77, np.uint8))
+
+
+def test_what_pillow_would_shorten_is_refused_without_tifffile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiff(BANDS, tmp_path / "1.tif", photometric="rgb", extrasamples=["unspecified"] * 2)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(IsthmusError, match=r"1\.tif, whose values .* pip install tifffile$"):
         open_source(tmp_path)
+
+
+def test_tiff_stacks_in_a_folder_are_their_images(check_contract: Any, tmp_path: Path) -> None:
+    stack = RNG.integers(0, 255, (5, 6, 8)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "2.tif", stack)
+    tifffile.imwrite(tmp_path / "4.tif", stack + 1, imagej=True)
+    for name in ("1.png", "3.png", "5.png"):
+        save(GREY, tmp_path / name)
+    source = open_source(tmp_path)
+    check_contract(source, np.concatenate([GREY[None], stack, GREY[None], stack + 1, GREY[None]]))
+    assert source.location(2).endswith("2.tif") and source.location(12) == str(tmp_path / "5.png")
+    tifffile.imwrite(tmp_path / "6.tif", stack[:, 1:])
+    with pytest.raises(IsthmusError, match=r"of shape \(6, 8\) and uint8 .* and of \(5, 8\) and uint8 .*6\.tif"):
+        open_source(tmp_path)
+
+
+def test_formats_beside_one_another(tmp_path: Path) -> None:
+    save(GREY, tmp_path / "1.png")
+    save(GREY, tmp_path / "2.jfif", format="JPEG", quality=100)
+    save(GREY, tmp_path / "3.gif")
+    assert len(open_source(tmp_path)) == 3
+    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    for name in ("4.gif", "5.png", "6.webp"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        with pytest.raises(IsthmusError, match="holds 2 images; give files of one image each"):
+            open_source(tmp_path / name)
+    (tmp_path / "7.heic").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.warns(IsthmusWarning, match=r"passed over.*: 1 \.heic, 3 animations, as .*4\.gif$"):
+        assert len(open_source(tmp_path)) == 3
+
+
+def test_images_that_pillow_takes_for_an_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # 48 pixels are more than twice as many
+    Image.fromarray(GREY).save(tmp_path / "1.png")
+    tifffile.imwrite(tmp_path / "2.tif", GREY)
+    deep_png(DEEP_COLOUR, tmp_path / "deep.png")
+    for name in ("1.png", "2.tif"):
+        np.testing.assert_array_equal(open_source(tmp_path / name).take([0])[0], GREY)
+    assert open_source(tmp_path / "deep.png")[0].shape == (6, 8, 4)
+    assert open_source(tmp_path, on_mixed_sizes="keep")[0].shape == (6, 8)
+    assert Image.MAX_IMAGE_PIXELS == 10
 
 
 def test_real_folders(real_data: Path) -> None:
@@ -224,7 +370,7 @@ def test_real_folders(real_data: Path) -> None:
     assert dict(zip(*np.unique(cifar.labels, return_counts=True), strict=True))["truck"] == 1000
     assert open_source(real_data / "bsd400").shape == (400, 180, 180)
     photographs = real_data / "bsds500"
-    with pytest.raises(IsthmusError, match="choose on_mixed_sizes"):
+    with pytest.raises(IsthmusError, match=r"read them with .*on_mixed_sizes"):
         open_source(photographs)
     assert open_source(photographs, on_mixed_sizes="crop").shape == (200, 321, 321, 3)
     assert open_source(photographs, on_mixed_sizes="resize").take([0]).shape == (1, 321, 481, 3)

@@ -197,28 +197,6 @@ def test_partial_fit_continues() -> None:
     assert [entry["epoch"] for entry in model.history_] == list(range(1, 5))
 
 
-def test_own_modules(tmp_path: Path) -> None:
-    X = noise(50, 6, 6)
-
-    def pair() -> tuple[nn.Module, nn.Module]:
-        encoder = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
-        return encoder, nn.Sequential(nn.Linear(3, 36), nn.Unflatten(1, (1, 6, 6)))
-
-    network = pair()
-    weight = network[0].get_parameter("1.weight")
-    before = weight.clone()
-    model = AutoEncoder(network=network, epochs=3, random_state=0).fit(X)
-    assert torch.equal(weight, before), "fit must not change its parameters"
-    assert model.reconstruct(X).shape == X.shape
-    model.save(tmp_path / "m")
-    loaded = AutoEncoder.load(tmp_path / "m", network=pair())
-    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
-    with pytest.raises(IsthmusError, match=r"network=\(encoder, decoder\)"):
-        AutoEncoder.load(tmp_path / "m")
-    with pytest.raises(IsthmusError, match=r"does not take samples|must be equal"):
-        AutoEncoder(network=(nn.Linear(5, 2), nn.Linear(2, 5)), epochs=1).fit(X)
-
-
 # Bad input: one clear error.
 
 

@@ -22,22 +22,28 @@ from tests.compression.coding.models import MODELS, example, lossy_model, two_pa
 from tests.compression.coding.test_archive import written  # noqa: E402
 
 from isthmus.compression.coding import chunks  # noqa: E402
-from isthmus.compression.coding.archive import VERSION, Writer  # noqa: E402
+from isthmus.compression.coding.archive import Writer  # noqa: E402
 from isthmus.compression.coding.chunks import Member  # noqa: E402
 from isthmus.compression.coding.model import CodecModel  # noqa: E402
 
 
 def main() -> None:
-    digests = {}
-    for name in ("levels", "colour", "16 bits"):
-        images = list(example(name, 5, 9, 8)) + list(example(name, 2, 4, 11))
-        path = HERE / f"v{VERSION}-{name.replace(' ', '-')}.isth"
-        _write(path, written([Member(image) for image in images], model=MODELS[name], embed=True))
-        plain = io.BytesIO(b"".join(image.tobytes() for image in images)).getvalue()
-        digests[path.name] = {"samples": len(images), "sha256": hashlib.sha256(plain).hexdigest()}
+    for version in (1, 2):
+        digests = {}
+        for name in ("levels", "colour", "16 bits"):
+            members = [Member(image) for image in (*example(name, 5, 9, 8), *example(name, 2, 4, 11))]
+            if version == 2:  # coded in pieces, and with what files hold around their pixels
+                members += [Member(example(name, 1, *size)[0]) for size in ((300, 2), (3, 290))]
+                members.append(
+                    Member(example(name, 1, 6, 5)[0], ("a.png", "png"), None, {"before": "AAE=", "png": True})
+                )
+            path = HERE / f"v{version}-{name.replace(' ', '-')}.isth"
+            _write(path, written(members, model=MODELS[name], embed=True))
+            plain = b"".join(member.image.tobytes() for member in members if member.image is not None)
+            digests[path.name] = {"samples": len(members), "sha256": hashlib.sha256(plain).hexdigest()}
+        (HERE / f"v{version}.json").write_text(json.dumps(digests, indent=2) + "\n")
     _lossy("lossy", lossy_model(), example("grey", 3, 13, 18), (0.7,))
     _lossy("two-parts", two_part_model(), example("levels", 6, 8, 8), (0.1, 0.5, 0.9))  # one part, both, the other
-    (HERE / f"v{VERSION}.json").write_text(json.dumps(digests, indent=2) + "\n")
 
 
 def _lossy(name: str, model: CodecModel, images: np.ndarray, dials: Sequence[float]) -> None:
@@ -51,8 +57,8 @@ def _lossy(name: str, model: CodecModel, images: np.ndarray, dials: Sequence[flo
                 decoded.append(chunks.decode(chunk, model.coding))
     writer.finish({"model": "m"})
     np.save(pixels, np.concatenate(decoded))
-    if _write(HERE / f"v{VERSION}-{name}.isth", file.getvalue()):
-        (HERE / f"v{VERSION}-{name}.npy").write_bytes(pixels.getvalue())
+    if _write(HERE / f"v1-{name}.isth", file.getvalue()):
+        (HERE / f"v1-{name}.npy").write_bytes(pixels.getvalue())
 
 
 def _write(path: Path, data: bytes) -> bool:

@@ -44,7 +44,8 @@ def compress(
 ) -> None:
     """Compress images into one archive.
 
-    Folders come back as folders, with their file names and formats; files that are no images are kept as they are.
+    Folders come back as folders, with their file names and formats. An image file of which more than its pixels, its
+    Exif data, colours and texts would be lost is kept as it is, and so is every file that is no image.
 
     Examples:
 
@@ -53,12 +54,13 @@ def compress(
       isthmus compress photos-codec photos/ -o photos.isth --quality 40 --embed-model
     """
     from isthmus import Codec
-    from isthmus.compression.files import pack, samples_of
+    from isthmus.compression.files import pack
+    from isthmus.compression.packing import Members
 
     options.check_output(output, overwrite, folder=False)
     codec = Codec.load(model, device="cpu")
     wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
-    measured = samples_of(files) if target_mse is not None or target_bytes is not None else ()
+    measured = Members(files, lossy=True) if target_mse is not None or target_bytes is not None else ()
     images = [sample.image for sample in measured if sample.image is not None]
     quality = codec.find_quality(images, **wanted)
     packed = pack(codec, files, output, quality=quality, embed_model=embed_model, name=Path(model).resolve().name)
@@ -66,6 +68,8 @@ def compress(
     share = f", {size / packed.plain_bytes:.1%} of the uncompressed values" if packed.plain_bytes else ""
     each = size / max(1, packed.samples)
     typer.echo(f"{packed.samples:,} samples in {output}: {size:,} bytes, {each:,.1f} each{share}")
+    for line in packed.notes:
+        typer.echo(f"isthmus: {line}", err=True)
 
 
 def decompress(

@@ -11,6 +11,7 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG
 from isthmus.spec import parse_corruption
@@ -105,8 +106,6 @@ def denoise(
         raise typer.BadParameter(
             "--noise, --epochs, --minutes and --save-model are for learning from noisy data, without a model"
         )
-    from rich.progress import track
-
     from isthmus import Denoiser
     from isthmus.data.sources import open_source
     from isthmus.denoising.files import FileCleaner, paths_of
@@ -137,7 +136,7 @@ def denoise(
     else:
         assert paths is not None
         good = [path for path in paths if path not in bad]
-        cleaned = cleaner.files(track(good, "cleaning", disable=quiet or len(good) < 2), folder)
+        cleaned = cleaner.files(track(good, len(good), "cleaning", quiet=quiet or len(good) < 2), folder)
         typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
     if cleaned.examples and sheet is not None:
         from isthmus.evaluation.figures.before_after import before_after
@@ -166,7 +165,7 @@ def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
 
 def _formats(data: str, paths: Sequence[Path] | None) -> Sequence[str]:
     """The suffixes of what can be written in place of a file or an array: any image for an image, else its own."""
-    from isthmus.data.folders import SUFFIXES
+    from isthmus.data.images import SUFFIXES
 
     if paths is None:
         return (".npy",)
@@ -199,9 +198,9 @@ def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: b
 def _learn(denoiser: Denoiser, data: str | Source, save_model: Path | None, quiet: bool) -> dict[Path, str]:
     """Learn from the noisy data, for some minutes or until Ctrl-C; returns what cannot be read."""
     from isthmus.denoising.files import learn
-    from isthmus.training.progress import Bar
+    from isthmus.training.progress import shown
 
-    bad = learn(denoiser, data, listeners=[] if quiet else [Bar()])
+    bad = learn(denoiser, data, listeners=[] if quiet else [shown()])
     typer.echo(f"Noise       {denoiser.noise_}")
     if save_model is not None:
         typer.echo(f"Model       {denoiser.save(save_model)}")

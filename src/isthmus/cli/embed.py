@@ -51,9 +51,9 @@ def embed(
 
         write_store(output, _rows(encoder, source), origin(model, data))
     elif output.suffix == ".npy":
-        write_npy(output, (encoder.encode(block) for block in blocks(source)), len(source))
+        write_npy(output, (encoder.encode(block) for block in blocks(source, "encoding")), len(source))
     else:
-        _write_parquet(output, (encoder.encode(block) for block in blocks(source)), source)
+        _write_parquet(output, (encoder.encode(block) for block in blocks(source, "encoding")), source)
     typer.echo(f"{len(source):,} codes of {encoder._n_features_out} numbers in {output}")
 
 
@@ -70,7 +70,7 @@ def _rows(encoder: Any, source: Source) -> Iterator[Rows]:
     from isthmus.latent.store import Rows, Thumbnails
 
     thumbnails = Thumbnails(encoder)
-    for block in blocks(source):
+    for block in blocks(source, "encoding"):
         samples = [block.location(i) for i in range(len(block))]
         yield Rows(samples, encoder.encode(block), block.labels, thumbnails(block))
 

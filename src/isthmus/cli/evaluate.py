@@ -10,6 +10,7 @@ import typer
 
 from isthmus.cli import options
 from isthmus.cli.models import open_for, open_model
+from isthmus.cli.progress import stages
 
 if TYPE_CHECKING:
     from isthmus.evaluation.representation import Representation
@@ -44,15 +45,15 @@ def evaluate(
 
       isthmus evaluate tables-8 new.csv --labels-column species -o evaluation/
     """
-    from rich.console import Console
-
     from isthmus.evaluation import evaluate_representation
     from isthmus.evaluation.comparison import write_evaluation
 
     estimator, source = open_model(model, data, reading, device, "encode", "decode")
     other = None if train is None else open_for(estimator, train, reading)
-    with Console(stderr=True).status("measuring the code, PCA and the raw data"):
-        measured = evaluate_representation(estimator, source, train=other, most=samples, random_state=seed)
+    with stages() as progress:
+        measured = evaluate_representation(
+            estimator, source, train=other, most=samples, random_state=seed, progress=progress
+        )
     name = Path(model).resolve().name
     origin = {"model": name, "data": data} | ({} if train is None else {"train": train})
     page = write_evaluation(measured, output or Path(model), title=name, origin=origin)

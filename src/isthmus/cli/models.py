@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import read_config
 
@@ -57,7 +58,7 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
 
 def _image_mode(model: Any, data: str) -> str | None:
     """The mode that image files must be read in for this model; None for other data."""
-    from isthmus.data.folders import SUFFIXES
+    from isthmus.data.images import SUFFIXES
 
     scaler, path = model.scaler_, Path(data).expanduser()
     files = path.is_dir() or path.suffix.lower() in SUFFIXES
@@ -66,8 +67,12 @@ def _image_mode(model: Any, data: str) -> str | None:
     return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(scaler.sample_shape[-1])}[len(scaler.sample_shape)]
 
 
-def blocks(source: Source) -> Iterator[Source]:
-    """Successive parts of a source, read into memory one after the other."""
+def blocks(source: Source, what: str) -> Iterator[Source]:
+    """Successive parts of a source, read into memory one after the other. what : is done to them, for the progress."""
+    return track(_blocks(source), len(source), what, count=len)
+
+
+def _blocks(source: Source) -> Iterator[Source]:
     import numpy as np
 
     from isthmus.data.base import LoadedSource

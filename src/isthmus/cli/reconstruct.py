@@ -43,7 +43,7 @@ def reconstruct(
     if isinstance(source, ImageFiles):
         _write_images(estimator, source, output)
     else:
-        write_npy(output, (estimator.reconstruct(block) for block in blocks(source)), len(source))
+        write_npy(output, (estimator.reconstruct(block) for block in blocks(source, "reconstructing")), len(source))
     typer.echo(f"{len(source):,} reconstructions in {output}")
 
 
@@ -54,7 +54,7 @@ def _write_images(model: Any, source: ImageFiles, folder: Path) -> None:
     from isthmus.files import atomic_path
 
     top = Path(os.path.commonpath([path.parent for path in source.paths]))
-    images = (image for block in blocks(source) for image in model.reconstruct(block))
+    images = (image for block in blocks(source, "reconstructing") for image in model.reconstruct(block))
     for path, image in zip(source.paths, images, strict=True):
         with atomic_path(folder / path.relative_to(top)) as temporary:
             pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image

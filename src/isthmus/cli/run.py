@@ -80,7 +80,7 @@ class RunFolder:
 
     def fit_options(self) -> dict[str, Any]:
         """What every estimator's `fit` takes beside the data. What other runs left is removed, unless continued."""
-        from isthmus.training.progress import Bar, JsonLines, TensorBoard
+        from isthmus.training.progress import JsonLines, TensorBoard, shown
 
         if not self.resume:
             self._remove_checkpoints()
@@ -88,7 +88,7 @@ class RunFolder:
         if self.run.tensorboard:
             listeners.append(TensorBoard(self.path / "tensorboard"))
         if not self.run.quiet:
-            listeners.append(Bar())
+            listeners.append(shown())
         return {
             "checkpoint": self.path / CHECKPOINT,
             "resume": self.resume,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,12 +12,11 @@ import numpy as np
 
 from isthmus.compression.codec import Codec
 from isthmus.compression.coding.archive import Reader
-from isthmus.compression.coding.chunks import DTYPES, Member
+from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.reading import read_images, read_one
-from isthmus.compression.images import open_images
-from isthmus.compression.unpacking import Unpacker
-from isthmus.data.folders import SUFFIXES, read_image
+from isthmus.compression.packing import Members
+from isthmus.compression.unpacking import Unpacker, lies_inside
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.files import atomic_path
@@ -25,10 +24,15 @@ from isthmus.files import atomic_path
 
 @dataclass(frozen=True)
 class Packed:
-    """What went into an archive. samples : how many. plain_bytes : of their values without compression."""
+    """What went into an archive.
+
+    samples : how many. plain_bytes : of their values without compression. notes : a line for everything that the
+    archive does not hold, or not under its own name, and for image files that are kept as they are.
+    """
 
     samples: int
     plain_bytes: int
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -50,20 +54,22 @@ def pack(
 ) -> Packed:
     """Compress folders, files, arrays and data sets into one archive, in constant memory.
 
-    Folders come back as folders, with their file names and formats; files that are no images are kept as they are.
-    quality, embed_model, name : see `Codec.write`.
+    Folders come back as folders, with their file names and formats. Of image files that come back whole from their
+    pixels and what is around them these are kept, of all others the files as they are. quality, embed_model, name :
+    see `Codec.write`.
     """
     plain = 0
+    members = Members(inputs, lossy=codec.model_.kind == "lossy", without=archive)
 
     def counted() -> Iterator[Member]:
         nonlocal plain
-        for sample in samples_of(inputs, without=archive):
+        for sample in members:
             plain += len(sample.file or b"") if sample.image is None else sample.image.nbytes
             yield sample
 
     with atomic_path(archive) as temporary, temporary.open("wb") as file:
         count = codec.write(file, counted(), quality=quality, embed_model=embed_model, name=name)
-    return Packed(count, plain)
+    return Packed(count, plain, members.notes)
 
 
 def unpack(
@@ -86,59 +92,23 @@ def unpack(
             else:
                 for item in read_images(reader, found, lambda error: problems.append(str(error))):
                     unpacker.add(*item)
-    return Unpacked(unpacker.count, [*problems, *unpacker.refused])
+    return Unpacked(unpacker.count, [*problems, *unpacker.problems])
 
 
 def verify(archive: Path, model: str | None = None) -> Unpacked:
-    """Check every byte of an archive and decode all of it."""
+    """Check every byte of an archive, decode all of it, and see whether its names can be restored."""
     with archive.open("rb") as file:
         reader = open_archive(file, archive)
         problems = list(reader.damaged)
         found = find_model(reader, archive, model)
-        count = sum(1 for _ in read_images(reader, found, lambda error: problems.append(str(error))))
+        count = 0
+        for chunk, within, _ in read_images(reader, found, lambda error: problems.append(str(error))):
+            count += 1
+            if chunk.names and not lies_inside(chunk.names[within][0]):
+                problems.append(
+                    f"sample {chunk.first + within:,} is called {chunk.names[within][0]!r} and cannot be unpacked"
+                )
     return Unpacked(count, problems)
-
-
-def samples_of(inputs: Iterable[str], without: Path | None = None) -> Iterator[Member]:
-    """Every sample of every folder, file, array and data set, one after the other, with its name and format.
-
-    without : the archive that is written, which may lie in one of the folders: it does not hold itself.
-    """
-    inputs = list(inputs)
-    for text in inputs:
-        path = Path(text).expanduser()
-        if path.is_dir() and path.suffix != ".zarr":
-            top = path.resolve().parent if len(inputs) > 1 else path.resolve()
-            files = sorted(p for p in path.resolve().rglob("*") if p.is_file() and not _is_of(p, without))
-            if not files:
-                raise IsthmusError(f"folder {path} holds no files")
-            yield from (_file_sample(file, file.relative_to(top).as_posix()) for file in files)
-        elif path.is_file() and path.suffix.lower() in SUFFIXES:
-            yield _file_sample(path, path.name)
-        else:
-            name = path.with_suffix(".npy").name if path.exists() else f"{text.replace(':', '-')}.npy"
-            yield from (Member(image, (name, "npy")) for image in open_images(text))
-
-
-def _is_of(path: Path, archive: Path | None) -> bool:
-    """Whether a file is an archive, or the temporary one that is to become it."""
-    if archive is None or path.parent != archive.resolve().parent:
-        return False
-    return path.name == archive.name or path.name.startswith(f".{archive.name}.")
-
-
-def _file_sample(path: Path, name: str) -> Member:
-    """An image file as pixels; any other, and an image that we cannot decode to 8 or 16 bits, as it is."""
-    content = path.read_bytes()
-    image = None
-    if path.suffix.lower() in SUFFIXES:
-        try:
-            image = read_image(path)
-        except IsthmusError:
-            image = None
-        if image is not None and image.dtype not in DTYPES:
-            image = None
-    return Member(image, (name, path.suffix.lower().removeprefix(".")), content)
 
 
 def open_archive(file: BinaryIO, archive: Path) -> Reader:

@@ -126,11 +126,12 @@ def train_part(
     batch_size: int,
     learning_rate: float,
     part: int = 0,
+    part_name: str = "",
 ) -> Trained:
-    """Train one model of a codec. part : its number, where there are two."""
+    """Train one model of a codec. part, part_name : its number and its name, where there are two."""
     validation = run.held_out(len(feed), min(MOST_VALIDATION, len(feed) // 20))
     spec = run.spec(LENGTH, len(feed), batch_size, n_validation=len(validation), learning_rate=learning_rate)
-    return run.train(task, feed, spec, validation, digest(images), part=part)
+    return run.train(task, feed, spec, validation, digest(images), part=part, part_name=part_name)
 
 
 def _learn_plain_background(images: np.ndarray, background: int, run: Run) -> Learned:
@@ -190,7 +191,7 @@ def _learn_continuous_tone(images: Sequence[np.ndarray], run: Run) -> Learned:
     with seeded(run.seed):
         network = ContinuousToneNetwork(inputs, _CONTINUOUS_TONE.hidden, _CONTINUOUS_TONE.components, symbols)
     feed = ContinuousToneFeed(images, context, symbols)
-    task = ContinuousToneTask(network.to(run.device))
+    task = ContinuousToneTask(network.to(run.device), depth)
     trained = train_part(task, feed, images, run, _CONTINUOUS_TONE.batch_size, _CONTINUOUS_TONE.learning_rate)
     config = {"window": context.offsets.tolist(), "channels": channels, "depth": depth}
     tensors = network.cpu().export(continuous_tone.FEATURE_UNIT, UNIT, SUBLEVEL)

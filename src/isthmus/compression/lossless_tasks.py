@@ -98,17 +98,20 @@ class PlainBackgroundTask(Task):
 
 
 class ContinuousToneTask(Task):
-    """Bits per value of continuous-tone images."""
+    """Bits per value of continuous-tone images; a value of 16 bits is two symbols."""
 
     network: ContinuousToneNetwork
 
-    def __init__(self, network: ContinuousToneNetwork) -> None:
+    def __init__(self, network: ContinuousToneNetwork, depth: int) -> None:
         super().__init__(network, validation_batch=16)
+        self._symbols_of_a_value = depth // 8
 
     def forward(self, batch: list[tuple[Tensor, Tensor, Tensor]], generator: torch.Generator) -> Loss:
-        """What the symbols of a batch of `ContinuousToneFeed` cost."""
+        """What the values of a batch of `ContinuousToneFeed` cost."""
         nats = self.network([tuple(part.to(self.device) for part in parts) for parts in batch])
-        return Loss(bits(nats, sum(len(symbols) for _, _, symbols in batch)))
+        loss = bits(nats, sum(len(symbols) for _, _, symbols in batch))
+        others = (self._symbols_of_a_value - 1) * loss.detach()  # told, but no part of the gradient, which is clipped
+        return Loss(loss + others)
 
 
 def learn_codebook(

@@ -69,6 +69,8 @@ _LARGEST = 100  # whole number that the largest component is given at the best q
 _MOST_PATCHES = 20_000  # that the principal components are of
 _COARSE = 2.9  # rounding step for a λ of 1 where both are optimal at high rates: √(12 / (2 ln 2))
 _MEASURED, _PLACES = 256, 40  # images and qualities that say where one part of the dial ends and the next begins
+_PARTS = "part 1 of 2, few bytes", "part 2 of 2, high qualities"
+_LEAST_MEASURED = 16  # images, in runs of a few seconds: a minute of training is worth all of them
 
 
 def learn_lossy(images: Source, objective: str, run: Run) -> Learned:
@@ -83,7 +85,9 @@ def learn_lossy(images: Source, objective: str, run: Run) -> Learned:
     whole_range = (least, _LAMBDA_RANGE * least)
     if len(shapes) > 1 or max(chosen[0].shape[:2]) > _SMALL:
         return _learn_patches(chosen, _PATCHES, objective, run, whole_range)
+    measured = _MEASURED
     if run.minutes is not None:
+        measured = min(_MEASURED, max(_LEAST_MEASURED, int(_MEASURED * run.minutes)))
         run = replace(run, minutes=run.minutes / 2)
     flat = _learn_flat(chosen, _FLAT, objective, run, whole_range)
     if flat.trained.signal:
@@ -91,8 +95,9 @@ def learn_lossy(images: Source, objective: str, run: Run) -> Learned:
     low, high = _FINE_LAMBDAS
     background = background_of(np.stack(chosen))
     settings = _FINE if background is None else _INK
-    fine = _learn_patches(chosen, settings, objective, run, (low * least, high * least), background, part=1)
-    return Learned(_together(flat.model, fine.model, chosen), fine.trained.after(flat.trained))
+    fine = _learn_patches(chosen, settings, objective, run, (low * least, high * least), background, number=1)
+    some = np.stack(chosen[:: max(1, len(chosen) // measured)])
+    return Learned(_together(flat.model, fine.model, some), fine.trained.after(flat.trained))
 
 
 def _learn_flat(
@@ -103,10 +108,10 @@ def _learn_flat(
     codes = min(settings.codes, math.prod(shape))
     nowhere = Context(np.zeros((0, 2), np.int32))
     with seeded(run.seed):
-        rate = RateNetwork(nowhere, codes, settings.groups, settings.hidden)
+        rate = RateNetwork(nowhere, codes, min(settings.groups, codes), settings.hidden)
         spec = NetworkSpec("conv", shape, latent_dim=codes, channels=default_channels(shape))
         network = LossyNetwork(build(spec, run.seed), codes, rate)
-    return _learn(images, network, nowhere, spec.to_dict(), settings, objective, run, lambdas, part=0)
+    return _learn(images, network, nowhere, spec.to_dict(), settings, objective, run, lambdas, (0, _PARTS[0]))
 
 
 def _learn_patches(
@@ -116,14 +121,14 @@ def _learn_patches(
     run: Run,
     lambdas: tuple[float, float],
     background: float | None = None,
-    part: int = 0,
+    number: int = 0,
 ) -> Learned:
     """An auto-encoder with a code for every patch. background : the value of a plain one, if there is one."""
     channels, patch = (*images[0].shape, 1)[2], settings.patch
     codes = min(settings.codes, channels * patch**2)
     context = Context.disk(settings.radius, settings.skew)
     with seeded(run.seed):
-        rate = RateNetwork(context, codes, settings.groups, settings.hidden)
+        rate = RateNetwork(context, codes, min(settings.groups, codes), settings.hidden)
         described = {"channels": channels, "patch": patch, "codes": codes, "hidden": settings.repair}
         some = _patches(images, patch, run.seed)
         if background is not None:
@@ -132,6 +137,7 @@ def _learn_patches(
         lambdas = _representable(lambdas, patches, some)
         first, last = (math.sqrt(value) / _COARSE for value in lambdas)
         network = LossyNetwork(patches, codes, rate, (first, last))
+    part = (number, _PARTS[number] if number else "")
     return _learn(images, network, context, described, settings, objective, run, lambdas, part)
 
 
@@ -144,16 +150,19 @@ def _learn(
     objective: str,
     run: Run,
     lambdas: tuple[float, float],
-    part: int,
+    part: tuple[int, str],
 ) -> Learned:
-    """Train a network and make a codec's model of it. described : its layers, as JSON values."""
+    """Train a network and make a codec's model of it.
+
+    described : its layers, as JSON values. part : of the run, by number and name.
+    """
     assert network.rate is not None
     in_best_memory_order(network.to(run.device), 4)
     depth, channels = 8 * images[0].dtype.itemsize, (*images[0].shape, 1)[2]
     planes = [image.reshape(*image.shape[:2], channels) for image in images]
     feed = CropFeed(planes, _crop_side(images), 1 / np.iinfo(images[0].dtype).max, STRIDE)
     task = LossyTask(network, lambdas, Objective({objective: OBJECTIVES[objective]}))
-    trained = train_part(task, feed, images, run, settings.batch_size, settings.learning_rate, part)
+    trained = train_part(task, feed, images, run, settings.batch_size, settings.learning_rate, *part)
     network.cpu()
     weights = {k: v for k, v in network.state_dict().items() if not k.startswith("rate.")}
     state = {f"network.{name}": tensor.contiguous().numpy() for name, tensor in weights.items()}
@@ -179,12 +188,11 @@ def _crop_side(images: Sequence[np.ndarray]) -> tuple[int, int] | None:
     return min(CROP, int(sizes[:, 0].min())), min(CROP, int(sizes[:, 1].min()))
 
 
-def _together(flat: CodecModel, fine: CodecModel, images: Sequence[np.ndarray]) -> CodecModel:
+def _together(flat: CodecModel, fine: CodecModel, images: np.ndarray) -> CodecModel:
     """One model of two: the dial holds the qualities of both that no other beats in bytes and error at once."""
-    some = np.stack(images[:: max(1, len(images) // _MEASURED)])
     places = np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES
     points = [
-        (*_measured(model.coding, some, place), number, float(place))
+        (*_measured(model.coding, images, place), number, float(place))
         for number, model in enumerate((flat, fine))
         for place in places
     ]

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_path, write_bytes
+from isthmus.files import atomic_path, temporary_affixes, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.compression.coding.archive import Chunk
 
-_EXACT: dict[str, dict[str, Any]] = {
-    "png": {},
-    "bmp": {},
-    "tif": {},
-    "tiff": {},
-    "webp": {"lossless": True, "exact": True},
-}  # format -> options
+_FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    "png": ("PNG", {}),
+    "bmp": ("BMP", {}),
+    "tif": ("TIFF", {}),
+    "tiff": ("TIFF", {}),
+    "webp": ("WEBP", {"lossless": True, "exact": True}),
+}  # what pixels without a frame are written as -> Pillow's name and options; any other format would lose more
+
+
+def lies_inside(name: str) -> bool:
+    """Whether a name in an archive is that of a file below the folder that it is unpacked to, on every system.
+
+    >>> lies_inside("12:30/a.png"), lies_inside("../a.png"), lies_inside("C:/a.png")
+    (True, False, False)
+    """
+    windows = PureWindowsPath(name)
+    outside = windows.root or ".." in windows.parts or "\0" in name or not PurePosixPath(name).parts
+    return not outside and not (os.name == "nt" and ":" in name)
 
 
 class Unpacker:
     """Writes images under their names and arrays as .npy files, each at once.
 
-    count : samples written. refused : what could not be written, one line each.
+    count : samples written. problems : what could not be written, or not under its name, one line each.
     """
 
     def __init__(self, folder: Path, stem: str, overwrite: bool) -> None:
         self._folder, self._stem, self._overwrite = folder, stem, overwrite
         self._array: _Rows | None = None
+        self._refused_array = ""
+        self._written: set[tuple[int, int]] = set()  # device and inode: names may differ by case alone
         self.count = 0
-        self.refused: list[str] = []
+        self.problems: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -47,73 +62,102 @@ class Unpacker:
             self._array.close(keep=kind is None)
 
     def add(self, chunk: Chunk, within: int, image: np.ndarray) -> None:
-        """Write one sample."""
-        pair = chunk.names[within] if within < len(chunk.names) else (f"{self._stem}.npy", "npy")
+        """Write one sample; one that cannot be written is a line in `problems`, whatever is wrong with it."""
+        name, kind = chunk.names[within] if within < len(chunk.names) else (f"{self._stem}.npy", "npy")
+        frame = chunk.frames[within] if within < len(chunk.frames) else None
         try:
-            path = self._safe(pair[0])
-            if pair[1] == "npy" and chunk.method != "file":
-                self._add_row(path, image)
+            if kind == "npy" and chunk.method != "file":
+                self._add_row(name, image)
             else:
                 self._end_array()
-                self._write(path, pair[1], chunk.method == "file", image)
-            self.count += 1
+                self._write(name, kind, image.tobytes() if chunk.method == "file" else image, frame)
         except (IsthmusError, OSError) as error:
-            self.refused.append(str(error))
+            self.problems.append(str(error))
+        except Exception as error:  # a hostile name, shape or frame must not keep the others from being written
+            self.problems.append(f"{name!r} cannot be written: {error or type(error).__name__}")
 
-    def _add_row(self, path: Path, image: np.ndarray) -> None:
-        if self._array is not None and not self._array.takes(path, image):
+    def _add_row(self, name: str, image: np.ndarray) -> None:
+        if self._array is not None and not self._array.takes(name, image):
             self._end_array()
         if self._array is None:
-            start = path
-            for number in range(2, 1 << 30):  # samples of another shape than the ones before
-                if not start.exists() or (self._overwrite and number == 2):
-                    break
-                if not self._overwrite and number == 2 and self.count == 0:
-                    raise IsthmusError(f"{start} exists; give --overwrite to replace it")
-                start = path.with_stem(f"{path.stem}-{number}")
-            self._array = _Rows(path, start, image)
+            if name == self._refused_array:  # said for its first row
+                return
+            try:
+                path, _ = self._place(name)
+            except IsthmusError:
+                self._refused_array = name
+                raise
+            self._array = _Rows(name, path, image)
         self._array.add(image)
+        self.count += 1
 
     def _end_array(self) -> None:
-        if self._array is not None:
-            self._array.close(keep=True)
-            self._array = None
+        array, self._array = self._array, None
+        if array is not None:
+            array.close(keep=True)
+            self._note(array.path)
 
-    def _write(self, path: Path, kind: str, as_it_is: bool, image: np.ndarray) -> None:
-        if not as_it_is and kind not in _EXACT:
-            path = path.with_name(f"{path.name}.png")  # writing a JPEG again would lose more
+    def _write(self, name: str, kind: str, content: np.ndarray | bytes, frame: Mapping[str, Any] | None) -> None:
+        if not isinstance(content, bytes):
+            name, content = as_file(name, kind, content, frame)
+        path, taken = self._place(name)
+        write_bytes(path, content)
+        self._note(path)
+        self.count += 1
+        if taken:
+            self.problems.append(f"the archive names two files {name!r}; the second is {path.name}")
+
+    def _place(self, name: str) -> tuple[Path, bool]:
+        """Where to write, and whether that is another name since the archive has it twice."""
+        if not lies_inside(name):
+            raise IsthmusError(f"the archive names a file {name!r}, which would lie outside {self._folder}; left out")
+        path = wanted = self._folder / PurePosixPath(name)
+        number = 1
+        while path.exists() and _identity(path) in self._written:
+            number += 1
+            path = wanted.with_stem(f"{wanted.stem}-{number}")
         if path.exists() and not self._overwrite:
             raise IsthmusError(f"{path} exists; give --overwrite to replace it")
-        if as_it_is:
-            write_bytes(path, image.tobytes())
-            return
-        from PIL import Image
+        return path, number > 1
 
-        pixels = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
-        with atomic_path(path) as temporary:
-            Image.fromarray(pixels).save(temporary, **_EXACT.get(kind, {}))
+    def _note(self, path: Path) -> None:
+        self._written.add(_identity(path))
 
-    def _safe(self, name: str) -> Path:
-        """A name from an archive as a path below the folder; an archive must not write anywhere else."""
-        pure = PurePosixPath(name.replace("\\", "/"))
-        if pure.is_absolute() or ".." in pure.parts or not pure.parts or ":" in pure.parts[0] or "\0" in name:
-            raise IsthmusError(f"the archive names a file {name!r}, which would lie outside {self._folder}; left out")
-        return self._folder / pure
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def as_file(name: str, kind: str, pixels: np.ndarray, frame: Mapping[str, Any] | None) -> tuple[str, bytes]:
+    """The name and the bytes of an image file."""
+    from PIL import Image
+
+    from isthmus.compression.image_files import Frame
+
+    if frame is not None:
+        around = Frame.from_json(frame)
+        return f"{name}{around.suffix}", around.around(pixels)
+    buffer = io.BytesIO()
+    form, options = _FORMATS.get(kind, ("PNG", {}))
+    Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(buffer, form, **options)
+    return name if kind in _FORMATS else f"{name}.png", buffer.getvalue()
 
 
 class _Rows:
-    """A .npy file that grows row by row; it takes its name when it is complete."""
+    """A .npy file that grows row by row; it takes its name, `path`, when it is complete."""
 
-    def __init__(self, name: Path, path: Path, row: np.ndarray) -> None:
-        self._name, self._path, self._shape, self._dtype = name, path, row.shape, row.dtype
+    def __init__(self, name: str, path: Path, row: np.ndarray) -> None:
+        self._name, self.path, self._shape, self._dtype = name, path, row.shape, row.dtype
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        prefix, suffix = temporary_affixes(path)
+        handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
         self._temporary = Path(temporary)
         self._file: BinaryIO = os.fdopen(handle, "w+b")
         self._rows = 0
         self._header()
 
-    def takes(self, name: Path, row: np.ndarray) -> bool:
+    def takes(self, name: str, row: np.ndarray) -> bool:
         """Whether a row continues this file."""
         return (name, row.shape, row.dtype) == (self._name, self._shape, self._dtype)
 
@@ -127,7 +171,7 @@ class _Rows:
         self._header()
         self._file.close()
         if keep:
-            with atomic_path(self._path) as temporary:
+            with atomic_path(self.path) as temporary:
                 self._temporary.replace(temporary)
         self._temporary.unlink(missing_ok=True)
 

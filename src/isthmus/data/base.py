@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.errors import IsthmusError
+from isthmus.files import printable
 
 _NOT_NUMBERS = {
     "O": "Python objects",
@@ -57,9 +58,9 @@ class Source(ABC):
         self.labels = labels
         self.feature_names = None if feature_names is None else tuple(feature_names)
         self.paths = None if paths is None else list(paths)
-        self.name = name or ("table" if unit == "row" else "array")
+        self.name = printable(name) if name else "table" if unit == "row" else "array"
         self._unit = unit
-        self._place = f" of {name}" if name else ""
+        self._place = f" of {self.name}" if name else ""
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -104,7 +105,7 @@ class Source(ABC):
 
     def location(self, index: int) -> str:
         """Where a sample lies, for messages, counted from 0: ``"row 17 of table.csv"``, or its file."""
-        return f"{self._unit} {index}{self._place}" if self.paths is None else str(self.paths[index])
+        return f"{self._unit} {index}{self._place}" if self.paths is None else printable(self.paths[index])
 
     def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
         """Successive blocks of `size` samples; the last may be shorter.
@@ -184,8 +185,13 @@ class ListSource(RaggedSource):
         self.name = "list"
         self._arrays = arrays
         for index, array in enumerate(arrays):
-            if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
-                raise IsthmusError(f"sample {index} has shape {array.shape} and {array.dtype}; numbers are needed")
+            self.check(array, f"sample {index}")
+
+    @staticmethod
+    def check(array: np.ndarray, name: str) -> None:
+        """Refuse what is no sample of numbers."""
+        if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
+            raise IsthmusError(f"{name} has shape {array.shape} and {array.dtype}; numbers are needed")
 
     def _read(self, index: int) -> np.ndarray:
         return self._arrays[index]
@@ -218,6 +224,37 @@ class SubsetSource(Source):
 
     def location(self, index: int) -> str:
         return self._source.location(int(self._indices[index]))
+
+
+class JoinedSource(Source):
+    """The samples of several sources of one shape and dtype, one source after the other."""
+
+    def __init__(self, sources: Sequence[Source], *, name: str, labels: np.ndarray | None = None) -> None:
+        first = sources[0]
+        for other in sources:
+            if other.shape[1:] != first.shape[1:] or other.dtype != first.dtype:
+                raise IsthmusError(
+                    f"{name} holds samples of shape {first.shape[1:]} and {first.dtype} ({first.location(0)}) and of "
+                    f"{other.shape[1:]} and {other.dtype} ({other.location(0)}); give samples of one shape and dtype"
+                )
+        super().__init__((sum(map(len, sources)), *first.shape[1:]), first.dtype, name=name, labels=labels)
+        self._sources = sources
+        self._ends = np.cumsum([len(source) for source in sources])
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        block = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        owners = np.searchsorted(self._ends, indices, side="right")
+        for owner in np.unique(owners).tolist():
+            rows = owners == owner
+            block[rows] = self._sources[owner]._take(indices[rows] - self._start(owner))
+        return block
+
+    def location(self, index: int) -> str:
+        owner = int(np.searchsorted(self._ends, index, side="right"))
+        return self._sources[owner].location(index - self._start(owner))
+
+    def _start(self, owner: int) -> int:
+        return int(self._ends[owner]) - len(self._sources[owner])
 
 
 class LoadedSource(SubsetSource):
@@ -303,23 +340,43 @@ def is_labels(y: Any) -> bool:
     if isinstance(y, str | os.PathLike | Source):
         return False
     if isinstance(y, list | tuple):
-        return all(np.ndim(item) == 0 for item in y)
+        paths = bool(y) and all(isinstance(item, str | os.PathLike) and Path(item).is_file() for item in y)
+        return not paths and all(np.ndim(item) == 0 for item in y)
     return (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
 
 
 def as_labels(values: object, what: str) -> np.ndarray:
-    """`values` as an array of shape (n,) of text or integers, without gaps."""
-    array = np.asarray(values)
-    if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat):
-        array = array.astype(str)
-    if array.dtype.kind == "b" or (array.dtype.kind == "f" and np.array_equal(array, np.round(array))):
+    """`values` as an array of shape (n,) of text or integers, without gaps; a column (n, 1) counts as one."""
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise _no_labels(what, f"a {type(values).__name__}") from error
+    array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+    if array.dtype.kind == "O":
+        kinds = {type(value) for value in array.flat}
+        if all(issubclass(kind, str) for kind in kinds):
+            array = array.astype(str)
+        elif all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds):
+            array = np.array(array.tolist())
+    if array.dtype.kind == "T":
+        array = array.astype(str) if not getattr(array.dtype, "na_object", "") else array
+    if array.dtype.kind == "b" or (array.dtype.kind == "f" and _whole(array)):
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iuU":
-        raise IsthmusError(
-            f"{what} cannot be labels: these must be text or whole numbers, one for each sample and none missing, "
-            f"not shape {array.shape}, {array.dtype}"
-        )
+        raise _no_labels(what, f"shape {array.shape}, {array.dtype}")
     return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+
+
+def _whole(array: np.ndarray) -> bool:
+    """Whether floats are whole numbers that int64 holds."""
+    return bool((np.isfinite(array) & (np.abs(array) < 2.0**63) & (array == np.round(array))).all())
+
+
+def _no_labels(what: str, seen: str) -> IsthmusError:
+    return IsthmusError(
+        f"{what} cannot be labels: these must be text or whole numbers, one for each sample and none missing, "
+        f"not {seen}"
+    )
 
 
 def _mapped_file(array: np.ndarray | None) -> np.memmap | None:

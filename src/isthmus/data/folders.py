@@ -1,4 +1,4 @@
-"""Image files and folders of them as sources: PNG, JPEG, WebP, TIFF and BMP, decoded when they are asked for."""
+"""Image files and folders of them as sources: decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from isthmus.data.base import Source
+from isthmus.data.base import JoinedSource, Source, subset
+from isthmus.data.images import (
+    PILLOW_MODES,
+    SUFFIXES,
+    TIFF,
+    Header,
+    Kind,
+    read_8_bits,
+    read_header,
+    read_image,
+)
 from isthmus.data.reading import reading
-from isthmus.errors import IsthmusError, unknown_name
+from isthmus.errors import IsthmusError, unknown_name, warn
+from isthmus.files import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,41 +36,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 ON_MIXED_SIZES = ("refuse", "crop", "resize", "keep")  # the last makes another source: `SampleFiles`
-IMAGE_MODES = {"grey": "L", "rgb": "RGB", "rgba": "RGBA"}  # the user's name -> Pillow's
+IMAGE_MODES = {"grey": (), "rgb": (3,), "rgba": (4,)}  # the user's name -> what follows height and width
 
-_WIDENING = ("L", "RGB", "RGBA")  # each holds all that the ones before it hold
-_DTYPES = {"I;16": np.uint16, "I": np.int32, "F": np.float32}  # modes of grey images that are deeper than 8 bits
-_CHANNELS = {"RGB": (3,), "RGBA": (4,)}
-_ORIENTATION = 0x0112  # the Exif tag
-_UPRIGHT = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # its values -> Pillow's Transpose that undoes them
-
-
-@dataclass(frozen=True)
-class _Header:
-    """What an image file says of itself before it is decoded."""
-
-    height: int
-    width: int
-    mode: str  # one of _WIDENING or of _DTYPES
-
-    @property
-    def size(self) -> tuple[int, int]:
-        return self.height, self.width
+_PICTURES = tuple(PILLOW_MODES)  # each holds all that the ones before it hold
+_NOTES = (".csv", ".tsv", ".txt", ".md", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".db", ".ini")  # no images
 
 
 class ImageFiles(Source):
-    """Image files of one size and mode; each is decoded when it is asked for, several at a time.
+    """Image files of one size and kind; each is decoded when it is asked for, several at a time.
 
-    Samples are uint8 arrays (height, width) where all images are grey, (height, width, 3) where some are in colour
-    and (height, width, 4) where some are transparent; uint16 and float32 where all are 16-bit or floating-point
-    grey. 16-bit colour images are read at 8 bits a channel. Exif orientation is applied.
+    Samples are arrays (height, width) where all images are grey, (height, width, 3) where some are in colour and
+    (height, width, 4) where some are transparent: uint8, or uint16 where all images have 16 bits a channel. Images of
+    other kinds, as floating-point ones or those of five bands, must all be of one kind. Exif orientation is applied.
 
     on_mixed_sizes : what to do where sizes differ. "refuse" raises an error; "crop" cuts the middle of each image
         to the smallest height and the smallest width; "resize" scales each image, without regard to its aspect
         ratio, to the size that more than half of them have, or else to the median height and width.
-    image_mode : "grey", "rgb" or "rgba" to read every image so; None for the narrowest mode that holds them all.
+    image_mode : "grey", "rgb" or "rgba" to read every image so, at 8 bits a channel; None for the narrowest kind that
+        holds them all.
+    headers : of the files, where they have been read before.
     """
 
     def __init__(
@@ -69,15 +66,18 @@ class ImageFiles(Source):
         labels: np.ndarray | None = None,
         on_mixed_sizes: str = "refuse",
         image_mode: str | None = None,
+        headers: Sequence[Header] | None = None,
     ) -> None:
-        headers = _parallel(_header, paths)
-        self._mode = _common_mode(paths, headers, image_mode, name)
+        headers = _parallel(read_header, paths) if headers is None else headers
+        for path, header in zip(paths, headers, strict=True):
+            if header.frames > 1:
+                raise IsthmusError(f"{path} holds {header.frames} images; give files of one image each")
+        self._kind = _common_kind(paths, headers, image_mode, name)
         self._headers = headers
         self._resize = on_mixed_sizes == "resize"
         height, width = _common_size(paths, headers, on_mixed_sizes, name)
-        shape = (len(paths), height, width, *_CHANNELS.get(self._mode, ()))
-        dtype = np.dtype(_DTYPES.get(self._mode, np.uint8))
-        super().__init__(shape, dtype, name=name, labels=labels, paths=paths)
+        shape = (len(paths), height, width, *self._kind.channels)
+        super().__init__(shape, np.dtype(self._kind.dtype), name=name, labels=labels, paths=paths)
         self.paths: list[Path]
 
     def resized(self, height: int, width: int) -> ImageFiles:
@@ -96,36 +96,109 @@ class ImageFiles(Source):
         return block
 
     def _decode(self, index: int) -> np.ndarray:
-        header = self._headers[index]
-        return _decoded(self.paths[index], _Header(header.height, header.width, self._mode), self._fitted)
+        path, header, channels = self.paths[index], self._headers[index], self._kind.channels
+        if self._kind.dtype == "uint8" and channels in _PICTURES:
+            return read_8_bits(path, PILLOW_MODES[channels], partial(self._fitted, header))
+        values = read_image(path)
+        with reading(path, "an image"):
+            _check_size(header, *values.shape[:2])
+            if Kind(values.dtype.name, values.shape[2:]) != header.kind:
+                raise ValueError(f"its values are {values.dtype} of shape {values.shape} now, and were {header.kind}")
+            return self._fitted_values(_widened(values, channels))
 
-    def _fitted(self, image: Image.Image) -> Image.Image:
-        """`image` in the size of the source."""
+    def _fitted(self, header: Header, image: Image.Image) -> Image.Image:
+        """An 8-bit image in the size of the source."""
+        _check_size(header, image.height, image.width)
         height, width = self.shape[1:3]
         if image.size == (width, height):
             return image
         if self._resize:
-            from PIL import Image
-
-            return image.resize((width, height), Image.Resampling.BICUBIC)
+            return _scaled(image, height, width)
         left, top = (image.width - width) // 2, (image.height - height) // 2
         return image.crop((left, top, left + width, top + height))
 
+    def _fitted_values(self, values: np.ndarray) -> np.ndarray:
+        """An image of another depth in the size of the source."""
+        from PIL import Image
 
-def image_source(path: Path, **options: Any) -> ImageFiles:
-    """One image file, as a source of one sample."""
-    return ImageFiles([path], name=str(path), **options)
+        height, width = self.shape[1:3]
+        if values.shape[:2] == (height, width):
+            return values
+        if not self._resize:
+            top, left = (values.shape[0] - height) // 2, (values.shape[1] - width) // 2
+            return values[top : top + height, left : left + width]
+        if values.ndim == 2 and values.dtype in (np.uint16, np.int32, np.float32):  # what Pillow scales as it is
+            return np.asarray(_scaled(Image.fromarray(values), height, width))
+        bands = np.moveaxis(np.atleast_3d(values).astype(np.float32), -1, 0)
+        scaled = np.stack([np.asarray(_scaled(Image.fromarray(band), height, width)) for band in bands], -1)
+        if values.dtype.kind in "iu":
+            limits = np.iinfo(values.dtype)
+            scaled = np.clip(np.rint(scaled.astype(np.float64)), limits.min, limits.max)
+        return scaled.reshape(height, width, *values.shape[2:]).astype(values.dtype)
 
 
-def folder_source(folder: Path, **options: Any) -> ImageFiles:
-    """All images in a folder and its sub-folders, in natural order (2.png before 10.png); others are passed over.
+def folder_source(folder: Path, **options: Any) -> Source:
+    """All images in a folder and its sub-folders, in natural order (2.png before 10.png).
 
-    Where every image lies in a sub-folder, the names of the first-level sub-folders are the labels.
+    Where every image lies in a sub-folder, the names of the first-level sub-folders are the labels. The images of a
+    TIFF stack are samples, as they are where it is given alone. What is passed over is named in one line.
     """
     paths = files_in(folder, SUFFIXES, "images")
-    relative = [path.relative_to(folder) for path in paths]
-    labels = np.array([path.parts[0] for path in relative]) if all(len(p.parts) > 1 for p in relative) else None
-    return ImageFiles(paths, name=str(folder), labels=labels, **options)
+    headers = _parallel(read_header, paths)
+    moving = {path for path, header in zip(paths, headers, strict=True)
+              if header.frames > 1 and path.suffix.lower() not in TIFF}  # fmt: skip
+    _tell_of_others(folder, moving)
+    kept = [(path, header) for path, header in zip(paths, headers, strict=True) if path not in moving]
+    if not kept:
+        raise IsthmusError(f"folder {folder} holds no image but animations, as {paths[0]}")
+    relative = [path.relative_to(folder) for path, _ in kept]
+    labels = (
+        np.array([printable(path.parts[0]) for path in relative]) if all(len(p.parts) > 1 for p in relative) else None
+    )
+    if all(header.frames == 1 for _, header in kept):
+        paths, headers = map(list, zip(*kept, strict=True))
+        return ImageFiles(paths, name=str(folder), labels=labels, headers=headers, **options)
+    return _with_stacks(kept, folder, labels, options)
+
+
+def _with_stacks(
+    files: Sequence[tuple[Path, Header]], folder: Path, labels: np.ndarray | None, options: dict[str, Any]
+) -> Source:
+    """Single images and the images of TIFF stacks, in the order of their files."""
+    from isthmus.data.stacks import tiff_source
+
+    single = [(path, header) for path, header in files if header.frames == 1]
+    images: Any = None
+    if single:
+        paths, headers = map(list, zip(*single, strict=True))
+        images = ImageFiles(paths, name=str(folder), headers=headers, **options)
+    parts: list[Source] = []
+    counts: list[int] = []
+    seen = 0
+    for stacked, run in groupby(files, lambda file: file[1].frames > 1):
+        run_paths = [path for path, _ in run]
+        if stacked:
+            stacks = [tiff_source(path) for path in run_paths]
+            parts += stacks
+            counts += [len(stack) for stack in stacks]
+        else:
+            parts.append(subset(images, np.arange(seen, seen + len(run_paths))))
+            counts += [1] * len(run_paths)
+            seen += len(run_paths)
+    return JoinedSource(parts, name=str(folder), labels=None if labels is None else np.repeat(labels, counts))
+
+
+def _tell_of_others(folder: Path, moving: set[Path]) -> None:
+    """Name the files that are no images we read, in one line; notes and tables beside images are no surprise."""
+    others = Counter(path.suffix.lower() or path.name for path in _walk(folder, ("",))
+                     if not path.name.lower().endswith((*SUFFIXES, *_NOTES)))  # fmt: skip
+    said = [f"{count:,} {suffix}" for suffix, count in others.most_common(5)]
+    if len(others) > 5:
+        said.append("others")
+    if moving:
+        said.append(f"{len(moving)} animation{'s' * (len(moving) > 1)}, as {min(moving)}")
+    if said:
+        warn(f"{folder}: passed over, since they are no images that can be read: {', '.join(said)}")
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
@@ -139,11 +212,6 @@ def files_in(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
         holds = f"it holds {', '.join(seen[:4])}{', ...' if len(seen) > 4 else ''}" if seen else "it is empty"
         raise IsthmusError(f"folder {folder} holds no {what} ({', '.join(suffixes)}); {holds}")
     return paths
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image file as it is, upright: (height, width), or (height, width, 3 or 4) in colour."""
-    return _decoded(path, _header(path))
 
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
@@ -168,91 +236,55 @@ def _natural(path: Path) -> tuple[list[list[tuple[int, str]]], str]:
     return (parts, str(path))
 
 
-def _decoded(
-    path: Path, expected: _Header, fit: Callable[[Image.Image], Image.Image] = lambda image: image
-) -> np.ndarray:
-    """An image file in the mode of a header, upright, through `fit`."""
-    from PIL import Image
-
-    with reading(path, "an image"), Image.open(path) as opened:
-        turn = _UPRIGHT.get(_orientation(opened))
-        image = converted(opened, expected.mode)
-        if turn is not None:
-            image = image.transpose(Image.Transpose(turn))
-        if (image.height, image.width) != expected.size:
-            raise ValueError(f"it is {image.width}×{image.height} now and was {_size(expected)} before")
-        return np.asarray(fit(image))
-
-
-def _header(path: Path) -> _Header:
-    """Size and mode of an image, without decoding it."""
-    from PIL import Image
-
-    with reading(path, "an image"), Image.open(path) as image:
-        if image.format == "TIFF" and getattr(image, "n_frames", 1) > 1:
-            raise IsthmusError(f"{path} holds several images; give it by itself, not in a folder with others")
-        turned = _orientation(image) > 4
-        height, width = (image.width, image.height) if turned else (image.height, image.width)
-        return _Header(height, width, plain_mode(image))
-
-
-def plain_mode(image: Image.Image) -> str:
-    """The mode in which an image loses nothing, among those we offer."""
-    mode = image.mode
-    if mode.startswith("I;16"):
-        return "I;16"
-    if mode in _DTYPES:
-        return mode
-    if mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in image.info:
-        return "RGBA"
-    return "L" if mode in ("1", "L") else "RGB"
-
-
-def _orientation(image: Image.Image) -> int:
-    """The Exif orientation that is still to be applied, 1 to 8."""
-    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
-        return 1  # Pillow turns TIFF itself; and it would decode a whole PNG to look for Exif at its end
-    orientation: int = image.getexif().get(_ORIENTATION, 1)
-    return orientation
-
-
-def converted(image: Image.Image, mode: str) -> Image.Image:
-    """An image in one of the modes that `plain_mode` gives."""
-    from PIL import Image
-
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint16)  # in the machine's byte order
-        return Image.fromarray(values if mode == "I;16" else (values >> 8).astype(np.uint8)).convert(mode)
-    return image if image.mode == mode else image.convert(mode)  # which would copy it
-
-
-def _common_mode(paths: Sequence[Path], headers: Sequence[_Header], image_mode: str | None, name: str) -> str:
-    """The mode of the whole source."""
+def _common_kind(paths: Sequence[Path], headers: Sequence[Header], image_mode: str | None, name: str) -> Kind:
+    """The kind of the whole source."""
     if image_mode is not None and image_mode not in IMAGE_MODES:
         raise unknown_name("image_mode", image_mode, IMAGE_MODES)
-    first = {header.mode: path for path, header in reversed(list(zip(paths, headers, strict=True)))}
-    narrow = set(first) <= {*_WIDENING, "I;16"}
+    first = {header.kind: path for path, header in reversed(list(zip(paths, headers, strict=True)))}
+    depths = {kind.dtype for kind in first}
+    odd = [kind for kind in first if kind.dtype not in ("uint8", "uint16") or kind.channels not in _PICTURES]
     if image_mode is not None:
-        if not narrow:
-            odd = next(mode for mode in first if mode in ("I", "F"))
-            raise IsthmusError(f"{first[odd]} has values of {_depth(odd)}, which image_mode={image_mode!r} cannot hold")
-        return IMAGE_MODES[image_mode]
-    if set(first) <= set(_WIDENING):
-        return max(first, key=_WIDENING.index)
-    if len(first) > 1:
-        modes = sorted(first, key=_depth)
-        cure = "; image_mode='grey' or 'rgb' reads all of them at 8 bits" if narrow else ""
-        raise IsthmusError(
-            f"{name} mixes {first[modes[0]]} ({_depth(modes[0])}) and {first[modes[-1]]} ({_depth(modes[-1])}){cure}"
-        )
-    return next(iter(first))
+        if odd:
+            raise IsthmusError(f"{first[odd[0]]} has values of {odd[0]}, which image_mode={image_mode!r} cannot hold")
+        return Kind("uint8", IMAGE_MODES[image_mode])
+    widest = max((kind.channels for kind in first), key=lambda c: _PICTURES.index(c) if c in _PICTURES else -1)
+    if len(depths) == 1 and not odd:
+        return Kind(depths.pop(), widest)
+    if len(first) == 1:
+        return odd[0]
+    deep = [kind for kind in first if kind.dtype == "uint16"]
+    if not odd and all(kind.channels for kind in deep):
+        few = first[deep[0]]
+        warn(f"{name}: images of 16 bits a channel, as {few}, are read at 8 bits, as the others have; keep them apart "
+             "to read them at 16")  # fmt: skip
+        return Kind("uint8", widest)
+    kinds = sorted(first, key=str)
+    cure = "" if odd else f"; isthmus.open_source({name!r}, image_mode='grey') or 'rgb' reads all of them at 8 bits"
+    raise IsthmusError(f"{name} mixes {first[kinds[0]]} ({kinds[0]}) and {first[kinds[-1]]} ({kinds[-1]}){cure}")
 
 
-def _depth(mode: str) -> str:
-    return {"I;16": "16-bit grey", "I": "32-bit grey", "F": "floating-point grey"}.get(mode, "8 bits")
+def _widened(values: np.ndarray, channels: tuple[int, ...]) -> np.ndarray:
+    """A grey or coloured image of 16 bits as one with more channels."""
+    if values.shape[2:] == channels:
+        return values
+    colours = np.repeat(values[..., None], 3, -1) if values.ndim == 2 else values
+    if channels == (4,):
+        return np.concatenate([colours, np.full_like(colours[..., :1], np.iinfo(values.dtype).max)], -1)
+    return colours
 
 
-def _common_size(paths: Sequence[Path], headers: Sequence[_Header], on_mixed_sizes: str, name: str) -> tuple[int, int]:
+def _scaled(image: Image.Image, height: int, width: int) -> Image.Image:
+    from PIL import Image
+
+    return image.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def _check_size(header: Header, height: int, width: int) -> None:
+    if (height, width) != header.size:
+        raise ValueError(f"it is {width}×{height} now and was {_size(header)} before")
+
+
+def _common_size(paths: Sequence[Path], headers: Sequence[Header], on_mixed_sizes: str, name: str) -> tuple[int, int]:
     """The height and width of every sample of the source."""
     if on_mixed_sizes not in ON_MIXED_SIZES:
         raise unknown_name("on_mixed_sizes", on_mixed_sizes, ON_MIXED_SIZES)
@@ -268,13 +300,13 @@ def _common_size(paths: Sequence[Path], headers: Sequence[_Header], on_mixed_siz
     one, other = (next(i for i, h in enumerate(headers) if h.size == size) for size in (usual, others[0][0]))
     raise IsthmusError(
         f"{name} has images of {len(sizes)} sizes, as {paths[one]} ({_size(headers[one])}) and {paths[other]} "
-        f"({_size(headers[other])}); choose on_mixed_sizes='crop' "
-        "(--mixed-sizes crop; the middle of each, as large as the smallest) or "
-        "'resize' (scale all to the usual size)"
+        f"({_size(headers[other])}); read them with isthmus.open_source({name!r}, on_mixed_sizes='crop') (the "
+        "middle of each, as large as the smallest) or 'resize' (all scaled to the usual size), on the command line "
+        "with --mixed-sizes crop or resize"
     )
 
 
-def _size(header: _Header) -> str:
+def _size(header: Header) -> str:
     return f"{header.width}×{header.height}"
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import RaggedSource
-from isthmus.data.folders import SUFFIXES, converted, files_in, plain_mode, read_image
+from isthmus.data.folders import files_in
+from isthmus.data.images import JPEG, SUFFIXES, any_size, read_image, stored
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_path
@@ -49,8 +49,7 @@ class SampleFiles(RaggedSource):
         path = self.paths[index]
         if not self._upright or path.suffix.lower() not in SUFFIXES:
             return read_file(path).array
-        with any_size():
-            return read_image(path)
+        return read_image(path)
 
 
 def sample_paths(folder: Path) -> list[Path]:
@@ -132,7 +131,7 @@ def _read_image(path: Path) -> FileContent:
         extra = {name: image.info[name] for name in _KEPT if image.info.get(name)}
         if image.format == "PNG":
             extra["text"] = dict(getattr(image, "text", {}))
-        array = np.asarray(converted(image, plain_mode(image)))
+        array = stored(image, path)
     return FileContent(array, False, array.shape, extra)
 
 
@@ -148,20 +147,8 @@ def _write_image(path: Path, content: FileContent, array: np.ndarray) -> None:
         extra["pnginfo"] = PngInfo()
         for name, text in texts.items():
             extra["pnginfo"].add_text(name, str(text))
-    if suffix in (".jpg", ".jpeg"):
+    if suffix in JPEG:
         extra |= {"quality": 95, "subsampling": 0}
     if suffix == ".webp":
         extra |= {"lossless": True}
     Image.fromarray(array).save(path, **extra)
-
-
-@contextmanager
-def any_size() -> Iterator[None]:
-    """Let Pillow open images of any size: the user's own files are no attack."""
-    from PIL import Image
-
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before

@@ -1,6 +1,7 @@
 """Between the user's data and what networks see: dtype, range and layout, and the way back.
 
-Images, signals and integers are scaled by one range to [0, 1]; numeric tables are standardised column by column.
+Images, signals and integers are scaled by one range to [0, 1], or each channel by its own where channels are in
+different units; numeric tables are standardised column by column.
 Networks see float32 tensors of shape (N, channels, *spatial) or (N, features).
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.data.whole_numbers import AboveBase, above_base, find_base, onto_base
 from isthmus.errors import IsthmusError, unknown_name
 
 if TYPE_CHECKING:
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 _UPPER_HALF = 128  # of the values of a byte
 _ROUNDINGS = 8  # spreads of so many rounding errors of the mean are none
 KINDS = ("auto", "range", "standard")
+_SMALL = 2.0**-520  # brings every float64 to where it can be squared
 _CHUNK_BYTES = 32 << 20
+OWN_UNITS = 10  # all values together span so many times what those of one channel do: each is scaled by itself
+_FOREIGN_UNITS = 1000  # the same for an axis of which nobody said that it holds channels
 _MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
 
 
@@ -37,6 +42,8 @@ class Scaler:
     channel_axis : axis of the channels within one sample; None where there is none.
     flat : whether networks see a sample as one row of features.
     offset, scale : arrays that broadcast over a sample in the user's layout; scaled = (x - offset) / scale.
+    base : whole numbers of the user's dtype that are taken off before `offset`, where 64 bits hold more than float64
+        can; else None.
     """
 
     dtype: str
@@ -46,6 +53,7 @@ class Scaler:
     kind: str
     offset: np.ndarray
     scale: np.ndarray
+    base: np.ndarray | None = None
 
     @cached_property
     def _shifts(self) -> bool:
@@ -74,7 +82,10 @@ class Scaler:
         import torch
 
         wide = batch.dtype in (torch.float64, torch.int32, torch.int64, torch.uint32, torch.uint64)
-        x = batch.to(torch.float64 if wide else torch.float32)
+        if self.base is not None:
+            x = above_base(batch, self.base)
+        else:
+            x = batch.to(torch.float64 if wide else torch.float32)
         if self._shifts:
             x = x - torch.as_tensor(self.offset, dtype=x.dtype, device=x.device)
         if self._stretches:
@@ -87,6 +98,13 @@ class Scaler:
 
     def to_user_units(self, x: torch.Tensor) -> torch.Tensor:
         """Scaled tensor (N, *network_shape) to the user's layout and units, (N, *sample_shape), not rounded."""
+        import torch
+
+        x = self._above_base(x)
+        return x if self.base is None else x + torch.as_tensor(self.base.astype(np.float64), device=x.device)
+
+    def _above_base(self, x: torch.Tensor) -> torch.Tensor:
+        """`to_user_units`, before `base` is added."""
         import torch
 
         if self.flat:
@@ -110,7 +128,9 @@ class Scaler:
         import torch
 
         dtype = np.dtype(self.dtype)
-        scaled = self.to_user_units(x)
+        scaled = self._above_base(x)
+        if self.base is not None:
+            return onto_base(scaled.cpu().numpy(), self.base)
         if dtype == np.uint8:  # every float32 from 0 to 255 is exact: rounded by torch, on all cores
             scaled = scaled.round_() if self._stretches else scaled.round()  # a stretched one is ours to change
             return scaled.clamp_(0, 255).to(torch.uint8).cpu().numpy()
@@ -127,26 +147,35 @@ class Scaler:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays, float64, by name."""
-        return {"offset": self.offset, "scale": self.scale}
+        """The arrays, by name."""
+        arrays = {"offset": self.offset, "scale": self.scale}
+        return arrays if self.base is None else arrays | {"base": self.base}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Scaler:
         """The inverse of `to_dict` and `arrays`."""
         values = {**values, "sample_shape": tuple(values["sample_shape"])}
-        return cls(**values, offset=arrays["offset"], scale=arrays["scale"])
+        return cls(**values, offset=arrays["offset"], scale=arrays["scale"], base=arrays.get("base"))
+
+    @property
+    def zero(self) -> np.ndarray:
+        """What is 0 in scaled units, float64: `offset`, above `base` if there is one."""
+        return self.offset if self.base is None else self.offset + self.base.astype(np.float64)
 
 
 def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: int | str | None = "auto") -> Scaler:
     """Choose and measure the scaling of a source in one streaming pass, and check its every number.
 
     kind : "range" maps one range to [0, 1]: that of the dtype for booleans, and for uint8 where the data reach into its
-        upper half, as pixels do and masks, labels and small counts do not; else what the data span.
+        upper half, as pixels do and masks, labels and small counts do not; else what the data span, or what each
+        channel spans where they are in units of their own: where all together span over 10 times what one of them does.
         "standard" gives each column mean 0 and standard deviation 1; a constant column becomes 0. "auto" takes
         "standard" for tables (2-D data) other than uint8 and booleans, which hold pixels, and "range" for the rest.
     channel_axis : axis of the channels, counted with the sample axis as 0 (or from the end, as -1); None for no such
         axis. "auto" takes, in data of 4 and more dimensions, the last axis where it has at most 4 entries, else axis 1
-        where that has at most 4.
+        where that has at most 4. Where it finds none, the shorter one of axis 1 and the last is scaled as channels are
+        if its entries are in different units beyond doubt: where they span 1,000 times what one of them does, or
+        leave a gap of half the range between them.
 
     Raises IsthmusError for NaN and infinities, with their place.
     """
@@ -156,14 +185,19 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     pixels = source.dtype in (np.uint8, np.bool_)
     if kind == "auto":
         kind = "standard" if len(sample_shape) == 1 and not pixels else "range"
-    if kind == "range" and source.dtype == np.bool_:
-        offset, scale = np.zeros(()), np.ones(())
-    elif kind == "range":
-        offset, scale = _measure_range(source)
-    else:
-        offset, scale = _measure_columns(source)
     axis = sample_channel_axis(sample_shape, channel_axis)
-    return Scaler(np.dtype(source.dtype).name, sample_shape, axis, flat, kind, offset, scale)
+    given, base = source, find_base(source, columns=kind == "standard")
+    if base is not None:
+        source = AboveBase(source, base)
+    if kind == "standard":
+        offset, scale = _measure_columns(source)
+    elif source.dtype == np.bool_:
+        offset, scale = np.zeros(()), np.ones(())
+    elif source.dtype == np.uint8:
+        offset, scale = _measure_pixels(source)
+    else:
+        offset, scale = _measure_range(source, axis, undeclared=axis is None and channel_axis == "auto")
+    return Scaler(np.dtype(given.dtype).name, sample_shape, axis, flat, kind, offset, scale, base)
 
 
 def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str | None) -> int | None:
@@ -214,35 +248,73 @@ def finite_sample(source: Source, index: int) -> np.ndarray:
     return sample
 
 
-def _measure_range(source: Source) -> tuple[np.ndarray, np.ndarray]:
+def _measure_pixels(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """The least value and the width of the range; all that a byte holds as soon as one is in its upper half."""
-    low, high, start = math.inf, -math.inf, 0
+    low, high = math.inf, -math.inf
+    for chunk in _chunks(source):
+        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
+        if high >= _UPPER_HALF:
+            return np.zeros(()), np.asarray(255.0)
+    return np.asarray(low), np.asarray(high - low if high > low else 1.0)
+
+
+def _measure_range(source: Source, axis: int | None, *, undeclared: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The least value and the width of the range, of all values or of each channel: see `fit_scaler`.
+
+    axis : of the channels within a sample. undeclared : whether there is none because nobody said so.
+    """
+    shape, start = source.shape[1:], 0
+    least, most = np.full(shape, math.inf), np.full(shape, -math.inf)
     for chunk in _chunks(source):
         check_finite(source, chunk, start)
-        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
-        if source.dtype == np.uint8 and high >= _UPPER_HALF:
-            return np.zeros(()), np.asarray(255.0)
         start += len(chunk)
-    return np.asarray(low), np.asarray(high - low if high > low else 1.0)
+        least, most = np.minimum(least, chunk.min(axis=0)), np.maximum(most, chunk.max(axis=0))
+    low, high = least.min(), most.max()
+    if undeclared and len(shape) > 1:
+        axis = 0 if shape[0] < shape[-1] else len(shape) - 1
+    if axis is not None:
+        others = tuple(i for i in range(len(shape)) if i != axis)
+        lows, highs = least.min(axis=others, keepdims=True), most.max(axis=others, keepdims=True)
+        if in_own_units(lows.ravel(), highs.ravel(), undeclared=undeclared):
+            low, high = lows, highs
+    return np.asarray(low), np.where(high > low, high - low, 1.0)
+
+
+def in_own_units(low: np.ndarray, high: np.ndarray, *, undeclared: bool) -> bool:
+    """Whether channels, which span `low` to `high` (n,), are in different units. undeclared : only beyond doubt."""
+    width, span = high - low, float(high.max() - low.min())
+    varying = width[width > 0]
+    if not undeclared:
+        return bool(len(varying)) and OWN_UNITS * float(varying.min()) < span
+    order = np.argsort(low)
+    gaps = low[order][1:] - np.maximum.accumulate(high[order])[:-1]
+    apart = len(gaps) > 0 and float(gaps.max()) > 0.5 * span
+    return bool(len(varying)) and (apart or _FOREIGN_UNITS * float(varying.min()) < span)
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation of every feature."""
+    mean, deviation = _moments(source, 1.0)
+    if not np.isfinite(deviation).all():  # too large to be squared, in float32 or at all
+        fine, (means, deviations) = np.isfinite(deviation), _moments(source, _SMALL)
+        mean, deviation = np.where(fine, mean, means / _SMALL), np.where(fine, deviation, deviations / _SMALL)
+    rounding = np.finfo(source.dtype if source.dtype.kind == "f" else np.float64).eps
+    constant = deviation <= _ROUNDINGS * rounding * np.abs(mean)  # a spread below this is no information
+    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+
+
+def _moments(source: Source, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of every feature, multiplied by a factor, float64."""
     from sklearn.preprocessing import StandardScaler
 
     moments, start = StandardScaler(), 0
     for chunk in _chunks(source):
         check_finite(source, chunk, start)
         start += len(chunk)
-        moments.partial_fit(chunk.reshape(len(chunk), -1))
-    mean, deviation = (values.reshape(source.shape[1:]) for values in (moments.mean_, np.sqrt(moments.var_)))
-    if not np.isfinite(deviation).all():
-        column = int(np.flatnonzero(~np.isfinite(deviation))[0])
-        raise IsthmusError(f"column {column} of {source.name} holds numbers too large to be squared; rescale it first")
-    rounding = np.finfo(source.dtype if source.dtype.kind == "f" else np.float64).eps
-    constant = deviation <= _ROUNDINGS * rounding * np.abs(mean)  # a spread below this is no information
-    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+        rows = chunk.reshape(len(chunk), -1)
+        moments.partial_fit(rows if factor == 1 else rows * np.float64(factor))
+    return moments.mean_.reshape(source.shape[1:]), np.sqrt(moments.var_).reshape(source.shape[1:])
 
 
 def unit_of(dtype: np.dtype) -> float:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from isthmus.data.base import ArraySource, ListSource, Source, subset
+from isthmus.data.base import ArraySource, JoinedSource, ListSource, Source, subset
+from isthmus.data.in_memory import (
+    as_array,
+    is_list_of_arrays,
+    is_list_of_paths,
+    is_torch_data,
+    loaded,
+    torch_source,
+)
 from isthmus.data.tables import Columns, arrow_source, csv_source, feather_source, frame_source, parquet_source
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
-__all__ = ["Source", "is_list_of_arrays", "open_source", "subset"]
+__all__ = ["Source", "open_source", "subset"]
 
 _TABLES = {
     ".csv": csv_source,
@@ -32,7 +37,7 @@ _TABLES = {
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .zarr, TIFF stacks, images "
-    "(PNG, JPEG, WebP, TIFF, BMP) and folders of images"
+    "(PNG, JPEG, WebP, TIFF, BMP, GIF) and folders of images"
 )
 
 
@@ -62,10 +67,11 @@ def open_source(
     """Anything that holds samples as a `Source`.
 
     data : a Source (returned as it is); an array of shape (n, features), (n, height, width) or (n, height, width,
-        channels): NumPy (never copied; memory maps stay on disk), torch, Zarr; a pandas, pyarrow or polars table;
-        lists of numbers or of arrays; the name of a data set, as in "mnist" (its training images) or "mnist:test"; or
-        the path of a file or of a folder of images. A name goes before a path: write "./mnist" for a folder of that
-        name. One array of several in a file is named as in "file.npz:x_train".
+        channels): NumPy (never copied; memory maps stay on disk), torch, Zarr and others; a pandas, pyarrow, polars or
+        dask table; lists of numbers, of arrays, of PIL images or of paths; a map-style data set of torch's; the name
+        of a data set, as in "mnist" (its training images) or "mnist:test"; or the path of a file or of a folder of
+        images. A name goes before a path: write "./mnist" for a folder of that name. One array of several in a file is
+        named as in "file.npz:x_train".
     on_mixed_sizes : what to do with images of different sizes: "refuse", "crop", "resize" or "keep". "keep" is for who
         takes samples of any shape: a list of arrays and a folder then give a source that is not `uniform`, each
         sample in its own shape and dtype. A folder without images then holds signals, a file (.wav, .csv, .npy) each.
@@ -75,6 +81,13 @@ def open_source(
 
     Raises IsthmusError where the data cannot be read or are no numbers, and where samples differ in shape and are not
     to be kept so.
+
+    Examples
+    --------
+    >>> from isthmus import open_source
+    >>> source = open_source([[1.5, 2.0], [3.0, 4.0], [5.0, 6.5]])
+    >>> source.shape, source[2].tolist()
+    ((3, 2), [5.0, 6.5])
     """
     options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns))
     if isinstance(data, str | os.PathLike):
@@ -88,28 +101,53 @@ def open_source(
         if not (data.uniform or options.keep):
             raise _one_shape_needed(data.name)
         return data
+    data = loaded(data)
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         return frame_source(data, options.columns)
-    if hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"):
-        import pyarrow
-
-        return arrow_source(pyarrow.table(data), options.columns)
+    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+        return _from_arrow(data, options)
     _refuse_columns(options, "an array")
     if hasattr(data, "oindex") and hasattr(data, "shape"):
         from isthmus.data.stacks import ZarrSource
 
         return ZarrSource(data)
+    if is_torch_data(data):
+        return torch_source(data, options.keep)
+    if is_list_of_paths(data):
+        return _open_paths([Path(path).expanduser() for path in data], options)
     if is_list_of_arrays(data):
+        arrays = [as_array(item) for item in data]
         if options.keep:
-            return ListSource([_as_array(item) for item in data])
-        if len({tuple(item.shape) for item in data}) > 1:
+            return ListSource(arrays)
+        if len({array.shape for array in arrays}) > 1:
             raise _one_shape_needed("list")
-    return ArraySource(_as_array(data))
+    return ArraySource(as_array(data))
 
 
-def is_list_of_arrays(data: Any) -> bool:
-    """Whether these are arrays that may differ in shape."""
-    return isinstance(data, list | tuple) and bool(data) and all(getattr(item, "ndim", 0) > 0 for item in data)
+def _from_arrow(data: Any, options: _Options) -> Source:
+    import pyarrow as pa
+
+    try:
+        table = pa.table(data)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError) as error:
+        raise IsthmusError(f"data of type {type(data).__name__} are no table of columns; give a table") from error
+    return arrow_source(table, options.columns)
+
+
+def _open_paths(paths: Sequence[Path], options: _Options) -> Source:
+    """Files in the order of a list: images, or whatever they hold one after the other."""
+    from isthmus.data.folders import ImageFiles
+    from isthmus.data.images import SUFFIXES
+    from isthmus.data.sample_files import SampleFiles
+
+    for path in paths:
+        if not path.exists():
+            raise _no_such_path(path)
+    if options.keep:
+        return SampleFiles(paths, "list")
+    if all(path.suffix.lower() in SUFFIXES for path in paths):
+        return ImageFiles(paths, name="list", **options.of_images())
+    return JoinedSource([_open_path(path, options) for path in paths], name="list")
 
 
 def _one_shape_needed(name: str) -> IsthmusError:
@@ -122,34 +160,6 @@ def _one_shape_needed(name: str) -> IsthmusError:
 def _refuse_columns(options: _Options, what: str) -> None:
     if options.columns.labels is not None or options.columns.drop:
         raise IsthmusError(f"labels_column and drop_columns are for tables with named columns, not for {what}")
-
-
-def _as_array(data: Any) -> np.ndarray:
-    """Arrays of other libraries and lists as NumPy arrays, without a copy where that is possible."""
-    if isinstance(data, np.ma.MaskedArray):
-        raise IsthmusError("masked arrays are not supported: fill the gaps first, as in array.filled(numpy.nan)")
-    if isinstance(data, np.ndarray):
-        return data
-    if hasattr(data, "tocsr") and hasattr(data, "nnz"):
-        raise IsthmusError("sparse matrices are not supported: give a dense array, as in matrix.toarray()")
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(data, torch.Tensor):
-        if data.layout != torch.strided:
-            raise IsthmusError("sparse tensors are not supported: give a dense one, as in tensor.to_dense()")
-        data = data.detach().cpu()
-        array: np.ndarray = (
-            (data.float() if data.dtype == torch.bfloat16 else data).resolve_conj().resolve_neg().numpy()
-        )
-        return array
-    if not isinstance(data, list | tuple) and not hasattr(data, "__array__"):
-        raise IsthmusError(
-            f"data of type {type(data).__name__} cannot be read: give an array, a table, a path or a data set's name"
-        )
-    try:
-        return np.asarray(data)
-    except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise IsthmusError(f"data of type {type(data).__name__} are no array of numbers: {reason}") from error
 
 
 def _dataset_source(name: str, split: str) -> Source:
@@ -190,7 +200,7 @@ def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
 
 
 def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
-    from isthmus.data import files, folders, stacks
+    from isthmus.data import files, folders, images, stacks
 
     if suffix == ".npy":
         return files.npy_source(path)
@@ -198,10 +208,11 @@ def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -
         return files.npz_source(path, member)
     if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
-    if suffix in (".tif", ".tiff") and stacks.is_stack(path):
-        return stacks.tiff_source(path)
-    if suffix in folders.SUFFIXES:
-        return folders.image_source(path, **options.of_images())
+    if suffix in images.SUFFIXES:
+        header = images.read_header(path)
+        if header.frames > 1 and suffix in images.TIFF:
+            return stacks.tiff_source(path)
+        return folders.ImageFiles([path], name=str(path), headers=[header], **options.of_images())
     if files.is_idx(path):
         return files.idx_source(path)
     raise IsthmusError(f"{path} is of no kind that can be read; these are: {_KINDS}")

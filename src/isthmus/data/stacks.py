@@ -1,4 +1,4 @@
-"""TIFF stacks and Zarr arrays as sources; both need the optional packages of ``isthmus[formats]``."""
+"""TIFF stacks and Zarr arrays as sources; both need optional packages, tifffile and zarr."""
 
 from __future__ import annotations
 
@@ -17,18 +17,6 @@ from isthmus.errors import IsthmusError, MissingExtraError
 _ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
 
 
-def is_stack(path: Path) -> bool:
-    """Whether a TIFF file holds several images (or one that Pillow cannot read) rather than a single picture."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            about = str(getattr(image, "tag_v2", {}).get(270, ""))  # ImageJ keeps stacks over 4 GB as one page
-            return getattr(image, "n_frames", 1) > 1 or "images=" in about
-    except OSError:
-        return True
-
-
 def tiff_source(path: Path) -> Source:
     """A TIFF stack, whose first axis counts the samples.
 
@@ -37,7 +25,7 @@ def tiff_source(path: Path) -> Source:
     try:
         import tifffile
     except ImportError as error:
-        raise MissingExtraError("TIFF stacks", "formats") from error
+        raise MissingExtraError("TIFF stacks", "tifffile") from error
 
     with reading(path, "a TIFF stack"):
         file = tifffile.TiffFile(path)
@@ -48,7 +36,9 @@ def tiff_source(path: Path) -> Source:
             raise IsthmusError(f"{path} holds {len(file.series)} series of images, of shapes {shapes}; give it one")
         series = file.series[0]
         shape = tuple(series.shape)
-        single = len(shape) == 2 or (len(shape) == 3 and series.axes.endswith("S"))
+        single = len(shape) == 2 or (len(shape) == 3 and "S" in series.axes)
+        if series.axes == "SYX":  # the channels of one image, each for itself
+            return ArraySource(np.moveaxis(series.asarray(), 0, -1)[None], name=str(path))
         if series.dataoffset is not None:
             dtype = np.dtype(file.byteorder + series.dtype.char)
             mapped = np.memmap(path, dtype, "r", series.dataoffset, (1, *shape) if single else shape)
@@ -91,7 +81,7 @@ def zarr_source(path: Path, member: str | None) -> Source:
     try:
         import zarr
     except ImportError as error:
-        raise MissingExtraError("Zarr arrays", "formats") from error
+        raise MissingExtraError("Zarr arrays", "zarr") from error
 
     with reading(path, "a Zarr array"):
         store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else str(path)

@@ -15,9 +15,12 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from isthmus.data.base import is_labels
 from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
+from isthmus.data.in_memory import refuse_masked
 from isthmus.data.scaling import check_finite, finite_sample, sample_channel_axis, unit_of
 from isthmus.data.sources import Source, open_source
+from isthmus.data.units import Units, sound_scale
 from isthmus.denoising.blind_spots import Blind
+from isthmus.denoising.float_units import FloatUnits
 from isthmus.denoising.inference import Cleaner
 from isthmus.denoising.learning import learn_denoiser
 from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
@@ -71,7 +74,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     noise_ : str or None, the noise as it was given, or estimated
     blind_ : Blind or None, how values are cleaned that the network does not see
     flips_, turns_ : bool, whether samples may be turned over, and around by quarters, for `averaging`
-    dtype_ : str, of the samples that were learned from
+    units_ : Units, the dtype and the range of the samples that were learned from
     training_spec_ : TrainingSpec
     history_ : list of dict, the run's losses, in units of the data's variance
     seconds_ : float, time of training
@@ -114,6 +117,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self.verbose = verbose
 
     network_: DenoisingNetwork
+    units_: Units
+    _floats = FloatUnits()
     _usage = "clean = model.denoise(noisy)"
 
     def __sklearn_tags__(self) -> Tags:
@@ -154,25 +159,38 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         samples, targets = (
             self._pairs(data, open_source(y, on_mixed_sizes="keep")) if paired else (self._samples(data), 0)
         )
-        scale = 1 / unit_of(samples[0].dtype)
-        learned = learn_denoiser(samples, scale, self.noise, how, targets, self.size, run)
+        self.units_ = Units.of(samples)
+        self._floats = FloatUnits.suiting(self.units_, self.noise)
+        samples, noise = self._floats.brought(samples), self._floats.noise(self.noise)
+        learned = learn_denoiser(samples, 1 / unit_of(samples[0].dtype), noise, how, targets, self.size, run)
         self.network_, self.network_spec_ = learned.network, learned.spec
-        self.noise_, self.blind_, self.dtype_ = learned.noise, learned.blind, samples[0].dtype.name
+        self.noise_, self.blind_ = self._floats.noise(learned.noise, back=True), learned.blind
         self.flips_, self.turns_ = learned.flips, learned.turns
         self._keep(learned.trained)
         return self
+
+    @property
+    def dtype_(self) -> str:
+        """The dtype of the samples that were learned from."""
+        return self.units_.dtype
 
     def transform(self, X: Any) -> Any:
         """The same as `denoise`."""
         return self.denoise(X)
 
-    def denoise(self, X: Any, *, averaging: bool = False, return_std: bool = False) -> Any:
+    def denoise(self, X: Any, *, averaging: bool = False, return_std: bool = False, sound: bool = False) -> Any:
         """Clean samples.
 
-        X : as in `fit`. What comes back has its kind: an array of the same shape and dtype, or a list of arrays.
+        X : as in `fit`. What comes back has its kind: an array of the same shape, dtype and range, or a list of arrays.
+            Pixels of another depth than that of the training data are converted, and so are whole numbers where the
+            model learned from floats between 0 and 1; floats must be in the units of the training data.
         averaging : the mean over flips and, in images, quarter turns: slightly better, and so many times slower. Only
             where the model learned from crops, which may be turned, as it does from large images.
         return_std : also give the standard deviation of the error that is left, for every value, float32, in X's units.
+        sound : whether X, and what the model learned from, are sound as .wav files hold it: silence and full scale are
+            what these files mean by them (0 and 32,768 in int16, 128 and 128 in uint8, 0 and 1 in floats).
+
+        Raises IsthmusError where X are in other units than the training data, with both ranges.
         """
         check_is_fitted(self)
         if averaging and not self.flips_:
@@ -180,7 +198,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
                 "this model learned from whole samples, which are not the same turned over: averaging would harm"
             )
         samples = self._open(X)
-        blocks = (self._cleaned(block, averaging, return_std) for block in self._blocks(samples))
+        blocks = (self._cleaned(block, averaging, return_std, sound) for block in self._blocks(samples))
         if not samples.uniform:
             each = [(cleaned[0], None if std is None else std[0]) for cleaned, std in blocks]
             return ([a for a, _ in each], [b for _, b in each]) if return_std else [a for a, _ in each]
@@ -227,7 +245,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             "blind": None if self.blind_ is None else self.blind_.to_dict(),
             "noise": self.noise_,
             "symmetries": [self.flips_, self.turns_],
-            "dtype": self.dtype_,
+            **self.units_.to_dict(),
+            "floats": [self._floats.zero, self._floats.unit],
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -239,13 +258,18 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
         in_best_memory_order(self.network_.eval(), self.network_spec_.num_spatial_dims + 2)
         self.blind_ = None if config["blind"] is None else Blind.from_dict(config["blind"])
-        self.noise_, self.dtype_, (self.flips_, self.turns_) = config["noise"], config["dtype"], config["symmetries"]
+        self.noise_, self.units_, (self.flips_, self.turns_) = (
+            config["noise"],
+            Units.from_dict(config),
+            config["symmetries"],
+        )
+        self._floats = FloatUnits(*config.get("floats", ()))
 
     def _describe(self) -> dict[str, str]:
         spec = self.network_spec_
         return {
             "denoiser": f"{self.size}, {self.network_.num_parameters:,} parameters",
-            "samples": f"{spec.num_spatial_dims} dimensions, {spec.in_channels} channels, {self.dtype_}",
+            "samples": f"{spec.num_spatial_dims} dimensions, {spec.in_channels} channels, {self.units_}",
             "noise": self.noise_ or "that of the pairs it learned from",
         }
 
@@ -259,6 +283,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
         Signals of another length than those of the training are no error.
         """
+        refuse_masked(X)
         if is_array_like(X) and not hasattr(X, "columns"):
             with sklearn_validation():
                 X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
@@ -329,7 +354,9 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             start += len(chunk)
             yield chunk
 
-    def _cleaned(self, samples: np.ndarray, averaging: bool, with_std: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _cleaned(
+        self, samples: np.ndarray, averaging: bool, with_std: bool, sound: bool
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """Samples (n, ...) of one shape in the user's layout, and the deviations of the errors."""
         axis = self._axis(samples.shape[1:])
         d, expected = samples.ndim - 1 - (axis is not None), self.network_spec_.num_spatial_dims
@@ -340,17 +367,27 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             )
         planes = channels_last(samples, None if axis is None else axis + 1)
         alpha = planes[..., -1:] if has_alpha(planes) else None
-        cleaner = self._cleaner(planes.dtype, averaging)
-        cleaned, std = cleaner.clean(planes if alpha is None else planes[..., :-1], with_std)
+        planes = planes if alpha is None else planes[..., :-1]
+        cleaned, std = self._cleaner(planes, averaging, sound).clean(planes, with_std)
         if alpha is not None:
             cleaned = np.concatenate([cleaned, alpha], -1)
             std = None if std is None else np.concatenate([std, np.zeros(alpha.shape, np.float32)], -1)
         return from_channels_last(cleaned, axis), None if std is None else from_channels_last(std, axis)
 
-    def _cleaner(self, dtype: np.dtype, averaging: bool) -> Cleaner:
+    def _cleaner(self, samples: np.ndarray, averaging: bool, sound: bool) -> Cleaner:
+        """The network for samples in their own units, which are held against those of the training data."""
+        name, own, zero = "what is to be cleaned", np.dtype(self.dtype_), 0.0
+        if sound:
+            (silence, loud), (own_silence, own_loud) = sound_scale(samples.dtype), sound_scale(own)
+            factor = own_loud / loud
+            zero = silence - own_silence / factor
+        else:
+            factor = self.units_.factor(samples.dtype, float(samples.min()), float(samples.max()), name)
+        converted = samples if factor == 1 and zero == 0 else (samples - np.float64(zero)) * factor
+        self.units_.check(converted, name, given=samples, fractions=not sound)
         network = self.network_.to(choose_device(self.device))
-        unit = unit_of(dtype if dtype.kind != "f" else np.dtype(self.dtype_))
-        return Cleaner(network, self.network_spec_, self.blind_, unit, averaging, self.turns_)
+        zero, unit = zero + self._floats.zero / factor, unit_of(own) * self._floats.unit / factor
+        return Cleaner(network, self.network_spec_, self.blind_, zero, unit, averaging, self.turns_)
 
 
 def _kind(sample: np.ndarray) -> tuple[int, str, int]:

@@ -142,21 +142,21 @@ class FileCleaner:
         if target.exists() and not self.overwrite:
             raise IsthmusError(f"{target} exists; give --overwrite to replace it")
         sample = _read(path)
-        cleaned, *deviations = self._sample(sample)
+        cleaned, *deviations = self._sample(sample, sound=path.suffix.lower() == ".wav")
         if self.std is not None:
             beside = "" if name is None else name if name.suffix.lower() == ".npy" else f"{name}.npy"
             write_file(self.std / beside, sample, deviations[0])
         write_file(target, sample, cleaned)
         return sample, cleaned
 
-    def _sample(self, sample: FileContent) -> list[np.ndarray]:
+    def _sample(self, sample: FileContent, sound: bool) -> list[np.ndarray]:
         """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
         denoiser, array = self.denoiser, sample.array
         if sample.signal and denoiser.network_spec_.num_spatial_dims == 1 and denoiser.channel_axis in ("auto", None):
-            return [part.T for part in self._parts(array.T.copy())]
-        return [part[0] for part in self._parts([array])]
+            return [part.T for part in self._parts(array.T.copy(), sound)]
+        return [part[0] for part in self._parts([array], sound)]
 
-    def _parts(self, samples: Any) -> list[Any]:
+    def _parts(self, samples: Any, sound: bool = False) -> list[Any]:
         """The samples cleaned and, if they are wanted, the deviations of the errors."""
-        found = self.denoiser.denoise(samples, averaging=self.averaging, return_std=self.std is not None)
+        found = self.denoiser.denoise(samples, averaging=self.averaging, return_std=self.std is not None, sound=sound)
         return [found] if self.std is None else list(found)

@@ -27,13 +27,15 @@ Slices = tuple[slice, ...]
 class Cleaner:
     """A trained network over arrays of any size.
 
-    blind : how values are cleaned that the network must not see, if there are such. unit : what 1 means to the network,
-    in the arrays' own units. averaging : whether to take the mean over flips, and over quarter turns with `turns`.
+    blind : how values are cleaned that the network must not see, if there are such. zero, unit : what 0 is to the
+    network, and how much 1 is, in the arrays' own units. averaging : whether to take the mean over flips, and over
+    quarter turns with `turns`.
     """
 
     network: DenoisingNetwork
     spec: DenoisingSpec
     blind: Blind | None
+    zero: float
     unit: float
     averaging: bool
     turns: bool
@@ -55,9 +57,10 @@ class Cleaner:
         reach = self.network.reach + (_STEP if self.blind is not None else 0)
         for read, kept, place in tiles(samples.shape[1:-1], samples.shape[-1], max(_STEP, self.network.step), reach):
             part = np.moveaxis(samples[(slice(None), *read)], -1, 1)
+            part = part - np.float64(self.zero) if self.zero else part
             guess, variance = self._run(torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device))
             inner, where = (slice(None), slice(None), *kept), (slice(None), *place)
-            values = (guess[inner].double() * self.unit).cpu().numpy()
+            values = (guess[inner].double() * self.unit + self.zero).cpu().numpy()
             cleaned[where] = to_dtype(np.moveaxis(values, 1, -1), cleaned.dtype)
             if std is not None:
                 std[where] = np.moveaxis((variance[inner].sqrt() * self.unit).cpu().numpy(), 1, -1)

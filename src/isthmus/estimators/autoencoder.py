@@ -19,7 +19,7 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
 from isthmus.estimators.tasks import reconstruction_task
-from isthmus.networks import AutoEncoderNetwork, build, wrap
+from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
 from isthmus.objectives import Objective
 from isthmus.spec import is_real
 from isthmus.training.feed import SourceFeed
@@ -255,6 +255,7 @@ class AutoEncoder(EncoderDecoder):
         self._check_objective(objective, flat)
         if not isinstance(self.network, str):
             network, spec = self._wrapped(), None
+            check_trainable(network)
         else:
             size = latent_dim(self, source)
             ends = objective.output if objective.output == "sigmoid" else output(self, source, size)
@@ -273,13 +274,19 @@ class AutoEncoder(EncoderDecoder):
             )
 
     def _wrapped(self) -> AutoEncoderNetwork:
-        """The user's own modules (encoder, decoder) as a network: copies of them."""
+        """The user's own modules (encoder, decoder) as a network: a copy of the pair."""
         if self.network == "custom":
             raise IsthmusError("this model was made of modules of your own; load it with network=(encoder, decoder)")
         if not (isinstance(self.network, tuple | list) and len(self.network) == 2):
             raise IsthmusError(f"network (={self.network!r}) must be a name or a pair (encoder, decoder)")
-        encoder, decoder = (copy.deepcopy(module) for module in self.network)
-        return wrap(encoder, decoder, self.bottleneck, self.scaler_.network_shape, Objective(self.objective).output)
+        ends = Objective(self.objective).output
+        return wrap(*self.network, self.bottleneck, self.scaler_.network_shape, ends, self.seed_)
+
+    def __sklearn_clone__(self) -> Self:
+        """scikit-learn would copy encoder and decoder one after the other, and so untie weights that they share."""
+        clone: Self = super().__sklearn_clone__()
+        clone.network = copy.deepcopy(self.network)
+        return clone
 
     def _json_params(self, params: dict[str, Any]) -> dict[str, Any]:
         return params if isinstance(self.network, str) else {**params, "network": "custom"}

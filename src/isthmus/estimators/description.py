@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from isthmus.data.scaling import Scaler
+from isthmus.data.scaling import OWN_UNITS, Scaler
 from isthmus.networks import AutoEncoderNetwork
 from isthmus.spec import NetworkSpec, TrainingSpec
+
+_SHOWN = 6  # ranges of channels
 
 
 def description(
@@ -21,11 +23,7 @@ def description(
 
     spec : None for modules of the user's own.
     """
-    scaling = repr(scaler.kind)
-    if scaler.kind == "range":
-        low, span = scaler.offset.item(), scaler.scale.item()
-        scaling += f" from {low:g} to {low + span:g}"
-    rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {scaling}"}
+    rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {_scaling(scaler)}"}
     if spec is None:
         rows["network"] = "modules of your own"
     else:
@@ -43,6 +41,17 @@ def description(
         if training.consistency:
             rows["consistency"] = training.consistency
     return rows
+
+
+def _scaling(scaler: Scaler) -> str:
+    """As in "'range' from 0 to 255"; of channels that are in units of their own the ranges of the first."""
+    if scaler.kind != "range":
+        return repr(scaler.kind)
+    ranges = [f"{low:g} to {low + span:g}" for low, span in zip(scaler.zero.flat, scaler.scale.flat, strict=True)]
+    if len(ranges) == 1:
+        return f"'range' from {ranges[0]}"
+    listed = ", ".join(ranges[:_SHOWN]) + (", ..." if len(ranges) > _SHOWN else "")
+    return f"'range', each channel by its own since all span over {OWN_UNITS} times what one does: {listed}"
 
 
 def _layers(spec: NetworkSpec) -> str:

@@ -12,14 +12,16 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.base import Source, spread_samples
+from isthmus.data.in_memory import as_array, loaded
 from isthmus.data.scaling import Scaler
+from isthmus.data.units import RescaledSource
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
 from isthmus.estimators.network_estimator import NetworkEstimator, fill
 from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace
-from isthmus.networks import AutoEncoderNetwork, build
+from isthmus.networks import AutoEncoderNetwork, build, code_shape, load_stored_state, stored_state
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
 
@@ -41,19 +43,10 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
 
     @torch.inference_mode()
     def _measure_code(self, device: torch.device) -> None:
-        """Run one sample of zeros through the network: the shape of the code, and whether modules fit together."""
+        """Run zeros through the network: the shape of the code, and whether modules fit together."""
         self.network_.eval()
-        x = torch.zeros((1, *self.scaler_.network_shape), device=device)
-        try:
-            z = self.network_.encode(x)
-            shape = tuple(self.network_.decode(z).shape)
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise IsthmusError(f"the network does not take samples of shape {tuple(x.shape[1:])}: {error}") from error
-        if shape != tuple(x.shape):
-            raise IsthmusError(
-                f"the decoder returns shape {shape[1:]} for samples of shape {tuple(x.shape[1:])}; they must be equal"
-            )
-        self.code_shape_ = (*z.shape[2:], z.shape[1])
+        for n in (1,) if self.network_spec_ is not None else (1, 2):  # modules of one's own may mix samples up
+            self.code_shape_ = code_shape(self.network_, torch.zeros((n, *self.scaler_.network_shape), device=device))
         self._n_features_out = int(np.prod(self.code_shape_))
 
     # Use
@@ -85,7 +78,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     def decode(self, Z: Any) -> np.ndarray:
         """The same as `inverse_transform`."""
         check_is_fitted(self)
-        codes = np.asarray(Z, dtype=np.float32)
+        codes = as_array(loaded(Z)).astype(np.float32, copy=False)
         if codes.shape[1:] != self.code_shape_:
             expected = ", ".join(map(str, ("n_samples", *self.code_shape_)))
             raise IsthmusError(f"codes have shape {codes.shape}; this model decodes shape ({expected})")
@@ -96,12 +89,15 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         return decoded
 
     def reconstruct(self, X: Any) -> np.ndarray:
-        """`X' = g(f(X))`, with the shape and the dtype of the training data."""
+        """`X' = g(f(X))`, with the shape and the dtype of the training data.
+
+        Pixels of another depth than that of the training data come back in their own.
+        """
         check_is_fitted(self)
         source = self._open(X, reset=False)
         rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
         fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
-        return rebuilt
+        return source.back(rebuilt) if isinstance(source, RescaledSource) else rebuilt
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
@@ -177,7 +173,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        tensors = {f"network.{k}": v.detach().cpu().numpy() for k, v in self.network_.state_dict().items()}
+        tensors = {f"network.{k}": v.detach().cpu().numpy() for k, v in stored_state(self.network_).items()}
         return tensors | {f"scaler.{name}": array for name, array in self.scaler_.arrays().items()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
@@ -188,7 +184,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         self.scaler_ = Scaler.from_dict(config["scaler"], parts["scaler"])
         spec = None if config["network"] is None else NetworkSpec.from_dict(config["network"])
         built = self._wrapped() if spec is None else build(spec, self.seed_)
-        built.load_state_dict({name: torch.from_numpy(array) for name, array in parts["network"].items()})
+        load_stored_state(built, {name: torch.from_numpy(array) for name, array in parts["network"].items()})
         if config["feature_names"] is not None:
             self.feature_names_in_ = np.asarray(config["feature_names"], dtype=object)
         if len(self.scaler_.sample_shape) == 1:

@@ -57,7 +57,7 @@ def export_onnx(model: AutoEncoder, folder: str | Path) -> tuple[Path, Path]:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("ONNX export", "onnx") from error
+        raise MissingExtraError("ONNX export", "onnx", "onnxscript", "onnxruntime") from error
     folder = Path(folder)
     network, scaler = model.network_.cpu().eval(), model.scaler_
     rng = np.random.default_rng(0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,8 +13,10 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from isthmus.data.in_memory import is_list_of_arrays, is_list_of_paths, loaded, nested, refuse_masked
 from isthmus.data.scaling import Scaler, check_finite
-from isthmus.data.sources import Source, is_list_of_arrays, open_source
+from isthmus.data.sources import Source, open_source
+from isthmus.data.units import check_units, in_units_of
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError, sklearn_validation
 from isthmus.estimators.base import Estimator
@@ -41,8 +41,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         return tags
 
     def _open(self, X: Any, *, reset: bool) -> Source:
-        """The user's data as a source; scikit-learn's bookkeeping of columns for tables in memory."""
-        named = hasattr(X, "columns")
+        """The user's data as a source, in the model's units; scikit-learn's bookkeeping of tables in memory."""
+        X = loaded(X)
+        refuse_masked(X)
+        named = hasattr(X, "columns") and hasattr(X, "shape")
         if is_array_like(X) and not named:
             with sklearn_validation():
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
@@ -56,9 +58,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
                 self._remember_columns(source) if reset else self._check_columns(source)
         if len(source) == 0:
             raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
-        if not reset:
-            self._check_samples(source)
-        return source
+        if reset:
+            return source
+        self._check_samples(source)
+        return in_units_of(self.scaler_, source)
 
     def _remember_columns(self, source: Source) -> None:
         if len(source.shape) == 2:
@@ -101,6 +104,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         start = 0
         for chunk in source.chunks(self._batch_size()):
             check_finite(source, chunk, start)
+            check_units(self.scaler_, chunk, source.name)
             start += len(chunk)
             x = self.scaler_.to_network(as_tensor(chunk).to(device))
             yield in_memory_order(x)
@@ -139,8 +143,8 @@ def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
 
 def is_array_like(X: Any) -> bool:
     """Whether scikit-learn should look at it: arrays of up to two dimensions, lists of numbers, sparse matrices."""
-    torch_tensor = "torch" in sys.modules and isinstance(X, torch.Tensor)
-    if isinstance(X, str | os.PathLike | Source | np.memmap) or torch_tensor or is_list_of_arrays(X):
+    if isinstance(X, list | tuple):
+        return nested(X) <= 2 and not (is_list_of_arrays(X) or is_list_of_paths(X))
+    if isinstance(X, np.memmap) or not (isinstance(X, np.ndarray) or hasattr(X, "tocsr")):
         return False
-    ndim = getattr(X, "ndim", None)
-    return ndim is None or ndim <= 2
+    return bool(X.ndim <= 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,7 @@ def evaluate_representation(
     y_train: Any = None,
     most: int = _MOST_SAMPLES,
     random_state: int = 0,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> Representation:
     """Measure a model's codes of X, beside PCA's and X itself.
 
@@ -107,6 +109,7 @@ def evaluate_representation(
         half is judged.
     most : samples of each of the two parts that are used, at most, and no more than 67 million numbers of each.
     random_state : seed of the choice of samples and of the clustering.
+    progress : called with the name of each stage as it begins.
 
     Raises IsthmusError where labels do not match or one of the parts has fewer than 2 samples.
 
@@ -121,20 +124,28 @@ def evaluate_representation(
     """
     parts = _two_parts(open_source(X), y, None if train is None else open_source(train), y_train, random_state)
     rng = np.random.default_rng(random_state)
+    progress("encoding and decoding samples")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
         fitted, judged = (_Part.of(model, source, labels, most, rng) for source, labels in parts)
         rebuilt = network_layout(model.scale(model.inverse_transform(judged.z)), judged.samples.shape[1:])
+        progress("fitting PCA")
         both = np.concatenate([fitted.scaled, judged.scaled])
         pca = pca_baseline(fitted.scaled, both, fitted.code.shape[1], random_state=random_state)
         n = len(fitted.code)
         pca_rebuilt = clipped_to_dtype(pca.reconstruction[n:], model, judged.samples)
     labels = None if fitted.labels is None or judged.labels is None else (fitted.labels, judged.labels)
     classes = labels is not None and are_classes(labels[0])
+    scores = []
+    for name, features, what in (
+        ("the code", (fitted.code, judged.code), rebuilt),
+        ("PCA", (pca.codes[:n], pca.codes[n:]), pca_rebuilt),
+        ("the raw data", (fitted.raw, judged.raw), None),
+    ):
+        progress(f"measuring {name}")
+        scores.append(_scores(features, labels, judged, what, random_state))
     return Representation(
-        code=_scores((fitted.code, judged.code), labels, judged, rebuilt, random_state),
-        pca=_scores((pca.codes[:n], pca.codes[n:]), labels, judged, pca_rebuilt, random_state),
-        raw=_scores((fitted.raw, judged.raw), labels, judged, None, random_state),
+        *scores,
         labels=None if labels is None else "classes" if classes else "numbers",
         classes=len(np.unique(labels[1])) if labels is not None and classes else None,
         fitted=n,

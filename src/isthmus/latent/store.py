@@ -194,7 +194,7 @@ def _lancedb() -> Any:
         import lancedb
         import lancedb.index
     except ImportError as error:
-        raise MissingExtraError("a store of codes", "search") from error
+        raise MissingExtraError("a store of codes", "lancedb") from error
     return lancedb
 
 

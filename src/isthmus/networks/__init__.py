@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from isthmus.networks.autoencoder import AutoEncoderNetwork, build, seeded, wrap
+from isthmus.networks.autoencoder import AutoEncoderNetwork, build, seeded
 from isthmus.networks.blocks import Conv
 from isthmus.networks.conv import ConvDecoder, ConvEncoder, default_channels
 from isthmus.networks.dense import DenseDecoder, DenseEncoder, default_hidden
+from isthmus.networks.own_modules import check_trainable, code_shape, load_stored_state, stored_state, wrap
 from isthmus.networks.resample import resample
 
 __all__ = [
@@ -16,9 +17,13 @@ __all__ = [
     "DenseDecoder",
     "DenseEncoder",
     "build",
+    "check_trainable",
+    "code_shape",
     "default_channels",
     "default_hidden",
+    "load_stored_state",
     "resample",
     "seeded",
+    "stored_state",
     "wrap",
 ]

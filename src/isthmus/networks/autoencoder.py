@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isthmus.errors import IsthmusError
 from isthmus.networks.bottleneck import Bottleneck, Plain
 from isthmus.networks.conv import ConvDecoder, ConvEncoder
 from isthmus.networks.dense import DenseDecoder, DenseEncoder
@@ -86,7 +86,12 @@ class AutoEncoderNetwork(nn.Module):
         z, penalty = self.bottleneck(h, generator)
         if self.training:
             indices = [None if where is None else where[: len(x) // 2] for where in indices]
-        return self._decode(z, x.shape[2:], indices), penalty, z
+        rebuilt = self._decode(z, x.shape[2:], indices)
+        if rebuilt.shape != x.shape:  # an objective might take it, and compare each number with others
+            raise IsthmusError(
+                f"in training the decoder returns shape {tuple(rebuilt.shape)} for {tuple(x.shape)}; they must be equal"
+            )
+        return rebuilt, penalty, z
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Encode and decode, deterministic: (N, *sample) -> (N, *sample)."""
@@ -149,18 +154,12 @@ def build(spec: NetworkSpec, seed: int) -> AutoEncoderNetwork:
         encoder, decoder = networks[spec.network](spec)
     latent_size = spec.latent_dim or spec.latent_channels
     return AutoEncoderNetwork(
-        encoder, decoder, _bottleneck(spec.bottleneck, latent_size, spec.num_features), spec.output
+        encoder, decoder, bottleneck_for(spec.bottleneck, latent_size, spec.num_features), spec.output
     )
 
 
-def wrap(
-    encoder: nn.Module, decoder: nn.Module, bottleneck: str, sample_shape: Sequence[int], output: str = "linear"
-) -> AutoEncoderNetwork:
-    """Modules of your own as a network; `bottleneck` by name, `sample_shape` as the encoder sees it."""
-    return AutoEncoderNetwork(encoder, decoder, _bottleneck(bottleneck, None, math.prod(sample_shape)), output)
-
-
-def _bottleneck(text: str, latent_size: int | None, num_features: int) -> Bottleneck:
+def bottleneck_for(text: str, latent_size: int | None, num_features: int) -> Bottleneck:
+    """The bottleneck of that name, with its number."""
     choice = Choice.parse(text, bottlenecks)
     value = None if choice.low is None else choice.value(choice.low)
     made: Bottleneck = bottlenecks[choice.name](value, latent_size, num_features)

@@ -40,7 +40,7 @@ class Checkpoint:
         state: Mapping[str, Any],
     ) -> None:
         """Write named tensors, the optimizers' states and a JSON state atomically."""
-        stored = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        stored = _apart(tensors)
         for number, optimizer in enumerate(optimizers):
             for index, values in optimizer.state_dict()["state"].items():
                 for name, value in values.items():
@@ -70,6 +70,17 @@ class Checkpoint:
             raise IsthmusError(f"cannot resume from {self.path}: it was made from other data or another network")
         _restore_optimizers(optimizers, tensors)
         return tensors, state
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors as safetensors takes them: in order, and none of them in the memory of another one."""
+    stored, taken = {}, set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().contiguous()
+        memory = tensor.untyped_storage().data_ptr()
+        stored[name] = tensor.clone() if memory in taken else tensor
+        taken.add(memory)
+    return stored
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

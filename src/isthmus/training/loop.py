@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.data.base import evenly_spread
 from isthmus.errors import IsthmusError
+from isthmus.networks import load_stored_state, stored_state
 from isthmus.registry import optimizers as optimizers_by_name
 from isthmus.spec import TrainingSpec
 from isthmus.training.checkpoint import Checkpoint
@@ -29,6 +31,7 @@ from isthmus.training.task import Feed, Task
 
 _TICK = 0.25  # seconds between signs of life
 _STEPS_BETWEEN_VALIDATIONS = 50  # at least: epochs of a small data set are too short to validate each
+_VALIDATION_SHARE = 0.2  # of the minutes, at most, for one validation; it takes fewer samples where they do not last
 _ENTRY, _STEPS_IN_ENTRY = 0.02, 10  # share of the run, and steps, from one training loss in the history to the next
 
 
@@ -45,6 +48,7 @@ class Position:
     recorded: float = 0.0  # progress at the last entry of the history
     best_loss: float | None = None
     validations_without_improvement: int = 0
+    validation_samples: int | None = None  # that every validation takes; None before the first one
     finished: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -67,6 +71,7 @@ class Trainer:
         validation: np.ndarray,
         listeners: Sequence[Listener] = (),
         checkpoint: Checkpoint | None = None,
+        part: str = "",
         preparation: float = 0.0,
         schedule: Callable[[float], float] = learning_rate_factor,
         optimizers: list[torch.optim.Optimizer] | None = None,
@@ -74,7 +79,7 @@ class Trainer:
         self.task, self.spec, self.position, self.signal = task, spec, Position(preparation), 0
         self.optimizers = optimizers or optimizers_by_name[spec.optimizer](task, spec)
         self._feed, self._validation, self._listeners = feed, validation, listeners
-        self._checkpoint, self._schedule = checkpoint, schedule
+        self._checkpoint, self._schedule, self._part = checkpoint, schedule, part
         self._batch_size = min(spec.batch_size, len(feed) - len(validation))
         self._batches_per_epoch = (len(feed) - len(validation)) // self._batch_size
         self._full_rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
@@ -94,7 +99,7 @@ class Trainer:
             while not self.position.finished and not self.signal:
                 self._epoch(stop)
         if self._best:
-            self.task.network.load_state_dict(self._best)
+            load_stored_state(self.task.network, self._best)
         self.task.eval()
         self._emit("end", self.position.history[-1] if self.position.history else None)
 
@@ -151,7 +156,10 @@ class Trainer:
         for group, rate in zip(groups, self._full_rates, strict=True):
             group["lr"] = rate * factor
         loss, penalty = self.task(batch, generator)
-        (loss if penalty is None else loss + penalty).backward()
+        total = loss if penalty is None else loss + penalty
+        if not total.requires_grad:
+            raise IsthmusError("nothing would be learned: the loss depends on no parameter with requires_grad")
+        total.backward()
         if self.spec.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.gradient_clip)
         for optimizer in self.optimizers:
@@ -172,7 +180,7 @@ class Trainer:
             )
         if loss is not None and (position.best_loss is None or loss < position.best_loss):
             position.best_loss = loss
-            self._best = {name: tensor.clone() for name, tensor in self.task.network.state_dict().items()}
+            self._best = {name: tensor.clone() for name, tensor in stored_state(self.task.network).items()}
             position.validations_without_improvement = 0
         else:
             position.validations_without_improvement += 1
@@ -182,15 +190,30 @@ class Trainer:
     @torch.no_grad()
     def _validation_loss(self) -> float | None:
         """Mean over the validation samples; None where there are none."""
-        samples, device = self._validation, self.task.device
-        if not len(samples):
+        device = self.task.device
+        if not len(self._validation):
             return None
+        if self.position.validation_samples is None:
+            self.position.validation_samples = self._affordable()
+        samples = self._validation[evenly_spread(len(self._validation), self.position.validation_samples)]
         self.task.eval()
         generator = torch.Generator(device).manual_seed(0)
         parts = np.array_split(samples, -(-len(samples) // self.task.validation_batch))
         losses = [float(self.task.validation_loss(batch, generator)) for batch in self._feed.batches(parts)]
         self.task.train()
         return float(np.average(losses, weights=[len(part) for part in parts]))
+
+    def _affordable(self) -> int:
+        """How many samples validate: all of them or, in a run of few minutes, what there is time for.
+
+        A sample costs no more in validation than it did in training so far.
+        """
+        if self.spec.minutes is None:
+            return len(self._validation)
+        position = self.position
+        a_sample = position.seconds / max(1, position.step * self._batch_size)
+        count = int(_VALIDATION_SHARE * 60 * self.spec.minutes / max(a_sample, 1e-9))
+        return min(len(self._validation), max(1, self._batch_size, count))
 
     def _record(self, entry: dict[str, Any]) -> None:
         """Add an entry to the history; the next one's loss is the mean of the steps from here on."""
@@ -217,13 +240,13 @@ class Trainer:
         }
 
     def _emit(self, kind: str, entry: dict[str, Any] | None = None) -> None:
-        event = Event(kind, self.progress, entry or {}, self.position.history)
+        event = Event(kind, self.progress, entry or {}, self.position.history, self._part)
         for listener in self._listeners:
             listener(event)
 
     def _save(self) -> None:
         assert self._checkpoint is not None
-        tensors = {f"task.{name}": tensor for name, tensor in self.task.state_dict().items()}
+        tensors = {f"task.{name}": tensor for name, tensor in stored_state(self.task).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
         tensors["loss_sum"] = self._loss_sum
         state = {"position": asdict(self.position), "loss_count": self._loss_count}
@@ -236,7 +259,7 @@ class Trainer:
         self.position = Position(**state["position"])
         self._loss_count = state["loss_count"]
         self._loss_sum.copy_(tensors["loss_sum"])
-        self.task.load_state_dict(_below("task.", tensors))
+        load_stored_state(self.task, _below("task.", tensors))
         self._best = {name: tensor.to(self.task.device) for name, tensor in _below("best.", tensors).items()}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +21,7 @@ class Event:
     """The state of a run at one moment.
 
     kind : "start", "tick" (a few times a second), "entry" (a new entry in the history) or "end".
+    part : the name of a part, of a run of several parts; else "".
     progress : share of the run that is done, 0 to 1.
     entry : figures so far: epoch, step, loss (the mean since the entry before), validation_loss (None where there
         was no validation), learning_rate, samples_per_second, seconds.
@@ -27,6 +31,7 @@ class Event:
     progress: float
     entry: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
+    part: str = ""
 
 
 class Listener(Protocol):
@@ -71,8 +76,65 @@ class TensorBoard:
             self._writer.close()
 
 
+def shown(console: Any = None) -> Listener:
+    """What shows a run to somebody: a bar in a terminal or a notebook, else plain lines; on standard error.
+
+    console : of rich; by default one for standard error.
+    """
+    from rich.console import Console
+
+    console = console or Console(stderr=True)
+    widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
+    return Bar(console) if widgets or console.is_interactive else Lines()
+
+
+class Lines:
+    """A plain line every few seconds: for logs, pipes and notebooks without widgets."""
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self._seconds, self._told, self._began = seconds, 0.0, (0.0, 0.0)
+        self._validation: float | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Say where the run stands, if it was not said just now."""
+        now = time.monotonic()
+        if event.kind == "start":
+            self._began, self._told, self._validation = (now, event.progress), now, None
+            self._say(event, "training")
+            return
+        if event.entry.get("validation_loss") is not None:
+            self._validation = event.entry["validation_loss"]
+        if event.kind != "end" and now - self._told < self._seconds:
+            return
+        self._told = now
+        if event.entry:
+            self._say(event, self._figures(event, now - self._began[0]))
+
+    def _figures(self, event: Event, seconds: float) -> str:
+        entry, done = event.entry, event.progress - self._began[1]
+        said = [f"{event.progress:.0%}", f"epoch {entry['epoch']:,}", f"step {entry['step']:,}"]
+        said.append(f"loss {entry['loss']:.5f}")
+        if self._validation is not None:
+            said.append(f"validation {self._validation:.5f}")
+        if event.kind == "end":
+            said.append(f"took {_clock(seconds)}")
+        elif done > 0:
+            said.append(f"{_clock(seconds * (1 - event.progress) / done)} left")
+        return ", ".join(said)
+
+    def _say(self, event: Event, text: str) -> None:
+        print(f"{event.part}: {text}" if event.part else text, file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    """A time as 1:05 or 2:01:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 class Bar:
-    """A progress bar in the terminal with loss, validation loss, samples a second and the time left."""
+    """A progress bar with loss, validation loss, samples a second and the time left."""
 
     def __init__(self, console: Any = None) -> None:
         from rich.progress import (
@@ -86,7 +148,7 @@ class Bar:
 
         self._bar = Progress(
             SpinnerColumn(),
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("{task.description}epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
             TaskProgressColumn(),
             TextColumn("{task.fields[figures]}"),
@@ -95,14 +157,16 @@ class Bar:
             expand=True,
         )
         self._task: Any = None
-        self._validation = ""
 
     def __call__(self, event: Event) -> None:
         """Redraw."""
         if event.kind == "start":
-            self._task = self._bar.add_task(
-                "", total=_FULL, completed=round(_FULL * event.progress), epoch=1, figures=""
-            )
+            if self._task is not None:  # the part before this one, which stays on the screen as it ended
+                self._bar.remove_task(self._task)
+            part = f"{event.part}, " if event.part else ""
+            done = round(_FULL * event.progress)
+            self._task = self._bar.add_task(part, total=_FULL, completed=done, epoch=1, figures="")
+            self._validation = ""
             self._bar.start()
             return
         entry = event.entry

@@ -21,7 +21,7 @@ from isthmus.errors import IsthmusError
 from isthmus.spec import TrainingSpec
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.loop import Trainer
-from isthmus.training.progress import Bar, Listener
+from isthmus.training.progress import Listener, shown
 from isthmus.training.task import Feed, Task
 
 _LEAST_SHARE = 0.2  # of the minutes that remain for training however long its preparation took
@@ -104,7 +104,7 @@ class Run:
             seed_from(estimator.random_state),
             choose_device(estimator.device),
             json.dumps(params, default=str),
-            (*listeners, Bar()) if estimator.verbose else tuple(listeners),
+            (*listeners, shown()) if estimator.verbose else tuple(listeners),
             None if checkpoint is None else Path(checkpoint),
             resume,
             checkpoint_seconds,
@@ -136,12 +136,13 @@ class Run:
         data: str,
         *,
         part: int = 0,
+        part_name: str = "",
         preparing: bool = False,
     ) -> Trained:
         """Train a task to the end of the run, or of what the checkpoint left of it.
 
         data : digest of the data, from `digest`. part : number of a part, of a run of several; each has a file of its
-        own. preparing : whether the time since `fit` was called counts as part of the minutes.
+        own. part_name : what listeners are told. preparing : whether the time since `fit` was called counts as part of the minutes.
         """
         preparation = 0.0
         if preparing and spec.minutes is not None:
@@ -153,6 +154,7 @@ class Run:
             validation=validation,
             listeners=self.listeners,
             checkpoint=self._checkpoint(data, part),
+            part=part_name,
             preparation=preparation,
         )
         trainer.run()

@@ -17,6 +17,7 @@ from isthmus.compression.coding import archive, chunks
 from isthmus.compression.coding.archive import Chunk, Reader, Writer
 from isthmus.compression.coding.chunks import Member, grouped
 from isthmus.compression.coding.model import CodecModel
+from isthmus.compression.coding.tiles import cut, tile_of, together
 from isthmus.errors import IsthmusError
 
 MODEL = levels_model()
@@ -116,6 +117,25 @@ def test_large_images_are_cut_into_bands(monkeypatch: pytest.MonkeyPatch) -> Non
     assert reader.count == 2
     with pytest.raises(IsthmusError, match="a row of 61 values"):
         written([Member(np.zeros((2, 61), np.uint8))])
+
+
+@pytest.mark.parametrize("name", ["levels", "grey", "colour", "16 bits"])
+@pytest.mark.parametrize("shape", [(1, 700, 3), (2, 3, 1000), (1, 900, 1)])
+def test_long_narrow_images_are_coded_in_pieces(name: str, shape: tuple[int, int, int]) -> None:
+    images, model = example(name, *shape), MODELS[name]
+    data = written([Member(image) for image in images], model=model)
+    tile = tile_of(images.shape)
+    assert tile is not None and max(tile) < 100
+    np.testing.assert_array_equal(together(cut(images, tile), images.shape, tile), images)
+    chunk = Reader(io.BytesIO(data)).chunk(0)
+    assert chunk.tile == (tile if chunk.method == "model" else None)
+    assert data[4] == (2 if chunk.method == "model" else 1), "older versions must refuse what they cannot read"
+    np.testing.assert_array_equal(read(data, model)[0], images)
+
+
+def test_usual_images_are_coded_whole_and_in_the_first_version() -> None:
+    assert tile_of((1, 4 * 64, 3)) is None and tile_of((1, 900, 300)) is None
+    assert written(three_chunks())[4] == 1
 
 
 def test_the_model_travels_inside() -> None:

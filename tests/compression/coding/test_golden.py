@@ -24,7 +24,8 @@ LOSSY = sorted(path.stem for path in GOLDEN.glob("v*.npy"))
 
 
 def test_there_are_golden_archives_of_every_kind() -> None:
-    assert {"v1-levels.isth", "v1-colour.isth", "v1-16-bits.isth"} <= set(ARCHIVES)
+    kinds = ("levels", "colour", "16-bits")
+    assert {f"v{version}-{kind}.isth" for version in (1, 2) for kind in kinds} <= set(ARCHIVES)
     assert {"v1-lossy", "v1-two-parts"} <= set(LOSSY)
 
 

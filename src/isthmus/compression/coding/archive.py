@@ -7,13 +7,13 @@ import math
 import struct
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from isthmus.errors import IsthmusError
 
-MAGIC, VERSION = b"ISTH", 1
+MAGIC, VERSIONS = b"ISTH", (1, 2)
 _LIST, _EMBEDDED = 1, 2  # flags: samples are given back as a list; the model is inside
 _CHUNK, _MODEL, _DIRECTORY = b"C", b"M", b"D"
 _TRAILER = struct.Struct("<Q4s")  # where the directory begins, and a mark
@@ -24,7 +24,7 @@ _DTYPES = ("uint8", "uint16", "bool")
 MOST_VALUES = 1 << 22  # in one chunk: larger images are cut into bands, and whoever claims more is wrong
 _MOST_SAMPLES = 1 << 40
 _MOST_TEXT = 1 << 25  # bytes of unpacked names or of the directory
-_BAND = 16  # added to the number of the method where a chunk is a band of an image
+_BAND, _TILES = 16, 32  # added to the number of the method where a chunk is a band of an image, or coded in tiles
 METHODS = ("model", "png", "xz", "file", "lossy")
 
 
@@ -35,7 +35,8 @@ class Chunk:
     first : number of the first. method : one of METHODS. shape, dtype : of the samples together, (n, height,
     width[, channels]); for a file as it is, (1, bytes). names : (name, format) of each sample, or none. check : CRC-32
     of the samples' bytes, or of a lossy coding's codes. data : what `method` reads. band : first row and height of the
-    whole image, where the chunk is a band of an image that is too large for one.
+    whole image, where the chunk is a band of an image that is too large for one. tile : height and width of the pieces
+    in which long, narrow images are coded. frames : for each name what its file holds around the pixels, or none.
     """
 
     first: int
@@ -46,6 +47,13 @@ class Chunk:
     check: int
     data: bytes
     band: tuple[int, int] | None = None
+    tile: tuple[int, int] | None = None
+    frames: Sequence[Mapping[str, Any] | None] = ()
+
+    @property
+    def version(self) -> int:
+        """The first version of the format that has what this chunk needs."""
+        return 2 if self.tile is not None or any(self.frames) else 1
 
     @property
     def count(self) -> int:
@@ -54,9 +62,13 @@ class Chunk:
 
     def to_bytes(self) -> bytes:
         """The payload of the section."""
-        names = zlib.compress(json.dumps(self.names).encode(), 9) if self.names else b""
-        method = METHODS.index(self.method) + (_BAND if self.band else 0)
-        head = [self.first, method, _DTYPES.index(self.dtype), len(self.shape), *self.shape, *(self.band or ())]
+        entries: list[Sequence[Any]] = list(self.names)
+        if any(self.frames):
+            entries = [[*name, frame] for name, frame in zip(self.names, self.frames, strict=True)]
+        names = zlib.compress(json.dumps(entries).encode(), 9) if entries else b""
+        method = METHODS.index(self.method) + (_BAND if self.band else 0) + (_TILES if self.tile else 0)
+        head = [self.first, method, _DTYPES.index(self.dtype), len(self.shape), *self.shape]
+        head += [*(self.band or ()), *(self.tile or ())]
         return b"".join(map(_varint, [*head, len(names)])) + names + struct.pack("<I", self.check) + self.data
 
     @classmethod
@@ -65,34 +77,44 @@ class Chunk:
         numbers = _Numbers(payload)
         try:
             first, method, dtype, ndim = (numbers.next() for _ in range(4))
-            banded, method = divmod(method, _BAND)
-            if not (banded <= 1 and 2 <= ndim <= 4 and first < _MOST_SAMPLES):
+            kind, method = divmod(method, _BAND)
+            tiled, banded = divmod(kind, 2)
+            if not (tiled <= 1 and 2 <= ndim <= 4 and first < _MOST_SAMPLES):
                 raise ValueError(f"{ndim} axes, method {method}")
             shape = tuple(numbers.next() for _ in range(ndim))
             band = (numbers.next(), numbers.next()) if banded else None
+            tile = (numbers.next(), numbers.next()) if tiled else None
             if min(shape) < 1 or math.prod(shape) > max(MOST_VALUES, len(payload)):
                 raise ValueError(f"shape {shape}")
             if band is not None and not (shape[0] == 1 and band[0] + shape[1] <= band[1] <= _MOST_SAMPLES):
                 raise ValueError(f"band {band} of shape {shape}")
+            if tile is not None and not (1 <= tile[0] <= shape[1] and ndim > 2 and 1 <= tile[1] <= shape[2]):
+                raise ValueError(f"tiles {tile} of shape {shape}")
             length = numbers.next()
             packed = payload[numbers.at : numbers.at + length]
-            names = [(str(name), str(kind)) for name, kind in json.loads(_inflate(packed))] if length else []
+            names, frames = _names(_inflate(packed)) if length else ([], [])
             (check,) = struct.unpack_from("<I", payload, numbers.at + length)
             data = payload[numbers.at + length + 4 :]
-            return cls(first, METHODS[method], shape, _DTYPES[dtype], names, check, data, band)
+            return cls(first, METHODS[method], shape, _DTYPES[dtype], names, check, data, band, tile, frames)
         except (ValueError, IndexError, TypeError, RecursionError, struct.error, zlib.error) as error:
             raise IsthmusError(f"a chunk makes no sense: {error}") from error
 
 
 class Writer:
-    """Writes an archive section by section to a file that is open for writing."""
+    """Writes an archive section by section to a file that is open for writing.
+
+    The version in its head is the first that can read what is in it, so that it is known at the end; in a file that
+    cannot be sought in, it is the newest.
+    """
 
     def __init__(self, file: BinaryIO, model_id: bytes, *, as_list: bool = False, model: bytes | None = None) -> None:
         self._file, self._at = file, 0
+        self._start = file.tell() if file.seekable() else None
+        self._version, self._needed = VERSIONS[0] if self._start is not None else VERSIONS[-1], VERSIONS[0]
         self._chunks: list[tuple[int, int]] = []  # offset, samples
         self.count = 0
         flags = (_LIST if as_list else 0) | (_EMBEDDED if model else 0)
-        self._write(_HEAD.pack(MAGIC, VERSION, flags, model_id))
+        self._write(_HEAD.pack(MAGIC, self._version, flags, model_id))
         if model:
             self._section(_MODEL, model)
 
@@ -100,17 +122,22 @@ class Writer:
         """Write the next chunk."""
         self._chunks.append((self._at, chunk.count))
         self.count += chunk.count
+        self._needed = max(self._needed, chunk.version)
         self._section(_CHUNK, chunk.to_bytes())
 
     def finish(self, description: dict[str, Any]) -> None:
         """Write the directory: where the chunks are, for random access. One lone chunk needs none."""
         if len(self._chunks) == 1 and not description:
             self._write(_LONE)
-            return
-        start = self._at
-        content = json.dumps({"chunks": self._chunks, **description}, separators=(",", ":"))
-        self._section(_DIRECTORY, zlib.compress(content.encode(), 9))
-        self._write(_TRAILER.pack(start, _END))
+        else:
+            start = self._at
+            content = json.dumps({"chunks": self._chunks, **description}, separators=(",", ":"))
+            self._section(_DIRECTORY, zlib.compress(content.encode(), 9))
+            self._write(_TRAILER.pack(start, _END))
+        if self._start is not None and self._needed > self._version:
+            self._file.seek(self._start + len(MAGIC))
+            self._file.write(bytes([self._needed]))
+            self._file.seek(self._start + self._at)
 
     def _section(self, kind: bytes, payload: bytes) -> None:
         head = kind + _varint(len(payload))
@@ -139,8 +166,9 @@ class Reader:
                 f"this is not an isthmus archive: it begins with the bytes {head[:4].hex(' ') or 'none'}"
             )
         _, version, self._flags, self.model_id = _HEAD.unpack(head)
-        if version != VERSION:
-            raise IsthmusError(f"this archive has version {version}; this isthmus reads version {VERSION}")
+        if version not in VERSIONS:
+            known = " and ".join(map(str, VERSIONS))
+            raise IsthmusError(f"this archive has version {version}; this isthmus reads versions {known}")
         self.damaged: list[str] = []
         self.description: dict[str, Any] = {}
         self.chunks: list[tuple[int, int, int]] = []
@@ -307,6 +335,16 @@ class _Numbers:
     def next(self) -> int:
         value, self.at = _read_varint(self._data, self.at)
         return value
+
+
+def _names(content: bytes) -> tuple[list[tuple[str, str]], list[Mapping[str, Any] | None]]:
+    """Names with formats, and frames; none of these where all are None. ValueError where they are something else."""
+    entries = [(name, kind, *frame) for name, kind, *frame in json.loads(content)]
+    names = [(str(name), str(kind)) for name, kind, *_ in entries]
+    frames = [frame[0] if frame else None for _, _, *frame in entries]
+    if not all(frame is None or isinstance(frame, dict) for frame in frames):
+        raise ValueError("frames that are none")
+    return names, frames if any(frames) else []
 
 
 def _or_none(payload: bytes) -> Chunk | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import lzma
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from isthmus.compression.coding.archive import MOST_VALUES, Chunk, which
 from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
+from isthmus.compression.coding.tiles import cut, pieces_shape, tile_of, together
 from isthmus.errors import IsthmusError
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.bool_))
@@ -25,7 +28,7 @@ class Group:
     """Successive members that become one chunk: (n, height, width[, channels]), or None for a file as it is.
 
     names : (name, format) of each, or none. files : what each looked like as a file, where it was one.
-    band : see `Chunk`.
+    band, frames : see `Chunk`.
     """
 
     first: int
@@ -33,6 +36,7 @@ class Group:
     names: Sequence[tuple[str, str]] = ()
     files: Sequence[bytes] = ()
     band: tuple[int, int] | None = None
+    frames: Sequence[Mapping[str, Any] | None] = ()
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,13 @@ class Member:
 
     image : (height, width[, channels]), uint8, uint16 or bool; None for a file as it is. name : (name, format) of the
     file that it was. file : the bytes of that file; they are kept in place of the image where they are fewer.
+    frame : what the file holds around the pixels, as JSON values (see `image_files.Frame`); None where that is nothing.
     """
 
     image: np.ndarray | None
     name: tuple[str, str] | None = None
     file: bytes | None = None
+    frame: Mapping[str, Any] | None = None
 
 
 def grouped(members: Iterable[Member]) -> Iterator[Group]:
@@ -71,17 +77,25 @@ def grouped(members: Iterable[Member]) -> Iterator[Group]:
 
 def _fits(waiting: Sequence[Member], member: Member) -> bool:
     one, other = waiting[0].image, member.image
-    if one is None or other is None or (waiting[0].name is None) != (member.name is None):
+    if one is None or other is None or _given(waiting[0]) != _given(member):
         return False
     room = len(waiting) < _MOST_SAMPLES and (len(waiting) + 1) * other.size <= _USUAL_VALUES
     return room and (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def _given(member: Member) -> tuple[bool, bool]:
+    return member.name is not None, member.file is not None
 
 
 def _together(first: int, members: Sequence[Member]) -> Group:
     names = [member.name for member in members if member.name is not None]
     files = [member.file for member in members if member.file is not None]
     images = [member.image for member in members if member.image is not None]
-    return Group(first, np.stack(images), names, files)
+    return Group(first, np.stack(images), names, files, frames=_frames(members))
+
+
+def _frames(members: Sequence[Member]) -> list[Mapping[str, Any] | None]:
+    return [member.frame for member in members] if any(member.frame for member in members) else []
 
 
 def _bands(number: int, member: Member) -> Iterator[Group]:
@@ -94,7 +108,8 @@ def _bands(number: int, member: Member) -> Iterator[Group]:
     step = max(1, _USUAL_VALUES // row)
     for top in range(0, len(image), step):
         names = [member.name] if top == 0 and member.name is not None else []
-        yield Group(number, image[None, top : top + step], names, band=(top, len(image)))
+        frames = _frames([member]) if names else []
+        yield Group(number, image[None, top : top + step], names, (), (top, len(image)), frames)
 
 
 def encode(group: Group, coding: LosslessCoding | LossyCoding, quality: float | None = None) -> list[Chunk]:
@@ -107,29 +122,38 @@ def encode(group: Group, coding: LosslessCoding | LossyCoding, quality: float | 
     images = group.images
     if images.dtype not in DTYPES:
         raise IsthmusError(f"images of {images.dtype} cannot be compressed: give uint8, uint16 or bool")
-    method, data, check = _smallest(images, coding, quality)
-    if group.files and sum(map(len, group.files)) < len(data):
+    if images.dtype == np.bool_:
+        images = images.view(np.uint8) != 0  # other libraries write true as 255, and the checksum is of the bytes
+    chunk = replace(_smallest(group.first, images, coding, quality), names=group.names, band=group.band)
+    chunk = replace(chunk, frames=group.frames)
+    around = len(zlib.compress(json.dumps(group.frames).encode())) if group.frames else 0
+    if group.files and sum(map(len, group.files)) < len(chunk.data) + around:
         return _as_files(group)
-    return [Chunk(group.first, method, images.shape, str(images.dtype), group.names, check, data, group.band)]
+    return [chunk]
 
 
-def _smallest(
-    images: np.ndarray, coding: LosslessCoding | LossyCoding, quality: float | None
-) -> tuple[str, bytes, int]:
-    """Method, data and checksum of a chunk: with loss where a quality is given and the coding takes the images."""
+def _smallest(first: int, images: np.ndarray, coding: LosslessCoding | LossyCoding, quality: float | None) -> Chunk:
+    """The smallest chunk; with loss where a quality is given and the coding takes the images."""
     plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
     candidates: dict[str, bytes] = {}
+    tile = None
     if isinstance(coding, LossyCoding):
         if quality is not None and coding.takes(images.shape[1:], images.dtype):
-            return "lossy", *coding.encode(images, quality)
-    elif coding.takes(plain.shape[1:], plain.dtype):
-        candidates["model"] = coding.encode(plain)
+            data, check = coding.encode(images, quality)
+            return Chunk(first, "lossy", images.shape, str(images.dtype), (), check, data)
+    else:
+        tile = tile_of(plain.shape)
+        pieces = plain if tile is None else cut(plain, tile)
+        if coding.takes(pieces.shape[1:], plain.dtype):
+            candidates["model"] = coding.encode(pieces)
     if not candidates or len(candidates["model"]) > _DOUBTFUL * images.nbytes:
         candidates["xz"] = lzma.compress(_plain_bytes(images), format=lzma.FORMAT_ALONE, preset=6)
         if len(images) == 1 and (png := _to_png(plain[0])) is not None:
             candidates["png"] = png
     method = min(candidates, key=lambda name: len(candidates[name]))
-    return method, candidates[method], zlib.crc32(_plain_bytes(images))
+    check = zlib.crc32(_plain_bytes(images))
+    tile = tile if method == "model" else None
+    return Chunk(first, method, images.shape, str(images.dtype), (), check, candidates[method], tile=tile)
 
 
 def _as_files(group: Group) -> list[Chunk]:
@@ -149,9 +173,11 @@ def decode(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
     dtype = np.dtype(chunk.dtype)
     stored = np.dtype(np.uint8) if dtype == np.bool_ else dtype
     if chunk.method == "model":
-        if isinstance(coding, LossyCoding) or not coding.takes(chunk.shape[1:], stored):
+        shape = chunk.shape if chunk.tile is None else pieces_shape(chunk.shape, chunk.tile)
+        if isinstance(coding, LossyCoding) or not coding.takes(shape[1:], stored):
             raise _foreign(chunk)
-        images = coding.decode(chunk.data, chunk.shape)
+        images = coding.decode(chunk.data, shape)
+        images = images if chunk.tile is None else together(images, chunk.shape, chunk.tile)
     elif chunk.method == "png":
         images = _from_png(chunk)
     elif chunk.method == "file":

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -21,9 +21,10 @@ def in_parallel(function: Callable[[Item], Result], items: Iterable[Item]) -> It
     slowly than they are made, all of them pile up.
     """
     workers = os.cpu_count() or 1
+    controller = ThreadpoolController()  # looks for the libraries once, and not for every item
 
     def limited(item: Item) -> Result:
-        with threadpool_limits(1):
+        with controller.limit(limits=1):
             return function(item)
 
     with ThreadPoolExecutor(workers, "isthmus-codec") as pool:

@@ -30,14 +30,11 @@ def read_dropped(name: str, content: bytes | str) -> np.ndarray:
             return array
         if suffix == ".csv":
             return _numbers(raw)
-        from PIL import Image
+        from isthmus.data.images import decoded
 
-        from isthmus.data.folders import converted, plain_mode
-
-        with Image.open(io.BytesIO(raw)) as image:
-            return np.asarray(converted(image, plain_mode(image)))
+        return decoded(io.BytesIO(raw))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        kinds = "give an image (PNG, JPEG, WebP, TIFF, BMP), a .npy or a .csv file"
+        kinds = "give an image (PNG, JPEG, WebP, TIFF, BMP, GIF), a .npy or a .csv file"
         raise IsthmusError(f"{name} cannot be read: {kinds}") from error
 
 

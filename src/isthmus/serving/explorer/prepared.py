@@ -125,7 +125,7 @@ def need_panel() -> None:
         import panel
         import panel.models.file_dropper  # noqa: F401  (Bokeh knows its scripts from then on)
     except ImportError as error:
-        raise MissingExtraError("the explorer", "explore") from error
+        raise MissingExtraError("the explorer", "bokeh", "panel") from error
 
 
 def _spread(directions: Any) -> Any:
