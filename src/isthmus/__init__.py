@@ -9,6 +9,7 @@ __all__ = [
     "AutoEncoder",
     "Codec",
     "Denoiser",
+    "Imputer",
     "IsthmusError",
     "ManifoldMap",
     "Store",
@@ -25,6 +26,7 @@ _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
     "Codec": ("isthmus.compression.codec", "Codec"),
     "Denoiser": ("isthmus.denoising.denoiser", "Denoiser"),
+    "Imputer": ("isthmus.tables.imputer", "Imputer"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
     "ManifoldMap": ("isthmus.manifold.manifold_map", "ManifoldMap"),
     "Store": ("isthmus.latent.store", "Store"),
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from isthmus.latent.store import Store
     from isthmus.manifold.manifold_map import ManifoldMap
     from isthmus.serving.explorer.explorer import explore
+    from isthmus.tables.imputer import Imputer
 else:  # a type checker must not take every name for one that there is
 
     def __getattr__(name: str) -> Any:

@@ -99,6 +99,10 @@ class Source(ABC):
     def _take(self, indices: np.ndarray) -> np.ndarray:
         """`take`, for indices that are known to be in range."""
 
+    def subset(self, indices: np.ndarray) -> Source:
+        """A view of some samples, by indices that are known to be in range."""
+        return SubsetSource(self, indices)
+
     def resident(self) -> np.ndarray | None:
         """The array (n, *sample) itself, not to be written to, where it lies in memory already; else None."""
         return None
@@ -280,7 +284,7 @@ def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
     chosen = checked_indices(indices, len(source), source.name)
     if not len(chosen):
         raise IsthmusError(f"a subset of {source.name} needs at least one of its {len(source)} samples")
-    return SubsetSource(source, chosen)
+    return source.subset(chosen)
 
 
 def evenly_spread(n: int, most: int) -> np.ndarray:

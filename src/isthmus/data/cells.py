@@ -134,7 +134,9 @@ class Dates(Block):
         time = outputs[:, :count].double() * self._scale + self._mean
         sine, cosine = outputs[:, count : count + cycles].double(), outputs[:, count + cycles :].double()
         phase = torch.atan2(sine, cosine) / (2 * math.pi)
-        for i in torch.argsort(self._lengths, descending=True).tolist():  # the nearest time of that phase, long ones first
+        for i in torch.argsort(
+            self._lengths, descending=True
+        ).tolist():  # the nearest time of that phase, long ones first
             j, length = self._of[i], self._lengths[i]
             gap = phase[:, i] - time[:, j] / length
             time[:, j] += (gap - torch.round(gap)) * length

@@ -279,5 +279,3 @@ def _plain(array: Any) -> list[Any]:
 def _json(value: Any) -> Any:
     """A cell as a JSON value."""
     return value if isinstance(value, bool | int | float | str) else str(value)
-
-

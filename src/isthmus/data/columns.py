@@ -120,9 +120,9 @@ class TableSchema:
         return tuple(column for column in self.columns if not column.is_used)
 
     @property
-    def markers(self) -> tuple[Any, ...]:
-        """Kept with each column's settings."""
-        return tuple(self.used[0].settings.get("markers", ()))
+    def is_plain(self) -> bool:
+        """Whether all columns are numbers without a hole, as matrices hold them."""
+        return all(c.kind == "number" and not c.missing and "text" not in c.settings for c in self.columns)
 
     def encode(self, table: Any) -> np.ndarray:
         """The rows of a table as float64 (n, used columns): numbers, codes of categories, seconds; NaN where missing.
@@ -190,7 +190,9 @@ def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -
     nested = _is_nested(array.type)
     distinct = 0 if nested or not len(known) else pc.count_distinct(known).as_py()
     example = str(known[0].as_py())[:40] if len(known) else ""
-    kind, options, conversion, note = ("category", {}, {}, "") if is_category and len(known) else _guess(array, known, distinct)
+    kind, options, conversion, note = (
+        ("category", {}, {}, "") if is_category and len(known) else _guess(array, known, distinct)
+    )
     if wanted is not None:
         (kind, options), note = parse_kind(name, wanted), ""
         conversion = conversion if (kind in ("number", "date")) == bool(conversion) else {}
@@ -240,7 +242,6 @@ def _guess_integer(known: Any, distinct: int, rows: int) -> tuple[str, dict[str,
 
 def _guess_text(known: Any, distinct: int) -> tuple[str, dict[str, Any], dict[str, Any], str]:
     """Text is numbers or dates where every cell is one; else categories, or left out where hardly one occurs twice."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     sample = known.slice(0, 1000)
@@ -251,7 +252,12 @@ def _guess_text(known: Any, distinct: int) -> tuple[str, dict[str, Any], dict[st
         if _converts(sample, {"text": form}) and _converts(known, {"text": form}):
             other = {"%d/%m/%Y": "%m/%d/%Y", "%m/%d/%Y": "%d/%m/%Y"}.get(form)
             doubt = other is not None and _converts(known, {"text": other})
-            return "date", {}, {"text": form}, f"read as {form}" + ("; month and day could be exchanged" if doubt else "")
+            return (
+                "date",
+                {},
+                {"text": form},
+                f"read as {form}" + ("; month and day could be exchanged" if doubt else ""),
+            )
     if distinct > max(_FEW, _MOST_DISTINCT * len(known)):
         what = "free text" if pc.any(pc.match_substring(sample, " ")).as_py() else "an identifier"
         return "ignore", {}, {}, f"{what}: {distinct:,} different texts in {len(known):,} rows"
@@ -307,7 +313,9 @@ def _known(array: Any, markers: Sequence[Any]) -> Any:
     if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
         found = pc.is_in(pc.utf8_trim_whitespace(array), pa.array([*MARKERS, *map(str, markers)], array.type))
     elif pa.types.is_integer(array.type) or pa.types.is_floating(array.type):
-        found = pc.is_in(array, pa.array([m for m in markers if isinstance(m, int | float)]).cast(array.type, safe=False))
+        found = pc.is_in(
+            array, pa.array([m for m in markers if isinstance(m, int | float)]).cast(array.type, safe=False)
+        )
     else:
         return array
     return pc.if_else(found, None, array) if pc.any(found).as_py() else array

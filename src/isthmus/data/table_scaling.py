@@ -1,6 +1,6 @@
 """Between the rows of a table with columns of any kind and what networks see, and the way back.
 
-    values (n, columns) float64, NaN where missing  ──▶  features (n, width) and a mark for each missing cell (n, columns)
+values (n, columns) float64, NaN where missing  ──▶  features (n, width) and a mark for each missing cell (n, columns)
 """
 
 from __future__ import annotations
@@ -132,6 +132,6 @@ class TableScaler:
         return {}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> TableScaler:
-        """The inverse of `to_dict`."""
+    def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> TableScaler:
+        """The inverse of `to_dict` and `arrays`."""
         return cls(TableSchema.from_dict(values["schema"]), values["frame"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
+import copy
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from isthmus.data.base import ArraySource
 from isthmus.data.columns import TableSchema
-from isthmus.data.frames import as_table, frame_kind
+from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
+from isthmus.errors import warn
 
 
 class TableSource(ArraySource):
@@ -33,6 +35,20 @@ class TableSource(ArraySource):
         self.table, self.schema, self.frame, self.index = table, schema, frame, index
         names = [column.name for column in schema.used]
         super().__init__(schema.encode(table), name=name, unit="row", labels=labels, feature_names=names)
+        self._rows = np.arange(len(self))
+
+    def subset(self, indices: np.ndarray) -> TableSource:
+        """Some rows, with all that is known of the table."""
+        part = copy.copy(self)
+        part._array, part.table = self._array[indices], self.table.take(indices)
+        part.shape = (len(indices), *self.shape[1:])
+        part.labels = None if self.labels is None else self.labels[indices]
+        part.index = None if self.index is None else self.index[indices]
+        part._rows = self._rows[indices]
+        return part
+
+    def location(self, index: int) -> str:
+        return super().location(int(self._rows[index]))
 
     def read_as(self, schema: TableSchema) -> TableSource:
         """The same table with the columns that another schema names."""
@@ -42,6 +58,10 @@ class TableSource(ArraySource):
         return TableSource(
             self.table, schema, frame=self.frame, index=self.index, name=self._given_name, labels=self.labels
         )
+
+    def rebuilt(self, values: np.ndarray) -> Any:
+        """Values (n, used columns) as a data frame of the kind that this came as."""
+        return as_frame(self.schema.decode(values, self.table), self.frame, self.index)
 
     def filled(self, values: np.ndarray) -> Any:
         """The table with values (n, used columns) where cells are missing; what is known stays as it is."""
@@ -57,7 +77,9 @@ class TableSource(ArraySource):
             if hole is None or not hole.any():
                 columns.append(known)
             elif pa.types.is_dictionary(type_):
-                plain = pc.if_else(pa.array(hole), decoded.column(name).cast(type_.value_type), known.cast(type_.value_type))
+                plain = pc.if_else(
+                    pa.array(hole), decoded.column(name).cast(type_.value_type), known.cast(type_.value_type)
+                )
                 columns.append(plain.dictionary_encode().cast(type_))
             else:
                 columns.append(pc.if_else(pa.array(hole), decoded.column(name), known.cast(type_, safe=False)))
@@ -82,14 +104,21 @@ def _tell_others(names: Sequence[str], schema: TableSchema) -> None:
     others = [name for name in names if name not in known]
     if others:
         listed = ", ".join(map(repr, others[:4])) + (", ..." if len(others) > 4 else "")
-        warnings.warn(f"columns that the model does not know are ignored: {listed}", UserWarning, stacklevel=4)
+        warn(f"columns that the model does not know are ignored: {listed}")
 
 
-def open_table(data: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = ()) -> TableSource:
-    """A data frame, a path or a `TableSource` as a source of columns of any kind."""
+def open_table(data: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = ()) -> TableSource | None:
+    """A data frame, the path of a table or a `TableSource` as columns of any kind; None for anything else."""
     if isinstance(data, TableSource):
         return data
-    return table_source(data, kinds, markers)
+    if is_frame(data):
+        return table_source(data, kinds, markers)
+    if isinstance(data, str | os.PathLike):
+        from isthmus.data.tables import read_table
+
+        table = read_table(data)
+        return None if table is None else table_source(table, kinds, markers, name=str(data))
+    return None
 
 
 def array_source(

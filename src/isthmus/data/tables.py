@@ -196,3 +196,10 @@ def _is_number(text: str) -> bool:
 def _counts_rows(column: Any) -> bool:
     array = column.to_numpy()
     return array.dtype.kind in "iu" and np.array_equal(array, np.arange(len(array)))
+
+
+def read_table(path: Any) -> Any:
+    """The table in a file as an Arrow table; None for a file that holds none."""
+    from pyarrow import csv as arrow_csv
+
+    return arrow_csv.read_csv(str(path)) if str(path).endswith(".csv") else None

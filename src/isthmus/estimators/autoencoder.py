@@ -14,10 +14,13 @@ from torch import nn
 
 from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
+from isthmus.data.table_scaling import TableScaler
+from isthmus.data.table_source import TableSource, open_table
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
+from isthmus.estimators.table_objective import TableObjective
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
 from isthmus.objectives import Objective
@@ -77,6 +80,11 @@ class AutoEncoder(EncoderDecoder):
         Share of the samples (at most 2,000) held out to pick the best weights.
     scaling : {"auto", "range", "standard"}, default="auto"
         "range" maps one range to [0, 1], "standard" standardises each column. "auto": standard for tables.
+    column_kinds : dict of str, optional
+        Kinds of a table's columns by name, where the guess is wrong: "number", "category", "ordinal:low<middle<high",
+        "date", "ignore".
+    missing_values : sequence, default=()
+        Values of a table that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", ...).
     channel_axis : int, "auto" or None, default="auto"
         Axis of X with the channels. "auto": where X has 4 or more dimensions, the last one if it is at most 4 long,
         else axis 1 if that is.
@@ -140,6 +148,8 @@ class AutoEncoder(EncoderDecoder):
         patience: int | None = None,
         validation_fraction: float = 0.1,
         scaling: str = "auto",
+        column_kinds: Mapping[str, str] | None = None,
+        missing_values: Sequence[Any] = (),
         channel_axis: int | str | None = "auto",
         precision: str = "auto",
         device: str | torch.device = "auto",
@@ -170,6 +180,8 @@ class AutoEncoder(EncoderDecoder):
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.scaling = scaling
+        self.column_kinds = column_kinds
+        self.missing_values = missing_values
         self.channel_axis = channel_axis
         self.precision = precision
         self.device = device
@@ -204,7 +216,7 @@ class AutoEncoder(EncoderDecoder):
         validation = run.held_out(len(source), self._n_validation(len(source)))
         self._prepare(source, run.seed, run.device)
         spec = training_spec(self, self.network_spec_, len(source) - len(validation), run.device)
-        self._task = reconstruction_task(self.network_, spec, self.code_shape_)
+        self._task = reconstruction_task(self.network_, spec, self.code_shape_, self._table_objective())
         self._optimizers = None
         feed = SourceFeed(source, self.scaler_, run.device)
         self._keep(run.train(self._task, feed, spec, validation, digest(source)))
@@ -226,7 +238,9 @@ class AutoEncoder(EncoderDecoder):
         assert self.training_spec_ is not None
         spec = replace(self.training_spec_, epochs=1, minutes=None, seed=self.seed_ + len(self.history_))
         if self._task is None:
-            self._task = reconstruction_task(self.network_, self.training_spec_, self.code_shape_)
+            self._task = reconstruction_task(
+                self.network_, self.training_spec_, self.code_shape_, self._table_objective()
+            )
         feed = SourceFeed(source, self.scaler_, device)
         trainer = Trainer(
             self._task, feed, spec, validation=np.arange(0), schedule=constant, optimizers=self._optimizers
@@ -239,6 +253,9 @@ class AutoEncoder(EncoderDecoder):
     _task: Task | None = None  # kept, with the optimizers' states, for `partial_fit` to continue
     _optimizers: list[torch.optim.Optimizer] | None = None
 
+    def _table_objective(self) -> TableObjective | None:
+        return TableObjective(self.scaler_) if isinstance(self.scaler_, TableScaler) else None
+
     def _n_validation(self, n_samples: int) -> int:
         """How many samples validate."""
         fraction = self.validation_fraction
@@ -250,6 +267,9 @@ class AutoEncoder(EncoderDecoder):
         """Resolve every choice that the user left open, measure the scaling and build the network."""
         self.seed_ = seed
         objective = Objective(self.objective)
+        if isinstance(source, TableSource):
+            self._prepare_table(source, seed, device)
+            return
         flat = sees_rows(self, source.shape[1:])
         self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
         self._check_objective(objective, flat)
@@ -262,6 +282,27 @@ class AutoEncoder(EncoderDecoder):
             spec = network_spec(self, self.scaler_.network_shape, size, ends)
             network = build(spec, seed)
         self._adopt(network, spec, device)
+
+    def _table(self, X: Any, *, reset: bool) -> TableSource | None:
+        if not reset:
+            return super()._table(X, reset=False)
+        table = open_table(X, self.column_kinds, self.missing_values)
+        if table is None or table.schema.is_plain:
+            return None
+        names = [column.name for column in table.schema.columns]
+        self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
+        return table
+
+    def _prepare_table(self, source: TableSource, seed: int, device: torch.device) -> None:
+        """The scaling and the network for a table with columns of any kind."""
+        if self.objective != "mse" or not isinstance(self.network, str) or self.network == "conv":
+            raise IsthmusError(
+                f"objective (={self.objective!r}) and network (={self.network!r}) are for numbers; a table with columns "
+                f"of several kinds has a cost for each kind and a dense network: leave both out"
+            )
+        self.scaler_ = TableScaler(source.schema, source.frame)
+        spec = network_spec(self, self.scaler_.network_shape, latent_dim(self, source), "linear")
+        self._adopt(build(spec, seed), spec, device)
 
     def _check_objective(self, objective: Objective, flat: bool) -> None:
         if objective.needs_images and flat:

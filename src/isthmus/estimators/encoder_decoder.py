@@ -14,11 +14,14 @@ from torch import Tensor
 from isthmus.data.base import Source, spread_samples
 from isthmus.data.in_memory import as_array, loaded
 from isthmus.data.scaling import Scaler
+from isthmus.data.table_scaling import TableScaler
+from isthmus.data.table_source import TableSource
 from isthmus.data.units import RescaledSource
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
 from isthmus.estimators.network_estimator import NetworkEstimator, fill
+from isthmus.estimators.table_objective import TableObjective
 from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace
 from isthmus.networks import AutoEncoderNetwork, build, code_shape, load_stored_state, stored_state
@@ -86,7 +89,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
             raise IsthmusError("codes contain NaN or infinity; decode finite numbers")
         decoded = np.empty((len(codes), *self.scaler_.sample_shape), self.scaler_.dtype)
         fill(decoded, self._decoded(codes))
-        return decoded
+        return self.scaler_.frame_of(decoded) if isinstance(self.scaler_, TableScaler) else decoded
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """`X' = g(f(X))`, with the shape and the dtype of the training data.
@@ -97,16 +100,23 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         source = self._open(X, reset=False)
         rebuilt = np.empty((len(source), *self.scaler_.sample_shape), self.scaler_.dtype)
         fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
+        if isinstance(source, TableSource):
+            return source.rebuilt(rebuilt)
         return source.back(rebuilt) if isinstance(source, RescaledSource) else rebuilt
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        objective = Objective("mse" if self.training_spec_ is None else self.training_spec_.objective)
+        objective = self._objective()
         scores = np.empty(len(source), np.float32)
         fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
         return scores
+
+    def _objective(self) -> Objective | TableObjective:
+        if isinstance(self.scaler_, TableScaler):
+            return TableObjective(self.scaler_)
+        return Objective("mse" if self.training_spec_ is None else self.training_spec_.objective)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`: minus the mean squared error in scaled units, unless another objective was set."""
@@ -181,7 +191,8 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         for name, array in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = array
-        self.scaler_ = Scaler.from_dict(config["scaler"], parts["scaler"])
+        kind = TableScaler if config["scaler"]["kind"] == TableScaler.kind else Scaler
+        self.scaler_ = kind.from_dict(config["scaler"], parts["scaler"])
         spec = None if config["network"] is None else NetworkSpec.from_dict(config["network"])
         built = self._wrapped() if spec is None else build(spec, self.seed_)
         load_stored_state(built, {name: torch.from_numpy(array) for name, array in parts["network"].items()})

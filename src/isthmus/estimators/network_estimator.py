@@ -16,6 +16,8 @@ from torch import Tensor
 from isthmus.data.in_memory import is_list_of_arrays, is_list_of_paths, loaded, nested, refuse_masked
 from isthmus.data.scaling import Scaler, check_finite
 from isthmus.data.sources import Source, open_source
+from isthmus.data.table_scaling import TableScaler
+from isthmus.data.table_source import TableSource, open_table
 from isthmus.data.units import check_units, in_units_of
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError, sklearn_validation
@@ -30,7 +32,7 @@ _BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep th
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators: data in, network, data out. Subclasses define `__init__` and `fit`."""
 
-    scaler_: Scaler
+    scaler_: Scaler | TableScaler
     network_: AutoEncoderNetwork
 
     def __sklearn_tags__(self) -> Tags:
@@ -42,6 +44,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
 
     def _open(self, X: Any, *, reset: bool) -> Source:
         """The user's data as a source, in the model's units; scikit-learn's bookkeeping of tables in memory."""
+        if (table := self._table(X, reset=reset)) is not None:
+            return table
         X = loaded(X)
         refuse_masked(X)
         named = hasattr(X, "columns") and hasattr(X, "shape")
@@ -62,6 +66,16 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
             return source
         self._check_samples(source)
         return in_units_of(self.scaler_, source)
+
+    def _table(self, X: Any, *, reset: bool) -> TableSource | None:
+        """A table with columns of any kind, for models of such; None for all other data."""
+        if reset or not isinstance(self.scaler_, TableScaler):
+            return None
+        table = open_table(X)
+        if table is None:
+            names = ", ".join(column.name for column in self.scaler_.schema.used[:4])
+            raise IsthmusError(f"this model takes tables with named columns ({names}, ...), as a data frame or a file")
+        return table.read_as(self.scaler_.schema)
 
     def _remember_columns(self, source: Source) -> None:
         if len(source.shape) == 2:
@@ -103,8 +117,9 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         device = self._place()
         start = 0
         for chunk in source.chunks(self._batch_size()):
-            check_finite(source, chunk, start)
-            check_units(self.scaler_, chunk, source.name)
+            if not isinstance(self.scaler_, TableScaler):
+                check_finite(source, chunk, start)
+                check_units(self.scaler_, chunk, source.name)
             start += len(chunk)
             x = self.scaler_.to_network(as_tensor(chunk).to(device))
             yield in_memory_order(x)

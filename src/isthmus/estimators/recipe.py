@@ -12,6 +12,7 @@ import numpy as np
 
 from isthmus.data.scaling import Scaler, sample_channel_axis
 from isthmus.data.sources import Source
+from isthmus.data.table_scaling import TableScaler
 from isthmus.device import has_fast_bfloat16
 from isthmus.errors import IsthmusError
 from isthmus.estimators.latent_dim import knee_dimension
@@ -63,7 +64,7 @@ class Choices(Protocol):
     patience: int | None
     channel_axis: Any
     precision: str
-    scaler_: Scaler
+    scaler_: Scaler | TableScaler
     seed_: int
 
 
@@ -99,8 +100,10 @@ def output(model: Choices, source: Source, latent_dim: int | None) -> str:
     if latent_dim is not None and latent_dim <= _TINY_CODE:
         return "linear"
     scaler = model.scaler_
+    if isinstance(scaler, TableScaler) or scaler.kind != "range":
+        return "linear"
     natural = source.dtype in (np.uint8, np.bool_) or (not scaler.offset.any() and (scaler.scale == 1).all())
-    if scaler.kind != "range" or not natural or str(model.bottleneck).startswith("variational"):
+    if not natural or str(model.bottleneck).startswith("variational"):
         return "linear"
     values = _probe(model, source)
     return "bounded" if ((values <= 0) | (values >= 1)).mean() >= _AT_THE_ENDS else "linear"

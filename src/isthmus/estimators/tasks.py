@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.corruptions import Corruption
+from isthmus.estimators.table_objective import TableObjective
 from isthmus.networks import AutoEncoderNetwork, seeded
 from isthmus.objectives import Objective
 from isthmus.registry import augmentations
@@ -29,9 +30,11 @@ class ReconstructionTask(Task):
 
     network: AutoEncoderNetwork
 
-    def __init__(self, network: AutoEncoderNetwork, spec: TrainingSpec) -> None:
+    def __init__(
+        self, network: AutoEncoderNetwork, spec: TrainingSpec, objective: Objective | TableObjective | None = None
+    ) -> None:
         super().__init__(network, spec.precision)
-        self.objective = Objective(spec.objective)
+        self.objective = objective or Objective(spec.objective)
         self.corruption = None if spec.corruption is None else Corruption(spec.corruption)
 
     def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
@@ -89,8 +92,13 @@ class ConsistencyTask(ReconstructionTask):
         return Loss(self.objective(rebuilt, batch), (0.0 if penalty is None else penalty) + self.weight * contrast)
 
 
-def reconstruction_task(network: AutoEncoderNetwork, spec: TrainingSpec, code_shape: Sequence[int]) -> Task:
-    """The task that a specification asks for."""
+def reconstruction_task(
+    network: AutoEncoderNetwork,
+    spec: TrainingSpec,
+    code_shape: Sequence[int],
+    objective: TableObjective | None = None,
+) -> Task:
+    """The task that a specification asks for. objective : of tables with columns of any kind."""
     if spec.consistency is None:
-        return ReconstructionTask(network, spec)
+        return ReconstructionTask(network, spec, objective)
     return ConsistencyTask(network, spec, code_shape)

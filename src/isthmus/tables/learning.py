@@ -44,9 +44,7 @@ class Recovery:
 
 def network_for(scaler: TableScaler, members: int, factors: Factors, seed: int) -> CellNetwork:
     """An untrained network for the rows of a scaler."""
-    additive = [
-        torch.full((block.width,), float(not isinstance(block, Categories))) for block in scaler.blocks
-    ]
+    additive = [torch.full((block.width,), float(not isinstance(block, Categories))) for block in scaler.blocks]
     hidden = int(np.clip(1 << (scaler.width.bit_length() + 1), _NARROWEST, _WIDEST))
     with seeded(seed):
         return CellNetwork(scaler.owner, torch.cat(additive), factors, members, hidden)

@@ -48,7 +48,9 @@ class CellNetwork(nn.Module):
         width, columns = len(owner), int(owner.max()) + 1
         n_in = 2 * width + columns
         self.first = Members(members, n_in, hidden)
-        self.blocks = nn.ModuleList(nn.ModuleList([Members(members, hidden, hidden) for _ in range(2)]) for _ in range(2))
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([Members(members, hidden, hidden) for _ in range(2)]) for _ in range(2)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
         self.last, self.linear = Members(members, hidden, width, 0.0), Members(members, n_in, width, 0.0)
 
