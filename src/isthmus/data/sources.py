@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import ArraySource, ListSource, Source, subset
-from isthmus.data.tables import Columns, arrow_source, csv_source, feather_source, frame_source, parquet_source
+from isthmus.data.tables import (
+    Columns, arrow_source, csv_source, feather_source, frame_source, matched, parquet_source,
+)  # fmt: skip
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
 __all__ = ["Source", "is_list_of_arrays", "open_source", "subset"]
 
 _TABLES = {
-    ".csv": csv_source,
-    ".tsv": csv_source,
     ".parquet": parquet_source,
     ".pq": parquet_source,
     ".feather": feather_source,
@@ -29,6 +29,8 @@ _TABLES = {
     ".arrows": feather_source,
     ".ipc": feather_source,
 }
+_TEXT_TABLES = (".csv", ".tsv")
+_PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .zarr, TIFF stacks, images "
@@ -41,6 +43,7 @@ class _Options:
     on_mixed_sizes: str
     image_mode: str | None
     columns: Columns
+    csv: Mapping[str, Any] | None = None
 
     @property
     def keep(self) -> bool:
@@ -58,6 +61,8 @@ def open_source(
     image_mode: str | None = None,
     labels_column: str | None = None,
     drop_columns: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    csv: Mapping[str, Any] | None = None,
 ) -> Source:
     """Anything that holds samples as a `Source`.
 
@@ -72,11 +77,16 @@ def open_source(
     image_mode : "grey", "rgb" or "rgba" to read all images so; None for the narrowest that holds them all.
     labels_column : the column of a table that holds labels, not features.
     drop_columns : columns of a table that are left out.
+    columns : the features of data whose columns have names, in this order, such as those that a model was trained with;
+        others are left out with a warning.
+    csv : how a text table is written, where that is known: encoding, delimiter, quote, decimal, thousands, header,
+        index, comment, skipped, as in ``{"delimiter": ";", "header": "no"}``. What is not given is found out; the
+        source's ``dialect.sentence`` says how the file was read.
 
     Raises IsthmusError where the data cannot be read or are no numbers, and where samples differ in shape and are not
     to be kept so.
     """
-    options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns))
+    options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns, columns), csv)
     if isinstance(data, str | os.PathLike):
         name, _, split = data.partition(":") if isinstance(data, str) else ("", "", "")
         if name in named_datasets:
@@ -87,7 +97,7 @@ def open_source(
         _refuse_columns(options, "a Source")
         if not (data.uniform or options.keep):
             raise _one_shape_needed(data.name)
-        return data
+        return matched(data, columns)
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         return frame_source(data, options.columns)
     if hasattr(data, "__arrow_c_stream__") and hasattr(data, "columns"):
@@ -169,8 +179,11 @@ def _open_path(path: Path, options: _Options) -> Source:
             raise _no_such_path(path)
         path, member = Path(whole), name
     suffix = path.suffix.lower()
-    if path.name.lower().endswith((".csv.gz", ".tsv.gz")):
-        suffix = path.suffixes[-2].lower()
+    inner = Path(path.stem).suffix.lower() if suffix in _PACKED else suffix
+    if path.is_file() and inner in _TEXT_TABLES:
+        return csv_source(path, options.columns, options.csv)
+    if options.csv:
+        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(_TEXT_TABLES)} files, not for {path}")
     if path.is_file() and suffix in _TABLES:
         return _TABLES[suffix](path, options.columns)
     _refuse_columns(options, str(path))
