@@ -21,7 +21,7 @@ class MissingExtraError(IsthmusError, ImportError):
 class ReadingError(IsthmusError):
     """Data that can be read once the user says how.
 
-    fact : what is wrong. python, options : how it is said in Python, and on the command line by commands that read data.
+    fact : what is wrong. python, options : what says it in Python, and on the command line in commands that read data.
     """
 
     def __init__(self, fact: str, python: str, options: str) -> None:

@@ -12,6 +12,7 @@ import platform
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import typer
 
 from isthmus import __version__
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, ReadingError
 
 FAILED, MISUSED, BUG = 1, 2, 70
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer does not export it, and where it lies depends on the version
@@ -33,11 +34,18 @@ def run(command: Callable[[], Any]) -> int:
     ISTHMUS_TRACEBACK=1 shows the traceback, too.
     """
     try:
-        return command() or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return command() or 0
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         return _tell(error)
+
+
+def _warn(message: Warning | str, *place: Any, **more: Any) -> None:
+    """A warning in one line, without the place in the code."""
+    print(f"isthmus: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _tell(error: Exception) -> int:
@@ -50,6 +58,8 @@ def _tell(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, _UsageError):
         message, status = usage(error), MISUSED
+    elif isinstance(error, ReadingError):  # of a command that does not take what its text advises
+        message, status = error.fact, FAILED
     elif isinstance(error, IsthmusError):
         message, status = str(error), FAILED
     elif isinstance(error, OSError):

@@ -92,7 +92,9 @@ def parse_settings(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise IsthmusError(f"{text!r} is not of the form NAME=VALUE, as in 'delimiter=;'; names: {', '.join(_GIVEN)}")
+            raise IsthmusError(
+                f"{text!r} is not of the form NAME=VALUE, as in 'delimiter=;'; names: {', '.join(_GIVEN)}"
+            )
         settings[name.strip()] = value
     return settings
 

@@ -13,8 +13,15 @@ from isthmus.data.csv_dialect import Ambiguous, Dialect, given_settings
 from isthmus.data.csv_header import counts_up
 from isthmus.data.csv_sniffing import Layout, code_page, csv_reader, laid_out, opened, sniffed, text_lines
 from isthmus.data.number_texts import (
-    MISSING, MISSING_WORDS, Notation, as_numbers, column_notations, fitting_notations, is_number, trimmed,
-)  # fmt: skip
+    MISSING,
+    MISSING_WORDS,
+    Notation,
+    as_numbers,
+    column_notations,
+    fitting_notations,
+    is_number,
+    trimmed,
+)
 from isthmus.data.reading import reading
 from isthmus.errors import ReadingError
 
@@ -24,12 +31,12 @@ _UNNAMED = re.compile(r"|Unnamed: \d+(_level_\d+)?")  # how pandas writes an ind
 
 
 def read_csv(
-    path: Path | BinaryIO, dialect: Dialect | Mapping[str, Any] | None = None, *, name: str | None = None
+    data: Path | bytes, dialect: Dialect | Mapping[str, Any] | None = None, *, name: str | None = None
 ) -> tuple[Any, Dialect]:
     """A text table as a `pyarrow.Table` with columns of every type, and how it was read.
 
-    path : a file, packed or not, or an open one. dialect : how it is written, or some settings of it, by the names of
-    `Dialect`'s fields, where they are known; the rest is found out. name : what it is called in messages.
+    data : a file, packed or not, or the bytes of one. dialect : how it is written, or some settings of it, by the names
+    of `Dialect`'s fields, where they are known; the rest is found out. name : what it is called in messages.
 
     Columns of numbers are int64 or float64, whatever their notation; what marks a gap (`MISSING`) is null. Columns of
     words are text, in which empty cells and the unmistakable marks are null. Columns that `Dialect.index` names are in
@@ -37,24 +44,23 @@ def read_csv(
 
     Raises ReadingError where the file as a whole can be read in two ways, IsthmusError where it cannot be read.
 
-    >>> import io
-    >>> table, dialect = read_csv(io.BytesIO(b"a;b\\n1,5;yes\\n2,25;no\\n"))
+    >>> table, dialect = read_csv(b"a;b\\n1,5;yes\\n2,25;no\\n")
     >>> table.to_pydict(), dialect.sentence
     ({'a': [1.5, 2.25], 'b': ['yes', 'no']}, "columns between ';', decimal commas, names in line 1")
     """
-    table, found = read_verbatim(path, dialect, name=name)
+    table, found = read_verbatim(data, dialect, name=name)
     return _with_gaps(table), found
 
 
 def read_verbatim(
-    path: Path | BinaryIO, dialect: Dialect | Mapping[str, Any] | None = None, *, name: str | None = None
+    data: Path | bytes, dialect: Dialect | Mapping[str, Any] | None = None, *, name: str | None = None
 ) -> tuple[Any, Dialect]:
     """`read_csv`, but with every cell of a column of words as it is written."""
-    what = name or (str(path) if isinstance(path, Path) else "the text")
+    what = name or (str(data) if isinstance(data, Path) else "the text")
     given = dialect if isinstance(dialect, Dialect) else given_settings(dialect)
     try:
         with reading(what, "a CSV file"):
-            return _read(path, given)
+            return _read(data, given)
     except Ambiguous as doubt:
         raise ambiguous(f"{what}: {doubt.fact}", *doubt.settings) from doubt
 
@@ -69,29 +75,29 @@ def ambiguous(fact: str, *settings: str) -> ReadingError:
     )
 
 
-def _read(path: Path | BinaryIO, given: Dialect | dict[str, Any]) -> tuple[Any, Dialect]:
+def _read(data: Path | bytes, given: Dialect | dict[str, Any]) -> tuple[Any, Dialect]:
     if isinstance(given, Dialect):
-        dialect, layout = given, laid_out(text_lines(path, given), given)
+        dialect, layout = given, laid_out(text_lines(data, given), given)
         settings: dict[str, Any] = {"index": given.index, "decimal": given.decimal, "thousands": given.thousands}
     else:
-        dialect, layout = sniffed(path, given)
+        dialect, layout = sniffed(data, given)
         settings = given
-    table = _parsed(path, dialect, layout)
+    table = _parsed(data, dialect, layout)
     if any(str(type_) == "binary" for type_ in table.schema.types) and "encoding" not in settings:
-        with opened(path, dialect.compression) as file:
+        with opened(data, dialect.compression) as file:
             page = code_page(file.read())
-        return _read(path, dialect.but(encoding=page) if isinstance(given, Dialect) else given | {"encoding": page})
+        return _read(data, dialect.but(encoding=page) if isinstance(given, Dialect) else given | {"encoding": page})
     if layout.names[-1].startswith("Unnamed: ") and table.columns[-1].null_count == table.num_rows:
         table = table.remove_column(table.num_columns - 1)  # lines end in a delimiter
     if layout.padded:
         table = _without_padding(table)
-    table, dialect = _with_numbers(path, table, dialect, layout, settings)
+    table, dialect = _with_numbers(data, table, dialect, layout, settings)
     if "index" not in settings:
         dialect = dialect.but(index=_index(table, dialect))
     return table, dialect
 
 
-def _parsed(path: Path | BinaryIO, dialect: Dialect, layout: Layout) -> Any:
+def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
     """Every column in the type that Arrow finds for it; numbers that it does not know stay text."""
     from pyarrow import ArrowInvalid
     from pyarrow import csv as arrow_csv
@@ -104,7 +110,7 @@ def _parsed(path: Path | BinaryIO, dialect: Dialect, layout: Layout) -> Any:
     rewritten = dialect.delimiter == "whitespace" or layout.quotes_after_spaces
     block, quoted, threads = _BLOCK, any("\n" in cell or "\r" in cell for row in layout.rows for cell in row), True
     while True:
-        with opened(path, dialect.compression) as file:
+        with opened(data, dialect.compression) as file:
             plain = dialect.but(delimiter=",", quote='"', encoding="utf-8") if rewritten else dialect
             try:
                 table = arrow_csv.read_csv(
@@ -161,7 +167,7 @@ def _has_comments(table: Any, mark: str) -> bool:
 
 
 def _with_numbers(
-    path: Path | BinaryIO, table: Any, dialect: Dialect, layout: Layout, given: Mapping[str, Any]
+    data: Path | bytes, table: Any, dialect: Dialect, layout: Layout, given: Mapping[str, Any]
 ) -> tuple[Any, Dialect]:
     """Columns of text that are numbers in another notation than Arrow's become numbers."""
     import pyarrow as pa
@@ -175,7 +181,7 @@ def _with_numbers(
     decimal, assumed = _decimal(marked, dialect, layout, given)
     if decimal is not None and decimal != dialect.decimal:
         dialect = dialect.but(decimal=decimal)
-        return _with_numbers(path, _parsed(path, dialect, layout), dialect, layout, {**given, "decimal": decimal})
+        return _with_numbers(data, _parsed(data, dialect, layout), dialect, layout, {**given, "decimal": decimal})
     thousands = {n.thousands for found in fitting.values() for n in found if n.decimal == decimal} - {None}
     marks = [given["thousands"]] if "thousands" in given else sorted(thousands, key=str)
     columns, unclear, used = list(table.columns), [], None
@@ -221,8 +227,9 @@ def _proves_points(layout: Layout) -> bool:
 
 
 def _index(table: Any, dialect: Dialect) -> tuple[str, ...]:
-    """Leading columns that number or name the rows: unnamed ones, an "id" that counts up, words that are all different."""
+    """Leading columns that number or name the rows: unnamed ones, an "id" that counts up, words without repeats."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     names = table.column_names
     if table.num_columns < 2 or not table.num_rows:
@@ -239,9 +246,10 @@ def _index(table: Any, dialect: Dialect) -> tuple[str, ...]:
     if pa.types.is_integer(first.type):
         named = dialect.header and names[0].strip().lower() in _INDEX_NAMES
         return (names[0],) if named and _counts_up(first) else ()
-    if not pa.types.is_string(first.type) or len(first.unique()) < len(first):
+    if not dialect.header or not pa.types.is_string(first.type) or len(first.unique()) < len(first):
         return ()
-    return () if any(map(is_number, first.slice(0, 1000).to_pylist())) else (names[0],)
+    named = pc.all(pc.match_substring_regex(first, r"\pL")).as_py()  # 1,5 and 2020-01-01 have no letters
+    return (names[0],) if named and not any(map(is_number, first.slice(0, 1000).to_pylist())) else ()
 
 
 def _counts_up(column: Any) -> bool:

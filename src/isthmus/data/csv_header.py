@@ -21,7 +21,7 @@ _LONG = 8  # numbers that rise by chance once in 40,000 rows
 
 @dataclass(frozen=True)
 class Verdict:
-    """header : whether the row holds names; None where that is open. assumed : what was taken without a proof, in words."""
+    """header : whether the row holds names; None if open. assumed : what was taken without a proof, in words."""
 
     header: bool | None
     assumed: str = ""
@@ -32,7 +32,7 @@ def names_or_row(first: Sequence[str], body: Sequence[Sequence[str]]) -> Verdict
     columns = [[row[j] for row in body if row[j] not in MISSING] for j in range(len(first))]
     numeric = [sum(map(is_number, column)) * 2 > len(column) for column in columns]
     words = [j for j, cell in enumerate(first) if cell not in MISSING and not is_number(cell)]
-    numbers = [j for j, cell in enumerate(first) if is_number(cell) and numeric[j]]
+    numbers = [j for j, cell in enumerate(first) if is_number(cell) and (numeric[j] or not columns[j])]
     if not body:
         return Verdict(bool(words))
     above = [j for j in words if numeric[j]]
@@ -54,24 +54,27 @@ def _numbers_as_names(
 ) -> Verdict:
     """`names_or_row` where the row's cells are numbers above numbers. indexed : its first cell alone is empty."""
     rows = [[row[j] for j in places] for row in body]
-    if len(set(first)) < len(first) or first in rows:
-        return Verdict(False)
     listed = ", ".join(first[:3]) + (", ..." if len(first) > 3 else "")
     names, row = Verdict(True, f"{listed} taken for names"), Verdict(False, f"{listed} taken for a row")
+    if indexed and counts_up([r[0] for r in body]):
+        return names
+    if first in rows:
+        return row
+    far = _share_far_outside(first, columns)
+    if len(set(first)) < len(first):
+        return Verdict(None if far == 1 else False)
     default = first == [str(i) for i in range(len(first))]  # pandas' names of columns that have none
     if default and (len(first) > 2 or indexed):
         return names
-    form, far = _other_form(first, columns), _far_outside(first, columns)
-    progression = default or _is_progression(first)
-    if progression:
-        if form == "proof" or far or (len(first) >= _LONG and _share(rows, _is_monotone) <= 0.1):
-            return names
-        if len(first) > 2 and _share(rows, _is_spaced) >= 0.5 and not indexed:
-            return row  # as its rows do
-        return names if indexed and counts_up([r[0] for r in body]) else Verdict(None)
-    if form == "proof" or (indexed and counts_up([r[0] for r in body])):
+    form = _other_form(first, columns)
+    if form == "proof":
         return names
-    return Verdict(None) if form or indexed or (far and len(first) > 2) else row
+    if default or _is_progression(first):
+        if far >= 0.5 or (len(first) >= _LONG and _share(rows, _is_monotone) <= 0.1):
+            return names
+        alike = len(first) > 2 and not indexed and _share(rows, _is_spaced) >= 0.5  # its rows rise evenly, too
+        return row if alike else Verdict(None)
+    return Verdict(None) if form or indexed or far == 1 else row
 
 
 def _other_form(first: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
@@ -85,16 +88,17 @@ def _other_form(first: Sequence[str], columns: Sequence[Sequence[str]]) -> str:
     return ""
 
 
-def _far_outside(first: Sequence[str], columns: Sequence[Sequence[str]]) -> bool:
-    """Whether each number lies further from those below it than they span."""
+def _share_far_outside(first: Sequence[str], columns: Sequence[Sequence[str]]) -> float:
+    """The share of the numbers that lie further from those below them than these span, or have none below them."""
+    far = []
     for cell, column in zip(first, columns, strict=True):
-        top, below = _values([[cell]]), _values([[value] for value in column])
-        if top is None or below is None or len(below) < 3:
-            return False
-        low, high = below.min(), below.max()
-        if max(low - top[0, 0], top[0, 0] - high) <= high - low:
-            return False
-    return True
+        top, below = _values([[cell]]), _values([[value] for value in column]) if len(column) > 2 else None
+        if top is None or below is None:
+            far.append(not column)
+            continue
+        low, high = below.min() / 2, below.max() / 2  # halves have no overflow
+        far.append(max(low - top[0, 0] / 2, top[0, 0] / 2 - high) > high - low)
+    return sum(far) / len(far)
 
 
 def _is_progression(cells: Sequence[str]) -> bool:

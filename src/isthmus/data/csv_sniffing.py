@@ -11,7 +11,8 @@ import lzma
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -52,39 +53,44 @@ class Layout:
     quotes_after_spaces: bool = False
 
 
-def opened(path: Path | BinaryIO, compression: str | None) -> BinaryIO:
+@contextmanager
+def opened(data: Path | bytes, compression: str | None) -> Iterator[BinaryIO]:
     """The bytes of a file, or of the only file that is packed in it."""
-    raw = path.open("rb") if isinstance(path, Path) else path
-    raw.seek(0)
-    match compression:
-        case "gzip":
-            return cast("BinaryIO", gzip.GzipFile(fileobj=raw))
-        case "bz2":
-            return cast("BinaryIO", bz2.BZ2File(raw))
-        case "xz":
-            return cast("BinaryIO", lzma.LZMAFile(raw))
-        case "zstd":
-            import pyarrow as pa
+    with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as raw:
+        match compression:
+            case "gzip":
+                with gzip.open(raw) as file:
+                    yield cast("BinaryIO", file)
+            case "bz2":
+                with bz2.open(raw) as file:
+                    yield cast("BinaryIO", file)
+            case "xz":
+                with lzma.open(raw) as file:
+                    yield cast("BinaryIO", file)
+            case "zstd":
+                import pyarrow as pa
 
-            return cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
-        case "zip":
-            packed = zipfile.ZipFile(raw)
-            names = [name for name in packed.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-            if len(names) != 1:
-                raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
-            return cast("BinaryIO", packed.open(names[0]))
-    return raw
+                yield cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
+            case "zip":
+                packed = zipfile.ZipFile(raw)
+                names = [name for name in packed.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+                if len(names) != 1:
+                    raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
+                yield cast("BinaryIO", packed.open(names[0]))
+            case _:
+                yield raw
 
 
-def sniffed(path: Path | BinaryIO, given: Mapping[str, Any]) -> tuple[Dialect, Layout]:
+def sniffed(data: Path | bytes, given: Mapping[str, Any]) -> tuple[Dialect, Layout]:
     """How a file is written, as far as its first lines show it; `given` settings stand.
 
     Raises Ambiguous where these lines can be read in two ways.
     """
-    with opened(path, None) as file:
+    with opened(data, None) as file:
         start = file.read(6)
-        compression = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
-        head, whole = _head(opened(file, compression))
+    compression = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    with opened(data, compression) as file:
+        head, whole = _head(file)
     encoding = given.get("encoding") or _encoding(head)
     lines = _lines(head, whole, encoding)
     newline = next((end for end in ("\r\n", "\n", "\r") if lines and lines[0].endswith(end)), "\n")
@@ -119,9 +125,9 @@ def laid_out(lines: Sequence[str], dialect: Dialect) -> Layout:
     return Layout(_distinct(names), width, dialect.skipped + used, rows, padded, quoted)
 
 
-def text_lines(path: Path | BinaryIO, dialect: Dialect) -> list[str]:
+def text_lines(data: Path | bytes, dialect: Dialect) -> list[str]:
     """The first lines of a file whose dialect is known."""
-    with opened(path, dialect.compression) as file:
+    with opened(data, dialect.compression) as file:
         head, whole = _head(file)
     return _lines(head, whole, dialect.encoding)
 
@@ -140,13 +146,21 @@ def records(text: str, dialect: Dialect, most: int = _ROWS) -> list[tuple[list[s
     found: list[tuple[list[str], int]] = []
     reader = csv_reader(lines, dialect)
     cells = 0
-    for row in islice(reader, most):
-        if row and not (dialect.comment and found and row[0].startswith(dialect.comment) and len(row) < len(found[0][0])):
+    for row in islice(_readable(reader), most):
+        if row and not (
+            dialect.comment and found and row[0].startswith(dialect.comment) and len(row) < len(found[0][0])
+        ):
             found.append(([cell.strip() for cell in row], reader.line_num))
         cells += len(row)
         if cells > _CELLS and len(found) > 5:
             break
     return found
+
+
+def _readable(reader: Any) -> Iterator[list[str]]:
+    """The rows up to a cell that is too long for one, as a whole line is with the wrong delimiter."""
+    with suppress(csv.Error):
+        yield from reader
 
 
 def csv_reader(lines: Any, dialect: Dialect) -> Any:
@@ -213,13 +227,15 @@ def _without_preamble(dialect: Dialect, lines: Sequence[str], given: Mapping[str
 
 def _quote(text: str) -> str:
     """The quotes around cells: double ones, unless there are single ones only."""
-    single = re.findall(r"(?:^|[,;\t| ])'[^'\r\n]*'(?=$|[,;\t|\r\n ])", text[:_HEAD_BYTES], re.MULTILINE)
-    return "'" if len(single) > 1 and '"' not in text else '"'
+    cell = r"(?:^|[,;\t| \r]){0}[^{0}\r\n]*{0}(?=$|[,;\t|\r\n ])"
+    single, double = (len(re.findall(cell.format(q), text[:_HEAD_BYTES], re.MULTILINE)) for q in "'\"")
+    return "'" if single > double and (single > 1 or text.startswith("''")) else '"'
 
 
 def _delimiter(text: str, quote: str, dialect: Dialect) -> str:
     """What stands between columns: what gives rows of one length, and numbers in them."""
     scores: dict[str, float] = {}
+    alone: bool | None = False
     widths: dict[str, int] = {}
     for delimiter in _DELIMITERS:
         rows = [row for row, _ in records(text, dialect.but(delimiter=delimiter, quote=quote), 200)]
@@ -231,12 +247,16 @@ def _delimiter(text: str, quote: str, dialect: Dialect) -> str:
         numbers = sum(map(is_number, cells)) / max(1, len(cells))
         if width < 2 or (delimiter in " whitespace" and numbers < 0.5):
             continue
-        if delimiter == "whitespace" and " " in scores and widths[" "] == width:
+        if delimiter == " ":
+            alone = _is_regular(rows)  # then runs of spaces are empty cells
+            if alone is None:
+                continue
+        if delimiter == "whitespace" and (alone or len({*map(len, rows)}) > 1):
             continue
         if len(rows[0]) == 1 and width == 2 and delimiter == "," and _is_decimal_column(body, text):
             continue
-        empty = sum(not any(row[j] for row in body if len(row) == width) for j in range(width))
-        scores[delimiter] = count / len(body) * (0.5 + numbers) - (0.2 if empty and delimiter == " " else 0)
+        alike = count / len(body) - (0 if len(rows[0]) == width else 0.3)
+        scores[delimiter] = alike * (0.5 + numbers)
         widths[delimiter] = width
     if not scores:
         return next((d for d in _DELIMITERS[:4] if d not in text), ",")
@@ -244,19 +264,27 @@ def _delimiter(text: str, quote: str, dialect: Dialect) -> str:
     rivals = [d for d, score in scores.items() if score == scores[best] == 1.5 and widths[d] != widths[best]]
     if rivals:
         raise Ambiguous(
-            f"{best!r} and {rivals[0]!r} between columns both give numbers, {widths[best]} or {widths[rivals[0]]} in a row",
+            f"columns between {best!r} or between {rivals[0]!r}: both give rows of numbers",
             f"delimiter={best}",
             f"delimiter={rivals[0]}",
         )
     return best
 
 
+def _is_regular(rows: Sequence[Sequence[str]]) -> bool | None:
+    """Whether single spaces between columns give rows of one length; None where some cells are empty in all of them."""
+    if len({*map(len, rows)}) > 1:
+        return False
+    empty = [{not cell for cell in column} for column in zip(*rows, strict=True)]
+    return None if {True} in empty and {True, False} not in empty else True
+
+
 def _is_decimal_column(body: Sequence[Sequence[str]], text: str) -> bool:
     """Whether "1,5" under one name is a number with a comma, and not a numbered row (as R writes tables)."""
-    if '"' in text or not all(is_number(cell) for row in body for cell in row):
+    if '"' in text or not all(row[-1].isdecimal() for row in body):
         return False
     first = [row[0] for row in body]
-    if all(cell.isdecimal() for cell in first) and len(set(first)) == len(first):
+    if not all(map(is_number, first)) or (all(c.isdecimal() for c in first) and len(set(first)) == len(first)):
         raise Ambiguous(
             f"{','.join(body[0])!r} below one name is a number with a decimal comma, or a row's number and a value",
             "delimiter=;",
@@ -291,7 +319,7 @@ def _headed(dialect: Dialect, lines: Sequence[str], given: Mapping[str, Any]) ->
         dialect = dialect.but(skipped=named, assumed=(*dialect.assumed, "names are those of the last comment"))
         return dialect, laid_out(lines, dialect)
     found = [row for row, _ in records("".join(lines[dialect.skipped :]), dialect)]
-    verdict = _verdict(found)
+    verdict = Verdict(True) if _only_names_quoted(lines, dialect, found) else _verdict(found)
     if verdict.header is None:
         listed = ", ".join(found[0][:4]) + (", ..." if len(found[0]) > 4 else "")
         what = f"line {dialect.skipped + 1} ({listed}) may be a line of names or a row: nothing proves either"
@@ -299,6 +327,16 @@ def _headed(dialect: Dialect, lines: Sequence[str], given: Mapping[str, Any]) ->
     assumed = (*dialect.assumed, verdict.assumed) if verdict.assumed else dialect.assumed
     dialect = dialect.but(header=verdict.header, assumed=assumed)
     return dialect, laid_out(lines, dialect)
+
+
+def _only_names_quoted(lines: Sequence[str], dialect: Dialect, found: Sequence[Sequence[str]]) -> bool:
+    """Whether all cells of the first line are in quotes, and numbers below it are not."""
+    marks = [line.count(dialect.quote) for line in lines[dialect.skipped :][: len(found)]]
+    names = found[0] if found else []
+    if len(marks) < 2 or marks[0] < 2 * len(names) or min(marks[1:]) >= 2 * len(names):
+        return False
+    needless = not any(mark in name for name in names for mark in (dialect.delimiter, dialect.quote, "\n", "\r"))
+    return needless and len(set(names)) == len(names) and all(name not in MISSING for name in names[1:] or names)
 
 
 def _verdict(found: list[list[str]]) -> Verdict:

@@ -10,8 +10,8 @@ from itertools import product
 from typing import Any
 
 MISSING = (
-    "", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-NaN", "-nan", "null", "NULL", "None", "<NA>", "#N/A", "#N/A N/A", "#NA",
-    "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN", "?", "-",
+    "", "NA", "N/A", "n/a", "NaN", "nan", "NAN", "-NaN", "-nan", "null", "NULL", "None", "<NA>", "#N/A", "#N/A N/A",
+    "#NA", "1.#IND", "1.#QNAN", "-1.#IND", "-1.#QNAN", "?", "-",
 )  # fmt: skip
 MISSING_WORDS = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "<NA>")  # "None" and "-" may be words of their own
 _THOUSANDS = (",", ".", " ", "\u00a0", "\u202f", "'", "’")
@@ -20,14 +20,14 @@ _SPACES = " \u00a0\u202f"
 
 @dataclass(frozen=True)
 class Notation:
-    """How a number is written. decimal : "." or ",". thousands : what stands between groups of three digits, or None."""
+    """How a number is written. decimal : "." or ",". thousands : what is between groups of three digits, or None."""
 
     decimal: str = "."
     thousands: str | None = None
 
     @property
     def pattern(self) -> str:
-        """A regular expression of the whole text of one number. Where groups are set apart, all long numbers have them."""
+        """A regular expression of a whole number. Where groups are set apart, all long numbers have them."""
         digits, point = r"\d+", re.escape(self.decimal)
         if self.thousands is not None:
             alone = r"\d{1,4}" if self.thousands in _SPACES else r"\d{1,3}"  # ISO 80000 leaves four digits together
@@ -70,7 +70,7 @@ def trimmed(column: Any) -> Any:
 
 
 def column_notations(column: Any) -> frozenset[Notation]:
-    """The notations in which all of a `trimmed` Arrow column are numbers; none of a column that holds words, or nothing."""
+    """The notations in which all of a `trimmed` Arrow column are numbers; none of a column of words, or of nothing."""
     import pyarrow.compute as pc
 
     filled = column.drop_null()

@@ -14,8 +14,14 @@ import numpy as np
 
 from isthmus.data.base import ArraySource, ListSource, Source, subset
 from isthmus.data.tables import (
-    Columns, arrow_source, csv_source, feather_source, frame_source, matched, parquet_source,
-)  # fmt: skip
+    Columns,
+    arrow_source,
+    csv_source,
+    feather_source,
+    frame_source,
+    matched,
+    parquet_source,
+)
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
@@ -179,8 +185,7 @@ def _open_path(path: Path, options: _Options) -> Source:
             raise _no_such_path(path)
         path, member = Path(whole), name
     suffix = path.suffix.lower()
-    inner = Path(path.stem).suffix.lower() if suffix in _PACKED else suffix
-    if path.is_file() and inner in _TEXT_TABLES:
+    if path.is_file() and is_text_table(path):
         return csv_source(path, options.columns, options.csv)
     if options.csv:
         raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(_TEXT_TABLES)} files, not for {path}")
@@ -188,6 +193,12 @@ def _open_path(path: Path, options: _Options) -> Source:
         return _TABLES[suffix](path, options.columns)
     _refuse_columns(options, str(path))
     return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)
+
+
+def is_text_table(path: Path) -> bool:
+    """Whether a file's name says that it is a table of text, packed or not."""
+    suffix = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() if suffix in _PACKED else suffix) in _TEXT_TABLES
 
 
 def _open_folder(path: Path, member: str | None, options: _Options) -> Source:

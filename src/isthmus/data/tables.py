@@ -28,9 +28,7 @@ class Columns:
     only : the features by name, in their order, where they are known; others are left out with a warning.
     """
 
-    def __init__(
-        self, labels: str | None = None, drop: Sequence[str] = (), only: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, labels: str | None = None, drop: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
         self.labels = None if labels is None else str(labels)
         self.drop = (drop,) if isinstance(drop, str) else tuple(map(str, drop))
         self.only = None if only is None else tuple(map(str, only))
@@ -60,9 +58,7 @@ class Columns:
         return name in self.only if self.only is not None else name not in (*self.drop, self.labels)
 
 
-def matching(
-    wanted: Sequence[str], names: Sequence[str], table: str, aside: Collection[str | None] = ()
-) -> list[int]:
+def matching(wanted: Sequence[str], names: Sequence[str], table: str, aside: Collection[str | None] = ()) -> list[int]:
     """The positions of the columns that a model was trained with, in its order; columns are matched by name.
 
     aside : columns that are known to be no features. Others that are not wanted are named in a warning. Raises
@@ -152,9 +148,7 @@ def _numpy_type(column: Any) -> np.dtype:
     return np.result_type(plain, np.float64) if plain.kind in "biu" and column.isna().any() else plain
 
 
-def arrow_source(
-    table: Any, columns: Columns, name: str | None = None, index: Sequence[str] = ()
-) -> ArraySource:
+def arrow_source(table: Any, columns: Columns, name: str | None = None, index: Sequence[str] = ()) -> ArraySource:
     """A pyarrow Table. index : names of columns that number the rows."""
     import pyarrow as pa
 

@@ -119,7 +119,9 @@ def evaluate_representation(
     >>> measured.judged, measured.classes
     (149, 10)
     """
-    parts = _two_parts(open_source(X), y, None if train is None else open_source(train), y_train, random_state)
+    columns = getattr(model, "feature_names_in_", None)
+    source, other = open_source(X, columns=columns), None if train is None else open_source(train, columns=columns)
+    parts = _two_parts(source, y, other, y_train, random_state)
     rng = np.random.default_rng(random_state)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
