@@ -43,7 +43,7 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
     """Data as a source; image files are read in the mode that the model was trained on, and in its size if asked."""
     from isthmus.data.folders import ImageFiles
 
-    source = reading.open(data, _image_mode(model, data))
+    source = reading.open(data, _image_mode(model, data), getattr(model, "feature_names_in_", None))
     size = model.scaler_.sample_shape[:2]
     if isinstance(source, ImageFiles) and source.shape[1:3] != size and len(size) == 2:
         if reading.mixed_sizes != "resize":
@@ -111,9 +111,9 @@ def training_and_test(data: str, test: str | None, reading: options.Reading, see
 
     training = reading.open(data)
     if test is not None:
-        testing = reading.open(test)
-        if testing.shape[1:] != training.shape[1:] or testing.feature_names != training.feature_names:
-            raise IsthmusError(f"samples of --test {test} do not have the shape or the columns of those of {data}")
+        testing = reading.open(test, columns=training.feature_names)
+        if testing.shape[1:] != training.shape[1:]:
+            raise IsthmusError(f"samples of --test {test} do not have the shape of those of {data}")
         return training, testing
     if data in registry.named_datasets:
         return training, reading.open(f"{data}:test")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from isthmus import registry
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, ReadingError
 from isthmus.registry import Registry
 from isthmus.spec import Choice, parse_objective
 
@@ -78,17 +78,41 @@ class Reading:
         ),
     ] = None
 
-    def open(self, data: str, image_mode: str | None = None) -> Source:
-        """A source; options for tables are for tables only."""
+    csv: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--csv",
+            help="How a CSV file is written, where isthmus finds it out wrongly: encoding, delimiter, quote, decimal, "
+            "thousands, header (yes or no), index, comment or skipped; may be repeated, as --csv header=no.",
+            metavar="NAME=VALUE",
+            rich_help_panel=READING,
+        ),
+    ] = None
+
+    def open(self, data: str, image_mode: str | None = None, columns: Sequence[str] | None = None) -> Source:
+        """A source; options for tables are for tables only. columns : the features, where a model knows their names.
+
+        What was found out about a CSV file is told on standard error.
+        """
+        from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source
 
-        return open_source(
-            data,
-            on_mixed_sizes=self.mixed_sizes,
-            image_mode=image_mode,
-            labels_column=self.labels_column,
-            drop_columns=self.drop_column or (),
-        )
+        try:
+            source = open_source(
+                data,
+                on_mixed_sizes=self.mixed_sizes,
+                image_mode=image_mode,
+                labels_column=self.labels_column,
+                drop_columns=self.drop_column or (),
+                columns=columns,
+                csv=parse_settings(self.csv) if self.csv else None,
+            )
+        except ReadingError as error:
+            raise IsthmusError(f"{error.fact}; {error.options}") from error
+        dialect = getattr(source, "dialect", None)
+        if dialect is not None:
+            typer.echo(f"{data}: {dialect.sentence}.", err=True)
+        return source
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

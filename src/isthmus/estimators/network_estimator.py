@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -41,7 +40,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         return tags
 
     def _open(self, X: Any, *, reset: bool) -> Source:
-        """The user's data as a source, in the model's units; scikit-learn's bookkeeping of tables in memory."""
+        """The user's data as a source, in the model's units; scikit-learn's bookkeeping of tables in memory.
+
+        Columns are matched by name: they come in the order of the training data, and others are left out.
+        """
         X = loaded(X)
         refuse_masked(X)
         named = hasattr(X, "columns") and hasattr(X, "shape")
@@ -50,12 +52,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
             source = open_source(X)
         else:
-            source = open_source(X)
-            if named:
+            source = open_source(X, columns=None if reset else getattr(self, "feature_names_in_", None))
+            if reset and named:
                 with sklearn_validation():
-                    validate_data(self, X, reset=reset, skip_check_array=True)
-            else:
-                self._remember_columns(source) if reset else self._check_columns(source)
+                    validate_data(self, X, skip_check_array=True)
+            if reset and not (named and _are_positions(X.columns)):
+                self._remember_columns(source)
         if len(source) == 0:
             raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
         if reset:
@@ -70,19 +72,6 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
             self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-
-    def _check_columns(self, source: Source) -> None:
-        """A table must have the columns of the training data, in their order."""
-        trained = getattr(self, "feature_names_in_", None)
-        if trained is None or source.feature_names is None:
-            return
-        for number, (expected, seen) in enumerate(itertools.zip_longest(trained, source.feature_names)):
-            if expected != seen:
-                names = ", ".join(map(str, trained[:8])) + (", ..." if len(trained) > 8 else "")
-                raise IsthmusError(
-                    f"column {number} of {source.name} is {seen!r}, but the model was trained with {expected!r} there; "
-                    f"give the columns {names} in this order"
-                )
 
     def _check_samples(self, source: Source) -> None:
         trained, seen = self.scaler_.sample_shape, tuple(source.shape[1:])
@@ -131,6 +120,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         scaled = np.empty((len(source), *self.scaler_.network_shape), np.float32)
         fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source)))
         return scaled
+
+
+def _are_positions(names: Any) -> bool:
+    """Whether columns are numbered 0, 1, 2, ..., as a data frame's are that were given no names."""
+    return list(names) == list(range(len(names)))
 
 
 def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:
