@@ -120,7 +120,8 @@ def open_source(
     data = loaded(data)
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         return frame_source(data, options.columns)
-    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+    is_column = hasattr(data, "__array__") and not hasattr(data, "columns")  # a Series
+    if not is_column and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")):
         return _from_arrow(data, options)
     _refuse_columns(options, "an array")
     if hasattr(data, "oindex") and hasattr(data, "shape"):
