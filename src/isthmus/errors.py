@@ -32,6 +32,17 @@ class MissingExtraError(IsthmusError, ImportError):
         super().__init__(f"{feature} needs an optional package; install it with: pip install {' '.join(packages)}")
 
 
+class ReadingError(IsthmusError):
+    """Data that can be read once the user says how.
+
+    fact : what is wrong. python, options : what says it in Python, and on the command line in commands that read data.
+    """
+
+    def __init__(self, fact: str, python: str, options: str) -> None:
+        super().__init__(f"{fact}; {python}")
+        self.fact, self.options = fact, options
+
+
 @contextmanager
 def sklearn_validation() -> Iterator[None]:
     """What scikit-learn finds wrong with the user's data, a ValueError, as our error with the same message."""

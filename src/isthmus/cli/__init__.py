@@ -20,6 +20,7 @@ from isthmus.cli import (
     evaluate,
     explore,
     export,
+    impute,
     info,
     map,
     reconstruct,
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 
 _AUTOENCODERS, _COMPRESSION, _DENOISING = "Auto-encoders and their codes", "Compression", "Denoising"
-_MAPS, _MODELS, _DATA = "Maps", "Any model", "Data"
+_MAPS, _TABLES, _MODELS, _DATA = "Maps", "Tables", "Any model", "Data"
 
 app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(train.train)
 app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(reconstruct.reconstruct)
@@ -55,6 +56,7 @@ app.command("verify", rich_help_panel=_COMPRESSION)(compress.verify)
 app.command("train-denoiser", rich_help_panel=_DENOISING)(train_denoiser.train_denoiser)
 app.command("denoise", rich_help_panel=_DENOISING)(denoise.denoise)
 app.command("map", rich_help_panel=_MAPS)(map.map_data)
+app.command("impute", rich_help_panel=_TABLES)(impute.impute)
 app.command("info", rich_help_panel=_MODELS)(info.info)
 app.command("report", rich_help_panel=_MODELS)(report.report)
 app.command("explore", rich_help_panel=_MODELS)(explore.explore)

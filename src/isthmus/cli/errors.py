@@ -21,7 +21,7 @@ from typing import Any
 import typer
 
 from isthmus import __version__
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, ReadingError
 
 FAILED, MISUSED, BUG = 1, 2, 70
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer does not export it, and where it lies depends on the version
@@ -60,6 +60,8 @@ def _tell(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, _UsageError):
         message, status = usage(error), MISUSED
+    elif isinstance(error, ReadingError):  # of a command that does not take what its text advises
+        message, status = error.fact, FAILED
     elif isinstance(error, IsthmusError):
         message, status = str(error), FAILED
     elif isinstance(error, OSError):

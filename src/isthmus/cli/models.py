@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.progress import track
@@ -39,11 +41,26 @@ def open_model(model: str, data: str, reading: options.Reading, device: str, *ab
     return estimator, open_for(estimator, data, reading)
 
 
+def _training(data: str, reading: options.Reading, columns: options.ColumnKinds) -> Source:
+    table = None if data in registry.named_datasets else reading.table(data, columns.kinds, columns.markers)
+    if table is None:
+        return reading.open(data)
+    for column in table.schema.left_out:
+        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    return table.as_numbers() if table.schema.is_plain else table
+
+
 def open_for(model: Any, data: str, reading: options.Reading) -> Source:
     """Data as a source; image files are read in the mode that the model was trained on, and in its size if asked."""
     from isthmus.data.folders import ImageFiles
+    from isthmus.data.table_scaling import TableScaler
 
-    source = reading.open(data, _image_mode(model, data))
+    if isinstance(model.scaler_, TableScaler):
+        table = reading.table(data, schema=model.scaler_.schema)
+        if table is None:
+            raise IsthmusError(f"{data} is no table, and the model takes rows of a table")
+        return table
+    source = reading.open(data, _image_mode(model, data), getattr(model, "feature_names_in_", None))
     size = model.scaler_.sample_shape[:2]
     if isinstance(source, ImageFiles) and source.shape[1:3] != size and len(size) == 2:
         if reading.mixed_sizes != "resize":
@@ -103,17 +120,28 @@ def halves(source: Source) -> tuple[Source, Source]:
     return subset(source, fitted), subset(source, judged)
 
 
-def training_and_test(data: str, test: str | None, reading: options.Reading, seed: int) -> tuple[Source, Source]:
-    """What to train on and what to judge on: the test set of a named data set, or a tenth that is held out."""
+def training_and_test(
+    data: str, test: str | None, reading: options.Reading, seed: int, columns: options.ColumnKinds | None = None
+) -> tuple[Source, Source]:
+    """What to train on and what to judge on: the test set of a named data set, or a tenth that is held out.
+
+    columns : where a table may have columns of any kind; one of numbers without holes comes as such.
+    """
     import numpy as np
 
     from isthmus.data.sources import subset
+    from isthmus.data.table_source import TableSource
 
-    training = reading.open(data)
+    training = reading.open(data) if columns is None else _training(data, reading, columns)
     if test is not None:
-        testing = reading.open(test)
-        if testing.shape[1:] != training.shape[1:] or testing.feature_names != training.feature_names:
-            raise IsthmusError(f"samples of --test {test} do not have the shape or the columns of those of {data}")
+        if isinstance(training, TableSource):
+            table = reading.table(test, schema=training.schema)
+            if table is None:
+                raise IsthmusError(f"--test {test} is no table, as {data} is")
+            return training, table
+        testing = reading.open(test, columns=training.feature_names)
+        if testing.shape[1:] != training.shape[1:]:
+            raise IsthmusError(f"samples of --test {test} do not have the shape of those of {data}")
         return training, testing
     if data in registry.named_datasets:
         return training, reading.open(f"{data}:test")

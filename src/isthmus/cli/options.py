@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from isthmus import registry
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, ReadingError
 from isthmus.registry import Registry
 from isthmus.spec import Choice, parse_objective
 
 if TYPE_CHECKING:
+    from isthmus.data.columns import TableSchema
     from isthmus.data.sources import Source
+    from isthmus.data.table_source import TableSource
 
 NETWORK, TRAINING, RUN, READING = "Network", "Training", "Run", "Reading data"  # panels of the help
 
@@ -78,17 +80,111 @@ class Reading:
         ),
     ] = None
 
-    def open(self, data: str, image_mode: str | None = None) -> Source:
-        """A source; options for tables are for tables only."""
+    csv: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--csv",
+            help="How a CSV file is written, where isthmus finds it out wrongly: encoding, delimiter, quote, decimal, "
+            "thousands, header (yes or no), index, comment or skipped; may be repeated, as --csv header=no.",
+            metavar="NAME=VALUE",
+            rich_help_panel=READING,
+        ),
+    ] = None
+
+    def table(
+        self,
+        data: str,
+        kinds: Mapping[str, str] | None = None,
+        markers: Sequence[Any] = (),
+        schema: TableSchema | None = None,
+    ) -> TableSource | None:
+        """A table with columns of any kind; None for other data. See `open_table`."""
+        from isthmus.data.csv_dialect import parse_settings
+        from isthmus.data.table_source import open_table
+
+        source = open_table(
+            data,
+            kinds,
+            markers,
+            labels=self.labels_column,
+            drop=self.drop_column or (),
+            csv=parse_settings(self.csv) if self.csv else None,
+            schema=schema,
+        )
+        if source is not None and source.said:
+            typer.echo(f"{data}: {source.said}.", err=True)
+        return source
+
+    def open(self, data: str, image_mode: str | None = None, columns: Sequence[str] | None = None) -> Source:
+        """A source; options for tables are for tables only. columns : the features, where a model knows their names.
+
+        What was found out about a CSV file is told on standard error.
+        """
+        from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source
 
-        return open_source(
-            data,
-            on_mixed_sizes=self.mixed_sizes,
-            image_mode=image_mode,
-            labels_column=self.labels_column,
-            drop_columns=self.drop_column or (),
-        )
+        try:
+            source = open_source(
+                data,
+                on_mixed_sizes=self.mixed_sizes,
+                image_mode=image_mode,
+                labels_column=self.labels_column,
+                drop_columns=self.drop_column or (),
+                columns=columns,
+                csv=parse_settings(self.csv) if self.csv else None,
+            )
+        except ReadingError as error:
+            raise IsthmusError(f"{error.fact}; {error.options}") from error
+        dialect = getattr(source, "dialect", None)
+        if dialect is not None:
+            typer.echo(f"{data}: {dialect.sentence}.", err=True)
+        return source
+
+
+@dataclass(frozen=True)
+class ColumnKinds:
+    """What the columns of a table hold, where that is not to be guessed."""
+
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            help="Kind of a table's column, as zip=category: number, category, ordinal:low<middle<high, date or "
+            "ignore; may be repeated.",
+            metavar="NAME=KIND",
+            rich_help_panel=READING,
+        ),
+    ] = None
+    missing_value: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--missing-value",
+            help="Value of a table that stands for a missing cell, as -999; may be repeated.",
+            metavar="VALUE",
+            rich_help_panel=READING,
+        ),
+    ] = None
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kinds by the columns' names."""
+        pairs = [text.rpartition("=") for text in self.column or ()]
+        for name, _, kind in pairs:
+            if not name:
+                raise typer.BadParameter(f"--column {kind!r} must be NAME=KIND, as in zip=category")
+        return {name: kind for name, _, kind in pairs}
+
+    @property
+    def markers(self) -> list[Any]:
+        """The values, as numbers where they are such."""
+        return [_number_or_text(text) for text in self.missing_value or ()]
+
+
+def _number_or_text(text: str) -> Any:
+    try:
+        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    except ValueError:
+        return text
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

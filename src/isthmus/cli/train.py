@@ -124,6 +124,7 @@ def train(
         ),
     ] = "auto",
     reading: options.Reading,
+    columns: options.ColumnKinds,
     test: Annotated[
         str | None,
         typer.Option(
@@ -174,8 +175,9 @@ def train(
 
     from isthmus import AutoEncoder
 
-    training, testing = training_and_test(data, test, reading, run.seed)
-    model = AutoEncoder(size, **settings, **run.settings)
+    training, testing = training_and_test(data, test, reading, run.seed, columns)
+    told: dict[str, Any] = {"column_kinds": columns.kinds or None, "missing_values": columns.markers}
+    model = AutoEncoder(size, **settings, **told, **run.settings)
     model.fit(training, **folder.fit_options())
     folder.save(model)
     if not no_report:

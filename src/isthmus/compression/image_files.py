@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.compression.coding.archive import MOST_VALUES
-from isthmus.data.sample_files import any_size
+from isthmus.data.images import any_size
 from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:

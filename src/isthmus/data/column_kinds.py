@@ -1,7 +1,7 @@
 """Kinds of columns: what each recognises, how its cells become numbers, and the way back.
 
-Everything between a column of an Arrow table and a column of float64 is here; NaN stands for a missing cell. What networks
-see of these numbers is in `data/cells.py`, by the kind's `block`.
+Everything between a column of an Arrow table and a column of float64 is here; NaN stands for a missing cell. What
+networks see of these numbers is in `data/cells.py`, by the kind's `block`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Number(ColumnKind):
             row = int(np.flatnonzero(~np.isfinite(values))[0])
             raise ValueError(f"it holds {values[row]} in its known row {row}; leave such rows out or make them missing")
         mean, deviation = float(values.mean()), float(values.std())
-        settings = {"mean": mean, "scale": _positive(deviation, mean), "low": float(values.min())}
+        settings: dict[str, Any] = {"mean": mean, "scale": _positive(deviation, mean), "low": float(values.min())}
         settings |= {"high": float(values.max()), "decimals": _decimals(array, values)}
         with np.errstate(over="ignore"):
             kurtosis = float((((values - mean) / settings["scale"]) ** 4).mean()) - 3
@@ -253,7 +253,7 @@ def _decimals(array: Any, values: np.ndarray) -> int | None:
 def _tamed(values: np.ndarray) -> dict[str, float]:
     """Settings of a column with heavy tails: arsinh((x - centre) / width) is standardised, which is a signed logarithm.
 
-    width : half of what the middle half of the values spans; where that is nothing, their mean distance from the centre.
+    width : half of what the middle half of the values spans; where that is nothing, their mean distance from it.
     """
     low, centre, high = np.quantile(values, (0.25, 0.5, 0.75))
     width = (high - low) / 2 or float(np.abs(values - centre).mean()) or 1.0

@@ -53,8 +53,8 @@ def _what_is_mixed(frame: Any, error: Exception) -> IsthmusError:
         if column.dtype == object and other is not None:
             first, (row, value) = known[0], other
             return IsthmusError(
-                f"column {str(name)!r} mixes types: {value!r} ({type(value).__name__}) in row {row}, after {first[1]!r} "
-                f"({type(first[1]).__name__}) in row {first[0]}; make it one type, as with .astype(str)"
+                f"column {str(name)!r} mixes types: {value!r} ({type(value).__name__}) in row {row}, after "
+                f"{first[1]!r} ({type(first[1]).__name__}) in row {first[0]}; make it one type, as with .astype(str)"
             )
     return IsthmusError(f"the data frame cannot be read: {' '.join(str(error).split())}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,25 +18,23 @@ from isthmus.data.in_memory import (
     loaded,
     torch_source,
 )
-from isthmus.data.tables import Columns, arrow_source, csv_source, feather_source, frame_source, parquet_source
+from isthmus.data.table_files import READERS, is_text_table
+from isthmus.data.tables import (
+    Columns,
+    arrow_source,
+    csv_source,
+    file_source,
+    frame_source,
+    matched,
+)
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
 __all__ = ["Source", "open_source", "subset"]
 
-_TABLES = {
-    ".csv": csv_source,
-    ".tsv": csv_source,
-    ".parquet": parquet_source,
-    ".pq": parquet_source,
-    ".feather": feather_source,
-    ".arrow": feather_source,
-    ".arrows": feather_source,
-    ".ipc": feather_source,
-}
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
-    "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .zarr, TIFF stacks, images "
+    "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .jsonl, .xlsx, .zarr, TIFF stacks, images "
     "(PNG, JPEG, WebP, TIFF, BMP, GIF) and folders of images"
 )
 
@@ -46,6 +44,7 @@ class _Options:
     on_mixed_sizes: str
     image_mode: str | None
     columns: Columns
+    csv: Mapping[str, Any] | None = None
 
     @property
     def keep(self) -> bool:
@@ -63,6 +62,8 @@ def open_source(
     image_mode: str | None = None,
     labels_column: str | None = None,
     drop_columns: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    csv: Mapping[str, Any] | None = None,
 ) -> Source:
     """Anything that holds samples as a `Source`.
 
@@ -78,6 +79,11 @@ def open_source(
     image_mode : "grey", "rgb" or "rgba" to read all images so; None for the narrowest that holds them all.
     labels_column : the column of a table that holds labels, not features.
     drop_columns : columns of a table that are left out.
+    columns : the features of data whose columns have names, in this order, such as those that a model was trained with;
+        others are left out with a warning.
+    csv : how a text table is written, where that is known: encoding, delimiter, quote, decimal, thousands, header,
+        index, comment, skipped, as in ``{"delimiter": ";", "header": "no"}``. What is not given is found out; the
+        source's ``dialect.sentence`` says how the file was read.
 
     Raises IsthmusError where the data cannot be read or are no numbers, and where samples differ in shape and are not
     to be kept so.
@@ -89,7 +95,7 @@ def open_source(
     >>> source.shape, source[2].tolist()
     ((3, 2), [5.0, 6.5])
     """
-    options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns))
+    options = _Options(on_mixed_sizes, image_mode, Columns(labels_column, drop_columns, columns), csv)
     if isinstance(data, str | os.PathLike):
         name, _, split = data.partition(":") if isinstance(data, str) else ("", "", "")
         if name in named_datasets:
@@ -100,11 +106,12 @@ def open_source(
         _refuse_columns(options, "a Source")
         if not (data.uniform or options.keep):
             raise _one_shape_needed(data.name)
-        return data
+        return matched(data, columns)
     data = loaded(data)
     if hasattr(data, "columns") and hasattr(data, "iloc"):
         return frame_source(data, options.columns)
-    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+    is_column = hasattr(data, "__array__") and not hasattr(data, "columns")  # a Series
+    if not is_column and (hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__")):
         return _from_arrow(data, options)
     _refuse_columns(options, "an array")
     if hasattr(data, "oindex") and hasattr(data, "shape"):
@@ -179,10 +186,12 @@ def _open_path(path: Path, options: _Options) -> Source:
             raise _no_such_path(path)
         path, member = Path(whole), name
     suffix = path.suffix.lower()
-    if path.name.lower().endswith((".csv.gz", ".tsv.gz")):
-        suffix = path.suffixes[-2].lower()
-    if path.is_file() and suffix in _TABLES:
-        return _TABLES[suffix](path, options.columns)
+    if path.is_file() and is_text_table(path):
+        return csv_source(path, options.columns, options.csv)
+    if options.csv:
+        raise IsthmusError(f"settings of CSV files (csv) are for .csv and .tsv files, not for {path}")
+    if path.is_file() and suffix in READERS:
+        return file_source(path, options.columns)
     _refuse_columns(options, str(path))
     return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from isthmus.data.columns import TableSchema
+from isthmus.data.scaling import Scaler
 
 if TYPE_CHECKING:
     import torch
@@ -21,24 +22,24 @@ if TYPE_CHECKING:
     from isthmus.data.cells import Block
 
 
-@dataclass(frozen=True)
-class TableScaler:
-    """The `Scaler` of a table with columns of any kind.
+@dataclass(frozen=True, kw_only=True)
+class TableScaler(Scaler):
+    """The scaler of a table with columns of any kind.
 
     schema : of the table. frame : the kind of data frame that comes back: "pandas", "polars" or "arrow".
     """
 
     schema: TableSchema
-    frame: str = "arrow"
-    kind = "columns"
-    dtype = "float64"
-    flat = True
-    channel_axis = None
+    frame: str
 
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """(columns,)."""
-        return (len(self.schema.used),)
+    KIND: ClassVar[str] = "columns"
+
+    @classmethod
+    def of(cls, schema: TableSchema, frame: str) -> TableScaler:
+        """For tables of a schema."""
+        columns = len(schema.used)
+        zeros, ones = np.zeros(columns), np.ones(columns)
+        return cls("float64", (columns,), None, True, cls.KIND, zeros, ones, schema=schema, frame=frame)
 
     @property
     def network_shape(self) -> tuple[int, ...]:
@@ -132,6 +133,6 @@ class TableScaler:
         return {}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> TableScaler:
+    def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TableScaler:
         """The inverse of `to_dict` and `arrays`."""
-        return cls(TableSchema.from_dict(values["schema"]), values["frame"])
+        return cls.of(TableSchema.from_dict(values["schema"]), values["frame"])

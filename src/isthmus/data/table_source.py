@@ -5,22 +5,26 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource
+from isthmus.data.base import ArraySource, as_labels
 from isthmus.data.columns import TableSchema
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
-from isthmus.errors import warn
+from isthmus.data.table_files import is_table, read_table
+from isthmus.errors import unknown_name, warn
 
 
 class TableSource(ArraySource):
     """Rows as float64 (n, used columns): numbers, codes of categories, seconds; NaN where a cell is missing.
 
     table : the Arrow table. schema : of its columns. frame : the kind of data frame that it came as.
-    index : of a pandas frame, else None.
+    index : of a pandas frame, else None. said : how a file was read, in one line.
     """
+
+    said = ""
 
     def __init__(
         self,
@@ -63,6 +67,19 @@ class TableSource(ArraySource):
         """Values (n, used columns) as a data frame of the kind that this came as."""
         return as_frame(self.schema.decode(values, self.table), self.frame, self.index)
 
+    @property
+    def holes(self) -> int:
+        """How many cells of the used columns are missing."""
+        return int(np.isnan(self._array).sum())
+
+    def as_numbers(self) -> ArraySource:
+        """A table of numbers without holes as a matrix in the narrowest type that holds all its columns."""
+        from isthmus.data.tables import Columns, arrow_source
+
+        source = arrow_source(self.table, Columns(), self.name)
+        source.labels = self.labels
+        return source
+
     def filled(self, values: np.ndarray) -> Any:
         """The table with values (n, used columns) where cells are missing; what is known stays as it is."""
         import pyarrow as pa
@@ -90,35 +107,53 @@ class TableSource(ArraySource):
         return None if self.name == "table" else self.name
 
 
-def table_source(
-    data: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = (), name: str | None = None
-) -> TableSource:
-    """A data frame as a source; see `TableSchema.of` for kinds and markers."""
-    table = as_table(data)
-    schema = TableSchema.of(table, kinds, markers)
-    return TableSource(table, schema, frame=frame_kind(data), index=getattr(data, "index", None), name=name)
+def open_table(
+    data: Any,
+    kinds: Mapping[str, str] | None = None,
+    markers: Sequence[Any] = (),
+    *,
+    labels: str | None = None,
+    drop: Sequence[str] = (),
+    csv: Mapping[str, Any] | None = None,
+    schema: TableSchema | None = None,
+) -> TableSource | None:
+    """A data frame, the path of a table or a `TableSource` as columns of any kind; None for anything else.
 
-
-def _tell_others(names: Sequence[str], schema: TableSchema) -> None:
-    known = {column.name for column in schema.columns}
-    others = [name for name in names if name not in known]
-    if others:
-        listed = ", ".join(map(repr, others[:4])) + (", ..." if len(others) > 4 else "")
-        warn(f"columns that the model does not know are ignored: {listed}")
-
-
-def open_table(data: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = ()) -> TableSource | None:
-    """A data frame, the path of a table or a `TableSource` as columns of any kind; None for anything else."""
+    kinds, markers : see `TableSchema.of`. labels, drop : columns that are no features. csv : how a text table is
+    written. schema : of the data that a model was trained with; columns are then found by name.
+    """
     if isinstance(data, TableSource):
-        return data
+        return data if schema is None else data.read_as(schema)
+    name, said = None, ""
     if is_frame(data):
-        return table_source(data, kinds, markers)
-    if isinstance(data, str | os.PathLike):
-        from isthmus.data.tables import read_table
+        table = as_table(data)
+    elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
+        table, said = read_table(path, csv, aside=drop)
+        name = str(data)
+    else:
+        return None
+    what = name or "the data frame"
+    for column in (*drop, *([] if labels is None else [labels])):
+        if column not in table.column_names:
+            raise unknown_name(f"column of {what}", column, table.column_names)
+    found = None if labels is None else as_labels(_as_labels(table.column(labels)), f"column {labels!r} of {what}")
+    aside = {*drop, labels}
+    table = table.select([i for i, column in enumerate(table.column_names) if column not in aside])
+    if schema is None:
+        schema = TableSchema.of(table, kinds, markers)
+    else:
+        _tell_others(table.column_names, schema)
+    index = getattr(data, "index", None) if hasattr(data, "iloc") else None
+    source = TableSource(table, schema, frame=frame_kind(data), index=index, name=name, labels=found)
+    source.said = said
+    return source
 
-        table = read_table(data)
-        return None if table is None else table_source(table, kinds, markers, name=str(data))
-    return None
+
+def _as_labels(column: Any) -> Any:
+    """A column as an array: whole numbers where it has no gap, else its values."""
+    import pyarrow as pa
+
+    return column.to_numpy() if pa.types.is_integer(column.type) and not column.null_count else column.to_pylist()
 
 
 def array_source(
@@ -129,3 +164,11 @@ def array_source(
 
     table = pa.table({f"x{j}": pa.array(column, from_pandas=True) for j, column in enumerate(array.T)})
     return TableSource(table, TableSchema.of(table, kinds, markers) if schema is None else schema)
+
+
+def _tell_others(names: Sequence[str], schema: TableSchema) -> None:
+    known = {column.name for column in schema.columns}
+    others = [name for name in names if name not in known]
+    if others:
+        listed = ", ".join(map(repr, others[:4])) + (", ..." if len(others) > 4 else "")
+        warn(f"columns that the model does not know are ignored: {listed}")

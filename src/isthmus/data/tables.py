@@ -5,47 +5,117 @@ A table is read into memory as one numeric matrix, in the narrowest type that ho
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, as_labels
-from isthmus.data.reading import reading
-from isthmus.errors import IsthmusError, unknown_name
+from isthmus.data.base import ArraySource, Source, as_labels
+from isthmus.data.csv_dialect import Dialect
+from isthmus.data.csv_files import read_verbatim, refuse_unclear
+from isthmus.data.table_files import READERS
+from isthmus.errors import IsthmusError, ReadingError, unknown_name
 
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")  # how pandas stores a row index in Arrow and Parquet
 
 
 class Columns:
-    """Which columns of a table are features and which one holds the labels."""
+    """Which columns of a table are features and which one holds the labels.
 
-    def __init__(self, labels: str | None = None, drop: Sequence[str] = ()) -> None:
+    only : the features by name, in their order, where they are known; others are left out with a warning.
+    """
+
+    def __init__(self, labels: str | None = None, drop: Sequence[str] = (), only: Sequence[str] | None = None) -> None:
         self.labels = None if labels is None else str(labels)
         self.drop = (drop,) if isinstance(drop, str) else tuple(map(str, drop))
+        self.only = None if only is None else tuple(map(str, only))
 
-    def choose(self, names: Sequence[str], unfit: Callable[[int], str | None], table: str) -> list[int]:
-        """The positions of the features; `unfit` says of a column what it holds instead of numbers."""
+    def choose(
+        self, names: Sequence[str], unfit: Callable[[int], str | None], table: str, index: Sequence[str] = ()
+    ) -> list[int]:
+        """The positions of the features. unfit : says of a column what it holds instead of numbers. index : names of
+        columns that number the rows."""
         for name in (*self.drop, *([] if self.labels is None else [self.labels])):
             if name not in names:
                 raise unknown_name(f"column of {table}", name, names)
-        features = [i for i, name in enumerate(names) if name != self.labels and name not in self.drop]
-        features = [i for i in features if not _INDEX_COLUMN.fullmatch(names[i])]
+        aside = {*self.drop, self.labels, *(name for name in names if _INDEX_COLUMN.fullmatch(name))}
+        if self.only is None:
+            features = [i for i, name in enumerate(names) if name not in aside and name not in index]
+        else:
+            features = matching(self.only, names, table, aside={*aside, *index})
         wrong = {names[i]: what for i in features if (what := unfit(i)) is not None}
         if wrong:
-            listed = ", ".join(f"{name!r} ({what})" for name, what in list(wrong.items())[:5])
-            more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-            raise IsthmusError(
-                f"{table} has columns that hold no numbers: {listed}{more}; leave them out with "
-                f"drop_columns={list(wrong)[:5]!r} (--drop-column), or name one of them as labels_column "
-                "(--labels-column)"
-            )
+            raise _no_numbers(table, wrong)
         if not features:
             raise IsthmusError(f"{table} has 0 feature(s) (shape=(?, 0)) while a minimum of 1 is required.")
         return features
+
+    def takes(self, name: str) -> bool:
+        """Whether a column is a feature, if it holds numbers."""
+        return name in self.only if self.only is not None else name not in (*self.drop, self.labels)
+
+
+def matching(wanted: Sequence[str], names: Sequence[str], table: str, aside: Collection[str | None] = ()) -> list[int]:
+    """The positions of the columns that a model was trained with, in its order; columns are matched by name.
+
+    aside : columns that are known to be no features. Others that are not wanted are named in a warning. Raises
+    IsthmusError for a column that is missing.
+    """
+    places = {name: i for i, name in enumerate(names)}
+    missing = [name for name in wanted if name not in places]
+    if missing:
+        raise IsthmusError(
+            f"{table} has no column {', '.join(map(repr, missing[:5]))}{', ...' if len(missing) > 5 else ''}, "
+            f"with which the model was trained; its columns: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        )
+    extra = [name for name in names if name not in set(wanted) and name not in aside]
+    if extra:
+        listed = ", ".join(map(repr, extra[:5])) + (f" and {len(extra) - 5} more" if len(extra) > 5 else "")
+        warnings.warn(f"{table}: columns that the model was not trained with are left out: {listed}", stacklevel=2)
+    return [places[name] for name in wanted]
+
+
+def matched(source: Source, wanted: Sequence[str] | None) -> Source:
+    """A source with the columns that a model was trained with, in its order, where both have names."""
+    if wanted is None or source.feature_names is None:
+        return source
+    places = matching(tuple(map(str, wanted)), source.feature_names, source.name)
+    return source if places == list(range(source.shape[1])) else _SomeColumns(source, places)
+
+
+class _SomeColumns(Source):
+    """Some columns of a table, in another order."""
+
+    def __init__(self, source: Source, places: Sequence[int]) -> None:
+        assert source.feature_names is not None
+        super().__init__(
+            (len(source), len(places)),
+            source.dtype,
+            name=source.name,
+            labels=source.labels,
+            feature_names=[source.feature_names[i] for i in places],
+        )
+        self._source = source
+        self._places = list(places)
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(self._source.take(indices)[:, self._places])
+
+    def location(self, index: int) -> str:
+        return self._source.location(index)
+
+
+def _no_numbers(table: str, wrong: Mapping[str, str]) -> ReadingError:
+    listed = ", ".join(f"{name!r} ({what})" for name, what in list(wrong.items())[:5])
+    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    return ReadingError(
+        f"{table} has columns that hold no numbers: {listed}{more}",
+        f"leave them out, as in open_source(..., drop_columns={list(wrong)[:5]!r}), or make one of them labels_column",
+        "leave them out with --drop-column, or name one of them with --labels-column",
+    )
 
 
 def frame_source(frame: Any, columns: Columns) -> ArraySource:
@@ -78,30 +148,32 @@ def _numpy_type(column: Any) -> np.dtype:
     return np.result_type(plain, np.float64) if plain.kind in "biu" and column.isna().any() else plain
 
 
-def arrow_source(table: Any, columns: Columns, name: str | None = None) -> ArraySource:
-    """A pyarrow Table."""
+def arrow_source(table: Any, columns: Columns, name: str | None = None, index: Sequence[str] = ()) -> ArraySource:
+    """A pyarrow Table. index : names of columns that number the rows."""
     import pyarrow as pa
 
+    names, types = table.column_names, table.schema.types  # made anew each time they are asked for
+
     def unfit(i: int) -> str | None:
-        type_ = table.schema.types[i]
+        type_ = types[i]
         numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
         if numeric or pa.types.is_decimal(type_):
             return None
         return "nothing" if pa.types.is_null(type_) else _example(table.column(i))
 
     what = name or "the table"
-    features = columns.choose(table.column_names, unfit, what)
+    features = columns.choose(names, unfit, what, index)
     arrays = [_as_numbers(table.column(i)) for i in features]
-    matrix = np.empty((table.num_rows, len(features)), np.result_type(*(a.type.to_pandas_dtype() for a in arrays)))
+    common = np.result_type(*(type_.to_pandas_dtype() for type_ in {a.type for a in arrays}))
+    matrix = np.empty((table.num_rows, len(features)), common)
     for j, array in enumerate(arrays):
         matrix[:, j] = array.to_numpy()
     labels = None
     if columns.labels is not None:
-        column = table.column(columns.labels)
+        column = table.column(names.index(columns.labels))
         number = pa.types.is_integer(column.type) and not column.null_count
         labels = as_labels(column.to_numpy() if number else column.to_pylist(), f"column {columns.labels!r} of {what}")
-    names = [table.column_names[i] for i in features]
-    return ArraySource(matrix, name=name, unit="row", labels=labels, feature_names=names)
+    return ArraySource(matrix, name=name, unit="row", labels=labels, feature_names=[names[i] for i in features])
 
 
 def _as_numbers(column: Any) -> Any:
@@ -121,68 +193,27 @@ def _example(column: Any) -> str:
     return str(column.type)
 
 
-def parquet_source(path: Path, columns: Columns) -> ArraySource:
-    """A Parquet file."""
-    import pyarrow.parquet
-
-    with reading(path, "a Parquet file"):
-        table = pyarrow.parquet.ParquetFile(path).read()
-    return arrow_source(table, columns, str(path))
+def file_source(path: Path, columns: Columns) -> ArraySource:
+    """A file that holds a table, but for text."""
+    return arrow_source(READERS[path.suffix.lower()](path), columns, str(path))
 
 
-def feather_source(path: Path, columns: Columns) -> ArraySource:
-    """An Arrow IPC file (Feather version 2), or an Arrow IPC stream."""
-    import pyarrow as pa
+class CsvSource(ArraySource):
+    """The rows of a text table. dialect : how it was read."""
 
-    with reading(path, "an Arrow file"), pa.memory_map(str(path)) as file:
-        try:
-            table = pa.ipc.open_file(file).read_all()
-        except pa.ArrowInvalid:
-            file.seek(0)
-            table = pa.ipc.open_stream(file).read_all()
-        return arrow_source(table, columns, str(path))
+    def __init__(self, source: ArraySource, dialect: Dialect) -> None:
+        self.__dict__ |= source.__dict__
+        self.dialect = dialect
 
 
-def csv_source(path: Path, columns: Columns) -> ArraySource:
-    """A text file of numbers separated by commas, semicolons or tabs, with or without a line of names.
+def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | None = None) -> CsvSource:
+    """A text table, whose notation and layout `isthmus.data.csv_files` finds out; `settings` of these are given.
 
-    The first line holds names unless all its entries are numbers; 0, 1, 2, ... are names too (pandas writes them).
-    A first column without a name that counts the rows is pandas' index, and left out.
+    Columns that number or name the rows are no features, unless they are asked for.
     """
-    from pyarrow import csv as arrow_csv
-
-    with reading(path, "a CSV file"):
-        first, second = _first_lines(path)
-        delimiter = max("\t;,|", key=first.count)
-        cells = next(csv.reader([first], delimiter=delimiter), [])
-        named = _is_header(cells)
-        decimal = "," if delimiter == ";" and "," in second and "." not in second else "."
-        parse = arrow_csv.ParseOptions(delimiter=delimiter)
-        convert = arrow_csv.ConvertOptions(decimal_point=decimal)
-        read = arrow_csv.ReadOptions(column_names=None if named else [f"x{i}" for i in range(len(cells))])
-        try:
-            table = arrow_csv.read_csv(path, read, parse, convert)
-        except ValueError:  # read it again on one thread: then the message says in which row the fault is
-            read.use_threads = False
-            table = arrow_csv.read_csv(path, read, parse, convert)
-        if table.num_columns > 1 and not table.column_names[0] and _counts_rows(table.column(0)):
-            table = table.remove_column(0)
-    return arrow_source(table, columns, str(path))
-
-
-def _first_lines(path: Path) -> tuple[str, str]:
-    import pyarrow as pa
-
-    with pa.input_stream(str(path)) as stream:  # decompresses by the file's suffix
-        head = stream.read(1 << 20).decode("utf-8-sig", errors="replace")
-    first, second, *_ = [*[line for line in head.splitlines() if line.strip()][:2], "", ""]
-    return first, second
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    filled = [cell for cell in cells if cell.strip()]
-    counted = len(filled) > 2 and filled == [str(i) for i in range(len(filled))]
-    return counted or not all(_is_number(cell) for cell in filled)
+    table, dialect = read_verbatim(path, settings)
+    refuse_unclear(dialect, path, columns.takes)
+    return CsvSource(arrow_source(table, columns, str(path), index=dialect.index), dialect)
 
 
 def _is_number(text: str) -> bool:
@@ -191,15 +222,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _counts_rows(column: Any) -> bool:
-    array = column.to_numpy()
-    return array.dtype.kind in "iu" and np.array_equal(array, np.arange(len(array)))
-
-
-def read_table(path: Any) -> Any:
-    """The table in a file as an Arrow table; None for a file that holds none."""
-    from pyarrow import csv as arrow_csv
-
-    return arrow_csv.read_csv(str(path)) if str(path).endswith(".csv") else None

@@ -297,10 +297,10 @@ class AutoEncoder(EncoderDecoder):
         """The scaling and the network for a table with columns of any kind."""
         if self.objective != "mse" or not isinstance(self.network, str) or self.network == "conv":
             raise IsthmusError(
-                f"objective (={self.objective!r}) and network (={self.network!r}) are for numbers; a table with columns "
-                f"of several kinds has a cost for each kind and a dense network: leave both out"
+                f"objective (={self.objective!r}) and network (={self.network!r}) are for numbers; a table with "
+                f"columns of several kinds has a cost for each kind and a dense network: leave both out"
             )
-        self.scaler_ = TableScaler(source.schema, source.frame)
+        self.scaler_ = TableScaler.of(source.schema, source.frame)
         spec = network_spec(self, self.scaler_.network_shape, latent_dim(self, source), "linear")
         self._adopt(build(spec, seed), spec, device)
 

@@ -74,11 +74,11 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         check_is_fitted(self)
         return self._codes(self._open(X, reset=False))
 
-    def inverse_transform(self, Z: Any) -> np.ndarray:
+    def inverse_transform(self, Z: Any) -> Any:
         """Decode: `X' = g(Z)`, array of shape (n_samples, *sample_shape) with the dtype of the training data."""
         return self.decode(Z)
 
-    def decode(self, Z: Any) -> np.ndarray:
+    def decode(self, Z: Any) -> Any:
         """The same as `inverse_transform`."""
         check_is_fitted(self)
         codes = as_array(loaded(Z)).astype(np.float32, copy=False)
@@ -89,9 +89,13 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
             raise IsthmusError("codes contain NaN or infinity; decode finite numbers")
         decoded = np.empty((len(codes), *self.scaler_.sample_shape), self.scaler_.dtype)
         fill(decoded, self._decoded(codes))
-        return self.scaler_.frame_of(decoded) if isinstance(self.scaler_, TableScaler) else decoded
+        return self._in_users_form(decoded)
 
-    def reconstruct(self, X: Any) -> np.ndarray:
+    def _in_users_form(self, samples: np.ndarray) -> Any:
+        """Decoded samples; those of a table with columns of any kind as a data frame."""
+        return self.scaler_.frame_of(samples) if isinstance(self.scaler_, TableScaler) else samples
+
+    def reconstruct(self, X: Any) -> Any:
         """`X' = g(f(X))`, with the shape and the dtype of the training data.
 
         Pixels of another depth than that of the training data come back in their own.
@@ -191,7 +195,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         for name, array in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = array
-        kind = TableScaler if config["scaler"]["kind"] == TableScaler.kind else Scaler
+        kind: type[Scaler] = TableScaler if config["scaler"]["kind"] == TableScaler.KIND else Scaler
         self.scaler_ = kind.from_dict(config["scaler"], parts["scaler"])
         spec = None if config["network"] is None else NetworkSpec.from_dict(config["network"])
         built = self._wrapped() if spec is None else build(spec, self.seed_)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,7 +31,7 @@ _BATCH_NUMBERS = 1 << 19  # numbers in one batch of inference: enough to keep th
 class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators: data in, network, data out. Subclasses define `__init__` and `fit`."""
 
-    scaler_: Scaler | TableScaler
+    scaler_: Scaler
     network_: AutoEncoderNetwork
 
     def __sklearn_tags__(self) -> Tags:
@@ -43,7 +42,10 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         return tags
 
     def _open(self, X: Any, *, reset: bool) -> Source:
-        """The user's data as a source, in the model's units; scikit-learn's bookkeeping of tables in memory."""
+        """The user's data as a source, in the model's units; scikit-learn's bookkeeping of tables in memory.
+
+        Columns are matched by name: they come in the order of the training data, and others are left out.
+        """
         if (table := self._table(X, reset=reset)) is not None:
             return table
         X = loaded(X)
@@ -54,12 +56,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
             source = open_source(X)
         else:
-            source = open_source(X)
-            if named:
+            source = open_source(X, columns=None if reset else getattr(self, "feature_names_in_", None))
+            if reset and named:
                 with sklearn_validation():
-                    validate_data(self, X, reset=reset, skip_check_array=True)
-            else:
-                self._remember_columns(source) if reset else self._check_columns(source)
+                    validate_data(self, X, skip_check_array=True)
+            if reset and not (named and _are_positions(X.columns)):
+                self._remember_columns(source)
         if len(source) == 0:
             raise IsthmusError(f"{source.name} holds 0 samples; at least 1 is needed")
         if reset:
@@ -71,11 +73,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         """A table with columns of any kind, for models of such; None for all other data."""
         if reset or not isinstance(self.scaler_, TableScaler):
             return None
-        table = open_table(X)
+        table = open_table(X, schema=self.scaler_.schema)
         if table is None:
             names = ", ".join(column.name for column in self.scaler_.schema.used[:4])
             raise IsthmusError(f"this model takes tables with named columns ({names}, ...), as a data frame or a file")
-        return table.read_as(self.scaler_.schema)
+        return table
 
     def _remember_columns(self, source: Source) -> None:
         if len(source.shape) == 2:
@@ -84,19 +86,6 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
             self.feature_names_in_ = np.asarray(source.feature_names, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
-
-    def _check_columns(self, source: Source) -> None:
-        """A table must have the columns of the training data, in their order."""
-        trained = getattr(self, "feature_names_in_", None)
-        if trained is None or source.feature_names is None:
-            return
-        for number, (expected, seen) in enumerate(itertools.zip_longest(trained, source.feature_names)):
-            if expected != seen:
-                names = ", ".join(map(str, trained[:8])) + (", ..." if len(trained) > 8 else "")
-                raise IsthmusError(
-                    f"column {number} of {source.name} is {seen!r}, but the model was trained with {expected!r} there; "
-                    f"give the columns {names} in this order"
-                )
 
     def _check_samples(self, source: Source) -> None:
         trained, seen = self.scaler_.sample_shape, tuple(source.shape[1:])
@@ -146,6 +135,11 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         scaled = np.empty((len(source), *self.scaler_.network_shape), np.float32)
         fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source)))
         return scaled
+
+
+def _are_positions(names: Any) -> bool:
+    """Whether columns are numbered 0, 1, 2, ..., as a data frame's are that were given no names."""
+    return list(names) == list(range(len(names)))
 
 
 def fill(target: np.ndarray, blocks: Iterator[np.ndarray]) -> None:

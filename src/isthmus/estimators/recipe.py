@@ -64,7 +64,7 @@ class Choices(Protocol):
     patience: int | None
     channel_axis: Any
     precision: str
-    scaler_: Scaler | TableScaler
+    scaler_: Scaler
     seed_: int
 
 

@@ -41,7 +41,7 @@ def report(
     from isthmus.data.base import random_halves
     from isthmus.data.sources import open_source, subset
 
-    source = open_source(X)
+    source = open_source(X, columns=getattr(model, "feature_names_in_", None))
     labels = source.labels if labels is None else labels
     if train is None:
         if len(source) < 2:

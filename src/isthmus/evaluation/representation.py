@@ -122,7 +122,9 @@ def evaluate_representation(
     >>> measured.judged, measured.classes
     (149, 10)
     """
-    parts = _two_parts(open_source(X), y, None if train is None else open_source(train), y_train, random_state)
+    columns = getattr(model, "feature_names_in_", None)
+    source, other = open_source(X, columns=columns), None if train is None else open_source(train, columns=columns)
+    parts = _two_parts(source, y, other, y_train, random_state)
     rng = np.random.default_rng(random_state)
     progress("encoding and decoding samples")
     with warnings.catch_warnings():
@@ -145,7 +147,9 @@ def evaluate_representation(
         progress(f"measuring {name}")
         scores.append(_scores(features, labels, judged, what, random_state))
     return Representation(
-        *scores,
+        scores[0],
+        scores[1],
+        scores[2],
         labels=None if labels is None else "classes" if classes else "numbers",
         classes=len(np.unique(labels[1])) if labels is not None and classes else None,
         fitted=n,

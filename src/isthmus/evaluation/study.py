@@ -114,7 +114,8 @@ def study(
     """Measure `model` on at most 10,000 samples of `test`; see `report` for the arguments."""
     from isthmus.data.sources import open_source
 
-    source, train_source = open_source(test), open_source(train)
+    columns = getattr(model, "feature_names_in_", None)
+    source, train_source = open_source(test, columns=columns), open_source(train, columns=columns)
     sample_shape = tuple(source.shape[1:])
     rng = np.random.default_rng(0)  # the choice of samples is part of what is measured: always the same
     features = math.prod(sample_shape)

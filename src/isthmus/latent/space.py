@@ -81,7 +81,7 @@ class LatentSpace:
         def _open(self, X: Any, *, reset: bool) -> Source: ...
         def _reconstructions(self, source: Source) -> Iterator[tuple[Tensor, Tensor]]: ...
         def encode(self, X: Any) -> np.ndarray: ...
-        def decode(self, Z: Any) -> np.ndarray: ...
+        def decode(self, Z: Any) -> Any: ...
 
     def interpolate(self, start: Any, end: Any, steps: int = 16, path: str = "straight", Z: Any = None) -> LatentPath:
         """The way from one code to another, both with it, and the samples on it.
@@ -148,7 +148,7 @@ class LatentSpace:
         """
         return fit_density(self._rows(Z).reshape(-1, *self.code_shape_), kind, random_state)
 
-    def sample(self, n: int, density: CodeDensity | None = None, random_state: Any = None) -> np.ndarray:
+    def sample(self, n: int, density: CodeDensity | None = None, random_state: Any = None) -> Any:
         """New samples, array of shape (n, *sample_shape): codes are drawn from a density, and decoded.
 
         density : what `fit_density` gave. Variational codes need none: they are drawn from the standard normal

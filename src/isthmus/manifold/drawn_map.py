@@ -159,7 +159,7 @@ def draw_map(
 
     Raises IsthmusError where codes have another shape, or labels do not match.
     """
-    whole = open_source(data)
+    whole = open_source(data, columns=getattr(model, "feature_names_in_", None))
     given = len(whole)
     chosen = np.arange(given)
     if given > _MOST_POINTS:

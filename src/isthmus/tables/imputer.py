@@ -35,17 +35,18 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
 
         row with holes ──▶ factors, and networks that learned to find cells that were hidden ──▶ row without holes
 
-    It learns from the table with holes itself. Numbers keep the range and the decimals of their column, whole numbers stay
-    whole, categories are such that occur; cells that are known are not touched. A linear auto-encoder that knows holes
-    (factor analysis) gives a first guess; several small networks, each of which never sees a part of the cells, learn what it leaves.
-    The parts that they never saw say how well cells are found: `recovery_`.
+    It learns from the table with holes itself. Numbers keep the range and the decimals of their column, whole numbers
+    stay whole, categories are such that occur; cells that are known are not touched. A linear auto-encoder that knows
+    holes (factor analysis) gives a first guess; several small networks, each of which never sees a part of the cells,
+    learn what it leaves. The parts that they never saw say how well cells are found: `recovery_`.
 
     Parameters
     ----------
     members : int, default=5
         Networks whose predictions are averaged, at least 2.
     column_kinds : dict of str, optional
-        Kinds of columns by name where the guess is wrong: "number", "category", "ordinal:low<middle<high", "date", "ignore".
+        Kinds of columns by name where the guess is wrong: "number", "category", "ordinal:low<middle<high", "date",
+        "ignore".
     missing_values : sequence, default=()
         Values that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", "NA", ...).
     epochs, minutes : optional
@@ -135,7 +136,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         )
         source = self._open(X, reset=True)
         self.seed_ = run.seed
-        self.scaler_ = TableScaler(source.schema, source.frame)
+        self.scaler_ = TableScaler.of(source.schema, source.frame)
         self.network_, trained = learn(run, source, self.scaler_, self.members)
         self._keep(trained)
         self.errors_, self.recovery_ = judge(self.network_.eval(), source, self.scaler_, run.seed)
@@ -149,8 +150,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
     def transform(self, X: Any, *, return_std: bool = False) -> Any:
         """X with its holes filled, of the kind that it came as.
 
-        return_std : whether to return (filled, doubt): float64 (n, columns), the standard deviation of a filled number in its
-            unit (dates: seconds), the chance that a filled category is wrong, 0 for cells that are known.
+        return_std : whether to return (filled, doubt): float64 (n, columns), the standard deviation of a filled number
+            in its unit (dates: seconds), the chance that a filled category is wrong, 0 for cells that are known.
         """
         source, prediction = self._predicted(X)
         filled = self._filled(source, prediction.values(), X)
@@ -162,6 +163,11 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         doubt[:, [column.name in used for column in self.schema_.columns]] = np.where(missing, prediction.doubt(), 0.0)
         return filled, doubt
 
+    def filled(self, X: Any) -> Any:
+        """X with its holes filled, as an Arrow table."""
+        source, prediction = self._predicted(X)
+        return source.filled(prediction.values())
+
     def sample(self, X: Any, n: int = 5, random_state: Any = 0) -> list[Any]:
         """n ways to fill the holes of X, each drawn from what is likely: for multiple imputation (Rubin 1987)."""
         source, prediction = self._predicted(X)
@@ -171,11 +177,13 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
     def _open(self, X: Any, *, reset: bool) -> TableSource:
         """The user's table as a source, and scikit-learn's bookkeeping."""
         if is_frame(X) or not _is_array(X):
-            source = open_table(X, self.column_kinds, self.missing_values)
+            source = open_table(X, self.column_kinds, self.missing_values, schema=None if reset else self.schema_)
+            if source is None:
+                raise IsthmusError(f"{X!r} is no table; give a data frame, or a CSV, Parquet, Arrow or JSON lines file")
             if reset:
                 names = [column.name for column in source.schema.columns]
                 self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
-            return source if reset else source.read_as(self.schema_)
+            return source
         with sklearn_validation():
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         source = array_source(X, self.column_kinds, self.missing_values, None if reset else self.schema_)
@@ -224,7 +232,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         return tensors | {"errors": self.errors_.numpy()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        self.scaler_ = TableScaler.from_dict(config["scaler"])
+        self.scaler_ = TableScaler.from_dict(config["scaler"], {})
         factors = Factors(self.scaler_.width, config["factors"])
         network: CellNetwork = network_for(self.scaler_, self.members, factors, self.seed_)
         state = {k.removeprefix("network."): torch.from_numpy(v) for k, v in tensors.items() if k != "errors"}

@@ -1,4 +1,4 @@
-"""How an imputer is fitted: factors in closed form, then the network on cells that are hidden, then what it is worth."""
+"""How an imputer is fitted: factors in closed form, the network on cells that are hidden, then what it is worth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import evenly_spread
-from isthmus.data.cells import Categories, Numbers
+from isthmus.data.cells import Block, Categories, Numbers
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.networks import seeded
@@ -31,8 +31,8 @@ _QUANTILES = 33  # of the errors of held-out cells, kept for each column
 class Recovery:
     """How well cells of one column are found that were hidden: by the imputer, and by the simplest way.
 
-    Of numbers, the root of the mean squared error in standard deviations, beside that of the mean (1); of categories, the share
-    that is right, beside that of the commonest value. cells : how many were hidden.
+    Of numbers, the root of the mean squared error in standard deviations, beside that of the mean (1); of categories,
+    the share that is right, beside that of the commonest value. cells : how many were hidden.
     """
 
     column: str
@@ -65,7 +65,7 @@ def learn(run: Run, source: TableSource, scaler: TableScaler, members: int) -> t
 
 @torch.inference_mode()
 def judge(network: CellNetwork, source: TableSource, scaler: TableScaler, seed: int) -> tuple[Tensor, list[Recovery]]:
-    """What cells come to that a member has never seen: quantiles of the errors (quantiles, columns), and the recovery."""
+    """Quantiles (quantiles, columns) of the errors in cells that a member never saw, and how well they are found."""
     device = next(network.parameters()).device
     feed = FoldFeed(SourceFeed(source, scaler, device), len(scaler.schema.used), network.members, seed)
     rows = evenly_spread(len(source), _MOST_JUDGED)
@@ -132,7 +132,7 @@ class Prediction:
         return values.numpy()
 
     def doubt(self) -> np.ndarray:
-        """Standard deviation of numbers and dates, in their units; of categories, the chance to be wrong. (n, columns)."""
+        """Deviations of numbers and dates, in their units; of categories, the chance to be wrong: (n, columns)."""
         doubt = torch.zeros((len(self._outputs), len(self._scaler.schema.used)), dtype=torch.float64)
         for (block, part), (_, spread) in zip(
             self._scaler.parts(self._outputs), self._scaler.parts(self._spread), strict=True
@@ -158,14 +158,14 @@ class Prediction:
             start += block.width
         return self._scaler.values(outputs, generator).numpy()
 
-    def _each(self, block: object, part: Tensor) -> Tensor:
+    def _each(self, block: Block, part: Tensor) -> Tensor:
         """The values that outputs and each quantile of the errors come to, (quantiles, n, c)."""
-        count = len(block.columns)  # type: ignore[attr-defined]
+        count = len(block.columns)
         shifted = []
-        for error in self._errors[:, block.columns]:  # type: ignore[attr-defined]
+        for error in self._errors[:, block.columns]:
             moved = part.clone()
             moved[:, :count] += error
-            shifted.append(block.values(moved))  # type: ignore[attr-defined]
+            shifted.append(block.values(moved))
         return torch.stack(shifted)
 
 

@@ -22,6 +22,7 @@ class Members(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, 1, n_out))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Every member's rows through its own layer."""
         return torch.baddbmm(self.bias, x, self.weight)
 
 
@@ -33,8 +34,8 @@ class CellNetwork(nn.Module):
             └──────────┬─────────────┘                               + ──▶ outputs
                        └──▶ residual blocks, one set a member ───────┘
 
-    owner : the column of each feature, (width,). additive : the features whose outputs the expectation is added to; those
-    of the others are logits. Outputs are (members, n, width).
+    owner : the column of each feature, (width,). additive : the features whose outputs the expectation is added to;
+    those of the others are logits. Outputs are (members, n, width).
     """
 
     owner: Tensor
@@ -48,9 +49,8 @@ class CellNetwork(nn.Module):
         width, columns = len(owner), int(owner.max()) + 1
         n_in = 2 * width + columns
         self.first = Members(members, n_in, hidden)
-        self.blocks = nn.ModuleList(
-            nn.ModuleList([Members(members, hidden, hidden) for _ in range(2)]) for _ in range(2)
-        )
+        self.inner = nn.ModuleList(Members(members, hidden, hidden) for _ in range(2))
+        self.outer = nn.ModuleList(Members(members, hidden, hidden) for _ in range(2))
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
         self.last, self.linear = Members(members, hidden, width, 0.0), Members(members, n_in, width, 0.0)
 
@@ -66,10 +66,10 @@ class CellNetwork(nn.Module):
         expected = expected.view(visible.shape)
         given = torch.cat([visible, expected, seen.to(x.dtype)], 2)
         h = self.first(given)
-        for norm, (inner, outer) in zip(self.norms, self.blocks, strict=False):
+        for norm, inner, outer in zip(self.norms, self.inner, self.outer, strict=False):
             h = h + outer(_dropped(F.silu(inner(norm(h))), generator))
-        out: Tensor = self.last(F.silu(self.norms[-1](h))) + self.linear(given)
-        return out + expected * self.additive
+        out: Tensor = self.last(F.silu(self.norms[-1](h))) + self.linear(given) + expected * self.additive
+        return out
 
 
 def _dropped(x: Tensor, generator: torch.Generator | None) -> Tensor:

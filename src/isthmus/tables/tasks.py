@@ -42,11 +42,13 @@ class FoldFeed:
 
     def folds(self, rows: np.ndarray) -> np.ndarray:
         """The folds of the cells of some rows, int64 (n, columns)."""
-        place = rows.astype(np.uint64)[:, None] * np.uint64(self._columns) + np.arange(self._columns, dtype=np.uint64)
-        z = (place + np.uint64(self._seed % 2**63)) * np.uint64(0x9E3779B97F4A7C15)  # the finaliser of SplitMix64
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return ((z ^ (z >> np.uint64(31))) % np.uint64(self._folds)).astype(np.int64)
+        columns = np.arange(self._columns, dtype=np.uint64)
+        z: np.ndarray = rows.astype(np.uint64)[:, None] * np.uint64(self._columns) + columns + np.uint64(self._seed)
+        z *= np.uint64(0x9E3779B97F4A7C15)  # then the finaliser of SplitMix64
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+        folds: np.ndarray = (z ^ (z >> np.uint64(31))) % np.uint64(self._folds)
+        return folds.astype(np.int64)
 
 
 class HiddenCellsTask(Task):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,7 +97,8 @@ class Picture:
 class Chooser:
     """A sample by its number, one at random, or a file of the user's own.
 
-    on_sample : is told the number. on_file : is told the name and the array of a dropped file.
+    on_sample : is told the number. on_file : is told the name and the array of a dropped file. columns : what a dropped
+    table's columns are called.
     """
 
     def __init__(
@@ -107,7 +108,9 @@ class Chooser:
         on_sample: Callable[[int], None],
         on_file: Callable[[str, np.ndarray], None],
         on_error: Callable[[str], None],
+        columns: Sequence[str] | None = None,
     ) -> None:
+        self._columns = columns
         self._samples, self._on_sample, self._on_file, self._on_error = samples, on_sample, on_file, on_error
         self._random = np.random.default_rng()
         self._current: int | None = None
@@ -142,7 +145,7 @@ class Chooser:
     def _dropped(self, event: Any) -> None:
         if event.new:
             name, content = list(event.new.items())[-1]
-            self._guarded(lambda: self._on_file(name, read_dropped(name, content)))
+            self._guarded(lambda: self._on_file(name, read_dropped(name, content, self._columns)))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         try:

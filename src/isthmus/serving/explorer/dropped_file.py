@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
 
+from isthmus.data.csv_files import read_csv
 from isthmus.data.scaling import to_dtype, unit_of
-from isthmus.errors import IsthmusError
+from isthmus.data.tables import Columns, arrow_source
+from isthmus.errors import IsthmusError, ReadingError
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,11 @@ class Dropped:
     done: str
 
 
-def read_dropped(name: str, content: bytes | str) -> np.ndarray:
-    """A dropped file as an array: an image (height, width[, channels]), or what a .npy or .csv file holds."""
+def read_dropped(name: str, content: bytes | str, columns: Sequence[str] | None = None) -> np.ndarray:
+    """A dropped file as an array: an image (height, width[, channels]), or what a .npy or .csv file holds.
+
+    columns : the features of a table, where they have names; they are found by these in the file.
+    """
     raw = content.encode() if isinstance(content, str) else content
     suffix = PurePath(name).suffix.lower()
     try:
@@ -29,10 +35,12 @@ def read_dropped(name: str, content: bytes | str) -> np.ndarray:
             array: np.ndarray = np.load(io.BytesIO(raw), allow_pickle=False)
             return array
         if suffix == ".csv":
-            return _numbers(raw)
+            return _numbers(name, raw, columns)
         from isthmus.data.images import decoded
 
         return decoded(io.BytesIO(raw))
+    except IsthmusError:
+        raise
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         kinds = "give an image (PNG, JPEG, WebP, TIFF, BMP, GIF), a .npy or a .csv file"
         raise IsthmusError(f"{name} cannot be read: {kinds}") from error
@@ -47,6 +55,8 @@ def fitted(
     """
     if array.shape == (1, *shape):
         array = array[0]
+    if len(shape) == 1 and array.ndim == 2 and array.shape[1:] == shape:
+        return Dropped(to_dtype(array[0], np.dtype(dtype)), f"the first of {len(array):,} rows")
     wanted = len(shape) - (axis is not None)
     if array.shape == shape and array.dtype == dtype:
         return Dropped(array, "")
@@ -63,14 +73,16 @@ def fitted(
     return Dropped(plane[..., 0] if axis is None else np.moveaxis(plane, -1, axis), ", ".join(done))
 
 
-def _numbers(raw: bytes) -> np.ndarray:
-    """The numbers of a text, with or without a line of names above them."""
-    lines = [line for line in raw.decode("utf-8-sig").splitlines() if line.strip()]
+def _numbers(name: str, raw: bytes, columns: Sequence[str] | None) -> np.ndarray:
+    """The numbers of a text table; without names in it, its columns are those of the model in their order."""
     try:
-        table = np.loadtxt(lines, delimiter=",", ndmin=2)
-    except ValueError:
-        table = np.loadtxt(lines[1:], delimiter=",", ndmin=2)
-    return table[0] if len(table) == 1 else table[:, 0] if table.shape[1] == 1 else table
+        table, dialect = read_csv(raw, name=name)
+        only = columns if dialect.header else None
+        rows = arrow_source(table, Columns(only=only), name, index=dialect.index).resident()
+    except ReadingError as error:  # nothing can be said here of how to read it
+        raise IsthmusError(error.fact) from error
+    assert rows is not None
+    return rows[0] if len(rows) == 1 else rows[:, 0] if rows.shape[1] == 1 else rows
 
 
 def _channels(plane: np.ndarray, channels: int, done: list[str]) -> np.ndarray:

@@ -40,7 +40,8 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
     if page is None:
         raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
     need_panel()
-    data = None if X is None else open_source(X, on_mixed_sizes=page.mixed_sizes)
+    columns = getattr(model, "feature_names_in_", None)
+    data = None if X is None else open_source(X, on_mixed_sizes=page.mixed_sizes, columns=columns)
     return page.prepare(model, LabelledData.of(data, y, class_names))
 
 

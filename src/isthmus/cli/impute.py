@@ -1,0 +1,90 @@
+"""`isthmus impute`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import load_model
+from isthmus.errors import IsthmusError
+
+
+@options.grouped
+def impute(
+    data: options.Data,
+    *,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="File for the table without holes.", show_default=False),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Folder of a trained imputer.", show_default="learn from DATA itself"),
+    ] = None,
+    save_model: Annotated[
+        Path | None, typer.Option(help="Folder to keep the learned model in.", rich_help_panel=options.TRAINING)
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.html: how well hidden cells are found, column by column.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the data.", min=1, rich_help_panel=options.TRAINING)
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Time to learn, instead of epochs.", rich_help_panel=options.TRAINING)
+    ] = None,
+    reading: options.Reading,
+    columns: options.ColumnKinds,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fill the holes of a table from the cells that are known in the same row.
+
+    Examples:
+
+      isthmus impute patients.csv -o filled.csv
+
+      isthmus impute patients.csv -o filled.parquet --save-model imputer --report holes/
+
+      isthmus impute new-patients.csv -o filled.csv --model imputer
+    """
+    from isthmus.data.table_files import WRITERS, write_table
+
+    learned = any(value is not None for value in (save_model, epochs, minutes, columns.column, columns.missing_value))
+    if model is not None and learned:
+        raise typer.BadParameter(
+            "--save-model, --epochs, --minutes, --column and --missing-value are for learning, without --model"
+        )
+    options.check_output(output, overwrite, folder=False, suffixes=tuple(WRITERS))
+    if save_model is not None:
+        options.check_output(save_model, overwrite, folder=True)
+    imputer = None if model is None else load_model(model, device, "fill")
+    schema = None if imputer is None else imputer.scaler_.schema
+    table = reading.table(data, columns.kinds, columns.markers, schema=schema)
+    if table is None:
+        raise IsthmusError(f"{data} is no table; give a CSV, Parquet, Arrow, JSON lines or Excel file")
+    for column in table.schema.left_out:
+        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    if imputer is None:
+        settings = {"epochs": epochs, "minutes": minutes, "random_state": seed, "device": device}
+        imputer = _learned(table, settings, columns, quiet)
+        if save_model is not None:
+            imputer.save(save_model)
+    holes = table.holes
+    write_table(output, imputer.filled(table))
+    typer.echo(f"{holes:,} cells of {len(table):,} rows filled in {output}")
+    if report is not None:
+        typer.echo(f"Report      {imputer.report(table, report, title=Path(data).stem)}")
+
+
+def _learned(table: Any, settings: dict[str, Any], columns: options.ColumnKinds, quiet: bool) -> Any:
+    from isthmus import Imputer
+    from isthmus.training.progress import shown
+
+    imputer = Imputer(column_kinds=columns.kinds or None, missing_values=columns.markers, **settings)
+    return imputer.fit(table, listeners=[] if quiet else [shown()])

@@ -1,0 +1,137 @@
+"""Files that hold a table, as Arrow tables with columns of every type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from isthmus.data.reading import reading
+from isthmus.errors import IsthmusError, MissingExtraError
+from isthmus.files import atomic_path
+
+_TEXT = (".csv", ".tsv")
+_PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
+
+
+def is_text_table(path: Path) -> bool:
+    """Whether a file's name says that it is a table of text, packed or not."""
+    suffix = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() if suffix in _PACKED else suffix) in _TEXT
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file's name says that it holds a table."""
+    return is_text_table(path) or path.suffix.lower() in READERS
+
+
+def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collection[str] = ()) -> tuple[Any, str]:
+    """The table in a file, and how it was read in one line, if there is something to say.
+
+    csv : how a text table is written, where that is known; see `Dialect`. aside : columns that do not matter.
+
+    Raises ReadingError for a column whose numbers can be read in two ways.
+    """
+    if is_text_table(path):
+        from isthmus.data.csv_files import read_csv, refuse_unclear
+
+        table, dialect = read_csv(path, csv)
+        refuse_unclear(dialect, path, lambda name: name not in aside)
+        return table.drop_columns([name for name in dialect.index if name in table.column_names]), dialect.sentence
+    if csv:
+        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(_TEXT)} files, not for {path}")
+    return READERS[path.suffix.lower()](path), ""
+
+
+def read_parquet(path: Path) -> Any:
+    """A Parquet file."""
+    import pyarrow.parquet
+
+    with reading(path, "a Parquet file"):
+        return pyarrow.parquet.ParquetFile(path).read()
+
+
+def read_feather(path: Path) -> Any:
+    """An Arrow IPC file (Feather version 2), or an Arrow IPC stream."""
+    import pyarrow as pa
+
+    with reading(path, "an Arrow file"), pa.memory_map(str(path)) as file:
+        try:
+            return pa.ipc.open_file(file).read_all()
+        except pa.ArrowInvalid:
+            file.seek(0)
+            return pa.ipc.open_stream(file).read_all()
+
+
+def read_json_lines(path: Path) -> Any:
+    """JSON lines: an object in each line, whose keys are the columns."""
+    from pyarrow import json as arrow_json
+
+    with reading(path, "JSON lines"):
+        return arrow_json.read_json(path)
+
+
+def read_excel(path: Path) -> Any:
+    """The first sheet of an Excel file."""
+    try:
+        import openpyxl  # noqa: F401  # what pandas reads it with
+        import pandas
+    except ImportError as error:
+        raise MissingExtraError(f"reading {path}", "pandas", "openpyxl") from error
+    from isthmus.data.frames import as_table
+
+    with reading(path, "an Excel file"):
+        return as_table(pandas.read_excel(path))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".parquet": read_parquet,
+    ".pq": read_parquet,
+    ".feather": read_feather,
+    ".arrow": read_feather,
+    ".arrows": read_feather,
+    ".ipc": read_feather,
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".xlsx": read_excel,
+}
+
+
+def write_table(path: Path, table: Any) -> None:
+    """Write an Arrow table in the format that the file's name says, whole or not at all."""
+    with atomic_path(path) as temporary:
+        WRITERS[path.suffix.lower()](table, temporary)
+
+
+def _write_csv(table: Any, path: Path) -> None:
+    from pyarrow import csv
+
+    csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
+
+
+def _write_parquet(table: Any, path: Path) -> None:
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(table, path)
+
+
+def _write_feather(table: Any, path: Path) -> None:
+    from pyarrow import feather
+
+    feather.write_feather(table, str(path))
+
+
+def _write_json_lines(table: Any, path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for batch in table.to_batches(max_chunksize=10_000):
+            file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+
+
+WRITERS: dict[str, Callable[[Any, Path], None]] = {
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".feather": _write_feather,
+    ".arrow": _write_feather,
+    ".jsonl": _write_json_lines,
+}
