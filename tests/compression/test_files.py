@@ -142,6 +142,7 @@ def test_nothing_is_left_out_in_silence(tmp_path: Path) -> None:
     (folder / "link").symlink_to(tmp_path)
     packed, _ = there_and_back([folder], tmp_path)
     assert names(tmp_path / "back") == {"a.jfif", "b.gif", "c.png", ".hidden"}
+    assert "of another format (b.gif)" in packed.notes[-1]
     assert [note.rpartition(" is ")[2] for note in packed.notes[:2]] == [
         "an empty folder; left out",
         "a link; left out",
