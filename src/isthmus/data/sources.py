@@ -169,8 +169,8 @@ def _open_paths(paths: Sequence[Path], options: _Options) -> Source:
 
 def _one_shape_needed(name: str) -> IsthmusError:
     return IsthmusError(
-        f"{name} holds samples that may differ in shape, and here all must have one; crop or resize them first (images "
-        "in a folder are by on_mixed_sizes='crop' or 'resize')"
+        f"{name} holds samples that may differ in shape, and here all must have one; crop or resize them first "
+        "(isthmus.open_source does it with images in a folder by on_mixed_sizes='crop' or 'resize')"
     )
 
 

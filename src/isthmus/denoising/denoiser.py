@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from isthmus.data.base import is_labels
 from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
-from isthmus.data.in_memory import refuse_masked
+from isthmus.data.in_memory import loaded, refuse_masked
 from isthmus.data.scaling import check_finite, finite_sample, sample_channel_axis, unit_of
 from isthmus.data.sources import Source, open_source
 from isthmus.data.units import Units, sound_scale
@@ -283,8 +283,9 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
         Signals of another length than those of the training are no error.
         """
+        X = loaded(X)
         refuse_masked(X)
-        if is_array_like(X) and not hasattr(X, "columns"):
+        if is_array_like(X):
             with sklearn_validation():
                 X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
         samples = open_source(X, on_mixed_sizes="keep")
