@@ -213,7 +213,7 @@ def test_any_unit_is_scaled_to_the_same_numbers(size: float, offset: float, dtyp
     scaler = fit(moved)
     scaled = scaler.to_network(as_tensor(moved))
     expected = fit(X).to_network(as_tensor(X))
-    rounding = np.finfo(dtype).eps * 10 ** max(offset, 0)
+    rounding = float(np.finfo(dtype).eps) * 10 ** max(offset, 0)
     np.testing.assert_allclose(scaled, expected, atol=1e-5 + 4 * rounding)
     np.testing.assert_allclose(round_trip(moved, scaler), moved, rtol=2e-6, atol=2e-6 * 10**size)
 

@@ -90,14 +90,15 @@ def test_a_denoiser_refuses_what_it_would_misread(learned: np.ndarray, given: np
 
 
 def test_a_mild_excess_outliers_and_the_dark_are_fine() -> None:
-    for learned, given in [
+    cases: list[tuple[np.ndarray, np.ndarray]] = [
         (FRACTIONS, 1.8 * FRACTIONS - 0.5),
         (FRACTIONS, np.where(np.arange(12 * 64).reshape(12, 8, 8) == 7, 1e6, FRACTIONS)),
         (FRACTIONS, np.zeros((1, 8, 8))),
         (BYTES, np.zeros((1, 8, 8))),
         (BYTES, BYTES // 100),
         (FRACTIONS * 1e4, FRACTIONS + 90),  # a dark frame, above its pedestal
-    ]:
+    ]
+    for learned, given in cases:
         Units.of([learned]).check(given, "X")
 
 

@@ -366,7 +366,7 @@ def test_a_table_is_learned_alike_in_any_unit(size: float, offset: float, dtype:
     rng = np.random.default_rng(0)
     table = rng.normal(size=(128, 2)) @ rng.normal(size=(2, 6)) + 0.1 * rng.normal(size=(128, 6))
     offset = min(offset, 4) if dtype is np.float32 else offset
-    moved = ((table + 10**offset) * 10**size).astype(dtype)
+    moved: np.ndarray = ((table + 10**offset) * 10**size).astype(dtype)
     model = AutoEncoder(2, hidden=(8,), epochs=3, random_state=0, device="cpu", precision="float32")
     expected = clone(model).fit((table - table.mean(0)) / table.std(0)).score((table - table.mean(0)) / table.std(0))
     assert model.fit(moved).score(moved) == pytest.approx(expected, rel=0.1)
