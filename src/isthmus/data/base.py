@@ -40,7 +40,10 @@ class Source(ABC):
     feature_names : the names of a table's columns; else None.
     paths : the files, where each sample is one; else None.
     name : what the source is called in messages and reports.
+    kind : "signals" where the files say so; else None.
     """
+
+    kind: str | None = None
 
     def __init__(
         self,
@@ -209,6 +212,7 @@ class SubsetSource(Source):
             feature_names=source.feature_names,
             paths=None if source.paths is None else [source.paths[index] for index in indices],
         )
+        self.kind = source.kind
         self._source = source
         self._indices = indices
 

@@ -214,6 +214,11 @@ def files_in(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
     return paths
 
 
+def holds(folder: Path, *suffixes: str) -> bool:
+    """Whether a folder or one of its sub-folders has a file whose name ends in one of these."""
+    return next(_walk(folder, suffixes), None) is not None
+
+
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """The files under a folder, through links too, but each folder once; hidden ones are left out."""
     seen = set()

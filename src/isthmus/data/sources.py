@@ -45,7 +45,7 @@ _PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .zarr, TIFF stacks, images "
-    "(PNG, JPEG, WebP, TIFF, BMP, GIF) and folders of images"
+    "(PNG, JPEG, WebP, TIFF, BMP, GIF), .wav, and folders of images or of .wav files"
 )
 
 
@@ -213,7 +213,7 @@ def is_text_table(path: Path) -> bool:
 
 
 def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
-    from isthmus.data import folders, sample_files, stacks
+    from isthmus.data import folders, images, sample_files, sounds, stacks
 
     if stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
@@ -221,11 +221,14 @@ def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
         if options.image_mode is not None:
             raise IsthmusError("on_mixed_sizes='keep' keeps each image in its own mode; leave image_mode out")
         return sample_files.sample_folder(path)
+    if folders.holds(path, sounds.SUFFIX) and not folders.holds(path, *images.SUFFIXES):
+        paths = folders.files_in(path, (sounds.SUFFIX,), "sound")
+        return sounds.SoundFiles(paths, name=str(path), on_mixed_sizes=options.on_mixed_sizes)
     return folders.folder_source(path, **options.of_images())
 
 
 def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
-    from isthmus.data import files, folders, images, stacks
+    from isthmus.data import files, folders, images, sounds, stacks
 
     if suffix == ".npy":
         return files.npy_source(path)
@@ -233,6 +236,8 @@ def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -
         return files.npz_source(path, member)
     if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
+    if suffix == sounds.SUFFIX:
+        return sounds.SoundFiles([path], name=str(path))
     if suffix in images.SUFFIXES:
         header = images.read_header(path)
         if header.frames > 1 and suffix in images.TIFF:

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
-from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
+from isthmus.estimators.recipe import latent_dim, network_spec, output, scaler_of, training_spec
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
 from isthmus.objectives import Objective
@@ -75,8 +74,13 @@ class AutoEncoder(EncoderDecoder):
         improvement before the run stops early; None runs to the end.
     validation_fraction : float in [0, 1), default=0.1
         Share of the samples (at most 2,000) held out to pick the best weights.
+    kind : {"auto", "signals", "table", "images"}, default="auto"
+        What samples are. "auto" takes X of shape (n, features) for signals where it has no names and neighbouring
+        values hang together as those of curves do, else for a table; X of shape (n, length, channels) or
+        (n, channels, length), with at most 4 channels, for signals; all others for images.
     scaling : {"auto", "range", "standard"}, default="auto"
-        "range" maps one range to [0, 1], "standard" standardises each column. "auto": standard for tables.
+        "range" maps one range to [0, 1], or the range of each channel where channels are in units of their own;
+        "standard" standardises each column. "auto": standard for tables.
     channel_axis : int, "auto" or None, default="auto"
         Axis of X with the channels. "auto": where X has 4 or more dimensions, the last one if it is at most 4 long,
         else axis 1 if that is.
@@ -139,6 +143,7 @@ class AutoEncoder(EncoderDecoder):
         gradient_clip: float | None = 1.0,
         patience: int | None = None,
         validation_fraction: float = 0.1,
+        kind: str = "auto",
         scaling: str = "auto",
         channel_axis: int | str | None = "auto",
         precision: str = "auto",
@@ -169,6 +174,7 @@ class AutoEncoder(EncoderDecoder):
         self.gradient_clip = gradient_clip
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.kind = kind
         self.scaling = scaling
         self.channel_axis = channel_axis
         self.precision = precision
@@ -250,9 +256,8 @@ class AutoEncoder(EncoderDecoder):
         """Resolve every choice that the user left open, measure the scaling and build the network."""
         self.seed_ = seed
         objective = Objective(self.objective)
-        flat = sees_rows(self, source.shape[1:])
-        self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
-        self._check_objective(objective, flat)
+        self.scaler_ = scaler_of(self, source)
+        self._check_objective(objective)
         if not isinstance(self.network, str):
             network, spec = self._wrapped(), None
             check_trainable(network)
@@ -263,8 +268,8 @@ class AutoEncoder(EncoderDecoder):
             network = build(spec, seed)
         self._adopt(network, spec, device)
 
-    def _check_objective(self, objective: Objective, flat: bool) -> None:
-        if objective.needs_images and flat:
+    def _check_objective(self, objective: Objective) -> None:
+        if objective.needs_images and self.scaler_.flat:
             raise IsthmusError(
                 f"objective {self.objective!r} compares images; a dense network needs mse, mae or the like"
             )

@@ -149,7 +149,7 @@ def study(
         pca=pca,
         pca_metrics=reconstruction_metrics(originals, pca.reconstruction),
         classes=classes_of(labels, class_names, len(source), chosen),
-        columns=columns_of(source, model, sample_shape),
+        columns=columns_of(source, model, sample_shape) if originals.ndim == 2 else (),
         directions=directions,
         plane=code_plane(codes, metrics.per_sample_mse, z.ndim == 2),
         grid=grid,

@@ -54,7 +54,7 @@ def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
     axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
     names = [str(name) for name in getattr(model, "feature_names_in_", ())]
     some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
-    viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
+    viewer = Viewer.of(some, axis, table=len(shape) == 1 and scaler.flat, names=names)
     words = _words(model, count(atlas.numbers, "number"), samples)
     return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
 
