@@ -195,3 +195,9 @@ def test_nan_is_named() -> None:
     X[31, 2, 3] = np.nan
     with pytest.raises(IsthmusError, match="31 holds NaN"):
         Denoiser("gaussian:0.1", **QUICK).fit(X)
+
+
+@pytest.mark.parametrize("noise", ["gaussian:25", "gaussian:0-25", "poisson:30+gaussian:25"])
+def test_a_level_in_grey_values_is_refused(noise: str) -> None:
+    with pytest.raises(IsthmusError, match=r"gaussian:0\.098 is 25 of 255"):
+        Denoiser(noise, **QUICK).fit(np.arange(512, dtype=np.uint8).reshape(2, 16, 16))
