@@ -233,6 +233,11 @@ def test_another_format_is_refused_or_written_whole(folder: Path, tmp_path: Path
     for name, other in (("imagej.tif", "a.png"), ("RGB.png", "a.wav"), ("0.csv", "a.npy"), ("i2-1-False.wav", "a.csv")):
         with pytest.raises(IsthmusError, match="must end in"):
             open_sample(folder / name).check_target(tmp_path / other)
+    Image.fromarray(NOISE[..., 0]).save(tmp_path / "a.gif")
+    with pytest.raises(IsthmusError, match="must end in"):
+        open_sample(tmp_path / "a.gif").check_target(tmp_path / "b.gif")
+    rewritten(tmp_path / "a.gif", tmp_path / "gif.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "gif.png"))[..., 0], NOISE[::-1, :, 0])
     file = rewritten(folder / "RGB.jpg", tmp_path / "a.png")
     assert "go from JPEG to PNG" in file.notes[0]
     with Image.open(tmp_path / "a.png") as image:
@@ -242,6 +247,7 @@ def test_another_format_is_refused_or_written_whole(folder: Path, tmp_path: Path
 
 def test_deviations_have_the_shape_of_the_values(folder: Path) -> None:
     shapes = {
+        "1.png": SHAPE,
         "RGBA.png": (*SHAPE, 4),
         "CMYK.jpg": (*SHAPE, 4),
         "animated.webp": (3, *SHAPE, 4),

@@ -99,7 +99,7 @@ class PictureFile(SampleFile):
 
     def layout(self, parts: Iterator[np.ndarray]) -> np.ndarray:
         zeros = [np.zeros(array.shape, np.float32) for array in self._arrays]
-        found = [self._cleaned(zero, lambda part: next(parts, part).reshape(part.shape)) for zero in zeros]
+        found = [self._grouped(zero, lambda part: next(parts, part).reshape(part.shape)) for zero in zeros]
         return np.stack(found) if len(found) > 1 else found[0]
 
     def _check_tiff(self, image: Any) -> None:
@@ -136,10 +136,11 @@ class PictureFile(SampleFile):
         return arrays
 
     def _cleaned(self, array: np.ndarray, clean: Clean) -> np.ndarray:
-        if array.ndim == 2:
-            cleaned = clean(array)
-            return np.where(cleaned < 128, 0, 255).astype(array.dtype) if self._mode == "1" else cleaned
-        return each_group(array, (0,) if array.shape[-1] == 2 else _GROUPS.get(self._mode, (slice(0, 3),)), clean)
+        cleaned = self._grouped(array, clean)
+        return np.where(cleaned < 128, 0, 255).astype(array.dtype) if self._mode == "1" else cleaned
+
+    def _grouped(self, array: np.ndarray, clean: Clean) -> np.ndarray:
+        return clean(array) if array.ndim == 2 else each_group(array, _GROUPS[self._mode], clean)
 
     def _encoded(self, arrays: Sequence[np.ndarray], kind: str, carried: Sequence[str]) -> bytes:
         """The frames as a file of that format."""

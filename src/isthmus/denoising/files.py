@@ -158,6 +158,7 @@ class FileCleaner:
         if target.exists() and not self.overwrite:
             raise IsthmusError(f"{target} exists; give --overwrite to replace it")
         file, examples = open_sample(path), list(done.examples)
+        file.check_target(target)
         deviations: list[np.ndarray] = []
 
         def clean(sample: np.ndarray) -> np.ndarray:
