@@ -209,20 +209,21 @@ def test_only_signals_are_cleaned(name: str, column: np.ndarray, tmp_path: Path)
 @pytest.mark.parametrize(
     ("head", "cells", "note"),
     [
-        ("a;b", ['"1,234"', "999"], "numbers that can be read in two ways"),  # thousands, or fractions?
-        ("a;b", ["1.234", "999"], "numbers that can be read in two ways"),  # beside decimal commas
-        ("a;b", ["1,5", "1.5"], "numbers that can be read in two ways"),
-        ("ä;b", ["12:30", "1"], "words"),
-        ("a;b", ["", "NA"], "empty"),
+        ("a;b;c", ['"1,234"', "999"], "numbers that can be read in two ways"),  # thousands, or fractions?
+        ("a;b;c", ["1.234", "999"], "numbers that can be read in two ways"),  # beside decimal commas
+        ("a;b;c", ["1,5", "1.5"], "numbers that can be read in two ways"),
+        ("ä;b;c", ["12:30", "1"], "words"),
+        ("a;b;c", ["", "NA"], "empty"),
     ],
 )
 def test_numbers_in_doubt_are_left_alone(head: str, cells: list[str], note: str, tmp_path: Path) -> None:
     signal = np.sin(np.arange(90) / 9)
-    rows = [f"{cells[i % 2]};{value:.2f}".rpartition(".") for i, value in enumerate(signal)]
-    (tmp_path / "a.csv").write_text("\n".join([head, *(f"{a},{b}" for a, _, b in rows)]))
+    values = [f"{value:.2f}".replace(".", ",") for value in signal]
+    lines = [head, *(f"{cells[i % 2]};{value};x" for i, value in enumerate(values))]
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
     file = rewritten(tmp_path / "a.csv", tmp_path / "b.csv")
-    assert file.notes == [f"columns left alone: {head[0]} ({note})"]
-    old, new = ((tmp_path / name).read_text().splitlines() for name in ("a.csv", "b.csv"))
+    assert file.notes == [f"columns left alone: {head[0]} ({note}), c (words)"]
+    old, new = ((tmp_path / name).read_text("utf-8").splitlines() for name in ("a.csv", "b.csv"))
     assert [line.split(";")[0] for line in old] == [line.split(";")[0] for line in new] and old != new
 
 

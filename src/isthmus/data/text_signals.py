@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from isthmus.data.csv_dialect import Ambiguous, Dialect
+from isthmus.data.csv_sniffing import Layout, sniffed
 from isthmus.data.sample_file import Clean, SampleFile, collected
 from isthmus.data.signal_columns import why_no_signal
 from isthmus.errors import IsthmusError
@@ -19,7 +19,14 @@ from isthmus.errors import IsthmusError
 _CELL = re.compile(r"""(?P<before>[\s"']*)(?P<inside>.*?)(?P<after>[\s"']*)""", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,](?P<decimals>\d*))?|[.,](?P<only>\d+))(?P<exponent>e[+-]?\d+)?", re.IGNORECASE)
 _MISSING = {"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "--", "?", "inf", "-inf", "+inf"}
-_MARKS = {b"\xef\xbb\xbf": "latin-1", b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_MARKS = {  # of the order of bytes; the longer ones first
+    b"\xff\xfe\0\0": "utf-32-le",
+    b"\0\0\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+    b"\xef\xbb\xbf": "latin-1",
+}
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _DIGITS = 9  # significant ones: more than networks compute
 _GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(?:[.,]\d{3})")
 _UNCLEAR = "numbers that can be read in two ways"
@@ -37,10 +44,15 @@ class TextSignals(SampleFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         content = path.read_bytes()
-        self._mark = next((mark for mark in _MARKS if content.startswith(mark)), b"")
+        dialect, layout = _sniffed(content)
+        if dialect.compression is not None:
+            raise IsthmusError(f"{path} is packed by {dialect.compression}; unpack it first")
         # Numbers and what stands between cells are ASCII: latin-1 gives every other byte back as it was.
-        self._codec = _MARKS.get(self._mark, "latin-1")
-        self._text = _RawTable(content[len(self._mark) :].decode(self._codec))
+        wide = dialect.encoding.startswith(("utf-16", "utf-32"))
+        marks = [mark for mark, codec in _MARKS.items() if content.startswith(mark) and (codec != "latin-1") == wide]
+        self._mark = marks[0] if marks else b""
+        self._codec = _MARKS[self._mark] if marks else dialect.encoding if wide else "latin-1"
+        self._text = _RawTable(content[len(self._mark) :].decode(self._codec), dialect, layout)
         reasons = {}
         self._columns: list[_Column] = []
         found = {name: _Column.of(self._text.cells, cells) for name, cells in self._text.columns()}
@@ -52,7 +64,7 @@ class TextSignals(SampleFile):
             if isinstance(column, _Column) and reason is None:
                 self._columns.append(column)
             else:
-                reasons[_plain(name, self._codec)] = reason
+                reasons[name] = reason
         listed = ", ".join(f"{name} ({why})" for name, why in list(reasons.items())[:_TOLD])
         listed += f" and {len(reasons) - _TOLD} more" if len(reasons) > _TOLD else ""
         if not self._columns:
@@ -144,57 +156,60 @@ class _Column:
 
 
 class _RawTable:
-    """A text as cells and what stands between them. odd : lines that have another number of cells than most."""
+    """A text as cells and what stands between them. odd : lines that have another number of cells than the rows."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, dialect: Dialect, layout: Layout) -> None:
         self.cells: list[str] = []
         self._between: list[str] = []
-        delimiter = _delimiter(text)
-        d = re.escape(delimiter)
-        pattern = re.compile(rf'("(?:[^"]|"")*"[^{d}\r\n]*|[^{d}\r\n]*)({d}|\r\n|\r|\n|\Z)')
-        starts, end = [0], 0
+        pattern = _cells_of(dialect)
+        rows, lines, first, line, end = [], [], 0, 0, 0
         while end < len(text):
             match = pattern.match(text, end)
             assert match is not None
             self.cells.append(match[1])
             self._between.append(match[2])
             end = match.end()
-            if match[2] != delimiter:
-                starts.append(len(self.cells))
-        self._rows = [range(a, b) for a, b in pairwise(starts) if "".join(self.cells[a:b]).strip()]
-        widths = Counter(map(len, self._rows))
-        self._width = widths.most_common(1)[0][0] if widths else 0
-        fitting = [row for row in self._rows if len(row) == self._width and not self.cells[row[0]].startswith("#")]
-        self.odd = len(self._rows) - len(fitting)
-        named = bool(fitting) and _are_names([self.cells[cell].strip(" \t\"'") for cell in fitting[0]])
-        self._names = [self.cells[cell].strip(" \t\"'") for cell in fitting[0]] if named else []
-        self._body = fitting[named:]
+            if end == len(text) or match[2][-1] in "\r\n":
+                rows.append(range(first, len(self.cells)))
+                lines.append(line)
+                line += sum(len(_LINE_END.findall(part)) for cell in rows[-1] for part in self._parts(cell))
+                first = len(self.cells)
+        begun = [
+            row
+            for row, line in zip(rows, lines, strict=True)
+            if line >= layout.start
+            and any(self.cells[cell].strip() for cell in row)
+            and not (dialect.comment and self.cells[row[0]].startswith(dialect.comment))
+        ]
+        self._body = [row for row in begun if len(row) == layout.width]
+        self.odd = len(begun) - len(self._body)
+        self._names = layout.names if len(layout.names) == layout.width else [""] * layout.width
+
+    def _parts(self, cell: int) -> tuple[str, str]:
+        return self.cells[cell], self._between[cell]
 
     def columns(self) -> Iterator[tuple[str, list[int]]]:
         """The name of each column and where its cells are."""
-        for j in range(self._width):
-            name = (self._names[j] if self._names else "") or f"column {j + 1}"
-            yield name, [row[j] for row in self._body]
+        for j, name in enumerate(self._names):
+            yield name or f"column {j + 1}", [row[j] for row in self._body]
 
     def joined(self, cells: Sequence[str]) -> str:
         """The text with other cells."""
         return "".join(part for pair in zip(cells, self._between, strict=True) for part in pair)
 
 
-def _are_names(cells: Sequence[str]) -> bool:
-    """Whether the first row holds names: not all cells are numbers, or they are 0, 1, 2, ... (pandas writes these)."""
-    counted = len(cells) > 2 and [cell for cell in cells if cell] == [str(i) for i in range(sum(map(bool, cells)))]
-    return counted or not all(_NUMBER.fullmatch(cell) or cell.lower() in _MISSING for cell in cells)
-
-
-def _plain(name: str, codec: str) -> str:
-    """A name that was read byte by byte, as text."""
+def _sniffed(content: bytes) -> tuple[Dialect, Layout]:
+    """How a text is written; a first line that may be names or a row is taken for names, and so left alone."""
     try:
-        return name.encode(codec).decode("utf-8" if codec == "latin-1" else codec)
-    except UnicodeDecodeError:
-        return name
+        return sniffed(content, {})
+    except Ambiguous:
+        return sniffed(content, {"header": True})
 
 
-def _delimiter(text: str) -> str:
-    first = next((line for line in text.splitlines() if line.strip() and not line.startswith("#")), "")
-    return max("\t;,|", key=lambda d: len(next(csv.reader([first], delimiter=d), [])))
+def _cells_of(dialect: Dialect) -> re.Pattern[str]:
+    """A cell and what follows it: a delimiter, or the end of the line."""
+    quoted = "{0}(?:[^{0}]|{0}{0})*{0}".format(re.escape(dialect.quote))
+    if dialect.delimiter == "whitespace":
+        return re.compile(rf"([ \t]*(?:{quoted}|[^ \t\r\n]*))([ \t]+(?=[^ \t\r\n])|[ \t]*(?:\r\n|\r|\n|\Z))")
+    d = re.escape(dialect.delimiter)
+    return re.compile(rf"( *{quoted}[^{d}\r\n]*|[^{d}\r\n]*)({d}|\r\n|\r|\n|\Z)")
