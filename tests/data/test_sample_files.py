@@ -181,6 +181,32 @@ def test_text_keeps_its_dialect(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        ("t   v\n", "  {i}    {v:7.3f} \n"),
+        ("sep=;\r\nt;v\r\n", "{i};{v:.3f}\r\n"),
+        ("# said, before\n# t,v\n", "{i},{v:.3f}\n"),
+        ("My table\n\nt,v,w\n", "{i},{v:.3f},{i}\n"),
+        ("t,v,\r", "{i},{v:.3f},\r"),
+        ("'t'\t'v\n1'\n", "'{i}'\t'{v:.3f}'\n"),
+        ("", "{i},{v:.3f}\n"),
+    ],
+)
+def test_every_dialect_comes_back(head: str, line: str, tmp_path: Path) -> None:
+    values = np.sin(np.arange(80) / 9)
+    (tmp_path / "a.csv").write_bytes(
+        (head + "".join(line.format(i=i, v=v) for i, v in enumerate(values)))[:-1].encode()
+    )
+    rewritten(tmp_path / "a.csv", tmp_path / "b.csv", lambda sample: sample)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    rewritten(tmp_path / "a.csv", tmp_path / "b.csv", lambda sample: -sample)
+    old, new = ((tmp_path / name).read_text().split() for name in ("a.csv", "b.csv"))
+    assert len(old) == len(new) and old != new
+    (sample,) = open_sample(tmp_path / "b.csv").samples()
+    np.testing.assert_allclose(sample[:, 0], -values, atol=6e-4)
+
+
+@pytest.mark.parametrize(
     ("name", "column"),
     [
         ("rises", 1.7e9 + np.arange(200) / 100),

@@ -169,6 +169,9 @@ class _RawTable:
             self.cells.append(match[1])
             self._between.append(match[2])
             end = match.end()
+            if end == len(text) and match[2] == dialect.delimiter:  # the last cell is empty
+                self.cells.append("")
+                self._between.append("")
             if end == len(text) or match[2][-1] in "\r\n":
                 rows.append(range(first, len(self.cells)))
                 lines.append(line)
