@@ -58,9 +58,14 @@ class Cleaner:
         for read, kept, place in tiles(samples.shape[1:-1], samples.shape[-1], max(_STEP, self.network.step), reach):
             part = np.moveaxis(samples[(slice(None), *read)], -1, 1)
             part = part - np.float64(self.zero) if self.zero else part
-            guess, variance = self._run(torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device))
+            x = torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device)
+            guess, variance = self._run(x)
             inner, where = (slice(None), slice(None), *kept), (slice(None), *place)
-            values = (guess[inner].double() * self.unit + self.zero).cpu().numpy()
+            if _is_wide(samples.dtype) and cleaned.shape == samples.shape:  # what is taken away fits float32
+                taken = (x[inner].double() - guess[inner].double()) * self.unit
+                values = np.moveaxis(samples[where], -1, 1).astype(np.float64) - taken.cpu().numpy()
+            else:
+                values = (guess[inner].double() * self.unit + self.zero).cpu().numpy()
             cleaned[where] = to_dtype(np.moveaxis(values, 1, -1), cleaned.dtype)
             if std is not None:
                 std[where] = np.moveaxis((variance[inner].sqrt() * self.unit).cpu().numpy(), 1, -1)
@@ -85,6 +90,11 @@ class Cleaner:
         if self.blind is None:
             return self.network.clean(x)
         return self.blind.mix(x, *without_itself(self.network, x, rows=self.blind.rows))
+
+
+def _is_wide(dtype: np.dtype) -> bool:
+    """Whether a dtype holds numbers that float32 does not."""
+    return dtype.itemsize > 2 and dtype != np.float32
 
 
 def averaged(function: Callable[[Tensor], Result], x: Tensor, *, turns: bool) -> Result:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from isthmus.corruptions import ROW_REACH, Corruption
+from isthmus.data.scaling import unit_of
 from isthmus.denoising.blind_spots import Blind, without_itself
 from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
 from isthmus.denoising.noise import estimate_deviation, estimate_gains, is_correlated
@@ -73,6 +74,7 @@ def learn_denoiser(
         raise IsthmusError(
             f"samples have {d} dimensions beside channels; 1 to 3 can be cleaned: set channel_axis if it is another one"
         )
+    _check_levels(noise, samples[0].dtype)
     side = _side(samples, d)
     fitting = [sample for sample in samples if side is None or _holds(sample, side)]
     low, high, centre, deviation = _moments(fitting, scale, channels)
@@ -94,6 +96,17 @@ def learn_denoiser(
     if blind is not None and blind.noise is not None:
         blind = _with_mix(blind, network, feed, run)
     return Learned(network.cpu(), spec, trained, method.noise, blind, flips, turns)
+
+
+def _check_levels(noise: str | None, dtype: np.dtype) -> None:
+    """Refuse a level in grey values where it is a fraction of the range of integers."""
+    unit = unit_of(dtype)
+    for part in parse_corruption(noise) if noise is not None and unit != 1 else ():
+        if part.name in ("gaussian", "rows") and part.high is not None and part.high > 1:
+            raise IsthmusError(
+                f"noise '{part}' would be {part.high:g} times the whole range of {dtype}; its level is a fraction of "
+                f"that range: {part.name}:{part.high / unit:.3g} is {part.high:g} of {unit:g}"
+            )
 
 
 def _side(samples: Sequence[np.ndarray], d: int) -> tuple[int, ...] | None:
