@@ -38,6 +38,8 @@ def reconstruct(
     """
     from isthmus.data.folders import ImageFiles
 
+    options.check_data(data)
+    options.check_writable(output)
     estimator, source = open_model(model, data, reading, device, "encode", "decode")
     options.check_output(output, overwrite, folder=isinstance(source, ImageFiles), suffixes=(".npy",))
     if isinstance(source, ImageFiles):

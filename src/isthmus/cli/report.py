@@ -42,6 +42,8 @@ def report(
       isthmus report photos-denoiser photos/ --noise gaussian:0.1 -o denoiser-report/
     """
     folder = output or Path(model)
+    options.check_data(data, train)
+    options.check_folder(folder)
     estimator = load_model(model, device)
     kind = registry.estimators.of(estimator)
     if noise is not None and "clean" not in kind.can:

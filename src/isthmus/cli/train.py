@@ -172,9 +172,11 @@ def train(
     code = latent_dim if latent_channels is None else f"{latent_channels}c"
     folder = run.into(output or Path(f"{Path(data).stem}-{code}"))
 
-    from isthmus import AutoEncoder
-
+    options.check_data(data, test)
     training, testing = training_and_test(data, test, reading, run.seed)
+
+    from isthmus import AutoEncoder  # slow to import: what can be wrong with the data is said before
+
     model = AutoEncoder(size, **settings, **run.settings)
     model.fit(training, **folder.fit_options())
     folder.save(model)
