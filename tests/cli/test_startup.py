@@ -76,3 +76,19 @@ def test_what_cannot_be_written_or_drawn_is_said_before_the_work(
         said = ask(*words)
         assert said.status == 1 and message in said.err, (words, said)
     assert file.read_text() == "mine"
+
+
+def test_what_is_read_is_never_written_over(model: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.npy"
+    np.save(table, np.random.default_rng(0).normal(size=(8, 5)))
+    before = table.read_bytes()
+    for words in (
+        ("reconstruct", model, table, "-o", table),
+        ("embed", model, table, "-o", table),
+        ("denoise", table, "-o", table),
+        ("denoise", table, "-o", tmp_path / "o.npy", "--std", table),
+        ("compress", model, table, "-o", tmp_path / "." / "t.npy"),
+    ):
+        said = ask(*words, "--overwrite")
+        assert said.status == 1 and "is what is read, and would be lost" in said.err, (words, said)
+    assert table.read_bytes() == before

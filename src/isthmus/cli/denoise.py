@@ -117,6 +117,8 @@ def denoise(
     paths = paths_of(data)
     source = open_source(data) if paths is None else None
     folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
+    for place in filter(None, (output, std)):
+        options.check_not_input(place, data)
     _check_outputs(output, std, overwrite, folder is not None, _formats(data, paths))
     sheet = _sheet(sheet, output, folder, overwrite)
     bad: dict[Path, str] = {}

@@ -28,6 +28,8 @@ def info(
 
       isthmus info table.csv
     """
+    if not model:
+        raise typer.BadParameter("the path of the model is empty")
     from rich.console import Console
     from rich.table import Table
 

@@ -57,8 +57,7 @@ def map_data(
         options.check_folder(folder_of_map)
         placed, source = open_model(model, data, reading, run.device, "encode", "decode")
         if placed.code_shape_ != (2,):
-            code = " × ".join(map(str, placed.code_shape_))
-            raise IsthmusError(f"a map needs codes of 2 numbers; {model} makes codes of {code}")
+            raise IsthmusError(f"a map needs codes of 2 numbers; those of {model} have shape {placed.code_shape_}")
         _draw(placed, data, source, source, folder_of_map)
         return
     folder = run.into(output or Path(f"{Path(data).stem}-map"))

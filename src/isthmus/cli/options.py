@@ -188,6 +188,13 @@ def class_names(data: str) -> Sequence[str] | None:
     return datasets.load(name).class_names if name in registry.named_datasets else None
 
 
+def check_not_input(output: Path, *inputs: str) -> None:
+    """Refuse to write over what is read, also with --overwrite."""
+    for name in inputs:
+        if output.exists() and output.resolve() == Path(name).expanduser().resolve():
+            raise IsthmusError(f"the output {output} is what is read, and would be lost; name another place")
+
+
 def check_output(output: Path, overwrite: bool, *, folder: bool, suffixes: Sequence[str] = ()) -> None:
     """Refuse a folder where a file is written, a file where a folder is, and what would be overwritten.
 

@@ -190,6 +190,8 @@ def _dataset_source(name: str, split: str) -> Source:
 
 def check_exists(data: str) -> None:
     """Raise what `open_source` would for a path or a name that does not exist, without opening anything."""
+    if not data:
+        raise IsthmusError("the path or name of the data is empty")
     if data.partition(":")[0] not in named_datasets:
         _path_and_member(Path(data).expanduser())
 
