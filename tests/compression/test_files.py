@@ -12,7 +12,8 @@ from tests.compression.coding.models import MODELS, lossy_model
 from isthmus import Codec, datasets
 from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.model import CodecModel
-from isthmus.compression.files import Packed, Unpacked, describe, pack, unpack, verify
+from isthmus.compression.description import describe
+from isthmus.compression.files import Packed, Unpacked, pack, unpack, verify
 
 GREY = (np.add.outer(np.arange(40), np.arange(50)) * 2).astype(np.uint8)
 

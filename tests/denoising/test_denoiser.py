@@ -212,6 +212,8 @@ def test_floats_of_any_size_are_cleaned_alike(size: float, offset: float, how: s
         found.append(((cleaned - o) / s, std / s, float(denoiser.noise_.split(":")[1]) / s))
     for usual, other in zip(*found, strict=True):
         np.testing.assert_allclose(other, usual, atol=2e-3)
+
+
 @pytest.mark.parametrize("noise", ["gaussian:25", "gaussian:0-25", "poisson:30+gaussian:25"])
 def test_a_level_in_grey_values_is_refused(noise: str) -> None:
     with pytest.raises(IsthmusError, match=r"gaussian:0\.098 is 25 of 255"):

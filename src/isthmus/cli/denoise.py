@@ -13,7 +13,7 @@ from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import CONFIG
+from isthmus.estimators.model_folder import CONFIG, check_target
 from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
@@ -107,6 +107,10 @@ def denoise(
         raise typer.BadParameter(
             "--noise, --epochs, --minutes and --save-model are for learning from noisy data, without a model"
         )
+    options.check_data(data)
+    if save_model is not None:
+        _check_model(save_model, overwrite)
+
     from isthmus import Denoiser
     from isthmus.data.sample_files import open_sample
     from isthmus.data.sources import open_source
@@ -115,6 +119,8 @@ def denoise(
     paths = paths_of(data)
     source = open_source(data) if paths is None else None
     folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
+    for place in filter(None, (output, std)):
+        options.check_not_input(place, data)
     _check_outputs(output, std, overwrite, folder is not None)
     if paths is None:
         options.check_output(output, overwrite, folder=False, suffixes=(".npy",))
@@ -164,6 +170,14 @@ def report_bad(bad: Mapping[Path, str]) -> None:
         typer.echo(f"isthmus: {line}", err=True)
     if bad:
         raise typer.Exit(1)
+
+
+def _check_model(folder: Path, overwrite: bool) -> None:
+    """Refuse a place where the learned model could not be kept, before it is learned."""
+    options.check_folder(folder)
+    check_target(folder)
+    if (folder / CONFIG).exists() and not overwrite:
+        raise IsthmusError(f"{folder} holds a model; choose another --save-model, or give --overwrite")
 
 
 def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:

@@ -179,11 +179,13 @@ def train(
     code = latent_dim if latent_channels is None else f"{latent_channels}c"
     folder = run.into(output or Path(f"{Path(data).stem}-{code}"))
 
-    from isthmus import AutoEncoder
+    options.check_data(data, test)
+    training, testing = training_and_test(data, test, reading, run.seed)
+
+    from isthmus import AutoEncoder  # slow to import: what can be wrong with the data is said before
     from isthmus.data.sample_kinds import in_words
     from isthmus.estimators.recipe import read_as
 
-    training, testing = training_and_test(data, test, reading, run.seed)
     model = AutoEncoder(size, **settings, **run.settings)
     typer.echo(f"Data        {in_words(training, read_as(model, training))}")
     model.fit(training, **folder.fit_options())

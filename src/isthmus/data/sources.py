@@ -30,7 +30,7 @@ from isthmus.data.tables import (
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
-__all__ = ["Source", "open_source", "subset"]
+__all__ = ["Source", "check_exists", "open_source", "subset"]
 
 _TABLES = {
     ".parquet": parquet_source,
@@ -188,13 +188,26 @@ def _dataset_source(name: str, split: str) -> Source:
     return ArraySource(part.images, name=f"{name}:{split}", labels=part.labels)
 
 
+def check_exists(data: str) -> None:
+    """Raise what `open_source` would for a path or a name that does not exist, without opening anything."""
+    if not data:
+        raise IsthmusError("the path or name of the data is empty")
+    if data.partition(":")[0] not in named_datasets:
+        _path_and_member(Path(data).expanduser())
+
+
+def _path_and_member(path: Path) -> tuple[Path, str | None]:
+    """An existing path, and the name of an array in it where one is given."""
+    if path.exists():
+        return path, None
+    whole, _, name = str(path).rpartition(":")
+    if not whole.endswith(_WITH_MEMBERS) or not Path(whole).exists():
+        raise _no_such_path(path)
+    return Path(whole), name
+
+
 def _open_path(path: Path, options: _Options) -> Source:
-    member = None
-    if not path.exists():
-        whole, _, name = str(path).rpartition(":")
-        if not whole.endswith(_WITH_MEMBERS) or not Path(whole).exists():
-            raise _no_such_path(path)
-        path, member = Path(whole), name
+    path, member = _path_and_member(path)
     suffix = path.suffix.lower()
     if path.is_file() and is_text_table(path):
         return csv_source(path, options.columns, options.csv)
