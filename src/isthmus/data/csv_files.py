@@ -26,6 +26,8 @@ from isthmus.data.reading import reading
 from isthmus.errors import ReadingError
 
 _BLOCK, _MOST_BLOCK = 1 << 20, 1 << 30
+_LINES_OF_A_BLOCK = 16  # or a block of many columns is nothing but overhead
+_MANY_COLUMNS = 10_000  # of which each would be a task for threads
 _INDEX_NAMES = {"id", "index", "idx", "row", "rowid", "row_id", "rownames", "rownum", "no", "nr", "#"}
 _UNNAMED = re.compile(r"|Unnamed: \d+(_level_\d+)?")  # how pandas writes an index, and reads it back
 
@@ -108,7 +110,8 @@ def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
     if layout.width != len(layout.names):
         raise ValueError(f"there are {len(layout.names)} names above rows of {layout.width} cells")
     rewritten = dialect.delimiter == "whitespace" or layout.quotes_after_spaces
-    block, quoted, threads = _BLOCK, any("\n" in cell or "\r" in cell for row in layout.rows for cell in row), True
+    block, threads = max(_BLOCK, min(_MOST_BLOCK, _LINES_OF_A_BLOCK * layout.line)), layout.width < _MANY_COLUMNS
+    quoted = any("\n" in cell or "\r" in cell for row in layout.rows for cell in row)
     while True:
         with opened(data, dialect.compression) as file:
             plain = dialect.but(delimiter=",", quote='"', encoding="utf-8") if rewritten else dialect
@@ -220,6 +223,8 @@ def _decimal(
 def _proves_points(layout: Layout) -> bool:
     """Whether a column has numbers like 2.5, which no comma notation has."""
     for column in zip(*(row for row in layout.rows if len(row) == layout.width), strict=True):
+        if not any("." in cell for cell in column):
+            continue
         found = fitting_notations(cell for cell in column if cell not in MISSING)
         if found and {notation.decimal for notation in found} == {"."}:
             return True

@@ -42,7 +42,8 @@ class Layout:
     """What the first lines of a file hold, read in its dialect.
 
     names : of the columns. width : of the rows. start : lines before the first row. rows : the first ones. padded :
-    whether spaces follow the delimiters. quotes_after_spaces : whether there are quotes behind such spaces.
+    whether spaces follow the delimiters. quotes_after_spaces : whether there are quotes behind such spaces. line : the
+    length of the longest of these lines.
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Layout:
     rows: list[list[str]]
     padded: bool = False
     quotes_after_spaces: bool = False
+    line: int = 0
 
 
 @contextmanager
@@ -122,7 +124,9 @@ def laid_out(lines: Sequence[str], dialect: Dialect) -> Layout:
     spaces = 0 if dialect.delimiter in " whitespace" else text.count(dialect.delimiter + " ")
     padded = spaces > text.count(dialect.delimiter) // 2
     quoted = bool(spaces) and re.search(f"{re.escape(dialect.delimiter)} +{dialect.quote}", text) is not None
-    return Layout(_distinct(names), width, dialect.skipped + used, rows, padded, quoted)
+    return Layout(
+        _distinct(names), width, dialect.skipped + used, rows, padded, quoted, max(map(len, lines), default=0)
+    )
 
 
 def text_lines(data: Path | bytes, dialect: Dialect) -> list[str]:
@@ -366,6 +370,8 @@ def _decimal(layout: Layout, given: Mapping[str, Any]) -> str:
     if given.get("thousands") == ".":
         return ","
     for column in zip(*(row for row in layout.rows if len(row) == layout.width), strict=True):
+        if not any("," in cell for cell in column):
+            continue
         found = fitting_notations(cell for cell in column if cell not in MISSING)
         if found and {notation.decimal for notation in found} == {","}:
             return ","
