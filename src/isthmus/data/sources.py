@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.base import ArraySource, JoinedSource, ListSource, Source, subset
+from isthmus.data.csv_dialect import Dialect
 from isthmus.data.in_memory import (
     as_array,
     is_list_of_arrays,
@@ -54,7 +55,7 @@ class _Options:
     on_mixed_sizes: str
     image_mode: str | None
     columns: Columns
-    csv: Mapping[str, Any] | None = None
+    csv: Mapping[str, Any] | Dialect | None = None
 
     @property
     def keep(self) -> bool:
@@ -73,7 +74,7 @@ def open_source(
     labels_column: str | None = None,
     drop_columns: Sequence[str] = (),
     columns: Sequence[str] | None = None,
-    csv: Mapping[str, Any] | None = None,
+    csv: Mapping[str, Any] | Dialect | None = None,
 ) -> Source:
     """Anything that holds samples as a `Source`.
 

@@ -127,7 +127,7 @@ def frame_source(frame: Any, columns: Columns) -> ArraySource:
         return None if dtypes[i].kind in "biuf" else str(dtypes[i])
 
     features = columns.choose(names, unfit, "the data frame")
-    chosen = frame if len(features) == len(names) else frame.iloc[:, features]
+    chosen = frame if features == list(range(len(names))) else frame.iloc[:, features]
     common = np.result_type(*(_numpy_type(frame.iloc[:, i]) for i in features))
     if all(isinstance(dtypes[i], np.dtype) for i in features):
         matrix = chosen.to_numpy(dtype=common)
@@ -223,7 +223,7 @@ class CsvSource(ArraySource):
         self.dialect = dialect
 
 
-def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | None = None) -> CsvSource:
+def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | Dialect | None = None) -> CsvSource:
     """A text table, whose notation and layout `isthmus.data.csv_files` finds out; `settings` of these are given.
 
     Columns that number or name the rows are no features, unless they are asked for.
