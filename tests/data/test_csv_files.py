@@ -78,7 +78,7 @@ def test_what_pandas_writes_is_read_as_pandas_reads_it_or_refused(
     except (ValueError, csv.Error):  # pandas cannot write it, or does not read it as numbers
         assume(False)
     try:
-        source = open_source(path)
+        source: Any = open_source(path)
     except IsthmusError as error:
         assert "\n" not in str(error)
         return

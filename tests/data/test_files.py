@@ -333,7 +333,9 @@ def test_zarr_as_xarray_writes_it(tmp_path: Path, version: Any) -> None:
     made = group.create_array("t2m", shape=packed.shape, dtype="int16", attributes=attributes, **names, **fill)
     made[:] = packed
     for name, size in (("x", 3), ("time", 2)):
-        more: dict[str, Any] = {"dimension_names": [name]} if version == 3 else {"attributes": {"_ARRAY_DIMENSIONS": [name]}}
+        more: dict[str, Any] = (
+            {"dimension_names": [name]} if version == 3 else {"attributes": {"_ARRAY_DIMENSIONS": [name]}}
+        )
         group.create_array(name, shape=(size,), dtype="float64", **more)
     group.create_array("area", shape=packed.shape, dtype="float64")
     source = open_source(tmp_path / "x.zarr")

@@ -112,7 +112,8 @@ def _is_coordinate(name: str, arrays: Mapping[str, Any]) -> bool:
 
 def _dimensions(array: Any) -> Sequence[Any]:
     """The names of an array's axes, where it was written by xarray or with such names."""
-    return getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS", ())
+    names: Sequence[Any] = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS", ())
+    return names
 
 
 @dataclass(frozen=True)
