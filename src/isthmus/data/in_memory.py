@@ -99,6 +99,9 @@ def _as_array(data: Any) -> np.ndarray:
         return np.asarray(data) if isinstance(data, np.ma.MaskedArray) else data
     if hasattr(data, "tocsr") and hasattr(data, "nnz"):
         raise IsthmusError("sparse matrices are not supported: give a dense array, as in matrix.toarray()")
+    if hasattr(data, "data_vars"):
+        names = ", ".join(map(str, data.data_vars))
+        raise IsthmusError(f"a {type(data).__name__} holds arrays by name ({names}): give one of them")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(data, torch.Tensor):
         return _from_tensor(data)

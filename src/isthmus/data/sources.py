@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.base import ArraySource, JoinedSource, ListSource, Source, subset
+from isthmus.data.csv_dialect import Dialect
 from isthmus.data.in_memory import (
     as_array,
     is_list_of_arrays,
@@ -54,7 +55,7 @@ class _Options:
     on_mixed_sizes: str
     image_mode: str | None
     columns: Columns
-    csv: Mapping[str, Any] | None = None
+    csv: Mapping[str, Any] | Dialect | None = None
 
     @property
     def keep(self) -> bool:
@@ -73,7 +74,7 @@ def open_source(
     labels_column: str | None = None,
     drop_columns: Sequence[str] = (),
     columns: Sequence[str] | None = None,
-    csv: Mapping[str, Any] | None = None,
+    csv: Mapping[str, Any] | Dialect | None = None,
 ) -> Source:
     """Anything that holds samples as a `Source`.
 
@@ -175,6 +176,8 @@ def _one_shape_needed(name: str) -> IsthmusError:
 
 
 def _refuse_columns(options: _Options, what: str) -> None:
+    if options.csv is not None:
+        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(_TEXT_TABLES)} files, not for {what}")
     if options.columns.labels is not None or options.columns.drop:
         raise IsthmusError(f"labels_column and drop_columns are for tables with named columns, not for {what}")
 
@@ -211,9 +214,7 @@ def _open_path(path: Path, options: _Options) -> Source:
     suffix = path.suffix.lower()
     if path.is_file() and is_text_table(path):
         return csv_source(path, options.columns, options.csv)
-    if options.csv:
-        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(_TEXT_TABLES)} files, not for {path}")
-    if path.is_file() and suffix in _TABLES:
+    if options.csv is None and path.is_file() and suffix in _TABLES:
         return _TABLES[suffix](path, options.columns)
     _refuse_columns(options, str(path))
     return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)

@@ -236,7 +236,7 @@ class CsvSource(ArraySource):
         self.dialect = dialect
 
 
-def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | None = None) -> CsvSource:
+def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | Dialect | None = None) -> CsvSource:
     """A text table, whose notation and layout `isthmus.data.csv_files` finds out; `settings` of these are given.
 
     Columns that number or name the rows are no features, unless they are asked for.
