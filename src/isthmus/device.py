@@ -16,7 +16,7 @@ def choose_device(name: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" makes tensors, but nothing can be read from them
     except (RuntimeError, AssertionError, TypeError) as error:
         raise IsthmusError(f"device (={str(name)!r}) cannot be used here; 'auto' takes the best there is") from error
     return device

@@ -43,15 +43,20 @@ class ReadingError(IsthmusError):
         self.fact, self.options = fact, options
 
 
+class WrongTypeError(IsthmusError, TypeError):
+    """Data of a type that nothing can be made of."""
+
+
 @contextmanager
 def sklearn_validation() -> Iterator[None]:
-    """What scikit-learn finds wrong with the user's data, a ValueError, as our error with the same message."""
+    """What scikit-learn finds wrong with the user's data, as our error with the same message in one line."""
     try:
         yield
     except IsthmusError:
         raise
-    except ValueError as error:
-        raise IsthmusError(str(error)) from error
+    except (ValueError, TypeError) as error:
+        message = " ".join(str(error).partition("\n[[")[0].split())  # without the data
+        raise (WrongTypeError if isinstance(error, TypeError) else IsthmusError)(message) from error
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> IsthmusError:

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from isthmus import AutoEncoder
 from isthmus.data.files import read_idx
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError, MissingExtraError
@@ -206,6 +207,25 @@ def test_npz_with_several_arrays(check_contract: Any, tmp_path: Path) -> None:
         open_source(path)
 
 
+@pytest.mark.parametrize(
+    ("arrays", "named"),
+    [
+        ({"x": np.arange(5.0), "t": np.arange(4.0), "u": np.ones((4, 5))}, "u"),
+        ({"x": np.ones((4, 5)), "y": np.arange(4)}, "x"),
+        ({"x": np.ones((4, 5)), "y": np.ones((4, 5)), "u": np.ones((4, 5))}, None),
+        ({"X": np.ones((4, 5)), "coords": np.ones((4, 2))}, "X"),
+        ({"images": np.ones((4, 5, 5)), "data": np.ones((4, 5))}, None),
+    ],
+)
+def test_a_coordinate_is_not_taken_for_samples(tmp_path: Path, arrays: Any, named: str | None) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    if named is not None:
+        assert open_source(tmp_path / "a.npz").shape == arrays[named].shape
+        return
+    with pytest.raises(IsthmusError, match=f"its arrays: {', '.join(arrays)}; say which one"):
+        open_source(tmp_path / "a.npz")
+
+
 def test_npz_runs_no_pickle(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", X=np.array([{}, {}]))
     with pytest.raises(IsthmusError, match="allow_pickle"):
@@ -300,6 +320,42 @@ def test_zarr_groups(check_contract: Any, tmp_path: Path, packed: bool) -> None:
     check_contract(open_source(f"{path}:deep/other"), X[:2])
     with pytest.raises(IsthmusError, match="unknown array"):
         open_source(f"{path}:nothing")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr_as_xarray_writes_it(tmp_path: Path, version: Any) -> None:
+    group = zarr.create_group(tmp_path / "x.zarr", zarr_format=version)
+    packed = np.array([[1, -99, 3], [4, 5, 6]], np.int16)
+    attributes: dict[str, Any] = {"scale_factor": 0.5, "add_offset": 10.0, "coordinates": "area"}
+    attributes |= {"_FillValue": -99} if version == 3 else {"_ARRAY_DIMENSIONS": ["time", "x"]}
+    fill: dict[str, Any] = {} if version == 3 else {"fill_value": -99}
+    names: dict[str, Any] = {"dimension_names": ["time", "x"]} if version == 3 else {}
+    made = group.create_array("t2m", shape=packed.shape, dtype="int16", attributes=attributes, **names, **fill)
+    made[:] = packed
+    for name, size in (("x", 3), ("time", 2)):
+        more: dict[str, Any] = (
+            {"dimension_names": [name]} if version == 3 else {"attributes": {"_ARRAY_DIMENSIONS": [name]}}
+        )
+        group.create_array(name, shape=(size,), dtype="float64", **more)
+    group.create_array("area", shape=packed.shape, dtype="float64")
+    source = open_source(tmp_path / "x.zarr")
+    assert source.dtype == np.float32
+    np.testing.assert_array_equal(source.take([1, 0]), [[12, 12.5, 13], [10.5, np.nan, 11.5]])
+    group.create_array("rain", shape=packed.shape, dtype="float64")
+    with pytest.raises(IsthmusError, match="its arrays: area, rain, t2m, time, x; say which one"):
+        open_source(tmp_path / "x.zarr")
+
+
+class Dataset:
+    """What an xarray Dataset looks like from outside."""
+
+    data_vars = {"t2m": None, "rain": None}
+
+
+def test_several_arrays_of_xarray_are_named() -> None:
+    for read in (open_source, AutoEncoder(2).fit):
+        with pytest.raises(IsthmusError, match=r"arrays by name \(t2m, rain\): give one of them"):
+            read(Dataset())
 
 
 def test_a_zip_file_of_something_else(tmp_path: Path) -> None:

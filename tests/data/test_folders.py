@@ -352,6 +352,17 @@ def test_formats_beside_one_another(tmp_path: Path) -> None:
         assert len(open_source(tmp_path)) == 3
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are text elsewhere")
+def test_names_that_are_no_utf8(tmp_path: Path) -> None:
+    for folder in (b"\xe9t\xe9", b"hiver"):
+        save(GREY, tmp_path / os.fsdecode(folder) / os.fsdecode(b"caf\xe9.png"))
+    source = open_source(tmp_path)
+    np.testing.assert_array_equal(source.take([0, 1]), [GREY, GREY])
+    assert source.labels.tolist() == ["hiver", "\\xe9t\\xe9"]
+    assert source.location(1) == rf"{tmp_path}/\xe9t\xe9/caf\xe9.png"
+    assert open_source(source.paths[1].parent).name == rf"{tmp_path}/\xe9t\xe9"
+
+
 def test_images_that_pillow_takes_for_an_attack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # 48 pixels are more than twice as many
     Image.fromarray(GREY).save(tmp_path / "1.png")

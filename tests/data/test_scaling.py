@@ -137,3 +137,88 @@ def test_a_spread_that_is_small_beside_the_mean_is_no_constant() -> None:
     assert scaled[:, 0].std() == pytest.approx(1, abs=1e-3)
     assert not scaled[:, 1].any()
     assert not fit(np.full((50, 2), 0.1, np.float32)).to_network(torch.full((50, 2), 0.1)).abs().max() > 1e-3
+
+
+def sensors(scale: float = 500) -> np.ndarray:
+    """Signals (n, 32, 2) in °C and Pa, ruled by one phase."""
+    t, phase = np.linspace(0, 6, 32), np.random.default_rng(0).uniform(0, 6, (60, 1))
+    return np.stack([20 + np.sin(t + phase), 101_300 + scale * np.cos(t + phase)], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("X", "axis"),
+    [
+        (sensors(), "auto"),
+        (sensors(), -1),
+        (sensors().transpose(0, 2, 1), 1),
+        (sensors().transpose(0, 2, 1), "auto"),
+        (np.repeat(sensors()[:, :, None], 9, axis=2), "auto"),
+        (np.tile(sensors().astype(np.float32), 3), -1),
+    ],
+    ids=["unsaid", "last", "first", "first, unsaid", "images", "six"],
+)
+def test_channels_in_their_own_units_are_scaled_each_by_itself(X: np.ndarray, axis: Any) -> None:
+    scaler = fit(X, channel_axis=axis)
+    scaled = scaler.to_network(as_tensor(X)).numpy()
+    assert scaled.min() == pytest.approx(0, abs=1e-6) and scaled.max() == pytest.approx(1, abs=1e-6)
+    each = X.std(axis=tuple(i for i in range(X.ndim) if X.shape[i] not in (2, 6)))
+    back = round_trip(X, scaler).astype(float) - X
+    assert np.abs(back).max() < 1e-5 * each.max()
+    width = scaler.scale.ravel()
+    assert len(width) == len(each) and (width < 4 * each).all()
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        np.random.default_rng(0).random((20, 9, 9, 3)) * [1, 0.5, 0.2],  # colours
+        np.random.default_rng(0).random((20, 9, 9, 4)) * [1, 1, 1, 0] + [0, 0, 0, 1],  # transparency
+        np.random.default_rng(0).random((20, 9, 2)) * [1, 0.01],  # nobody says that these are channels
+        np.random.default_rng(0).integers(0, 2, (20, 9, 9, 3)).astype(np.uint8) * np.array([255, 9, 1], np.uint8),
+    ],
+    ids=["colours", "transparency", "unsaid", "bytes"],
+)
+def test_channels_in_one_unit_are_scaled_by_one_range(X: np.ndarray) -> None:
+    assert fit(X).scale.shape == ()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64"])
+@pytest.mark.parametrize("start", [2**62, 2**63 - 1000, -(2**63), 2**64 - 1000])
+def test_whole_numbers_of_64_bits_are_exact(dtype: str, start: int) -> None:
+    if not np.iinfo(dtype).min <= start <= np.iinfo(dtype).max:
+        pytest.skip("beyond the dtype")
+    small = np.random.default_rng(0).integers(0, 90, (200, 2)).astype(dtype)
+    X = small + np.array([start, 0], dtype)
+    scaler = fit(X)
+    scaled = scaler.to_network(as_tensor(X))
+    torch.testing.assert_close(scaled, fit(small).to_network(as_tensor(small)))
+    stored = Scaler.from_dict(scaler.to_dict(), scaler.arrays())
+    np.testing.assert_array_equal(stored.from_network(scaled), X)
+    ends = stored.from_network(torch.tensor([[1e30, 0], [-1e30, 0]]))[:, 0]
+    assert ends.tolist() == [np.iinfo(dtype).max, np.iinfo(dtype).min]
+
+
+@given(
+    st.floats(-12, 12),
+    st.floats(-12, 12),
+    st.sampled_from(["float32", "float64"]),
+    st.sampled_from([(40, 4), (8, 9, 5)]),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_unit_is_scaled_to_the_same_numbers(size: float, offset: float, dtype: str, shape: tuple[int, ...]) -> None:
+    """X · s + o, with an offset of up to 1e12 deviations where the dtype can hold it, is to a network what X is."""
+    X = np.random.default_rng(0).normal(size=shape)
+    offset = min(offset, 5 if dtype == "float32" else 12)
+    moved = ((X + 10**offset) * 10**size).astype(dtype)
+    scaler = fit(moved)
+    scaled = scaler.to_network(as_tensor(moved))
+    expected = fit(X).to_network(as_tensor(X))
+    rounding = float(np.finfo(dtype).eps) * 10 ** max(offset, 0)
+    np.testing.assert_allclose(scaled, expected, atol=1e-5 + 4 * rounding)
+    np.testing.assert_allclose(round_trip(moved, scaler), moved, rtol=2e-6, atol=2e-6 * 10**size)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e30), ("float64", 1e30), ("float64", 1e300)])
+def test_large_numbers_are_standardised(dtype: str, size: float) -> None:
+    table = (np.random.default_rng(0).normal(size=(50, 3)) * [size, 1, size]).astype(dtype)
+    torch.testing.assert_close(fit(table).to_network(as_tensor(table)).std(0, correction=0), torch.ones(3))

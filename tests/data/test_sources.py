@@ -140,7 +140,7 @@ class Sparse:
         (np.ones((3, 2), complex), "Complex data not supported"),
         (np.array([["a", "b"]]), "text"),
         (np.array([[b"a"]]), "bytes"),
-        (np.array([[1, None]]), "Python objects.*astype"),
+        (np.array([[1, {}]]), "Python objects.*astype"),
         (np.zeros((3, 2), "M8[s]"), "dates"),
         (np.zeros((3, 2), [("a", "f4")]), "records"),
         (np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]]), "masked"),

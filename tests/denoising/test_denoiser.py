@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 
-from isthmus import Denoiser, IsthmusError, datasets
+from isthmus import Denoiser, IsthmusError, datasets, load
 from isthmus.corruptions import Corruption
 from isthmus.denoising import inference as cleaning
 from isthmus.denoising.network import SIZES, DenoisingNetwork
@@ -195,3 +195,26 @@ def test_nan_is_named() -> None:
     X[31, 2, 3] = np.nan
     with pytest.raises(IsthmusError, match="31 holds NaN"):
         Denoiser("gaussian:0.1", **QUICK).fit(X)
+
+
+@pytest.mark.parametrize(("size", "offset"), [(1e-12, 0), (1e12, 0), (1e-30, 0), (1.0, 1e12), (1e-12, 1.0)])
+@pytest.mark.parametrize("how", ["clean", "noisy"])
+def test_floats_of_any_size_are_cleaned_alike(size: float, offset: float, how: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    clean = np.sin(np.arange(12)[:, None] / 3 + rng.random((16, 1, 12)))
+    noisy = clean + 0.2 * rng.normal(size=clean.shape)
+    found = []
+    for s, o in [(1.0, 0.0), (size, offset)]:
+        noise = f"gaussian:{0.2 * s:g}" if how == "clean" else None
+        denoiser = Denoiser(noise, size="small", epochs=1, random_state=0, device="cpu")
+        denoiser.fit((clean if how == "clean" else noisy) * s + o)
+        cleaned, std = load(denoiser.save(tmp_path / f"{s}-{o}")).denoise(noisy * s + o, return_std=True)
+        found.append(((cleaned - o) / s, std / s, float(denoiser.noise_.split(":")[1]) / s))
+    for usual, other in zip(*found, strict=True):
+        np.testing.assert_allclose(other, usual, atol=2e-3)
+
+
+@pytest.mark.parametrize("noise", ["gaussian:25", "gaussian:0-25", "poisson:30+gaussian:25"])
+def test_a_level_in_grey_values_is_refused(noise: str) -> None:
+    with pytest.raises(IsthmusError, match=r"gaussian:0\.098 is 25 of 255"):
+        Denoiser(noise, **QUICK).fit(np.arange(512, dtype=np.uint8).reshape(2, 16, 16))

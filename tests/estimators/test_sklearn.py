@@ -52,6 +52,10 @@ WITHOUT_TABLES = [  # the checks that fit nothing
 
 @parametrize_with_checks([AutoEncoder(epochs=2, random_state=0), ManifoldMap(hidden=(16,), epochs=2, random_state=0)])
 def test_check_estimator(estimator: AutoEncoder | ManifoldMap, check: Any) -> None:
+    if check.func.__name__ == "check_dataframe_column_names_consistency":  # columns in another order are put in ours
+        with pytest.raises(AssertionError, match=r"DID NOT RAISE|Did not raise"):
+            check(estimator)
+        return
     check(estimator)
 
 
@@ -127,5 +131,4 @@ def test_pandas_output(table: tuple[np.ndarray, np.ndarray]) -> None:
     codes = model.transform(frame)
     assert list(codes.columns) == ["autoencoder0", "autoencoder1", "autoencoder2"]
     assert list(codes.index) == list(frame.index)
-    with pytest.raises(ValueError, match="feature names"):
-        model.transform(frame[frame.columns[::-1]])
+    pandas.testing.assert_frame_equal(model.transform(frame[frame.columns[::-1]]), codes)  # columns have names

@@ -22,6 +22,8 @@ from isthmus.evaluation.study import network_layout, study
         ((5, 360), (5, 8, 9), (5, 1, 5, 8, 9)),
         ((5, 80), (40, 2), (5, 2, 40)),
         ((5, 80), (2, 40), (5, 2, 40)),
+        ((5, 120), (2, 3, 4, 5), (5, 2, 3, 4, 5)),  # volumes with channels
+        ((5, 120), (2, 1, 3, 4, 5), (5, 120)),  # too many dimensions to draw
         ((5, 72), (72,), (5, 72)),
     ],
 )

@@ -165,3 +165,30 @@ def test_resuming_with_other_settings_or_data_is_refused(tmp_path: Path) -> None
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(IsthmusError, match="not a readable checkpoint"):
         AutoEncoder(2, epochs=1, random_state=0).fit(X, checkpoint=file, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"latent_dim": 3}, r"latent_dim is 3 now and was 5 there"),
+        ({"latent_dim": 3, "hidden": (8,)}, r"hidden is \[8\] now and was None there, latent_dim is 3"),
+        ({"epochs": 3}, r"epochs is 3 now and was 2 there"),
+        ({}, "it was made from other data"),
+    ],
+)
+def test_what_differs_from_a_checkpoint_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    X = np.random.default_rng(0).normal(size=(40, 8))
+    path = tmp_path / "c.safetensors"
+    settings: dict[str, Any] = {"latent_dim": 5, "epochs": 2, "random_state": 0}
+    AutoEncoder(**settings).fit(X, checkpoint=path)
+    with pytest.raises(IsthmusError, match=f"cannot resume from .*: {message}"):
+        AutoEncoder(**settings | change).fit(X if change else X + 1, checkpoint=path, resume=True)
+
+
+def test_a_run_of_seconds_validates_on_what_there_is_time_for(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(4000, 8))
+    path = tmp_path / "c.safetensors"
+    AutoEncoder(3, minutes=1e-5, random_state=0).fit(X, checkpoint=path)
+    assert 1 <= position(path)["validation_samples"] < 400
+    AutoEncoder(3, epochs=1, random_state=0).fit(X, checkpoint=path)
+    assert position(path)["validation_samples"] == 400

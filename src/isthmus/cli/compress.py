@@ -57,6 +57,7 @@ def compress(
     from isthmus.compression.files import pack
     from isthmus.compression.packing import Members
 
+    options.check_not_input(output, *files)
     options.check_output(output, overwrite, folder=False)
     codec = Codec.load(model, device="cpu")
     wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import CONFIG
+from isthmus.estimators.model_folder import CONFIG, check_target
 from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ def denoise(
 ) -> None:
     """Take the noise away; without a model, learn how from the noisy files themselves.
 
-    Files keep their names, formats, depths and metadata. A file that cannot be read is named, the rest is done, and
-    the exit status is 1.
+    Files keep their names, formats, depths and metadata; what is left alone (columns that are no signals, missing
+    values) or cannot be kept is said in a line. A file that cannot be read is named, the rest is done, and the exit
+    status is 1.
 
     Examples:
 
@@ -106,14 +107,29 @@ def denoise(
         raise typer.BadParameter(
             "--noise, --epochs, --minutes and --save-model are for learning from noisy data, without a model"
         )
+    options.check_data(data)
+    if save_model is not None:
+        _check_model(save_model, overwrite)
+
     from isthmus import Denoiser
+    from isthmus.data.sample_files import open_sample
     from isthmus.data.sources import open_source
     from isthmus.denoising.files import FileCleaner, paths_of
 
     paths = paths_of(data)
     source = open_source(data) if paths is None else None
     folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
-    _check_outputs(output, std, overwrite, folder is not None, _formats(data, paths))
+    for place in filter(None, (output, std)):
+        options.check_not_input(place, data)
+    _check_outputs(output, std, overwrite, folder is not None)
+    if paths is None:
+        options.check_output(output, overwrite, folder=False, suffixes=(".npy",))
+    elif folder is None:
+        file = open_sample(paths[0])
+        try:
+            file.check_target(output)
+        except IsthmusError as error:
+            raise typer.BadParameter(str(error)) from error
     sheet = _sheet(sheet, output, folder, overwrite)
     bad: dict[Path, str] = {}
     if model is not None:
@@ -138,6 +154,8 @@ def denoise(
         good = [path for path in paths if path not in bad]
         cleaned = cleaner.files(track(good, len(good), "cleaning", quiet=quiet or len(good) < 2), folder)
         typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
+    for note, count in cleaned.notes.items():
+        typer.echo(f"Note        {note}" + (f" (in {count:,} files)" if count > 1 else ""))
     if cleaned.examples and sheet is not None:
         from isthmus.evaluation.figures.before_after import before_after
 
@@ -154,6 +172,14 @@ def report_bad(bad: Mapping[Path, str]) -> None:
         raise typer.Exit(1)
 
 
+def _check_model(folder: Path, overwrite: bool) -> None:
+    """Refuse a place where the learned model could not be kept, before it is learned."""
+    options.check_folder(folder)
+    check_target(folder)
+    if (folder / CONFIG).exists() and not overwrite:
+        raise IsthmusError(f"{folder} holds a model; choose another --save-model, or give --overwrite")
+
+
 def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
     if len(inputs) > 2:
         raise typer.BadParameter(f"give DATA, or MODEL and DATA, not {len(inputs)} arguments")
@@ -161,16 +187,6 @@ def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
     if not models and (Path(data) / CONFIG).is_file():
         raise typer.BadParameter(f"{data} is a model; name the noisy data after it")
     return (models[0] if models else None), data
-
-
-def _formats(data: str, paths: Sequence[Path] | None) -> Sequence[str]:
-    """The suffixes of what can be written in place of a file or an array: any image for an image, else its own."""
-    from isthmus.data.images import SUFFIXES
-
-    if paths is None:
-        return (".npy",)
-    suffix = Path(data).suffix.lower()
-    return SUFFIXES if suffix in SUFFIXES else (suffix,)
 
 
 def _sheet(sheet: Path | None, output: Path, folder: Path | None, overwrite: bool) -> Path | None:
@@ -184,8 +200,8 @@ def _sheet(sheet: Path | None, output: Path, folder: Path | None, overwrite: boo
     return sheet
 
 
-def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: bool, formats: Sequence[str]) -> None:
-    options.check_output(output, overwrite, folder=is_folder, suffixes=formats)
+def _check_outputs(output: Path, std: Path | None, overwrite: bool, is_folder: bool) -> None:
+    options.check_output(output, overwrite, folder=is_folder)
     if std is None:
         return
     if std.suffix != ".npy" and not is_folder:

@@ -45,6 +45,8 @@ def embed(
     if output.suffix not in (".parquet", ".npy", ".lance"):
         raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet, .npy or .lance")
     options.check_output(output, overwrite, folder=output.suffix == ".lance")
+    options.check_data(data)
+    options.check_not_input(output, data)
     encoder, source = open_model(model, data, reading, device, "encode")
     if output.suffix == ".lance":
         from isthmus.latent.store import write_store

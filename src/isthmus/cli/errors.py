@@ -33,20 +33,21 @@ def run(command: Callable[[], Any]) -> int:
 
     ISTHMUS_TRACEBACK=1 shows the traceback, too.
     """
-    warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     try:
-        return command() or 0
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return command() or 0
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         return _tell(error)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
-    """One line, without the place in the code where it arose."""
+def _warn(message: Warning | str, *place: Any, **more: Any) -> None:
+    """A warning in one line, without the place in the code."""
     print(f"isthmus: {' '.join(str(message).split())}", file=sys.stderr)
 
 

@@ -45,6 +45,9 @@ def evaluate(
 
       isthmus evaluate tables-8 new.csv --labels-column species -o evaluation/
     """
+    options.check_data(data, train)
+    options.check_folder(output or Path(model))
+
     from isthmus.evaluation import evaluate_representation
     from isthmus.evaluation.comparison import write_evaluation
 

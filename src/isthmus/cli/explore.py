@@ -11,7 +11,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import load_model, open_for
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import CONFIG
+from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.registry import estimators
 
 
@@ -43,13 +43,15 @@ def explore(
 
       isthmus explore digits-2 digits-10 mnist:test
     """
+    models, data = _models_and_data(inputs)
+    for folder in models:
+        read_config(Path(folder))
     from isthmus.serving.explorer.prepared import assembled, need_panel
 
     need_panel()  # what is missing is said before models are loaded
     from isthmus.serving.explorer.server import serve
 
     _quiet_logs()
-    models, data = _models_and_data(inputs)
     names = _names(models)
     pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}
     try:

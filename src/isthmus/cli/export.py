@@ -23,6 +23,8 @@ def export(
 
       isthmus export digits-10 -o onnx/
     """
+    options.check_folder(output or Path(model))
+
     from isthmus.estimators.export import export_onnx
 
     for path in export_onnx(load_model(model, "cpu", "encode", "decode"), output or Path(model)):

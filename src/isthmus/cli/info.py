@@ -12,11 +12,13 @@ def info(
     model: Annotated[
         str,
         typer.Argument(
-            help="Folder of a trained model, an archive, or a CSV file.", metavar="MODEL", show_default=False
+            help="Folder of a trained model, an archive, or data: a file, a folder or a data set.",
+            metavar="MODEL",
+            show_default=False,
         ),
     ],
 ) -> None:
-    """Show what a model is and how it was trained, what an archive holds, or how a CSV file is read.
+    """Show what a model is and how it was trained, what an archive holds, or how data are read.
 
     Examples:
 
@@ -26,6 +28,8 @@ def info(
 
       isthmus info table.csv
     """
+    if not model:
+        raise typer.BadParameter("the path of the model is empty")
     from rich.console import Console
     from rich.table import Table
 
@@ -55,15 +59,36 @@ def _of_table(path: Path) -> dict[str, str]:
 
 def _describe(path: Path) -> dict[str, str]:
     from isthmus.data.table_files import is_text_table
+    from isthmus.estimators.model_folder import CONFIG, described
+    from isthmus.registry import named_datasets
 
     if path.is_file() and is_text_table(path):
         return _of_table(path)
-    if path.is_file():
-        from isthmus.compression.files import describe
 
-        return describe(path)
+    if str(path).partition(":")[0] in named_datasets or (path.exists() and not (path / CONFIG).exists()):
+        return _archive_or_data(path)
+    facts = described(path)
+    if facts is None:  # of an earlier version
+        import isthmus
 
-    import isthmus
-
-    facts: dict[str, str] = isthmus.load(path, device="cpu").describe()
+        facts = isthmus.load(path, device="cpu").describe()
     return facts
+
+
+def _archive_or_data(path: Path) -> dict[str, str]:
+    from isthmus.compression.coding.archive import MAGIC
+
+    if path.is_file():
+        with path.open("rb") as file:
+            begins = file.read(len(MAGIC))
+        if begins == MAGIC or path.suffix == ".isth":
+            from isthmus.compression.description import describe
+
+            return describe(path)
+    from isthmus.data.description import describe_data
+    from isthmus.errors import IsthmusError
+
+    try:
+        return describe_data(str(path))
+    except IsthmusError as error:
+        raise IsthmusError(f"{path} is neither a model nor an archive, and as data: {error}") from error

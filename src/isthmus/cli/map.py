@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import open_model, training_and_test
 from isthmus.cli.run import Run
+from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -51,14 +52,21 @@ def map_data(
     if model is not None:
         if run.epochs is not None or run.minutes is not None or run.resume:
             raise typer.BadParameter("--epochs, --minutes and --resume are for training, without --model")
+        folder_of_map = output or Path(model)
+        options.check_data(data)
+        options.check_folder(folder_of_map)
         placed, source = open_model(model, data, reading, run.device, "encode", "decode")
-        _draw(placed, data, source, source, output or Path(model))
+        if placed.code_shape_ != (2,):
+            raise IsthmusError(f"a map needs codes of 2 numbers; those of {model} have shape {placed.code_shape_}")
+        _draw(placed, data, source, source, folder_of_map)
         return
     folder = run.into(output or Path(f"{Path(data).stem}-map"))
 
+    options.check_data(data)
+    training, testing = training_and_test(data, None, reading, run.seed)
+
     from isthmus import ManifoldMap
 
-    training, testing = training_and_test(data, None, reading, run.seed)
     manifold = ManifoldMap(**run.settings)
     manifold.fit(training, **folder.fit_options())
     folder.save(manifold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -259,6 +260,13 @@ def class_names(data: str) -> Sequence[str] | None:
     return datasets.load(name).class_names if name in registry.named_datasets else None
 
 
+def check_not_input(output: Path, *inputs: str) -> None:
+    """Refuse to write over what is read, also with --overwrite."""
+    for name in inputs:
+        if output.exists() and output.resolve() == Path(name).expanduser().resolve():
+            raise IsthmusError(f"the output {output} is what is read, and would be lost; name another place")
+
+
 def check_output(output: Path, overwrite: bool, *, folder: bool, suffixes: Sequence[str] = ()) -> None:
     """Refuse a folder where a file is written, a file where a folder is, and what would be overwritten.
 
@@ -275,6 +283,32 @@ def check_output(output: Path, overwrite: bool, *, folder: bool, suffixes: Seque
     occupied = any(output.iterdir()) if output.is_dir() else output.exists()
     if occupied and not overwrite:
         raise IsthmusError(f"{output} exists; give --overwrite to replace what is there")
+    check_writable(output)
+
+
+def check_data(*data: str | None) -> None:
+    """Refuse paths and names that do not exist, before anything slow is imported."""
+    from isthmus.data.sources import check_exists
+
+    for name in data:
+        if name is not None:
+            check_exists(name)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a place where no folder can be made or nothing can be written into it."""
+    if folder.exists() and not folder.is_dir():
+        raise IsthmusError(f"{folder} is a file; name a folder with --output")
+    check_writable(folder / "file")
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a place where no file can be written: below a file, or in a folder that this user may not change."""
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise IsthmusError(f"cannot write {path}: {above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise IsthmusError(f"cannot write {path}: the folder {above} may not be changed")
 
 
 def objective(text: str) -> dict[str, float]:

@@ -38,6 +38,9 @@ def reconstruct(
     """
     from isthmus.data.folders import ImageFiles
 
+    options.check_data(data)
+    options.check_not_input(output, data, model)
+    options.check_writable(output)
     estimator, source = open_model(model, data, reading, device, "encode", "decode")
     options.check_output(output, overwrite, folder=isinstance(source, ImageFiles), suffixes=(".npy",))
     if isinstance(source, ImageFiles):

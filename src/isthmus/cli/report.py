@@ -42,6 +42,8 @@ def report(
       isthmus report photos-denoiser photos/ --noise gaussian:0.1 -o denoiser-report/
     """
     folder = output or Path(model)
+    options.check_data(data, train)
+    options.check_folder(folder)
     estimator = load_model(model, device)
     kind = registry.estimators.of(estimator)
     if noise is not None and "clean" not in kind.can:
@@ -62,10 +64,12 @@ def write_report(model: Any, folder: Path, data: str, training: Source, testing:
     """Write the report of a model on data into a folder, and print its main figures."""
     from isthmus.evaluation.report import write_report as write
     from isthmus.evaluation.study import study
+    from isthmus.evaluation.verdict import verdict
 
     measured = study(model, train=training, test=testing, class_names=options.class_names(data))
     path = write(measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as)
     ours, pca = measured.metrics.mse, measured.pca_metrics.mse
     typer.echo(f"Test error  {ours:.5g}, the mean squared error of {len(measured.codes):,} samples in scaled units")
     typer.echo(f"PCA         {pca:.5g}, with the same code size")
+    typer.echo(f"Verdict     {verdict(measured)}")
     typer.echo(f"Report      {path}")

@@ -59,8 +59,7 @@ class Run:
 
     def into(self, folder: Path) -> RunFolder:
         """The run's folder, checked before anything is read: nothing that lies there comes to harm unasked."""
-        if folder.exists() and not folder.is_dir():
-            raise IsthmusError(f"cannot write a model to {folder}: it is a file; name a folder with --output")
+        options.check_folder(folder)
         resume = self.resume and _can_resume(folder)
         if not resume and folder.is_dir():
             _check_free(folder, self.overwrite)

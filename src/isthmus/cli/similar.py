@@ -57,6 +57,7 @@ def similar(
     if sheet is not None:
         if sheet.suffix.lower() not in _PICTURES:
             raise typer.BadParameter(f"--output {str(sheet)!r} must end in {', '.join(_PICTURES)}")
+        options.check_not_input(sheet, query)
         options.check_output(sheet, overwrite, folder=False)
     folder = Path(model)
     sha256 = read_config(folder)["sha256"]

@@ -117,6 +117,12 @@ def train(
             rich_help_panel=options.TRAINING,
         ),
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="What samples are: auto, signals, table or images.", metavar="NAME", rich_help_panel=options.READING
+        ),
+    ] = "auto",
     scaling: Annotated[
         str,
         typer.Option(
@@ -168,16 +174,22 @@ def train(
         "optimizer": optimizer,
         "learning_rate": learning_rate,
         "patience": patience,
+        "kind": kind,
         "scaling": scaling,
     }
     code = latent_dim if latent_channels is None else f"{latent_channels}c"
     folder = run.into(output or Path(f"{Path(data).stem}-{code}"))
 
-    from isthmus import AutoEncoder
-
+    options.check_data(data, test)
     training, testing = training_and_test(data, test, reading, run.seed, columns)
+
+    from isthmus import AutoEncoder  # slow to import: what can be wrong with the data is said before
+    from isthmus.data.sample_kinds import in_words
+    from isthmus.estimators.recipe import read_as
+
     told: dict[str, Any] = {"column_kinds": columns.kinds or None, "missing_values": columns.markers}
     model = AutoEncoder(size, **settings, **told, **run.settings)
+    typer.echo(f"Data        {in_words(training, read_as(model, training))}")
     model.fit(training, **folder.fit_options())
     folder.save(model)
     if not no_report:

@@ -54,6 +54,7 @@ def train_codec(
     if lossless and objective is not None:
         raise typer.BadParameter(f"--objective {objective} is for lossy codecs; leave it or --lossless away")
     folder = run.into(output or Path(f"{Path(data).stem}-codec"))
+    options.check_data(data)
 
     from isthmus import Codec
 

@@ -51,6 +51,7 @@ def train_denoiser(
       isthmus train-denoiser photos/ --noise gaussian:0-0.2 --minutes 30 -o photos-denoiser --resume
     """
     folder = run.into(output or Path(f"{Path(data).stem}-denoiser"))
+    options.check_data(data)
 
     from isthmus import Denoiser
     from isthmus.denoising.files import learn

@@ -23,6 +23,7 @@ from isthmus.compression.images import open_images
 from isthmus.compression.quality_search import find_quality, place_of
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.base import Estimator
+from isthmus.spec import is_integer
 from isthmus.training.progress import Listener
 
 MODES = ("lossless", "lossy")
@@ -236,6 +237,8 @@ class Codec(Estimator):
         if reader.damaged:
             raise IsthmusError(f"the archive is damaged: {'; '.join(reader.damaged)}")
         if sample is not None:
+            if not is_integer(sample):
+                raise IsthmusError(f"sample (={sample!r}) must be a whole number: images are counted from 0")
             return read_one(reader, self.model_, sample)[2]
         images = [image for _, _, image in read_images(reader, self.model_)]
         return images if reader.is_list or not images else np.stack(images)

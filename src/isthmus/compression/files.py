@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
 
 from isthmus.compression.codec import Codec
 from isthmus.compression.coding.archive import Reader
 from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.reading import read_images, read_one
+from isthmus.compression.description import open_archive
 from isthmus.compression.packing import Members
 from isthmus.compression.unpacking import Unpacker, lies_inside
 from isthmus.errors import IsthmusError
@@ -111,14 +108,6 @@ def verify(archive: Path, model: str | None = None) -> Unpacked:
     return Unpacked(count, problems)
 
 
-def open_archive(file: BinaryIO, archive: Path) -> Reader:
-    """A reader of an open file; an error that names the archive where it is none."""
-    try:
-        return Reader(file)
-    except IsthmusError as error:
-        raise IsthmusError(f"{archive}: {error}") from error
-
-
 def find_model(reader: Reader, archive: Path, folder: str | None = None) -> CodecModel:
     """The model inside the archive, the one in `folder`, or the one in a folder nearby that has the right digest."""
     wanted = reader.model_id.hex()
@@ -146,34 +135,3 @@ def find_model(reader: Reader, archive: Path, folder: str | None = None) -> Code
         f"{archive} was written with model{called} ({wanted}), which is neither inside nor in a folder nearby; give "
         f"its folder with --model"
     )
-
-
-def describe(archive: Path) -> dict[str, str]:
-    """Rows of a table: what an archive holds."""
-    with archive.open("rb") as file:
-        reader = open_archive(file, archive)
-        counts: dict[str, int] = {}
-        shapes: dict[str, int] = {}
-        plain, damaged = 0, list(reader.damaged)
-        for number in range(len(reader.chunks)):
-            try:
-                chunk = reader.chunk(number)
-            except IsthmusError as error:
-                damaged.append(str(error))
-                continue
-            counts[chunk.method] = counts.get(chunk.method, 0) + chunk.count
-            shape = "file" if chunk.method == "file" else f"{' × '.join(map(str, chunk.shape[1:]))} {chunk.dtype}"
-            shapes[shape] = shapes.get(shape, 0) + chunk.count
-            plain += math.prod(chunk.shape) * np.dtype(chunk.dtype).itemsize
-        inside = reader.model
-        rows = {
-            "samples": f"{reader.count:,} in {len(reader.chunks):,} chunks",
-            "kinds": ", ".join(f"{count:,} of {shape}" for shape, count in list(shapes.items())[:5]),
-            "coded by": ", ".join(f"{method} {count:,}" for method, count in counts.items()),
-            "bytes": f"{reader.size:,} ({reader.size / max(1, plain):.1%} of the plain values)",
-            "model": f"{reader.description.get('model', '')} {reader.model_id.hex()}".strip()
-            + (f", inside ({len(inside):,} bytes)" if inside else ""),
-        }
-    if damaged:
-        rows["damaged"] = "; ".join(damaged)
-    return rows

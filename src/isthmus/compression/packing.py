@@ -85,7 +85,7 @@ class Members:
             return self._as_it_is(content, name, kind, str(error))
         if taken is None:
             if path.suffix.lower() in SUFFIXES:
-                return self._as_it_is(content, name, kind, "damaged")
+                return self._as_it_is(content, name, kind, "of another format")
             return Member(None, (name, kind), content)
         if taken.frame is None:
             return Member(taken.pixels, (name, "png"), content)

@@ -40,7 +40,10 @@ class Source(ABC):
     feature_names : the names of a table's columns; else None.
     paths : the files, where each sample is one; else None.
     name : what the source is called in messages and reports.
+    kind : "signals" where the files say so; else None.
     """
+
+    kind: str | None = None
 
     def __init__(
         self,
@@ -213,6 +216,7 @@ class SubsetSource(Source):
             feature_names=source.feature_names,
             paths=None if source.paths is None else [source.paths[index] for index in indices],
         )
+        self.kind = source.kind
         self._source = source
         self._indices = indices
 
@@ -343,10 +347,13 @@ def is_labels(y: Any) -> bool:
     """Whether y has one label a sample, and not a sample."""
     if isinstance(y, str | os.PathLike | Source):
         return False
+    if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
+        y = y.tolist()
     if isinstance(y, list | tuple):
         paths = bool(y) and all(isinstance(item, str | os.PathLike) and Path(item).is_file() for item in y)
         return not paths and all(np.ndim(item) == 0 for item in y)
-    return (y.ndim if hasattr(y, "ndim") else np.asarray(y).ndim) == 1
+    ndim = getattr(y, "ndim", None)
+    return (np.asarray(y).ndim if ndim is None and hasattr(y, "__array__") else ndim) == 1
 
 
 def as_labels(values: object, what: str) -> np.ndarray:
@@ -356,14 +363,10 @@ def as_labels(values: object, what: str) -> np.ndarray:
     except (ValueError, TypeError, RuntimeError) as error:
         raise _no_labels(what, f"a {type(values).__name__}") from error
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
-    if array.dtype.kind == "O":
+    if array.dtype.kind in "OT":
         kinds = {type(value) for value in array.flat}
-        if all(issubclass(kind, str) for kind in kinds):
-            array = array.astype(str)
-        elif all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds):
+        if any(all(issubclass(kind, one) for kind in kinds) for one in (str, (int, np.integer, np.bool_))):
             array = np.array(array.tolist())
-    if array.dtype.kind == "T":
-        array = array.astype(str) if not getattr(array.dtype, "na_object", "") else array
     if array.dtype.kind == "b" or (array.dtype.kind == "f" and _whole(array)):
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iuU":

@@ -23,9 +23,11 @@ from isthmus.data.number_texts import (
     trimmed,
 )
 from isthmus.data.reading import reading
-from isthmus.errors import ReadingError
+from isthmus.errors import ReadingError, unknown_name
 
 _BLOCK, _MOST_BLOCK = 1 << 20, 1 << 30
+_LINES_OF_A_BLOCK = 16  # or a block of many columns is nothing but overhead
+_MANY_COLUMNS = 10_000  # of which each would be a task for threads
 _INDEX_NAMES = {"id", "index", "idx", "row", "rowid", "row_id", "rownames", "rownum", "no", "nr", "#"}
 _UNNAMED = re.compile(r"|Unnamed: \d+(_level_\d+)?")  # how pandas writes an index, and reads it back
 
@@ -97,12 +99,12 @@ def _read(data: Path | bytes, given: Dialect | dict[str, Any]) -> tuple[Any, Dia
         return _read(data, dialect.but(encoding=page) if isinstance(given, Dialect) else given | {"encoding": page})
     if layout.names[-1].startswith("Unnamed: ") and table.columns[-1].null_count == table.num_rows:
         table = table.remove_column(table.num_columns - 1)  # lines end in a delimiter
-    if layout.padded:
-        table = _without_padding(table)
     table, dialect = _with_numbers(data, table, dialect, layout, settings)
-    if "index" not in settings:
-        dialect = dialect.but(index=_index(table, dialect))
-    return table, dialect
+    index = settings["index"] if "index" in settings else _index(table, dialect)
+    for name in index:
+        if name not in table.column_names:
+            raise unknown_name("index column", name, table.column_names)
+    return table, dialect.but(index=tuple(index))
 
 
 def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
@@ -115,8 +117,9 @@ def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
 
     if layout.width != len(layout.names):
         raise ValueError(f"there are {len(layout.names)} names above rows of {layout.width} cells")
-    rewritten = dialect.delimiter == "whitespace" or layout.quotes_after_spaces
-    block, quoted, threads = _BLOCK, any("\n" in cell or "\r" in cell for row in layout.rows for cell in row), True
+    rewritten = dialect.delimiter == "whitespace" or layout.padded
+    block, threads = max(_BLOCK, min(_MOST_BLOCK, _LINES_OF_A_BLOCK * layout.line)), layout.width < _MANY_COLUMNS
+    quoted = any("\n" in cell or "\r" in cell for row in layout.rows for cell in row)
     while True:
         with opened(data, dialect.compression) as file:
             plain = dialect.but(delimiter=",", quote='"', encoding="utf-8") if rewritten else dialect
@@ -211,7 +214,7 @@ def _decimal(
     """The decimal mark of a file, by its columns of numbers that are text, and what of it is assumed; None if open."""
     if "decimal" in given or "thousands" in given:
         return given.get("decimal") or ("," if given["thousands"] == "." else "."), []
-    if not fitting:
+    if not fitting or dialect.decimal == ",":  # which the first rows have proved
         return dialect.decimal, []
     common = set.intersection(*({notation.decimal for notation in found} for found in fitting))
     if len(common) == 1:
@@ -228,6 +231,8 @@ def _decimal(
 def _proves_points(layout: Layout) -> bool:
     """Whether a column has numbers like 2.5, which no comma notation has."""
     for column in zip(*(row for row in layout.rows if len(row) == layout.width), strict=True):
+        if not any("." in cell for cell in column):
+            continue
         found = fitting_notations(cell for cell in column if cell not in MISSING)
         if found and {notation.decimal for notation in found} == {"."}:
             return True
@@ -265,15 +270,6 @@ def _counts_up(column: Any) -> bool:
 
     values = column.to_numpy()
     return bool(np.all(np.diff(values) == 1)) if len(values) > 1 else counts_up([str(values[0])])
-
-
-def _without_padding(table: Any) -> Any:
-    """Words without the spaces that follow the delimiters."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    columns = [pc.utf8_ltrim_whitespace(c) if pa.types.is_string(c.type) else c for c in table.columns]
-    return pa.table(columns, names=table.column_names)
 
 
 def _with_gaps(table: Any) -> Any:

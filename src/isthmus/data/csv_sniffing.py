@@ -42,7 +42,7 @@ class Layout:
     """What the first lines of a file hold, read in its dialect.
 
     names : of the columns. width : of the rows. start : lines before the first row. rows : the first ones. padded :
-    whether spaces follow the delimiters. quotes_after_spaces : whether there are quotes behind such spaces.
+    whether spaces follow the delimiters, which are no part of words. line : the length of the longest of these lines.
     """
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Layout:
     start: int
     rows: list[list[str]]
     padded: bool = False
-    quotes_after_spaces: bool = False
+    line: int = 0
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def laid_out(lines: Sequence[str], dialect: Dialect) -> Layout:
     """The names and the first rows of a file whose dialect is known."""
     text = "".join(lines[dialect.skipped :])
     if dialect.header and dialect.comment is not None:
-        text = text.removeprefix(dialect.comment)  # names may stand in a comment
+        text = text.removeprefix(dialect.comment).lstrip(" ")  # names may stand in a comment
     found = records(text, dialect)
     names: list[str] = []
     used = 0
@@ -120,9 +120,10 @@ def laid_out(lines: Sequence[str], dialect: Dialect) -> Layout:
     if len(names) == width - 1:  # a last column that is empty, or R's way: row names have no name of their own
         names = [*names, ""] if all(row[-1] == "" for row in rows) else ["", *names]
     spaces = 0 if dialect.delimiter in " whitespace" else text.count(dialect.delimiter + " ")
-    padded = spaces > text.count(dialect.delimiter) // 2
     quoted = bool(spaces) and re.search(f"{re.escape(dialect.delimiter)} +{dialect.quote}", text) is not None
-    return Layout(_distinct(names), width, dialect.skipped + used, rows, padded, quoted)
+    words = not all(cell in MISSING or is_number(cell) for row in rows for cell in row)
+    padded = quoted or (words and spaces > text.count(dialect.delimiter) // 2)
+    return Layout(_distinct(names), width, dialect.skipped + used, rows, padded, max(map(len, lines), default=0))
 
 
 def text_lines(data: Path | bytes, dialect: Dialect) -> list[str]:
@@ -235,7 +236,8 @@ def _quote(text: str) -> str:
 def _delimiter(text: str, quote: str, dialect: Dialect) -> str:
     """What stands between columns: what gives rows of one length, and numbers in them."""
     scores: dict[str, float] = {}
-    alone: bool | None = False
+    alone = False
+    decimals: Sequence[Sequence[str]] = ()
     widths: dict[str, int] = {}
     for delimiter in _DELIMITERS:
         rows = [row for row, _ in records(text, dialect.but(delimiter=delimiter, quote=quote), 200)]
@@ -247,17 +249,19 @@ def _delimiter(text: str, quote: str, dialect: Dialect) -> str:
         numbers = sum(map(is_number, cells)) / max(1, len(cells))
         if width < 2 or (delimiter in " whitespace" and numbers < 0.5):
             continue
+        regular = len({*map(len, rows)}) == 1
         if delimiter == " ":
-            alone = _is_regular(rows)  # then runs of spaces are empty cells
-            if alone is None:
-                continue
-        if delimiter == "whitespace" and (alone or len({*map(len, rows)}) > 1):
+            alone = regular  # then runs of spaces are empty cells
+        if delimiter == "whitespace" and (alone or not regular):
             continue
-        if len(rows[0]) == 1 and width == 2 and delimiter == "," and _is_decimal_column(body, text):
+        if len(rows[0]) == 1 and width == 2 and delimiter == "," and '"' not in text:
+            decimals = body  # perhaps
             continue
         alike = count / len(body) - (0 if len(rows[0]) == width else 0.3)
         scores[delimiter] = alike * (0.5 + numbers)
         widths[delimiter] = width
+    if not scores and decimals and _has_row_names(decimals):
+        return ","
     if not scores:
         return next((d for d in _DELIMITERS[:4] if d not in text), ",")
     best = max(scores, key=lambda d: scores[d])
@@ -271,26 +275,18 @@ def _delimiter(text: str, quote: str, dialect: Dialect) -> str:
     return best
 
 
-def _is_regular(rows: Sequence[Sequence[str]]) -> bool | None:
-    """Whether single spaces between columns give rows of one length; None where some cells are empty in all of them."""
-    if len({*map(len, rows)}) > 1:
-        return False
-    empty = [{not cell for cell in column} for column in zip(*rows, strict=True)]
-    return None if {True} in empty and {True, False} not in empty else True
-
-
-def _is_decimal_column(body: Sequence[Sequence[str]], text: str) -> bool:
-    """Whether "1,5" under one name is a number with a comma, and not a numbered row (as R writes tables)."""
-    if '"' in text or not all(row[-1].isdecimal() for row in body):
-        return False
+def _has_row_names(body: Sequence[Sequence[str]]) -> bool:
+    """Whether "1,5" under one name is a value after its row's name (R writes so), or a number with a decimal comma."""
+    if not all(row[-1].isdecimal() for row in body):
+        return True
     first = [row[0] for row in body]
     if not all(map(is_number, first)) or (all(c.isdecimal() for c in first) and len(set(first)) == len(first)):
         raise Ambiguous(
-            f"{','.join(body[0])!r} below one name is a number with a decimal comma, or a row's number and a value",
+            f"{','.join(body[0])!r} below one name is a number with a decimal comma, or a row's name and a value",
             "delimiter=;",
             "delimiter=,",
         )
-    return True
+    return False
 
 
 def _without_titles(dialect: Dialect, lines: Sequence[str], given: Mapping[str, Any]) -> Dialect:
@@ -366,6 +362,8 @@ def _decimal(layout: Layout, given: Mapping[str, Any]) -> str:
     if given.get("thousands") == ".":
         return ","
     for column in zip(*(row for row in layout.rows if len(row) == layout.width), strict=True):
+        if not any("," in cell for cell in column):
+            continue
         found = fitting_notations(cell for cell in column if cell not in MISSING)
         if found and {notation.decimal for notation in found} == {","}:
             return ","

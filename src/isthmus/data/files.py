@@ -9,6 +9,7 @@ import weakref
 from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from isthmus.data.reading import choose_array, reading
 from isthmus.errors import IsthmusError
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_header_2 = np.lib.format.read_array_header_2_0
 _MOST_EXPANSION = 1100  # deflate shrinks by 1032 at most: a header that claims more is damaged
 
 
@@ -137,12 +139,20 @@ def npy_source(path: Path) -> Source:
 
 
 def npz_source(path: Path, member: str | None) -> ArraySource:
-    """A .npz file: its only array or the one named X, x, images or data; labels from y, labels or targets."""
+    """A .npz file: its only array of samples or the one named X, images or data; labels from y, labels or targets."""
     with reading(path, "a .npz file"), np.load(path, allow_pickle=False) as file:
-        name, labels_name = choose_array(file.files, path, member)
+        name, labels_name = choose_array({name: _axes(file, name) for name in file.files}, path, member)
         array = file[name]
         labels = None if labels_name is None else file[labels_name]
     return ArraySource(array, name=str(path), labels=fitting_labels(labels, array.shape[:1], path))
+
+
+def _axes(file: Any, name: str) -> int:
+    """The number of axes of an array in a .npz file, by its header."""
+    member = next(entry for entry in file.zip.namelist() if entry in (name, f"{name}.npy"))
+    with file.zip.open(member) as stream:
+        header = np.lib.format.read_array_header_1_0 if np.lib.format.read_magic(stream) == (1, 0) else _header_2
+        return len(header(stream)[0])
 
 
 def fitting_labels(values: np.ndarray | None, shape: tuple[int, ...], path: Path) -> np.ndarray | None:

@@ -27,7 +27,7 @@ from isthmus.data.images import (
     read_image,
 )
 from isthmus.data.reading import reading
-from isthmus.errors import IsthmusError, unknown_name, warn
+from isthmus.errors import IsthmusError, ReadingError, unknown_name, warn
 from isthmus.files import printable
 
 if TYPE_CHECKING:
@@ -214,6 +214,11 @@ def files_in(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
     return paths
 
 
+def holds(folder: Path, *suffixes: str) -> bool:
+    """Whether a folder or one of its sub-folders has a file whose name ends in one of these."""
+    return next(_walk(folder, suffixes), None) is not None
+
+
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """The files under a folder, through links too, but each folder once; hidden ones are left out."""
     seen = set()
@@ -298,11 +303,13 @@ def _common_size(paths: Sequence[Path], headers: Sequence[Header], on_mixed_size
     if on_mixed_sizes == "resize":
         return usual if 2 * count > len(headers) else (int(np.median(heights)), int(np.median(widths)))
     one, other = (next(i for i, h in enumerate(headers) if h.size == size) for size in (usual, others[0][0]))
-    raise IsthmusError(
+    raise ReadingError(
         f"{name} has images of {len(sizes)} sizes, as {paths[one]} ({_size(headers[one])}) and {paths[other]} "
-        f"({_size(headers[other])}); read them with isthmus.open_source({name!r}, on_mixed_sizes='crop') (the "
-        "middle of each, as large as the smallest) or 'resize' (all scaled to the usual size), on the command line "
-        "with --mixed-sizes crop or resize"
+        f"({_size(headers[other])})",
+        f"read them with isthmus.open_source({name!r}, on_mixed_sizes='crop') (the middle of each, as large as the "
+        "smallest) or 'resize' (all scaled to the usual size)",
+        "choose --mixed-sizes crop (the middle of each, as large as the smallest) or resize (all scaled to the usual "
+        "size)",
     )
 
 

@@ -6,6 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,18 @@ def as_array(data: Any) -> np.ndarray:
     array = _as_array(data)
     if array.dtype.kind == "f" and array.dtype.itemsize > 8:
         return array.astype(np.float64)
-    return array
+    return as_numbers(array) if array.dtype == object else array
+
+
+def as_numbers(array: np.ndarray) -> np.ndarray:
+    """An array of Python's numbers in a type of NumPy's, None as NaN; as it is where others are among them."""
+    kinds = {type(value) for value in array.flat}
+    real = (int, float, np.integer, np.floating, np.bool_, Decimal, Fraction)
+    if not kinds or not all(issubclass(kind, (*real, type(None))) for kind in kinds):
+        return array
+    if all(issubclass(kind, int | np.integer | np.bool_) for kind in kinds):
+        return np.array(array.tolist()).reshape(array.shape)
+    return array.astype(np.float64)
 
 
 def refuse_masked(data: Any) -> None:
@@ -86,6 +99,9 @@ def _as_array(data: Any) -> np.ndarray:
         return np.asarray(data) if isinstance(data, np.ma.MaskedArray) else data
     if hasattr(data, "tocsr") and hasattr(data, "nnz"):
         raise IsthmusError("sparse matrices are not supported: give a dense array, as in matrix.toarray()")
+    if hasattr(data, "data_vars"):
+        names = ", ".join(map(str, data.data_vars))
+        raise IsthmusError(f"a {type(data).__name__} holds arrays by name ({names}): give one of them")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(data, torch.Tensor):
         return _from_tensor(data)
@@ -228,4 +244,4 @@ def nested(data: Any) -> int:
     depth = 0
     while isinstance(data, Sequence) and not isinstance(data, str | bytes) and len(data):
         data, depth = data[0], depth + 1
-    return depth
+    return depth + int(getattr(data, "ndim", 0))

@@ -15,6 +15,7 @@ MISSING = (
 )  # fmt: skip
 MISSING_WORDS = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "<NA>")  # "None" and "-" may be words of their own
 _THOUSANDS = (",", ".", " ", "\u00a0", "\u202f", "'", "’")
+_ENDS = "0123456789.,yYfF"  # of numbers, and of infinity
 _SPACES = " \u00a0\u202f"
 
 
@@ -47,7 +48,9 @@ def _compiled(notation: Notation) -> re.Pattern[str]:
 
 def is_number(text: str) -> bool:
     """Whether a text is a number in any notation."""
-    return any(_compiled(notation).match(text) for notation in NOTATIONS)
+    if _compiled(PLAIN).match(text):  # most are
+        return True
+    return text[-1:] in _ENDS and any(_compiled(notation).match(text) for notation in NOTATIONS)
 
 
 def fitting_notations(texts: Iterable[str]) -> frozenset[Notation]:

@@ -1,55 +1,48 @@
-"""Files of one sample each, read and written in their own format: images, .wav, .csv and .npy."""
+"""Files of samples, read and written in their own format: images, .wav, .csv and .npy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import importlib.util
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from isthmus.data.array_file import ArrayFile
 from isthmus.data.base import RaggedSource
 from isthmus.data.folders import files_in
-from isthmus.data.images import JPEG, SUFFIXES, any_size, read_image, stored
+from isthmus.data.images import SUFFIXES, TIFF, read_image
+from isthmus.data.picture_file import PictureFile
 from isthmus.data.reading import reading
-from isthmus.errors import IsthmusError
-from isthmus.files import atomic_path
+from isthmus.data.sample_file import SampleFile
+from isthmus.data.text_signals import TextSignals
+from isthmus.data.tiff_file import TiffFile
+from isthmus.data.wave_file import WaveFile
 
-SIGNALS = (".wav", ".csv", ".npy")
-READABLE = (*SUFFIXES, *SIGNALS)
-_KEPT = ("exif", "icc_profile", "dpi", "compression", "gamma")  # what formats carry beside the pixels
-
-
-@dataclass(frozen=True)
-class FileContent:
-    """What a file holds. array : an image (height, width[, channels]), a signal (length, channels) or another array.
-
-    signal : whether it is a signal. shape : of the array in the file. extra : what is written beside it again.
-    """
-
-    array: np.ndarray
-    signal: bool
-    shape: tuple[int, ...]
-    extra: Mapping[str, Any] = field(default_factory=dict)
+_SIGNALS: dict[str, tuple[str, Callable[[Path], SampleFile]]] = {
+    ".wav": ("sound", WaveFile),
+    ".csv": ("a table of numbers", TextSignals),
+    ".tsv": ("a table of numbers", TextSignals),
+    ".npy": ("an array", ArrayFile),
+}
+READABLE = (*SUFFIXES, *_SIGNALS)
 
 
 class SampleFiles(RaggedSource):
-    """Files of one sample each, in its own shape and dtype; each is read when it is asked for.
+    """Files of one sample each, in its own shape and dtype; each is read when it is asked for."""
 
-    upright : whether Exif orientation is applied to images; without it, they come as they are stored.
-    """
-
-    def __init__(self, paths: Sequence[Path], name: str, *, upright: bool = True) -> None:
+    def __init__(self, paths: Sequence[Path], name: str) -> None:
         super().__init__(len(paths), name=name, paths=paths)
         self.paths: list[Path]
-        self._upright = upright
 
     def _read(self, index: int) -> np.ndarray:
         path = self.paths[index]
-        if not self._upright or path.suffix.lower() not in SUFFIXES:
-            return read_file(path).array
-        return read_image(path)
+        suffix = path.suffix.lower()
+        if suffix in SUFFIXES:
+            return read_image(path)
+        if suffix in (".csv", ".tsv"):
+            return _all_columns(path)
+        return next(open_sample(path).samples())
 
 
 def sample_paths(folder: Path) -> list[Path]:
@@ -64,91 +57,23 @@ def sample_folder(folder: Path) -> SampleFiles:
     return SampleFiles(images or paths, str(folder))
 
 
-def read_file(path: Path) -> FileContent:
-    """One file; IsthmusError that names it where it cannot be read."""
-    suffix = path.suffix.lower()
-    kinds: dict[str, tuple[str, Callable[[Path], FileContent]]] = {
-        ".wav": ("sound", _read_wav),
-        ".csv": ("a table of numbers", _read_csv),
-        ".npy": ("an array", _read_npy),
-    }
-    kind, read = kinds.get(suffix, ("an image", _read_image))
+def open_sample(path: Path) -> SampleFile:
+    """A file whose samples can be read and replaced; IsthmusError that names it where it cannot be read."""
+    kind, opened = _SIGNALS.get(path.suffix.lower(), ("an image", _image))
     with reading(path, kind):
-        content = read(path)
-    if content.array.dtype.kind not in "biuf" or 0 in content.array.shape:
-        raise IsthmusError(f"{path} holds {content.array.dtype} of shape {content.array.shape}; numbers are needed")
-    return content
+        return opened(path)
 
 
-def write_file(path: Path, content: FileContent, array: np.ndarray) -> None:
-    """Write another array in place of the one that was read, in the same format, at once."""
-    array = array.reshape(*content.shape[:-1], -1) if content.signal and len(content.shape) > 1 else array
-    array = array[:, 0] if content.signal and len(content.shape) == 1 else array
-    with atomic_path(path) as temporary:
-        match path.suffix.lower():
-            case ".wav":
-                from scipy.io import wavfile
-
-                wavfile.write(temporary, content.extra["rate"], array)
-            case ".csv":
-                names = ",".join(content.extra["names"])
-                rows = array.reshape(len(array), -1)
-                np.savetxt(temporary, rows, "%.9g", ",", header=names, comments="")
-            case ".npy":
-                with temporary.open("wb") as file:
-                    np.save(file, array, allow_pickle=False)
-            case _:
-                _write_image(temporary, content, array)
+def _image(path: Path) -> SampleFile:
+    tiff = path.suffix.lower() in TIFF and importlib.util.find_spec("tifffile")
+    return TiffFile(path) if tiff else PictureFile(path)
 
 
-def _read_wav(path: Path) -> FileContent:
-    from scipy.io import wavfile
-
-    rate, values = wavfile.read(path)
-    return FileContent(values.reshape(len(values), -1), True, values.shape, {"rate": rate})
-
-
-def _read_csv(path: Path) -> FileContent:
+def _all_columns(path: Path) -> np.ndarray:
+    """A table as a signal (rows, columns) of floats."""
     from isthmus.data.tables import Columns, csv_source
 
-    source = csv_source(path, Columns())
-    values = source.take(np.arange(len(source)))
-    values = values if values.dtype.kind == "f" else values.astype(np.float64)  # numbers as text have no range
-    return FileContent(values, True, values.shape, {"names": source.feature_names or ()})
-
-
-def _read_npy(path: Path) -> FileContent:
-    values = np.load(path, allow_pickle=False)
-    return FileContent(values.reshape(len(values), -1) if values.ndim == 1 else values, values.ndim == 1, values.shape)
-
-
-def _read_image(path: Path) -> FileContent:
-    from PIL import Image
-
-    with any_size(), Image.open(path) as image:
-        if getattr(image, "n_frames", 1) > 1:
-            raise IsthmusError(f"{path} holds {image.n_frames} images; give it by itself")  # type: ignore[attr-defined]
-        extra = {name: image.info[name] for name in _KEPT if image.info.get(name)}
-        if image.format == "PNG":
-            extra["text"] = dict(getattr(image, "text", {}))
-        array = stored(image, path)
-    return FileContent(array, False, array.shape, extra)
-
-
-def _write_image(path: Path, content: FileContent, array: np.ndarray) -> None:
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    suffix, extra = path.suffix.lower(), dict(content.extra)
-    texts = extra.pop("text", {})
-    if suffix not in (".tif", ".tiff"):
-        extra.pop("compression", None)
-    if suffix == ".png" and texts:
-        extra["pnginfo"] = PngInfo()
-        for name, text in texts.items():
-            extra["pnginfo"].add_text(name, str(text))
-    if suffix in JPEG:
-        extra |= {"quality": 95, "subsampling": 0}
-    if suffix == ".webp":
-        extra |= {"lossless": True}
-    Image.fromarray(array).save(path, **extra)
+    with reading(path, "a table of numbers"):
+        source = csv_source(path, Columns())
+        values = source.take(np.arange(len(source)))
+    return values if values.dtype.kind == "f" else values.astype(np.float64)  # numbers as text have no range

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.base import ArraySource, JoinedSource, ListSource, Source, subset
+from isthmus.data.csv_dialect import Dialect
 from isthmus.data.in_memory import (
     as_array,
     is_list_of_arrays,
@@ -18,7 +19,7 @@ from isthmus.data.in_memory import (
     loaded,
     torch_source,
 )
-from isthmus.data.table_files import READERS, is_text_table
+from isthmus.data.table_files import READERS, TEXT, is_text_table
 from isthmus.data.tables import (
     Columns,
     arrow_source,
@@ -30,12 +31,12 @@ from isthmus.data.tables import (
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
 
-__all__ = ["Source", "open_source", "subset"]
+__all__ = ["Source", "check_exists", "open_source", "subset"]
 
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .jsonl, .xlsx, .zarr, TIFF stacks, images "
-    "(PNG, JPEG, WebP, TIFF, BMP, GIF) and folders of images"
+    "(PNG, JPEG, WebP, TIFF, BMP, GIF), .wav, and folders of images or of .wav files"
 )
 
 
@@ -44,7 +45,7 @@ class _Options:
     on_mixed_sizes: str
     image_mode: str | None
     columns: Columns
-    csv: Mapping[str, Any] | None = None
+    csv: Mapping[str, Any] | Dialect | None = None
 
     @property
     def keep(self) -> bool:
@@ -63,7 +64,7 @@ def open_source(
     labels_column: str | None = None,
     drop_columns: Sequence[str] = (),
     columns: Sequence[str] | None = None,
-    csv: Mapping[str, Any] | None = None,
+    csv: Mapping[str, Any] | Dialect | None = None,
 ) -> Source:
     """Anything that holds samples as a `Source`.
 
@@ -159,12 +160,14 @@ def _open_paths(paths: Sequence[Path], options: _Options) -> Source:
 
 def _one_shape_needed(name: str) -> IsthmusError:
     return IsthmusError(
-        f"{name} holds samples that may differ in shape, and here all must have one; crop or resize them first (images "
-        "in a folder are by on_mixed_sizes='crop' or 'resize')"
+        f"{name} holds samples that may differ in shape, and here all must have one; crop or resize them first "
+        "(isthmus.open_source does it with images in a folder by on_mixed_sizes='crop' or 'resize')"
     )
 
 
 def _refuse_columns(options: _Options, what: str) -> None:
+    if options.csv is not None:
+        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(TEXT)} files, not for {what}")
     if options.columns.labels is not None or options.columns.drop:
         raise IsthmusError(f"labels_column and drop_columns are for tables with named columns, not for {what}")
 
@@ -178,26 +181,37 @@ def _dataset_source(name: str, split: str) -> Source:
     return ArraySource(part.images, name=f"{name}:{split}", labels=part.labels)
 
 
+def check_exists(data: str) -> None:
+    """Raise what `open_source` would for a path or a name that does not exist, without opening anything."""
+    if not data:
+        raise IsthmusError("the path or name of the data is empty")
+    if data.partition(":")[0] not in named_datasets:
+        _path_and_member(Path(data).expanduser())
+
+
+def _path_and_member(path: Path) -> tuple[Path, str | None]:
+    """An existing path, and the name of an array in it where one is given."""
+    if path.exists():
+        return path, None
+    whole, _, name = str(path).rpartition(":")
+    if not whole.endswith(_WITH_MEMBERS) or not Path(whole).exists():
+        raise _no_such_path(path)
+    return Path(whole), name
+
+
 def _open_path(path: Path, options: _Options) -> Source:
-    member = None
-    if not path.exists():
-        whole, _, name = str(path).rpartition(":")
-        if not whole.endswith(_WITH_MEMBERS) or not Path(whole).exists():
-            raise _no_such_path(path)
-        path, member = Path(whole), name
+    path, member = _path_and_member(path)
     suffix = path.suffix.lower()
     if path.is_file() and is_text_table(path):
         return csv_source(path, options.columns, options.csv)
-    if options.csv:
-        raise IsthmusError(f"settings of CSV files (csv) are for .csv and .tsv files, not for {path}")
-    if path.is_file() and suffix in READERS:
+    if options.csv is None and path.is_file() and suffix in READERS:
         return file_source(path, options.columns)
     _refuse_columns(options, str(path))
     return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)
 
 
 def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
-    from isthmus.data import folders, sample_files, stacks
+    from isthmus.data import folders, images, sample_files, sounds, stacks
 
     if stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
@@ -205,11 +219,14 @@ def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
         if options.image_mode is not None:
             raise IsthmusError("on_mixed_sizes='keep' keeps each image in its own mode; leave image_mode out")
         return sample_files.sample_folder(path)
+    if folders.holds(path, sounds.SUFFIX) and not folders.holds(path, *images.SUFFIXES):
+        paths = folders.files_in(path, (sounds.SUFFIX,), "sound")
+        return sounds.SoundFiles(paths, name=str(path), on_mixed_sizes=options.on_mixed_sizes)
     return folders.folder_source(path, **options.of_images())
 
 
 def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
-    from isthmus.data import files, folders, images, stacks
+    from isthmus.data import files, folders, images, sounds, stacks
 
     if suffix == ".npy":
         return files.npy_source(path)
@@ -217,6 +234,8 @@ def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -
         return files.npz_source(path, member)
     if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
+    if suffix == sounds.SUFFIX:
+        return sounds.SoundFiles([path], name=str(path))
     if suffix in images.SUFFIXES:
         header = images.read_header(path)
         if header.frames > 1 and suffix in images.TIFF:

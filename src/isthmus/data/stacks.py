@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +80,10 @@ def is_zarr(path: Path) -> bool:
 
 
 def zarr_source(path: Path, member: str | None) -> Source:
-    """A Zarr array, or the one of a Zarr group that is its only one or named X, x, images or data."""
+    """A Zarr array, or the one of a Zarr group that is its only one of samples or named X, images or data.
+
+    Coordinates, as xarray writes them, are no samples; packed values are unpacked, see `ZarrSource`.
+    """
     try:
         import zarr
     except ImportError as error:
@@ -90,18 +96,83 @@ def zarr_source(path: Path, member: str | None) -> Source:
         if isinstance(opened, zarr.Group):
             arrays = {name: array for name, array in sorted(opened.members(max_depth=None))
                       if isinstance(array, zarr.Array)}  # fmt: skip
-            name, labels_name = choose_array(list(arrays), path, member)
+            axes = {name: 0 if _is_coordinate(name, arrays) else array.ndim for name, array in arrays.items()}
+            name, labels_name = choose_array(axes, path, member)
             opened = arrays[name]
             labels = None if labels_name is None else np.asarray(arrays[labels_name][:])
         return ZarrSource(opened, name=str(path), labels=fitting_labels(labels, opened.shape[:1], path))
 
 
+def _is_coordinate(name: str, arrays: Mapping[str, Any]) -> bool:
+    """Whether an array tells where the others' values lie: it is named like its axis, or they name it."""
+    group, _, own = name.rpartition("/")
+    named = " ".join(str(a.attrs.get("coordinates", "")) for n, a in arrays.items() if n.rpartition("/")[0] == group)
+    return list(_dimensions(arrays[name])) == [own] or own in named.split()
+
+
+def _dimensions(array: Any) -> Sequence[Any]:
+    """The names of an array's axes, where it was written by xarray or with such names."""
+    names: Sequence[Any] = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS", ())
+    return names
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """How values are packed, by the conventions of climate and forecast (CF, section 8): missing marks, then
+    value · scale + offset."""
+
+    missing: tuple[float, ...] = ()
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def of(cls, array: Any) -> _Packing:
+        """What an array's attributes say; xarray keeps the mark of missing values in a version 2 array's own field."""
+        attributes = dict(array.attrs)
+        marks = [attributes.get("_FillValue"), attributes.get("missing_value")]
+        if "_ARRAY_DIMENSIONS" in attributes and array.metadata.zarr_format == 2:
+            marks.append(array.fill_value)
+        numbers = [_mark(mark) for mark in marks if mark is not None]
+        scale, offset = attributes.get("scale_factor", 1.0), attributes.get("add_offset", 0.0)
+        return cls(tuple(n for n in numbers if not np.isnan(n)), float(scale), float(offset))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether values are stored as they are."""
+        return self == _Packing()
+
+    def dtype(self, stored: np.dtype) -> np.dtype:
+        """The type that holds the values, with NaN for missing ones."""
+        return stored if self.is_plain or stored.kind not in "iuf" else np.result_type(stored, np.float32)
+
+    def unpack(self, block: np.ndarray) -> np.ndarray:
+        """Values as they are meant."""
+        if self.is_plain or block.dtype.kind not in "iuf":
+            return block
+        values = block.astype(self.dtype(block.dtype))
+        gaps = np.isin(values, np.array(self.missing, values.dtype))
+        unpacked: np.ndarray = np.where(gaps, np.nan, values * self.scale + self.offset)
+        return unpacked
+
+
+def _mark(value: Any) -> float:
+    """A mark of missing values; xarray writes fractions as base64."""
+    if isinstance(value, str):
+        return float(np.frombuffer(base64.standard_b64decode(value), "<f8")[0])
+    return float(value)
+
+
 class ZarrSource(Source):
-    """A Zarr array, of which only the blocks that are asked for are read."""
+    """A Zarr array, of which only the blocks that are asked for are read.
+
+    Values that are packed by the CF conventions (scale_factor, add_offset) are unpacked, and those that mark missing
+    ones (_FillValue, missing_value) become NaN.
+    """
 
     def __init__(self, array: Any, *, name: str | None = None, labels: np.ndarray | None = None) -> None:
         check_array(array.shape, array.dtype, name or "the Zarr array")
-        super().__init__(array.shape, array.dtype, name=name, labels=labels)
+        self._packing = _Packing.of(array)
+        super().__init__(array.shape, self._packing.dtype(array.dtype), name=name, labels=labels)
         self._array = array
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
@@ -113,4 +184,4 @@ class ZarrSource(Source):
                 block = np.asarray(self._array[int(needed[0]) : int(needed[-1]) + 1])
             else:
                 block = np.asarray(self._array.oindex[needed])
-        return np.ascontiguousarray(block[back], dtype=self.dtype)
+        return np.ascontiguousarray(self._packing.unpack(block)[back], dtype=self.dtype)

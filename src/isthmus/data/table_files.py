@@ -11,14 +11,14 @@ from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 
-_TEXT = (".csv", ".tsv")
+TEXT = (".csv", ".tsv")
 _PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 
 
 def is_text_table(path: Path) -> bool:
     """Whether a file's name says that it is a table of text, packed or not."""
     suffix = path.suffix.lower()
-    return (Path(path.stem).suffix.lower() if suffix in _PACKED else suffix) in _TEXT
+    return (Path(path.stem).suffix.lower() if suffix in _PACKED else suffix) in TEXT
 
 
 def is_table(path: Path) -> bool:
@@ -40,7 +40,7 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
         refuse_unclear(dialect, path, lambda name: name not in aside)
         return table.drop_columns([name for name in dialect.index if name in table.column_names]), dialect.sentence
     if csv:
-        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(_TEXT)} files, not for {path}")
+        raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(TEXT)} files, not for {path}")
     return READERS[path.suffix.lower()](path), ""
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from isthmus.data.base import ArraySource, Source, as_labels
 from isthmus.data.csv_dialect import Dialect
 from isthmus.data.csv_files import read_verbatim, refuse_unclear
+from isthmus.data.in_memory import as_numbers
 from isthmus.data.table_files import READERS
 from isthmus.errors import IsthmusError, ReadingError, unknown_name
 
@@ -121,13 +122,14 @@ def _no_numbers(table: str, wrong: Mapping[str, str]) -> ReadingError:
 def frame_source(frame: Any, columns: Columns) -> ArraySource:
     """A pandas DataFrame; one whose columns share one NumPy type is not copied."""
     names = [str(name) for name in frame.columns]
+    frame = _with_numbers(frame)
     dtypes = list(frame.dtypes)
 
     def unfit(i: int) -> str | None:
         return None if dtypes[i].kind in "biuf" else str(dtypes[i])
 
     features = columns.choose(names, unfit, "the data frame")
-    chosen = frame if len(features) == len(names) else frame.iloc[:, features]
+    chosen = frame if features == list(range(len(names))) else frame.iloc[:, features]
     common = np.result_type(*(_numpy_type(frame.iloc[:, i]) for i in features))
     if all(isinstance(dtypes[i], np.dtype) for i in features):
         matrix = chosen.to_numpy(dtype=common)
@@ -137,6 +139,17 @@ def frame_source(frame: Any, columns: Columns) -> ArraySource:
     if columns.labels is not None:
         labels = as_labels(frame.iloc[:, names.index(columns.labels)].to_numpy(), f"column {columns.labels!r}")
     return ArraySource(matrix, unit="row", labels=labels, feature_names=[names[i] for i in features])
+
+
+def _with_numbers(frame: Any) -> Any:
+    """A data frame whose columns of Python's numbers are such of NumPy's."""
+    objects = [i for i, dtype in enumerate(frame.dtypes) if isinstance(dtype, np.dtype) and dtype.kind == "O"]
+    columns = {i: as_numbers(frame.iloc[:, i].to_numpy()) for i in objects}
+    found = {i: values for i, values in columns.items() if values.dtype != object}
+    frame = frame.copy(deep=False) if found else frame
+    for i, values in found.items():
+        frame.isetitem(i, values)
+    return frame
 
 
 def _numpy_type(column: Any) -> np.dtype:
@@ -206,7 +219,7 @@ class CsvSource(ArraySource):
         self.dialect = dialect
 
 
-def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | None = None) -> CsvSource:
+def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | Dialect | None = None) -> CsvSource:
     """A text table, whose notation and layout `isthmus.data.csv_files` finds out; `settings` of these are given.
 
     Columns that number or name the rows are no features, unless they are asked for.

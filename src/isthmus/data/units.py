@@ -17,7 +17,8 @@ from isthmus.data.base import Source, SubsetSource
 from isthmus.data.scaling import Scaler, to_dtype
 from isthmus.errors import IsthmusError
 
-_FAR, _FAR_SHARE = 8.0, 1e-3  # widths of the training range, and the share of the values that must lie so far outside
+_FAR = 8.0  # widths of the training range
+_FAR_SHARE, _SPIKES = 1e-3, 3  # of the values must lie so far outside, and more than so many
 _NARROW = 64  # the training range is so many times as wide as that of fractional numbers: these are in a larger unit
 _NORMALISED = 2.0  # largest magnitude of data that somebody has brought to a range of about 1, with their noise
 _SHALLOW = 8  # 16 bits that reach no more than this part of the range hold fewer bits than they seem to
@@ -80,10 +81,10 @@ class Units:
     def check(self, values: np.ndarray, name: str, *, given: np.ndarray | None = None, fractions: bool = True) -> None:
         """Refuse numbers in these units that are far outside the training range, or seem to be in a larger unit.
 
-        Far: all lie further outside than the range is wide, or one in a thousand lies eight times as far. In a larger
-        unit: fractions that vary less than a 64th of the range of whole numbers, or that lie within ±2 where the
-        training data did not. given : the user's numbers, where `values` were converted from them. fractions : whether
-        the latter is looked at.
+        Far: all lie further outside than the range is wide, or one in a thousand, and more than three, which may be
+        spikes, lies eight times as far. In a larger unit: fractions that vary less than a 64th of the range of whole
+        numbers, or that lie within ±2 where the training data did not. given : the user's numbers, where `values` were
+        converted from them. fractions : whether the latter is looked at.
         """
         given = values if given is None else given
         if not self._known or not values.size:
@@ -92,7 +93,7 @@ class Units:
         width = np.where(self.high > self.low, self.high - self.low, np.maximum(np.abs(self.high), 1.0))
         if bool((least < self.low - width).any()) or bool((most > self.high + width).any()):
             beyond = np.maximum(self.low - values, values - self.high) / width
-            if beyond.min() > 1 or (beyond > _FAR).mean() > _FAR_SHARE:
+            if beyond.min() > 1 or (beyond > _FAR).sum() > max(_SPIKES, _FAR_SHARE * beyond.size):
                 raise self._foreign(given.dtype, given.min(), given.max(), name)
         floats, own_floats = given.dtype.kind == "f", np.dtype(self.dtype).kind == "f"
         if not fractions or not (floats or own_floats):
@@ -156,6 +157,16 @@ def in_units_of(scaler: Scaler, source: Source) -> Source:
     low, high = float(min(low for low, _ in ends)), float(max(high for _, high in ends))
     factor = Units.of_scaler(scaler).factor(source.dtype, low, high, source.name)
     return source if factor == 1 else RescaledSource(source, factor, np.dtype(scaler.dtype))
+
+
+def check_dropped(scaler: Scaler, array: np.ndarray, name: str) -> None:
+    """Refuse an image of any size whose numbers, without a format that says what white is, are in other units."""
+    if scaler.kind != "range" or _white(array.dtype) is not None or array.dtype.kind not in "if":
+        return
+    low, high = Units.of_scaler(scaler).low.min(), Units.of_scaler(scaler).high.max()
+    units = Units(scaler.dtype, np.asarray(low), np.asarray(high))
+    units.factor(array.dtype, float(array.min()), float(array.max()), name)
+    units.check(array, name)
 
 
 def check_units(scaler: Scaler, chunk: np.ndarray, name: str) -> None:

@@ -47,7 +47,7 @@ class AboveBase(SubsetSource):
 
 
 def above_base(x: torch.Tensor, base: np.ndarray) -> torch.Tensor:
-    """x - base as float64, rounded once: both halves of the 64 bits are subtracted by themselves, and do not overflow."""
+    """x - base as float64, rounded once: the halves of the 64 bits are subtracted each, so nothing overflows."""
     import torch
 
     a, b = _signed(x), _signed(torch.as_tensor(base, device=x.device))

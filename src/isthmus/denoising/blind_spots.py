@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,22 +49,22 @@ class Blind(Spec):
 def without_itself(network: DenoisingNetwork, x: Tensor, *, rows: int = 0) -> tuple[Tensor, Tensor]:
     """Every value from the others alone: one pass for each grid of blind spots."""
     guess, variance = torch.empty_like(x), torch.empty_like(x)
-    for grid in blind_grid(x.ndim - 2, rows):
+    for grid in blind_grid(x.shape[2:], rows):
         hidden, seen = hide(x, grid, rows)
         for whole, part in zip((guess, variance), network.clean(seen), strict=True):
             whole[..., hidden] = part[..., hidden]
     return guess, variance
 
 
-def blind_grid(num_spatial_dims: int, rows: int) -> list[tuple[tuple[int, int], ...]]:
-    """Start and step on each axis, for each of the grids of blind spots that together cover everything.
+def blind_grid(size: Sequence[int], rows: int) -> list[tuple[tuple[int, int], ...]]:
+    """Start and step on each axis, for each of the grids of blind spots that together cover samples of a size.
 
     rows : see `hide`.
     """
-    steps = [GRID] * num_spatial_dims
+    steps = [GRID] * len(size)
     if rows:
         steps[-1] = 2 * rows + 2
-    return [tuple(zip(place, steps, strict=True)) for place in itertools.product(*map(range, steps))]
+    return [tuple(zip(place, steps, strict=True)) for place in itertools.product(*map(range, map(min, steps, size)))]
 
 
 def hide(x: Tensor, grid: tuple[tuple[int, int], ...], rows: int) -> tuple[Tensor, Tensor]:
@@ -82,7 +83,7 @@ def hide(x: Tensor, grid: tuple[tuple[int, int], ...], rows: int) -> tuple[Tenso
     d = x.ndim - 2
     pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[d - 1]
     sizes = [3] * (d - 1) + [2 * rows + 3]
-    padding = [n // 2 for n in sizes]
-    share = pool(known[None, None], sizes, 1, padding)
-    mean = pool(x * known, sizes, 1, padding) / share.clamp(min=1e-6)
+    padding = [n // 2 for n in reversed(sizes) for _ in range(2)]  # by hand: pools refuse volumes smaller than they are
+    share = pool(F.pad(known[None, None], padding), sizes, 1)
+    mean = pool(F.pad(x * known, padding), sizes, 1) / share.clamp(min=1e-6)
     return hidden, torch.where(covered, mean, x)

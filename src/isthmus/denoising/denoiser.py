@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,17 +14,18 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from isthmus.data.base import is_labels
 from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
-from isthmus.data.in_memory import refuse_masked
-from isthmus.data.scaling import check_finite, finite_sample, sample_channel_axis, unit_of
+from isthmus.data.in_memory import loaded, refuse_masked
+from isthmus.data.scaling import finite_sample, sample_channel_axis, unit_of
 from isthmus.data.sources import Source, open_source
 from isthmus.data.units import Units, sound_scale
 from isthmus.denoising.blind_spots import Blind
 from isthmus.denoising.float_units import FloatUnits
-from isthmus.denoising.inference import Cleaner
+from isthmus.denoising.inference import Cleaner, blocks
 from isthmus.denoising.learning import learn_denoiser
 from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
+from isthmus.denoising.risk import NoiseVariance, caution
 from isthmus.device import choose_device, in_best_memory_order
-from isthmus.errors import IsthmusError, sklearn_validation, unknown_name
+from isthmus.errors import IsthmusError, sklearn_validation, unknown_name, warn
 from isthmus.estimators.base import Estimator
 from isthmus.estimators.network_estimator import is_array_like
 from isthmus.spec import parse_corruption
@@ -35,11 +35,13 @@ from isthmus.training.selection import commonest_kind
 
 LEARN_FROM = ("auto", "clean", "noisy")
 MOST_VALUES = 1 << 27  # of the samples that are learned from
-_BATCH_VALUES = 1 << 19
 
 
 class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
     """Learn to take noise away, from clean samples, from pairs, or from noisy samples alone.
+
+    Where the estimated risk says that taking away what the network would makes the samples worse, less of it is taken
+    away, or nothing, and a warning says so (`share_`). What is constant, as borders and silence are, stays as it is.
 
         noisy (n, height, width) ──denoise──▶ clean (n, height, width)
 
@@ -71,8 +73,12 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     ----------
     network_ : DenoisingNetwork, the torch module
     network_spec_ : DenoisingSpec, what it is made of
-    noise_ : str or None, the noise as it was given, or estimated
+    noise_ : str or None, the noise as it was given, or estimated; "poisson:30 above 0.1" is photon noise of what is
+        above 0.1, the value that a camera gives to darkness
     blind_ : Blind or None, how values are cleaned that the network does not see
+    variance_ : NoiseVariance or None, that of the noise, where it is known
+    share_ : float, how much of what the network takes away is taken away: 1, or less where the estimated risk says that
+        all would make the data worse, and 0 where nothing makes them better
     flips_, turns_ : bool, whether samples may be turned over, and around by quarters, for `averaging`
     units_ : Units, the dtype and the range of the samples that were learned from
     training_spec_ : TrainingSpec
@@ -165,7 +171,10 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         learned = learn_denoiser(samples, 1 / unit_of(samples[0].dtype), noise, how, targets, self.size, run)
         self.network_, self.network_spec_ = learned.network, learned.spec
         self.noise_, self.blind_ = self._floats.noise(learned.noise, back=True), learned.blind
+        self.variance_, self.share_ = learned.variance, learned.share
         self.flips_, self.turns_ = learned.flips, learned.turns
+        if self.share_ < 1:
+            warn(caution(self.share_))
         self._keep(learned.trained)
         return self
 
@@ -198,13 +207,17 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
                 "this model learned from whole samples, which are not the same turned over: averaging would harm"
             )
         samples = self._open(X)
-        blocks = (self._cleaned(block, averaging, return_std, sound) for block in self._blocks(samples))
-        if not samples.uniform:
-            each = [(cleaned[0], None if std is None else std[0]) for cleaned, std in blocks]
-            return ([a for a, _ in each], [b for _, b in each]) if return_std else [a for a, _ in each]
-        parts = list(blocks)
-        together = np.concatenate([cleaned for cleaned, _ in parts])
-        return (together, np.concatenate([std for _, std in parts if std is not None])) if return_std else together
+        cleaned, stds, shares = zip(
+            *(self._cleaned(block, averaging, return_std, sound) for block in blocks(samples)), strict=True
+        )
+        left = int((np.concatenate(shares) < self.share_).sum())
+        if left:
+            warn(
+                f"{left} of {len(samples)} samples were left as they are, or nearly: they hold less noise than would "
+                f"have been taken away"
+            )
+        together = np.concatenate if samples.uniform else lambda parts: [part[0] for part in parts]
+        return (together(cleaned), together(stds)) if return_std else together(cleaned)
 
     def score(self, X: Any, y: Any) -> float:
         """Minus the mean squared error of the cleaned X against the clean y, in the user's units."""
@@ -244,6 +257,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             "network": self.network_spec_.to_dict(),
             "blind": None if self.blind_ is None else self.blind_.to_dict(),
             "noise": self.noise_,
+            "variance": None if self.variance_ is None else self.variance_.to_dict(),
+            "share": self.share_,
             "symmetries": [self.flips_, self.turns_],
             **self.units_.to_dict(),
             "floats": [self._floats.zero, self._floats.unit],
@@ -258,11 +273,10 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
         in_best_memory_order(self.network_.eval(), self.network_spec_.num_spatial_dims + 2)
         self.blind_ = None if config["blind"] is None else Blind.from_dict(config["blind"])
-        self.noise_, self.units_, (self.flips_, self.turns_) = (
-            config["noise"],
-            Units.from_dict(config),
-            config["symmetries"],
-        )
+        variance, self.share_ = config.get("variance"), config.get("share", 1.0)
+        self.variance_ = None if variance is None else NoiseVariance.from_dict(variance)
+        self.noise_, self.units_ = config["noise"], Units.from_dict(config)
+        self.flips_, self.turns_ = config["symmetries"]
         self._floats = FloatUnits(*config.get("floats", ()))
 
     def _describe(self) -> dict[str, str]:
@@ -271,7 +285,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             "denoiser": f"{self.size}, {self.network_.num_parameters:,} parameters",
             "samples": f"{spec.num_spatial_dims} dimensions, {spec.in_channels} channels, {self.units_}",
             "noise": self.noise_ or "that of the pairs it learned from",
-        }
+        } | ({} if self.share_ == 1 else {"caution": caution(self.share_)})
 
     def _validation(self, best: float) -> str:
         return f"{best:.4g} (in variances of the data)"
@@ -283,8 +297,9 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
         Signals of another length than those of the training are no error.
         """
+        X = loaded(X)
         refuse_masked(X)
-        if is_array_like(X) and not hasattr(X, "columns"):
+        if is_array_like(X):
             with sklearn_validation():
                 X = check_array(X, dtype="numeric", ensure_all_finite=False, estimator=self)
         samples = open_source(X, on_mixed_sizes="keep")
@@ -341,23 +356,10 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         """The axis of the channels within a sample."""
         return sample_channel_axis(sample_shape, self.channel_axis)
 
-    def _blocks(self, data: Source) -> Iterator[np.ndarray]:
-        """Arrays (n, ...) of samples of one shape, a few at a time."""
-        if not data.uniform:
-            for index in range(len(data)):
-                yield finite_sample(data, index)[None]
-            return
-        size = max(1, _BATCH_VALUES // max(1, math.prod(data.shape[1:])))
-        start = 0
-        for chunk in data.chunks(size):
-            check_finite(data, chunk, start)
-            start += len(chunk)
-            yield chunk
-
     def _cleaned(
         self, samples: np.ndarray, averaging: bool, with_std: bool, sound: bool
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Samples (n, ...) of one shape in the user's layout, and the deviations of the errors."""
+    ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Samples (n, ...) of one shape in the user's layout, the deviations of the errors, and see `Cleaner.clean`."""
         axis = self._axis(samples.shape[1:])
         d, expected = samples.ndim - 1 - (axis is not None), self.network_spec_.num_spatial_dims
         if d != expected:
@@ -368,11 +370,11 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         planes = channels_last(samples, None if axis is None else axis + 1)
         alpha = planes[..., -1:] if has_alpha(planes) else None
         planes = planes if alpha is None else planes[..., :-1]
-        cleaned, std = self._cleaner(planes, averaging, sound).clean(planes, with_std)
+        cleaned, std, shares = self._cleaner(planes, averaging, sound).clean(planes, with_std)
         if alpha is not None:
             cleaned = np.concatenate([cleaned, alpha], -1)
             std = None if std is None else np.concatenate([std, np.zeros(alpha.shape, np.float32)], -1)
-        return from_channels_last(cleaned, axis), None if std is None else from_channels_last(std, axis)
+        return from_channels_last(cleaned, axis), None if std is None else from_channels_last(std, axis), shares
 
     def _cleaner(self, samples: np.ndarray, averaging: bool, sound: bool) -> Cleaner:
         """The network for samples in their own units, which are held against those of the training data."""
@@ -387,7 +389,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self.units_.check(converted, name, given=samples, fractions=not sound)
         network = self.network_.to(choose_device(self.device))
         zero, unit = zero + self._floats.zero / factor, unit_of(own) * self._floats.unit / factor
-        return Cleaner(network, self.network_spec_, self.blind_, zero, unit, averaging, self.turns_)
+        learned = self.network_spec_, self.blind_
+        return Cleaner(network, *learned, zero, unit, averaging, self.turns_, self.share_, self.variance_)
 
 
 def _kind(sample: np.ndarray) -> tuple[int, str, int]:

@@ -5,7 +5,8 @@ Each file is read once to learn and once to be cleaned. One that cannot be read 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.files import map_npy
-from isthmus.data.sample_files import READABLE, FileContent, SampleFiles, read_file, sample_paths, write_file
+from isthmus.data.sample_file import SampleFile
+from isthmus.data.sample_files import READABLE, SampleFiles, open_sample, sample_paths
 from isthmus.data.scaling import check_finite
 from isthmus.data.sources import Source
 from isthmus.denoising.denoiser import MOST_VALUES, Denoiser
+from isthmus.denoising.own_units import NOISE, OwnUnits, in_own_units
 from isthmus.errors import IsthmusError
-from isthmus.files import npy_file
+from isthmus.files import atomic_paths, npy_file
 
 _EXAMPLES, _LEAST_PIXELS = 6, 8  # samples that are shown before and after, and the height and width of the smallest
 
@@ -47,48 +50,67 @@ def learn(denoiser: Denoiser, data: str | Path | Source, **options: Any) -> dict
     good, bad = _read_some(paths)
     if not good:
         raise IsthmusError(f"none of {len(paths)} files can be read; the first: {next(iter(bad.values()))}")
-    signals = [sample.signal for sample in good]
-    mostly = 2 * sum(signals) > len(signals)
+    mostly = 2 * sum(signal for signal, _ in good) > len(good)
     if mostly:
         denoiser.set_params(channel_axis=-1)
-    denoiser.fit([sample.array for sample in good if sample.signal == mostly], **options)
+    samples = [sample for signal, sample in good if signal == mostly]
+    if mostly and any(map(in_own_units, samples)):
+        if denoiser.noise not in (None, "gaussian"):
+            raise IsthmusError(
+                f"noise {denoiser.noise!r} has one level, and the columns of {data} are in units of their own; leave "
+                "the noise out, and it is estimated for each"
+            )
+        denoiser.set_params(noise=NOISE, learn_from="noisy")
+        samples = [OwnUnits.of(sample).inside(sample) for sample in samples]
+    denoiser.fit(samples, **options)
     return bad
 
 
-def _read_some(paths: Sequence[Path]) -> tuple[list[FileContent], dict[Path, str]]:
-    """Samples in the order of their files, as many as a denoiser learns from, and what cannot be read on the way."""
-    good: dict[int, FileContent] = {}
+def _read_some(paths: Sequence[Path]) -> tuple[list[tuple[bool, np.ndarray]], dict[Path, str]]:
+    """Samples in the order of their files, as many as a denoiser learns from, and what cannot be read on the way.
+
+    With each sample comes whether it is a signal.
+    """
+    good: dict[int, list[tuple[bool, np.ndarray]]] = {}
     bad: dict[Path, str] = {}
     values = 0
     for number in np.random.default_rng(0).permutation(len(paths)).tolist():
+        found = []
         try:
-            good[number] = _read(paths[number])
+            file = open_sample(paths[number])
+            for sample in file.samples():
+                _check(file, sample)
+                found.append((file.signal, sample))
+                values += sample.size
+                if values >= MOST_VALUES:
+                    break
         except IsthmusError as error:
             bad[paths[number]] = str(error)
             continue
-        values += good[number].array.size
+        good[number] = found
         if values >= MOST_VALUES:
             break
-    return [good[number] for number in sorted(good)], {path: bad[path] for path in paths if path in bad}
+    samples = [sample for number in sorted(good) for sample in good[number]]
+    return samples, {path: bad[path] for path in paths if path in bad}
 
 
-def _read(path: Path) -> FileContent:
-    """A file's sample, free of NaN."""
-    sample = read_file(path)
-    check_finite(SampleFiles([path], str(path)), sample.array[None], 0)
-    return sample
+def _check(file: SampleFile, sample: np.ndarray) -> None:
+    """Refuse infinity; what is NaN in a file is filled in its samples."""
+    check_finite(SampleFiles([file.path], str(file.path)), sample[None], 0)
 
 
 @dataclass
 class Cleaned:
     """What came of cleaning.
 
-    count : samples that were cleaned. bad : one line for each file that could not be. examples : a few samples before
-    and after, images or the middles of large ones.
+    count : files or samples that were cleaned. bad : one line for each file that could not be. notes : what was left
+    alone or could not be kept, and in how many files. examples : a few samples before and after, images or the middles
+    of large ones.
     """
 
     count: int = 0
     bad: dict[Path, str] = field(default_factory=dict)
+    notes: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
 
@@ -122,39 +144,71 @@ class FileCleaner:
 
     def files(self, paths: Iterable[Path], folder: Path | None = None) -> Cleaned:
         """Clean files one by one. folder : what their names in the output are relative to; None for a single file."""
-        from isthmus.evaluation.figures.before_after import middle
-
         done = Cleaned()
         for path in paths:
             try:
-                sample, cleaned = self._file(path, None if folder is None else path.relative_to(folder))
+                self._file(path, None if folder is None else path.relative_to(folder), done)
             except (IsthmusError, OSError, MemoryError) as error:
                 done.bad[path] = str(error) if str(path) in str(error) else f"{path}: {error}"
-                continue
-            done.count += 1
-            if len(done.examples) < _EXAMPLES and not sample.signal and min(cleaned.shape[:2]) >= _LEAST_PIXELS:
-                done.examples.append((middle(sample.array).copy(), middle(cleaned).copy()))
         return done
 
-    def _file(self, path: Path, name: Path | None) -> tuple[FileContent, np.ndarray]:
+    def _file(self, path: Path, name: Path | None, done: Cleaned) -> None:
         """Clean one file. name : within the folders of the output and the deviations, if these are folders."""
         target = self.output if name is None else self.output / name
         if target.exists() and not self.overwrite:
             raise IsthmusError(f"{target} exists; give --overwrite to replace it")
-        sample = _read(path)
-        cleaned, *deviations = self._sample(sample, sound=path.suffix.lower() == ".wav")
+        file, examples = open_sample(path), list(done.examples)
+        file.check_target(target)
+        deviations: list[np.ndarray] = []
+
+        def clean(sample: np.ndarray) -> np.ndarray:
+            _check(file, sample)
+            cleaned, *std = self._sample(file, sample)
+            deviations.extend(std)
+            if len(examples) < _EXAMPLES and not file.signal and min(cleaned.shape[:2]) >= _LEAST_PIXELS:
+                examples.append((middle(sample).copy(), middle(cleaned).copy()))
+            return cleaned
+
+        from isthmus.evaluation.figures.before_after import middle
+
+        with atomic_paths(*self._places(target, name)) as (*beside, temporary):
+            file.rewrite(temporary, clean)
+            if beside:
+                with beside[0].open("wb") as array:
+                    np.save(array, file.layout(iter(deviations)), allow_pickle=False)
+        done.count, done.examples = done.count + 1, examples
+        done.notes.update(file.notes)
+
+    def _places(self, target: Path, name: Path | None) -> Iterator[Path]:
+        """Where the deviations go, if they are wanted, and the file."""
         if self.std is not None:
             beside = "" if name is None else name if name.suffix.lower() == ".npy" else f"{name}.npy"
-            write_file(self.std / beside, sample, deviations[0])
-        write_file(target, sample, cleaned)
-        return sample, cleaned
+            yield self.std / beside
+        yield target
 
-    def _sample(self, sample: FileContent, sound: bool) -> list[np.ndarray]:
+    def _sample(self, file: SampleFile, sample: np.ndarray) -> list[np.ndarray]:
         """One sample; the channels of a signal one by one where the model has learned from signals without channels."""
-        denoiser, array = self.denoiser, sample.array
-        if sample.signal and denoiser.network_spec_.num_spatial_dims == 1 and denoiser.channel_axis in ("auto", None):
-            return [part.T for part in self._parts(array.T.copy(), sound)]
-        return [part[0] for part in self._parts([array], sound)]
+        if file.signal and sample.dtype.kind == "f" and (self.denoiser.noise_ == NOISE or in_own_units(sample)):
+            return self._in_own_units(file, sample)
+        return self._in_one_unit(file, sample)
+
+    def _in_own_units(self, file: SampleFile, sample: np.ndarray) -> list[np.ndarray]:
+        if self.denoiser.noise_ != NOISE:
+            raise IsthmusError(
+                f"{file.path} has columns in units of their own, and the model learned from columns in one unit; clean "
+                "the file without a model, or with one that was learned from such files"
+            )
+        units = OwnUnits.of(sample)
+        cleaned, *std = self._in_one_unit(file, units.inside(sample))
+        levels = ", ".join(f"{level:.3g}" for level in units.noise)
+        file.note(f"columns cleaned in units of their own noise, whose deviations are {levels}")
+        return [units.back(cleaned, sample), *(part * units.noise.astype(np.float32) for part in std)]
+
+    def _in_one_unit(self, file: SampleFile, sample: np.ndarray) -> list[np.ndarray]:
+        denoiser = self.denoiser
+        if file.signal and denoiser.network_spec_.num_spatial_dims == 1 and denoiser.channel_axis in ("auto", None):
+            return [part.T for part in self._parts(sample.T.copy(), file.sound)]
+        return [part[0] for part in self._parts([sample], file.sound)]
 
     def _parts(self, samples: Any, sound: bool = False) -> list[Any]:
         """The samples cleaned and, if they are wanted, the deviations of the errors."""

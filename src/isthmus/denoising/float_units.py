@@ -47,7 +47,9 @@ class FloatUnits:
         if name is None or self.unit == 1:
             return name
         unit = 1 / self.unit if back else self.unit
-        return "+".join(str(_divided(part, unit)) for part in parse_corruption(name))
+        name, _, dark = name.partition(" above ")
+        parts = "+".join(str(_divided(part, unit)) for part in parse_corruption(name))
+        return f"{parts} above {float(dark) / unit:g}" if dark else parts
 
 
 def _divided(part: Choice, unit: float) -> Choice:

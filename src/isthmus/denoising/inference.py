@@ -6,14 +6,17 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.data.scaling import to_dtype
+from isthmus.data.base import Source
+from isthmus.data.scaling import check_finite, finite_sample, to_dtype
 from isthmus.denoising.blind_spots import Blind, without_itself
 from isthmus.denoising.network import DenoisingNetwork, DenoisingSpec
+from isthmus.denoising.risk import Judgement, NoiseVariance, still
 from isthmus.errors import IsthmusError
 from isthmus.training.task import in_memory_order
 
@@ -29,7 +32,8 @@ class Cleaner:
 
     blind : how values are cleaned that the network must not see, if there are such. zero, unit : what 0 is to the
     network, and how much 1 is, in the arrays' own units. averaging : whether to take the mean over flips, and over
-    quarter turns with `turns`.
+    quarter turns with `turns`. share : of what the network takes away, that is taken away. variance : of the noise, by
+    which samples are judged one by one, if it is known.
     """
 
     network: DenoisingNetwork
@@ -39,6 +43,8 @@ class Cleaner:
     unit: float
     averaging: bool
     turns: bool
+    share: float = 1.0
+    variance: NoiseVariance | None = None
 
     def channels_out(self, channels: int) -> int:
         """How many channels come out where so many go in."""
@@ -49,22 +55,55 @@ class Cleaner:
             return channels
         raise IsthmusError(f"samples have {channels} channels, but the model was trained on {inside}")
 
-    def clean(self, samples: np.ndarray, with_std: bool) -> tuple[np.ndarray, np.ndarray | None]:
-        """Samples (n, *spatial, channels), tile by tile: the clean ones, and float32 deviations of their errors."""
+    def clean(self, samples: np.ndarray, with_std: bool) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Samples (n, *spatial, channels), tile by tile.
+
+        Returns the clean ones, float32 deviations of their errors, and how much of the noise was taken from each.
+        """
         device = next(self.network.parameters()).device
         cleaned = np.empty((*samples.shape[:-1], self.channels_out(samples.shape[-1])), samples.dtype)
         std = np.zeros(cleaned.shape, np.float32) if with_std else None
+        judgement = None if self.variance is None else Judgement(self.variance)
         reach = self.network.reach + (_STEP if self.blind is not None else 0)
         for read, kept, place in tiles(samples.shape[1:-1], samples.shape[-1], max(_STEP, self.network.step), reach):
             part = np.moveaxis(samples[(slice(None), *read)], -1, 1)
             part = part - np.float64(self.zero) if self.zero else part
-            guess, variance = self._run(torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device))
+            x = torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device)
+            guess, variance = self._in_part(x, *self._run(x))
             inner, where = (slice(None), slice(None), *kept), (slice(None), *place)
-            values = (guess[inner].double() * self.unit + self.zero).cpu().numpy()
+            if judgement is not None:
+                quiet = still(x)
+                guess, variance = torch.where(quiet, x, guess), variance.masked_fill(quiet, 0.0)
+                judgement.add(x[inner], guess[inner], judgement.variance(x)[inner])
+            if _is_wide(samples.dtype) and cleaned.shape == samples.shape:  # what is taken away fits float32
+                taken = (x[inner].double() - guess[inner].double()) * self.unit
+                values = np.moveaxis(samples[where], -1, 1).astype(np.float64) - taken.cpu().numpy()
+            else:
+                values = (guess[inner].double() * self.unit + self.zero).cpu().numpy()
             cleaned[where] = to_dtype(np.moveaxis(values, 1, -1), cleaned.dtype)
             if std is not None:
                 std[where] = np.moveaxis((variance[inner].sqrt() * self.unit).cpu().numpy(), 1, -1)
-        return cleaned, std
+        shares = np.full(len(samples), 1.0) if judgement is None else judgement.shares()
+        for index in np.flatnonzero(shares < 1).tolist():
+            self._keep_part(samples[index], cleaned[index], None if std is None else std[index], float(shares[index]))
+        return cleaned, std, self.share * shares
+
+    def _in_part(self, x: Tensor, guess: Tensor, error: Tensor) -> Result:
+        """Only a share of what the network takes away is taken away."""
+        if self.share == 1:
+            return guess, error
+        base = x if x.shape[1] == guess.shape[1] else x.mean(1, keepdim=True)
+        removed = guess - base
+        noise = error + removed**2 if self.variance is None else self.variance(x)
+        return base + self.share * removed, _left(self.share, noise, error)
+
+    def _keep_part(self, sample: np.ndarray, cleaned: np.ndarray, std: np.ndarray | None, share: float) -> None:
+        """The same of one sample that has less noise than was taken away."""
+        removed = cleaned.astype(np.float64) - sample
+        if std is not None:
+            error = std.astype(np.float64) ** 2
+            std[:] = np.sqrt(_left(share, error + removed**2, error))
+        cleaned[:] = to_dtype(sample + share * removed, cleaned.dtype)
 
     @torch.inference_mode()
     def _run(self, x: Tensor) -> Result:
@@ -85,6 +124,33 @@ class Cleaner:
         if self.blind is None:
             return self.network.clean(x)
         return self.blind.mix(x, *without_itself(self.network, x, rows=self.blind.rows))
+
+
+def _is_wide(dtype: np.dtype) -> bool:
+    """Whether a dtype holds numbers that float32 does not."""
+    return dtype.itemsize > 2 and dtype != np.float32
+
+
+def _left(share: float, noise: Any, error: Any) -> Any:
+    """The variance of the error where a share of the noise is taken away, from those of the noise and of a whole one.
+
+    What is taken away and what is left then have nothing to do with one another, as where a denoiser is at its best.
+    """
+    return (1 - share) ** 2 * noise + (2 - share) * share * error
+
+
+def blocks(data: Source) -> Iterator[np.ndarray]:
+    """Arrays (n, ...) of samples of one shape, a few at a time; NaN are refused."""
+    if not data.uniform:
+        for index in range(len(data)):
+            yield finite_sample(data, index)[None]
+        return
+    size = max(1, _TILE_VALUES // max(1, math.prod(data.shape[1:])))
+    start = 0
+    for chunk in data.chunks(size):
+        check_finite(data, chunk, start)
+        start += len(chunk)
+        yield chunk
 
 
 def averaged(function: Callable[[Tensor], Result], x: Tensor, *, turns: bool) -> Result:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.fft import dctn
 
+from isthmus.corruptions import ROW_REACH
 from isthmus.errors import IsthmusError
 
 _SIDES = {1: 16, 2: 8, 3: 4}  # of patches, by the number of spatial dimensions
-_PATCHES = 200_000
+_PATCHES, _TIMES = 200_000, 8  # in all, or so many times as there are places
 _BINS = 12  # of brightness, where the noise depends on it
-_LEAST_PATCHES = 200  # in a bin
+_LEAST_PATCHES = 1000  # in a bin, and of those that are smooth
+_SMOOTH = 0.05  # share of the patches of equal brightness that say how much noise there is
+_LEAST_SMOOTH = 100
+_FITS, _OUTLYING = 4, 2.0  # of variances to brightness, without those so many times above the line
 _FLAT = 0.1  # share of the patches that say whether noise is correlated
 _CORRELATED = 0.3  # correlation of neighbours along a row from which on it counts
+_CLIPPED = 0.05  # share of a patch's values at the ends of the data from which on it has been clipped
+_TIED = 0.1  # share of neighbours that are equal from which on, beyond twice the usual, a patch is filled in part
+_LEAST_KEPT = 0.02  # share of the patches that must be neither clipped nor filled for these to be left out
 
 
 def estimate_deviation(samples: Sequence[np.ndarray], seed: int = 0, *, across_rows: bool = False) -> float:
@@ -21,81 +30,139 @@ def estimate_deviation(samples: Sequence[np.ndarray], seed: int = 0, *, across_r
 
     across_rows : look along all axes but the last spatial one, along which the noise may be correlated.
 
-    Chen, Zhu and Heng 2015, "An efficient statistical method for image noise level estimation", ICCV, algorithm 1: what
-    is left of the eigenvalues of the patches' covariance when those of the signal are taken away; here of patches of
-    equal brightness, of which the least counts: where patches are empty there is nothing but noise.
+    Ponomarenko et al. 2007, "An automatic approach to lossy compression of AVIRIS images", IGARSS: the fast changes of
+    the smoothest patches; here of patches of equal brightness, of which the least noisy count. Patches that are
+    constant, clipped or filled in part say nothing of the noise. 0 where all are constant.
     """
-    return float(np.sqrt(min(variance for _, variance in _by_brightness(_patches(samples, seed, across_rows)))))
+    return math.sqrt(min((variance for _, variance in _by_brightness(samples, seed, across_rows)), default=0.0))
 
 
 def estimate_gains(samples: Sequence[np.ndarray], seed: int = 0) -> tuple[float, float]:
     """Noise whose variance is a · brightness + b: (a, b), fitted to the noise of patches of equal brightness.
 
+    b is below 0 where darkness has a value above 0, as that of most cameras has: a times that value is missing.
+
     Foi et al. 2008, "Practical Poissonian-Gaussian noise modeling and fitting", IEEE TIP 17(10), with the variances of
     `estimate_deviation`.
     """
-    x, y = np.array(_by_brightness(_patches(samples, seed))).T
-    weight = 1 / (y + 1e-3 * y.max())  # of the relative error of a variance
-    slope, offset = np.polyfit(x, y, 1, w=weight)
-    return max(0.0, float(slope)), max(0.0, float(offset))
+    found = _by_brightness(samples, seed)
+    if not found or max(variance for _, variance in found) == 0:
+        return 0.0, 0.0
+    x, y = np.array(found).T
+    slope, offset = 0.0, float(np.median(y))
+    for _ in range(_FITS if len(x) > 1 else 0):
+        fits = y <= _OUTLYING * np.maximum(slope * x + offset, y.min())  # edges and peaks make some variances too large
+        slope, offset = np.polyfit(x[fits], y[fits], 1, w=1 / (y[fits] + 1e-3 * y.max())) if fits.sum() > 1 else (0, 0)
+        if slope <= 0:
+            return 0.0, float(np.median(y))
+    return float(slope), float(offset)
 
 
 def is_correlated(samples: Sequence[np.ndarray], seed: int = 0) -> bool:
     """Whether the noise of neighbours along a row (the last spatial axis) hangs together, and across rows it does not.
 
-    Seen in the flattest tenth of the patches, after taking away the mean of each.
+    Seen in the flattest tenth of the patches, after taking away the mean of each. Rows that differ as wholes are
+    stripes, and no noise that a row's other values could tell from the signal.
     """
-    if samples[0].ndim < 3:
-        return False
+    samples = _without_single(samples)
     d = samples[0].ndim - 1
-    patches = _patches(samples, seed)
-    patches = patches.reshape(-1, *[round(patches.shape[1] ** (1 / d))] * d)
+    side = _side(samples, d)
+    if d < 2 or side <= ROW_REACH:
+        return False
+    patches = _telling(_patches(samples, seed, [side] * d)).reshape(-1, *[side] * d)
+    if len(patches) == 0:
+        return False
     flat = patches[np.argsort(patches.var(tuple(range(1, patches.ndim))))[: max(1, int(_FLAT * len(patches)))]]
     flat = flat - flat.mean(tuple(range(1, flat.ndim)), keepdims=True)
     power = float((flat**2).mean())
-    if power == 0:
-        return False
-    along = float((flat[..., 1:] * flat[..., :-1]).mean()) / power
+
+    def along(lag: int) -> float:
+        return float((flat[..., lag:] * flat[..., :-lag]).mean()) / power
+
     across = float((flat[..., 1:, :] * flat[..., :-1, :]).mean()) / power
-    return along - across > _CORRELATED
+    if side > ROW_REACH + 1 and along(ROW_REACH + 1) > along(1) / 3:  # noise along rows has none left there
+        return False
+    return along(1) - across > _CORRELATED
 
 
-def _patches(samples: Sequence[np.ndarray], seed: int, across_rows: bool = False) -> np.ndarray:
-    """Random patches of single channels, float64 (n, side^d); of one column where `across_rows` is set."""
-    rng = np.random.default_rng([seed, 6])
+def _by_brightness(samples: Sequence[np.ndarray], seed: int, across_rows: bool = False) -> list[tuple[float, float]]:
+    """Mean and variance of the noise of patches of equal brightness; nothing where all patches are constant."""
+    samples = _without_single(samples)
     d = samples[0].ndim - 1
     if d == across_rows:
         raise IsthmusError("the level of noise along rows cannot be estimated of signals; give it, as in rows:0.1")
-    shortest = int(np.median([min(sample.shape[: d - across_rows]) for sample in samples]))
-    side = min(_SIDES[d - across_rows], max(2, shortest // 2))
-    sides = [side] * (d - across_rows) + [1] * across_rows
+    axes = d - across_rows
+    side = _side(samples, axes)
+    sides = [side] * axes + [1] * across_rows
+    drawn = _patches(samples, seed, sides)
+    patches = _telling(drawn)
+    if len(patches) == 0:
+        return []
+    places = _places(samples, sides) * len(patches) // len(drawn)
+    bins = min(_BINS, max(1, places // _LEAST_PATCHES))
+    share = max(_SMOOTH, min(1.0, bins * _LEAST_SMOOTH / max(1, places)))
+    parts = np.array_split(np.argsort(patches.mean(1)), bins)
+    return [_smoothest(patches[part], axes, share) for part in parts]
+
+
+def _without_single(samples: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+    """The samples without axes on which none is longer than 1: an image of one row is a signal."""
+    d = samples[0].ndim - 1
+    single = tuple(axis for axis in range(d) if all(sample.shape[axis] == 1 for sample in samples))
+    return samples if len(single) in (0, d) else [sample.squeeze(single) for sample in samples]
+
+
+def _side(samples: Sequence[np.ndarray], axes: int) -> int:
+    """Length of the patches on each of the first axes: half of the shortest axis of most samples, or the usual one."""
+    shortest = int(np.median([min(sample.shape[:axes]) for sample in samples]))
+    return min(_SIDES[axes], max(2, shortest // 2))
+
+
+def _places(samples: Sequence[np.ndarray], sides: Sequence[int]) -> int:
+    """How many patches of that size there are."""
+    return sum(
+        sample.shape[-1] * math.prod(max(0, n - k + 1) for n, k in zip(sample.shape, sides, strict=False))
+        for sample in samples
+    )
+
+
+def _patches(samples: Sequence[np.ndarray], seed: int, sides: Sequence[int]) -> np.ndarray:
+    """Random patches of single channels, float64 (n, values)."""
+    rng = np.random.default_rng([seed, 6])
     large = [sample for sample in samples if all(n >= k for n, k in zip(sample.shape, sides, strict=False))]
     if not large:
-        raise IsthmusError(f"no sample is as long as {side} on every axis, so its noise cannot be estimated; give it")
+        raise IsthmusError(
+            f"no sample is as long as {max(sides)} on every axis, so its noise cannot be estimated; give it, as in "
+            f"noise='gaussian:0.1' with learn_from='noisy'"
+        )
     chosen = rng.permutation(len(large))[:_PATCHES]
-    count, found = max(1, _PATCHES // len(chosen)), []
+    count, found = max(1, min(_PATCHES, _TIMES * _places(large, sides)) // len(chosen)), []
     for index in chosen.tolist():
         sample = large[index]
         places = [rng.integers(0, n - k + 1, count) for n, k in zip(sample.shape, sides, strict=False)]
         channels = rng.integers(0, sample.shape[-1], count)
-        windows = np.lib.stride_tricks.sliding_window_view(sample, sides, axis=tuple(range(d)))
+        windows = np.lib.stride_tricks.sliding_window_view(sample, sides, axis=tuple(range(len(sides))))
         found.append(windows[(*places, channels)].reshape(count, -1))
     return np.concatenate(found).astype(np.float64)
 
 
-def _by_brightness(patches: np.ndarray) -> list[tuple[float, float]]:
-    """Mean and variance of the noise of patches of equal brightness."""
-    means = patches.mean(1)
-    bins = min(_BINS, max(1, len(patches) // _LEAST_PATCHES))
-    chosen = np.array_split(np.argsort(means), bins)
-    return [(float(means[part].mean()), _least_variance(patches[part])) for part in chosen]
+def _telling(patches: np.ndarray) -> np.ndarray:
+    """The patches whose values are noisy: not constant, as borders are, and not in part at the ends or filled."""
+    low, high = patches.min(), patches.max()
+    patches = patches[patches.min(1) < patches.max(1)]
+    if len(patches) == 0:
+        return patches
+    ends = ((patches == low) | (patches == high)).mean(1)
+    ties = (patches[:, 1:] == patches[:, :-1]).mean(1)
+    whole = (ends <= _CLIPPED) & (ties <= 2 * np.median(ties) + _TIED)
+    return patches[whole] if whole.mean() >= _LEAST_KEPT else patches
 
 
-def _least_variance(patches: np.ndarray) -> float:
-    values = np.sort(np.linalg.eigvalsh(np.cov(patches, rowvar=False)))[::-1]
-    for first in range(len(values)):
-        rest = values[first:]
-        mean = rest.mean()
-        if (rest > mean).sum() >= (rest < mean).sum():  # no longer skewed: noise alone
-            return max(0.0, float(mean))
-    return max(0.0, float(values[-1]))
+def _smoothest(patches: np.ndarray, d: int, share: float) -> tuple[float, float]:
+    """Mean of the patches with the least slow changes, and the mean square of their fast ones: of the noise."""
+    side = round(patches.shape[1] ** (1 / d))
+    waves = dctn(patches.reshape(-1, *[side] * d), axes=range(1, d + 1), norm="ortho").reshape(len(patches), -1) ** 2
+    frequency = np.indices([side] * d).sum(0).ravel()
+    fast = frequency >= side * d / 2
+    order = np.argsort(waves[:, ~fast & (frequency > 0)].sum(1))[: max(1, int(share * len(patches)))]
+    return float(patches[order].mean()), float(waves[order][:, fast].mean())

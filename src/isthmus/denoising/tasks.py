@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from isthmus.corruptions import Corruption
 from isthmus.denoising.blind_spots import blind_grid, hide
 from isthmus.denoising.network import DenoisingNetwork
+from isthmus.denoising.risk import NoiseVariance, Removal
 from isthmus.training.task import Loss, Task, in_memory_order
 
 _VALIDATED = 64  # samples in a batch of the validation
@@ -44,6 +45,10 @@ class DenoisingTask(Task):
         """What samples on the device cost."""
         raise NotImplementedError
 
+    def removal(self, x: Tensor, generator: torch.Generator) -> Removal:
+        """What the network takes away from samples on the device; nothing where that cannot be judged."""
+        return Removal()
+
 
 class ErrorTask(DenoisingTask):
     """From clean samples, to which noise is added anew in every step, or from pairs.
@@ -76,6 +81,13 @@ class ErrorTask(DenoisingTask):
         weight = (weight / weight.mean()).view(-1, *[1] * (x.ndim - 1))
         return (weight * error).mean() + _SPREAD * _likelihood(spread, error)
 
+    def removal(self, x: Tensor, generator: torch.Generator) -> Removal:
+        """Judged by the clean samples."""
+        noisy, clean = self._pair(x, generator)
+        base = noisy if noisy.shape == clean.shape else noisy.mean(1, keepdim=True)
+        noise, removed = (base - clean).double(), (base - self.network(in_memory_order(noisy))).double()
+        return Removal(float(removed.square().sum()), float((removed * noise).sum()), math.inf)
+
     def _pair(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.targets:
             return x[:, : -self.targets], x[:, -self.targets :]
@@ -95,9 +107,7 @@ class RiskTask(DenoisingTask):
     variance : of the noise, given what was seen.
     """
 
-    def __init__(
-        self, network: DenoisingNetwork, *, flips: bool, turns: bool, variance: Callable[[Tensor], Tensor]
-    ) -> None:
+    def __init__(self, network: DenoisingNetwork, *, flips: bool, turns: bool, variance: NoiseVariance) -> None:
         super().__init__(network, flips=flips, turns=turns)
         self.variance = variance
 
@@ -113,6 +123,15 @@ class RiskTask(DenoisingTask):
         risk = ((guess - x) / unit) ** 2 + 2 * variance * slope
         told = spread.chunk(2)[0].exp() / variance.clamp(min=_LEAST_VARIANCE)
         return risk.mean() + _SPREAD * ((told - slope.detach()) ** 2).mean()
+
+    def removal(self, x: Tensor, generator: torch.Generator) -> Removal:
+        """Judged by Stein's estimate."""
+        step = _STEP * self.network.deviation
+        probe = torch.randn(x.shape, generator=generator, device=x.device)
+        guess, moved = self.network(in_memory_order(torch.cat([x, x + step * probe]))).double().chunk(2)
+        variance = self.variance(x).double()
+        products = variance * probe * (probe - (moved - guess) / step)
+        return Removal(float((x - guess).square().sum()), float(products.sum()), float(variance.sum()))
 
 
 class BlindSpotTask(DenoisingTask):
@@ -140,7 +159,7 @@ class BlindSpotTask(DenoisingTask):
 
     def cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The error at the places of one grid, which are hidden."""
-        grid = blind_grid(x.ndim - 2, self.rows)
+        grid = blind_grid(x.shape[2:], self.rows)
         number = int(torch.randint(len(grid), (), generator=generator, device=x.device))
         hidden, seen = hide(x, grid[number], self.rows)
         with self.autocast():

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from isthmus.data.scaling import fit_scaler
 from isthmus.data.sources import Source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
-from isthmus.estimators.recipe import latent_dim, network_spec, output, sees_rows, training_spec
+from isthmus.estimators.recipe import latent_dim, network_spec, output, scaler_of, training_spec
 from isthmus.estimators.table_objective import TableObjective
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
@@ -78,8 +77,13 @@ class AutoEncoder(EncoderDecoder):
         improvement before the run stops early; None runs to the end.
     validation_fraction : float in [0, 1), default=0.1
         Share of the samples (at most 2,000) held out to pick the best weights.
+    kind : {"auto", "signals", "table", "images"}, default="auto"
+        What samples are. "auto" takes X of shape (n, features) for signals where it has no names and neighbouring
+        values hang together as those of curves do, else for a table; X of shape (n, length, channels) or
+        (n, channels, length), with at most 4 channels, for signals; all others for images.
     scaling : {"auto", "range", "standard"}, default="auto"
-        "range" maps one range to [0, 1], "standard" standardises each column. "auto": standard for tables.
+        "range" maps one range to [0, 1], or the range of each channel where channels are in units of their own;
+        "standard" standardises each column. "auto": standard for tables.
     column_kinds : dict of str, optional
         Kinds of a table's columns by name, where the guess is wrong: "number", "category", "ordinal:low<middle<high",
         "date", "ignore".
@@ -147,6 +151,7 @@ class AutoEncoder(EncoderDecoder):
         gradient_clip: float | None = 1.0,
         patience: int | None = None,
         validation_fraction: float = 0.1,
+        kind: str = "auto",
         scaling: str = "auto",
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
@@ -179,6 +184,7 @@ class AutoEncoder(EncoderDecoder):
         self.gradient_clip = gradient_clip
         self.patience = patience
         self.validation_fraction = validation_fraction
+        self.kind = kind
         self.scaling = scaling
         self.column_kinds = column_kinds
         self.missing_values = missing_values
@@ -270,9 +276,8 @@ class AutoEncoder(EncoderDecoder):
         if isinstance(source, TableSource):
             self._prepare_table(source, seed, device)
             return
-        flat = sees_rows(self, source.shape[1:])
-        self.scaler_ = fit_scaler(source, flat=flat, kind=self.scaling, channel_axis=self.channel_axis)
-        self._check_objective(objective, flat)
+        self.scaler_ = scaler_of(self, source)
+        self._check_objective(objective)
         if not isinstance(self.network, str):
             network, spec = self._wrapped(), None
             check_trainable(network)
@@ -304,8 +309,8 @@ class AutoEncoder(EncoderDecoder):
         spec = network_spec(self, self.scaler_.network_shape, latent_dim(self, source), "linear")
         self._adopt(build(spec, seed), spec, device)
 
-    def _check_objective(self, objective: Objective, flat: bool) -> None:
-        if objective.needs_images and flat:
+    def _check_objective(self, objective: Objective) -> None:
+        if objective.needs_images and self.scaler_.flat:
             raise IsthmusError(
                 f"objective {self.objective!r} compares images; a dense network needs mse, mae or the like"
             )

@@ -53,6 +53,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
             "training": training,
             "seed": self.seed_,
             "seconds": self.seconds_,
+            "description": self.describe(),
             **self._config(),
         }
         stored = StoredModel(type(self).__name__, to_json(config), self._tensors(), self.history_)

@@ -23,7 +23,10 @@ def description(
 
     spec : None for modules of the user's own.
     """
-    rows = {"samples": f"{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {_scaling(scaler)}"}
+    signals = "signals of " if not scaler.flat and len(scaler.network_shape) == 2 else ""
+    rows = {
+        "samples": f"{signals}{' × '.join(map(str, scaler.sample_shape))}, {scaler.dtype}, scaling {_scaling(scaler)}"
+    }
     if spec is None:
         rows["network"] = "modules of your own"
     else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from isthmus.latent.space import LatentSpace
 from isthmus.networks import AutoEncoderNetwork, build, code_shape, load_stored_state, stored_state
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
+from isthmus.training.feed import as_tensor
 
 MOST_SCORED = 5_000  # samples: exact scores of neighbourhoods cost the square of their number
 _NEIGHBOURS = 15
@@ -59,6 +61,13 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
 
         A spatial code has shape (n_samples, *spatial, latent_channels). Deterministic: a variational code is its mean.
         """
+        check_is_fitted(self)
+        container = getattr(self, "_sklearn_output_config", {}).get("transform") or get_config()["transform_output"]
+        if container != "default" and len(self.code_shape_) > 1:
+            raise IsthmusError(
+                f"codes of shape {self.code_shape_} are no rows of a table: leave set_output(transform={container!r}) "
+                f"out, or train with latent_dim in place of latent_channels"
+            )
         return self.encode(X)
 
     def encode(self, X: Any) -> np.ndarray:
@@ -81,7 +90,10 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     def decode(self, Z: Any) -> Any:
         """The same as `inverse_transform`."""
         check_is_fitted(self)
-        codes = as_array(loaded(Z)).astype(np.float32, copy=False)
+        given = as_array(loaded(Z))
+        if given.dtype.kind not in "biuf":
+            raise IsthmusError(f"codes must hold numbers, not {given.dtype}")
+        codes = given.astype(np.float32, copy=False)
         if codes.shape[1:] != self.code_shape_:
             expected = ", ".join(map(str, ("n_samples", *self.code_shape_)))
             raise IsthmusError(f"codes have shape {codes.shape}; this model decodes shape ({expected})")
@@ -168,7 +180,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     def _decoded(self, codes: np.ndarray) -> Iterator[np.ndarray]:
         device, size = self._place(), self._batch_size()
         for start in range(0, len(codes), size):
-            z = torch.from_numpy(codes[start : start + size]).to(device).movedim(-1, 1)
+            z = as_tensor(codes[start : start + size]).to(device).movedim(-1, 1)
             yield self.scaler_.from_network(self.network_.decode(z))
 
     @torch.inference_mode()

@@ -77,6 +77,17 @@ def check_target(folder: Path) -> None:
         raise IsthmusError(f"cannot save a model to {folder}: it has a {CARD} of something else; name another folder")
 
 
+def described(folder: str | Path) -> dict[str, str] | None:
+    """What a model says of itself, its files checked as in `load_model`; None where an earlier version wrote it.
+
+    Needs neither torch nor the estimator.
+    """
+    rows = load_model(folder).config.get("description")
+    if rows is None:
+        return None
+    return {str(key): str(value) for key, value in rows.items()}
+
+
 def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
     """Read a model folder; one clear line where it is absent, damaged, foreign or from a newer version.
 

@@ -50,8 +50,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
             return table
         X = loaded(X)
         refuse_masked(X)
-        named = hasattr(X, "columns") and hasattr(X, "shape")
-        if is_array_like(X) and not named:
+        named = hasattr(X, "columns") and hasattr(X, "iloc")  # what scikit-learn knows to have names
+        if is_array_like(X):
             with sklearn_validation():
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
             source = open_source(X)
@@ -154,6 +154,6 @@ def is_array_like(X: Any) -> bool:
     """Whether scikit-learn should look at it: arrays of up to two dimensions, lists of numbers, sparse matrices."""
     if isinstance(X, list | tuple):
         return nested(X) <= 2 and not (is_list_of_arrays(X) or is_list_of_paths(X))
-    if isinstance(X, np.memmap) or not (isinstance(X, np.ndarray) or hasattr(X, "tocsr")):
+    if isinstance(X, np.memmap | np.ma.MaskedArray) or not (isinstance(X, np.ndarray) or hasattr(X, "tocsr")):
         return False
     return bool(X.ndim <= 2)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from isthmus.data.scaling import Scaler, sample_channel_axis
+from isthmus.data.sample_kinds import SampleKind, kind_of
+from isthmus.data.scaling import Scaler, fit_scaler, sample_channel_axis
 from isthmus.data.sources import Source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.device import has_fast_bfloat16
@@ -54,6 +55,8 @@ class Choices(Protocol):
     objective: Any
     corruption: str | None
     consistency: str | None
+    kind: str
+    scaling: str
     epochs: int | None
     minutes: float | None
     batch_size: int | None
@@ -68,15 +71,34 @@ class Choices(Protocol):
     seed_: int
 
 
-def sees_rows(model: Choices, sample_shape: tuple[int, ...]) -> bool:
+def read_as(model: Choices, source: Source) -> SampleKind:
+    """What samples are read as; modules of the user's own get what they always got, unless `kind` is said."""
+    if not isinstance(model.network, str) and model.kind == "auto":
+        return SampleKind("table" if len(source.shape) == 2 else "images", model.channel_axis)
+    return kind_of(source, model.kind, model.channel_axis)
+
+
+def sees_rows(model: Choices, sample_shape: tuple[int, ...], kind: SampleKind) -> bool:
     """Whether the network takes rows of features: for tables, and for what is too small or too deep to convolve."""
     if not isinstance(model.network, str):
-        return len(sample_shape) == 1
+        return kind.name == "table"
     if model.network != "auto":
         return model.network != "conv"
-    axis = sample_channel_axis(sample_shape, model.channel_axis)
+    axis = sample_channel_axis(sample_shape, kind.channel_axis)
     spatial = [n for i, n in enumerate(sample_shape) if i != axis]
-    return len(sample_shape) == 1 or len(spatial) > 3 or min(spatial) < _LEAST_SIDE
+    return kind.name == "table" or len(spatial) > 3 or min(spatial) < _LEAST_SIDE
+
+
+def scaler_of(model: Choices, source: Source) -> Scaler:
+    """How samples are scaled: one range for signals and images, each column of a table by itself."""
+    kind = read_as(model, source)
+    scaling = model.scaling
+    if scaling == "auto" and kind.name == "signals":
+        scaling = "range"
+    if scaling == "auto" and kind.name == "table" and source.dtype not in (np.uint8, np.bool_):
+        scaling = "standard"
+    flat = sees_rows(model, source.shape[1:], kind)
+    return fit_scaler(source, flat=flat, kind=scaling, channel_axis=kind.channel_axis)
 
 
 def latent_dim(model: Choices, source: Source) -> int | None:

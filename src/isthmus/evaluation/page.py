@@ -57,9 +57,19 @@ class Section:
 
 
 def write_page(
-    path: Path, *, title: str, lead: str, headlines: Sequence[Headline], sections: Sequence[Section], footer: str
+    path: Path,
+    *,
+    title: str,
+    lead: str,
+    headlines: Sequence[Headline],
+    sections: Sequence[Section],
+    footer: str,
+    verdict: str = "",
 ) -> Path:
-    """Write a page, and its figures as ``figures/NAME.png`` and ``figures/NAME-dark.png`` beside it."""
+    """Write a page, and its figures as ``figures/NAME.png`` and ``figures/NAME-dark.png`` beside it.
+
+    verdict : what the figures come to, in plain sentences, above them.
+    """
     page = render_template(
         __package__,
         "page.html.j2",
@@ -69,6 +79,7 @@ def write_page(
         dark=css_variables(DARK),
         mark=MARK,
         lead=lead,
+        verdict=verdict,
         headlines=headlines,
         sections=[(section, _printed(section.plates, path.parent / "figures")) for section in sections],
         footer=f"{footer} Made with isthmus {__version__}.",

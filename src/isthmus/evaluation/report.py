@@ -15,6 +15,7 @@ from isthmus.evaluation.figures import Plate
 from isthmus.evaluation.page import Headline, Row, Section, Table, training_headline, write_page
 from isthmus.evaluation.study import Reconstructor, Study, checked_labels, study
 from isthmus.evaluation.theme import count, number
+from isthmus.evaluation.verdict import verdict
 
 
 def report(
@@ -74,6 +75,7 @@ def write_report(
         folder / "report.html",
         title=title or folder.resolve().name,
         lead=_lead(measured),
+        verdict=verdict(measured),
         headlines=_headlines(measured),
         sections=[*_sections(measured), _model_section(measured, estimator, Path(saved_as or folder).resolve().name)],
         footer=_footer(measured),

@@ -21,6 +21,7 @@ _MOST_TRAIN = 20_000
 _MOST_NUMBERS = 1 << 25  # in the test samples that are measured: 128 MiB an array
 _MOST_TRAIN_NUMBERS = 1 << 26
 _FEW = 4  # axes of images are at least this long, and a last axis of at most this size holds channels
+_MOST_DIMENSIONS = 4  # of a sample that is drawn: three in space, and channels
 KINDS = {2: "table", 3: "signals", 4: "images", 5: "volumes"}
 
 
@@ -149,7 +150,7 @@ def study(
         pca=pca,
         pca_metrics=reconstruction_metrics(originals, pca.reconstruction),
         classes=classes_of(labels, class_names, len(source), chosen),
-        columns=columns_of(source, model, sample_shape),
+        columns=columns_of(source, model, sample_shape) if originals.ndim == 2 else (),
         directions=directions,
         plane=code_plane(codes, metrics.per_sample_mse, z.ndim == 2),
         grid=grid,
@@ -164,15 +165,18 @@ def study(
 
 
 def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndarray:
-    """Scaled samples as (n, C, *spatial), also where a dense network saw rows; tables stay (n, features)."""
+    """Scaled samples as (n, C, *spatial), also where a dense network saw rows.
+
+    Tables stay (n, features), and so do samples of more dimensions than a volume and its channels have.
+    """
     scaled = np.asarray(scaled, dtype=np.float32)
-    if scaled.ndim != 2 or len(sample_shape) == 1:
+    if scaled.ndim != 2 or not 1 < len(sample_shape) <= _MOST_DIMENSIONS:
         return scaled
     shaped = scaled.reshape(len(scaled), *sample_shape)
     signal = len(sample_shape) == 2 and min(sample_shape) < _FEW
     if (signal or len(sample_shape) > 2) and sample_shape[-1] <= _FEW:
         return np.moveaxis(shaped, -1, 1)
-    return shaped if signal else shaped[:, None]
+    return shaped if signal or len(sample_shape) == _MOST_DIMENSIONS else shaped[:, None]
 
 
 def clipped_to_dtype(rebuilt: np.ndarray, model: Reconstructor, samples: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -195,7 +196,9 @@ class ManifoldMap(EncoderDecoder):
         count = min(len(source), _MOST_ROWS, max(2, _MOST_NUMBERS // features))
         some = spread_samples(source, count)
         rows = SourceFeed(some, self.scaler_, torch.device("cpu")).batch(np.arange(count)).numpy()
-        pca = PCA(min(_COMPONENTS, *rows.shape), random_state=self.seed_ % 2**32).fit(rows)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # constant data: a share of no variance
+            pca = PCA(min(_COMPONENTS, *rows.shape), random_state=self.seed_ % 2**32).fit(rows)
         weights = torch.from_numpy(pca.components_.astype(np.float32))
         weights /= max(float(pca.explained_variance_[0]) ** 0.5, 1e-6)
         return weights, -weights @ torch.from_numpy(pca.mean_.astype(np.float32)), float(rows.var(axis=0).mean())

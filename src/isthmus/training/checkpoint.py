@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ class Checkpoint:
     """Where a run is kept, and whether it continues from there.
 
     seconds : from one writing to the next. fingerprint : digest of the data and of all else that must be equal.
+    settings : the estimator's parameters that must be equal, as JSON values.
     """
 
     path: Path
     seconds: float
     fingerprint: str
     resume: bool
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def save(
         self,
@@ -45,7 +47,9 @@ class Checkpoint:
             for index, values in optimizer.state_dict()["state"].items():
                 for name, value in values.items():
                     stored[f"optimizer.{number}.{index}.{name}"] = torch.as_tensor(value).detach().contiguous()
-        described = json.dumps({**state, "spec": spec.to_dict(), "fingerprint": self.fingerprint})
+        described = json.dumps(
+            {**state, "spec": spec.to_dict(), "settings": self.settings, "fingerprint": self.fingerprint}
+        )
         try:
             with atomic_path(self.path) as temporary:
                 save_file(stored, temporary, metadata={"format": str(FORMAT), "state": described})
@@ -60,16 +64,20 @@ class Checkpoint:
         Raises IsthmusError where the file is no checkpoint, or one of a run with other settings or other data.
         """
         tensors, state = _read(self.path)
-        for name, value in spec.to_dict().items():
-            if state["spec"].get(name) != value:
-                raise IsthmusError(
-                    f"cannot resume from {self.path}: {name} is {value!r} now and was {state['spec'].get(name)!r} "
-                    f"there; use the same settings, or start again"
-                )
+        self._refuse_others(self.settings, state.get("settings", {}))  # earlier versions wrote none
+        self._refuse_others(spec.to_dict(), state["spec"])
         if state["fingerprint"] != self.fingerprint:
-            raise IsthmusError(f"cannot resume from {self.path}: it was made from other data or another network")
+            raise IsthmusError(f"cannot resume from {self.path}: it was made from other data")
         _restore_optimizers(optimizers, tensors)
         return tensors, state
+
+    def _refuse_others(self, now: Mapping[str, Any], there: Mapping[str, Any]) -> None:
+        different = [name for name in now if name in there and now[name] != there[name]]
+        if different:
+            told = ", ".join(f"{name} is {now[name]!r} now and was {there[name]!r} there" for name in different)
+            raise IsthmusError(
+                f"cannot resume from {self.path}: {told}; use the same settings, or start again without resuming"
+            )
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

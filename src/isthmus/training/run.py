@@ -18,7 +18,7 @@ from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
-from isthmus.spec import TrainingSpec
+from isthmus.spec import TrainingSpec, to_json
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Listener, shown
@@ -103,7 +103,7 @@ class Run:
             estimator.minutes,
             seed_from(estimator.random_state),
             choose_device(estimator.device),
-            json.dumps(params, default=str),
+            json.dumps(to_json(params), default=str),
             (*listeners, shown()) if estimator.verbose else tuple(listeners),
             None if checkpoint is None else Path(checkpoint),
             resume,
@@ -142,7 +142,8 @@ class Run:
         """Train a task to the end of the run, or of what the checkpoint left of it.
 
         data : digest of the data, from `digest`. part : number of a part, of a run of several; each has a file of its
-        own. part_name : what listeners are told. preparing : whether the time since `fit` was called counts as part of the minutes.
+        own. part_name : what listeners are told. preparing : whether the time since `fit` was called counts as part
+        of the minutes.
         """
         preparation = 0.0
         if preparing and spec.minutes is not None:
@@ -167,7 +168,7 @@ class Run:
         path = checkpoint_path(self.checkpoint, part)
         resume = self.resume and (part == 0 or path.exists())  # a run may end before its second part begins
         fingerprint = hashlib.sha256(f"{self.settings} {data}".encode()).hexdigest()
-        return Checkpoint(path, self.checkpoint_seconds, fingerprint, resume)
+        return Checkpoint(path, self.checkpoint_seconds, fingerprint, resume, json.loads(self.settings))
 
 
 def checkpoint_path(path: Path, part: int) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -24,6 +25,7 @@ from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.dropped_file import fitted, read_dropped
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
+from isthmus.serving.explorer.prepared import opened
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import evenly
 
@@ -90,6 +92,18 @@ def test_what_cannot_be_dropped_is_said() -> None:
         read_dropped("notes.txt", "hello")
     with pytest.raises(IsthmusError, match=r"shape \(3,\); the model takes samples of \(5,\)"):
         fitted(read_dropped("row.csv", "a,b,c\n1,2,3\n"), (5,), "float32", None, (0.0, 1.0))
+
+
+def test_columns_are_matched_by_name() -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=["a", "b", "c"])
+    model = isthmus.AutoEncoder(2, epochs=1, random_state=0).fit(frame)
+    turned = frame[["c", "a", "b"]]
+    shown = opened(model, turned)
+    np.testing.assert_array_equal(shown.take(range(30)), frame.to_numpy())
+    for text in (turned.to_csv(), turned.to_csv(sep=";", decimal=",", index=False)):  # the file that is shown
+        dropped = fitted(read_dropped("t.csv", text, ["a", "b", "c"]), (3,), "float64", None, (0.0, 1.0))
+        np.testing.assert_allclose(dropped.sample, frame.iloc[0])
+        assert dropped.done == "the first of 30 rows"
 
 
 def test_signals_and_rows_are_drawn() -> None:

@@ -46,7 +46,8 @@ class DenoiserPage(TrialPage):
     def work(self, sample: np.ndarray, values: tuple[float, ...]) -> Trial:
         """Add noise, take it away, compare: in floats, so that nothing is clipped."""
         unit = unit_of(np.dtype(self._model.dtype_))  # the model's own: what it takes floats for
-        clean = (sample / np.float32(unit_of(sample.dtype)) * np.float32(unit)).astype(np.float32)
+        factor = self._model.units_.factor(sample.dtype, float(sample.min()), float(sample.max()), self.name)
+        clean = (sample * np.float64(factor)).astype(np.float32)
         noisy = self._with_noise(clean, unit, values[0])
         cleaned, std = (found[0] for found in self._model.denoise([noisy], return_std=True))
         axis = sample_channel_axis(sample.shape, self._model.channel_axis)

@@ -65,8 +65,8 @@ def fitted(
             raise IsthmusError(f"the file holds an array of shape {array.shape}; the model takes samples of {shape}")
         return Dropped(to_dtype(array, np.dtype(dtype)), "")
     done: list[str] = []
-    unit = unit_of(array.dtype)
-    low, high = ends if array.dtype.kind != "f" else (0.0, 1.0)  # floats are in the model's units already
+    pixels = array.dtype.kind in "bu" and array.dtype.itemsize < 8
+    unit, (low, high) = (unit_of(array.dtype), ends) if pixels else (1.0, (0.0, 1.0))  # others: the model's units
     plane = _channels(array[..., None] if array.ndim == 2 else array, 1 if axis is None else shape[axis], done)
     plane = _resized(plane, tuple(size for i, size in enumerate(shape) if i != axis), done)
     plane = to_dtype(low + plane.astype(np.float64) / unit * (high - low), np.dtype(dtype))

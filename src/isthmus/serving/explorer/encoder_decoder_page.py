@@ -9,6 +9,7 @@ import panel as pn
 from bokeh.models.widgets.sliders import Slider
 from markupsafe import Markup
 
+from isthmus.data.units import check_dropped
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, on_event
@@ -108,6 +109,7 @@ class EncoderDecoderPage:
 
     def _drop(self, name: str, array: np.ndarray) -> None:
         scaler, viewer = self._atlas.model.scaler_, self._viewer
+        check_dropped(scaler, array, name)
         dropped = fitted(array, scaler.sample_shape, scaler.dtype, viewer.axis, (viewer.low, viewer.high))
         stand = self._encoded(dropped.sample, name)
         self._stand_on(stand)

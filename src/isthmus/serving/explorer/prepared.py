@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from isthmus.data.scaling import sample_channel_axis
-from isthmus.data.sources import open_source
+from isthmus.data.sources import Source, open_source
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.theme import count
 from isthmus.registry import estimators
@@ -40,9 +40,13 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
     if page is None:
         raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
     need_panel()
-    columns = getattr(model, "feature_names_in_", None)
-    data = None if X is None else open_source(X, on_mixed_sizes=page.mixed_sizes, columns=columns)
+    data = None if X is None else opened(model, X, page.mixed_sizes)
     return page.prepare(model, LabelledData.of(data, y, class_names))
+
+
+def opened(model: Any, X: Any, mixed_sizes: str = "refuse") -> Source:
+    """Data as a model takes them: the columns of tables are matched by name."""
+    return open_source(X, on_mixed_sizes=mixed_sizes, columns=getattr(model, "feature_names_in_", None))
 
 
 def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
@@ -54,7 +58,7 @@ def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
     axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
     names = [str(name) for name in getattr(model, "feature_names_in_", ())]
     some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
-    viewer = Viewer.of(some, axis, table=len(shape) == 1, names=names)
+    viewer = Viewer.of(some, axis, table=len(shape) == 1 and scaler.flat, names=names)
     words = _words(model, count(atlas.numbers, "number"), samples)
     return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
 

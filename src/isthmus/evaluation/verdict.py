@@ -1,0 +1,46 @@
+"""What the figures of a report come to: whether the model beats PCA, whether the run was too long, and what helps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.evaluation.history import in_parts
+from isthmus.evaluation.study import Study
+from isthmus.evaluation.theme import number
+
+_EQUAL = 0.005  # share of an error up to which two are the same
+_WORSE = 0.01  # share by which a validation loss has risen when that is worth a word
+
+
+def verdict(measured: Study) -> str:
+    """Plain sentences: how the model does against PCA with as many numbers, and what became of the best weights."""
+    ours, theirs = measured.metrics.mse, measured.pca_metrics.mse
+    risen = _risen(measured.history)
+    remedy = "more samples or a smaller network (--hidden, --channels)" if risen else "longer training (--minutes)"
+    if ours > theirs * (1 + _EQUAL):
+        first = (
+            f"PCA with as many numbers does better here: {number(theirs)} against {number(ours)}; {remedy} may help, "
+            f"or take PCA."
+        )
+    elif ours >= theirs * (1 - _EQUAL):
+        first = f"PCA with as many numbers does as well here, {number(theirs)}; {remedy} may help, or take PCA."
+    else:
+        first = f"Better than PCA with as many numbers: {number(ours)} against {number(theirs)}."
+    return f"{first} {risen}".strip()
+
+
+def _risen(history: Sequence[Mapping[str, Any]]) -> str:
+    """That the last weights were worse than those that were kept; nothing where they were about the best."""
+    parts = in_parts(history)
+    validated = [entry for entry in parts[-1] if entry.get("validation_loss") is not None] if parts else []
+    if not validated:
+        return ""
+    best, last = min(validated, key=lambda entry: entry["validation_loss"]), validated[-1]
+    if last["validation_loss"] <= best["validation_loss"] + _WORSE * abs(best["validation_loss"]):
+        return ""
+    return (
+        f"The weights that were kept are those of step {best['step']:,}: from there to the end of the run, at step "
+        f"{last['step']:,}, the loss of held-out samples rose from {number(best['validation_loss'])} to "
+        f"{number(last['validation_loss'])}, so that longer training does not help."
+    )
