@@ -25,6 +25,7 @@ from isthmus.cli import (
     map,
     reconstruct,
     report,
+    sample,
     similar,
     train,
     train_codec,
@@ -57,6 +58,7 @@ app.command("train-denoiser", rich_help_panel=_DENOISING)(train_denoiser.train_d
 app.command("denoise", rich_help_panel=_DENOISING)(denoise.denoise)
 app.command("map", rich_help_panel=_MAPS)(map.map_data)
 app.command("impute", rich_help_panel=_TABLES)(impute.impute)
+app.command("sample", rich_help_panel=_TABLES)(sample.sample)
 app.command("info", rich_help_panel=_MODELS)(info.info)
 app.command("report", rich_help_panel=_MODELS)(report.report)
 app.command("explore", rich_help_panel=_MODELS)(explore.explore)
