@@ -80,6 +80,15 @@ class RowSlots:
         slots[gone] = self.known[place] if self.holes[place] else 0
         return slots
 
+    def reaches(self, place: int, slot: int, value: float) -> bool:
+        """Whether a column's slot can give a value: one that the column could be written with, in its decimals."""
+        if place not in self.edges:
+            return True
+        inside, settings = self.inside[place][slot], self.columns[place].settings
+        decimals, step = settings.get("decimals"), settings.get("step")
+        settled = round(value, decimals) if decimals is not None else round(value / step) * step if step else value
+        return bool(inside[0] <= value <= inside[-1] and abs(settled - value) <= 1e-9 * max(1.0, abs(value)))
+
     def drawable(self, place: int) -> np.ndarray:
         """Which slots of a column stand for something that can be given back, bool (slots,): not "another value"."""
         allowed = np.ones(self.sizes[place], bool)

@@ -27,6 +27,16 @@ class Condition:
     high: float
     among: tuple[float, ...] | None = None
 
+    def moved(self, column: np.ndarray) -> np.ndarray:
+        """Values of the column, (n,), each as the nearest that will do."""
+        if self.among is None:
+            return column.clip(self.low, self.high)
+        known = np.array([value for value in self.among if value == value])
+        if not len(known):
+            return column
+        nearest: np.ndarray = known[np.abs(column[:, None] - known).argmin(1)]
+        return np.where(np.isnan(column), column, nearest)
+
     def holds(self, values: np.ndarray) -> np.ndarray:
         """Which rows (n, columns) fulfil it, bool (n,)."""
         column = values[:, self.place]
@@ -82,20 +92,16 @@ def _values(column: Column, place: int, wanted: list[Any], slots: RowSlots) -> C
     """One or several values; None stands for a missing cell."""
     allowed, among = np.zeros(slots.sizes[place], bool), []
     for value in wanted:
-        number = np.nan if value is None else _number(column, value)
         if value is None and not slots.holes[place]:
             raise IsthmusError(f"where: column {column.name!r} has no missing cell in the training data")
+        number = np.nan if value is None else _number(column, value)
         slot = int(slots.of_column(place, np.array([number]))[0])
-        if place in slots.edges and value is not None:
-            inside = slots.inside[place][slot]
-            if not inside[0] <= number <= inside[-1]:
-                raise IsthmusError(
-                    f"where: column {column.name!r} never is {value!r} in the training data; give a range"
-                )
+        if value is not None and not slots.reaches(place, slot, number):
+            raise IsthmusError(
+                f"where: column {column.name!r} is never {value!r} in the training data; give a range (low, high)"
+            )
         allowed[slot] = True
         among.append(number)
-    if place in slots.edges and len(among) == 1 and among[0] == among[0]:
-        return Condition(place, allowed, among[0], among[0])
     return Condition(place, allowed, -np.inf, np.inf, tuple(among))
 
 

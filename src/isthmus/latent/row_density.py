@@ -31,9 +31,9 @@ from isthmus.training.task import Loss, Task
 
 LENGTH = Length(samples=400_000, least_steps=600, most_epochs=100)
 COPIES = ("refuse", "allow")
-_BATCH_SIZE, _LEARNING_RATE = 256, 0.03
+_BATCH_SIZES, _LEARNING_RATE = (32, 256), 0.03  # a tenth of the rows within these bounds
 _NARROWEST, _WIDEST = 64, 256
-_DROPOUT, _MANY_ROWS = 0.2, 10_000  # dropout of tables with fewer rows
+_DROPOUT, _WEIGHT_DECAY, _FEW_ROWS = 0.5, 0.3, 1_000  # of so few rows; of more, less
 _TABLE_ORDER = 0.5  # share of rows that are learned in the order of the columns
 _MOST_MEASURED = 200_000  # rows whose numbers say where intervals lie
 _DRAWN = 4096  # rows at a time
@@ -58,15 +58,17 @@ class RowDensity:
         """Fit to the rows of a table as one part of a run; some of them choose the weights."""
         values = source.take(evenly_spread(len(source), _MOST_MEASURED))
         slots = RowSlots.of(scaler.schema.used, values)
-        network = _network(slots, len(source), run.seed)
+        share = min(1.0, _FEW_ROWS / len(source))
+        network = _network(slots, _DROPOUT * share**0.5, run.seed)
         network.start_from(_shares(slots, values))
         network.to(run.device)
         spec = run.spec(
             LENGTH,
             len(source),
-            _BATCH_SIZE,
+            int(np.clip(len(source) // 10, *_BATCH_SIZES)),
             n_validation=len(validation),
             learning_rate=_LEARNING_RATE,
+            weight_decay=_WEIGHT_DECAY * share,
         )
         feed = _SlotFeed(source, slots, run.device)
         name = "part 2 of 2, rows to draw"
@@ -198,16 +200,16 @@ class RowDensity:
         return torch.multinomial(probabilities, 1, generator=generator)[:, 0], mass
 
     def _within(self, values: np.ndarray, slots: np.ndarray, condition: Condition, rng: np.random.Generator) -> None:
-        """Draw values of a column again where they lie outside of its range, as an interval may reach beyond it."""
-        if condition.place not in self.slots.edges or condition.among is not None:
+        """Draw values of a column again where an interval reaches beyond what they may be; the last are moved there."""
+        place = condition.place
+        if place not in self.slots.edges:
             return
-        for _ in range(_ROUNDS):
+        for _ in range(_ROUNDS if condition.among is None else 0):
             outside = np.flatnonzero(~condition.holds(values))
             if not len(outside):
                 return
-            values[outside, condition.place] = self.slots.values(slots[outside], rng)[:, condition.place]
-        outside = ~condition.holds(values)
-        values[outside, condition.place] = np.clip(values[outside, condition.place], condition.low, condition.high)
+            values[outside, place] = self.slots.values(slots[outside], rng)[:, place]
+        values[:, place] = condition.moved(values[:, place])
 
 
 class RowTask(Task):
@@ -252,11 +254,11 @@ class _SlotFeed:
             yield torch.from_numpy(self._slots.slots(self._source.take(indices))).to(self._device)
 
 
-def _network(slots: RowSlots, rows: int, seed: int) -> RowNetwork:
+def _network(slots: RowSlots, dropout: float, seed: int) -> RowNetwork:
     """An untrained network: as wide as there are slots, but from 64 to 256."""
     hidden = int(np.clip(1 << (sum(slots.sizes).bit_length() - 1), _NARROWEST, _WIDEST))
     with seeded(seed):
-        return RowNetwork(slots.sizes, hidden, _DROPOUT if rows < _MANY_ROWS else 0.0)
+        return RowNetwork(slots.sizes, hidden, dropout)
 
 
 def _shares(slots: RowSlots, values: np.ndarray) -> Tensor:
