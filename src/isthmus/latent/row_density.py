@@ -31,9 +31,11 @@ from isthmus.training.task import Loss, Task
 
 LENGTH = Length(samples=400_000, least_steps=600, most_epochs=100)
 COPIES = ("refuse", "allow")
-_BATCH_SIZES, _LEARNING_RATE = (32, 256), 0.03  # a tenth of the rows within these bounds
+_BATCH_SIZES = 32, 256  # a tenth of the rows within these bounds
+_LEARNING_RATE, _MANY_ROWS = 0.03, 30_000  # of so many rows; of fewer, by the root of their number
 _NARROWEST, _WIDEST = 64, 256
-_DROPOUT, _WEIGHT_DECAY, _FEW_ROWS = 0.5, 0.3, 1_000  # of so few rows; of more, less
+_DROPOUT, _WEIGHT_DECAY, _FEW_ROWS = 0.5, 0.3, 2_000  # of so few rows; of more, less
+_LEAST_CUTS = 4096  # of rows into given and hidden cells in a validation
 _TABLE_ORDER = 0.5  # share of rows that are learned in the order of the columns
 _MOST_MEASURED = 200_000  # rows whose numbers say where intervals lie
 _DRAWN = 4096  # rows at a time
@@ -67,7 +69,7 @@ class RowDensity:
             len(source),
             int(np.clip(len(source) // 10, *_BATCH_SIZES)),
             n_validation=len(validation),
-            learning_rate=_LEARNING_RATE,
+            learning_rate=_LEARNING_RATE * min(1.0, len(source) / _MANY_ROWS) ** 0.5,
             weight_decay=_WEIGHT_DECAY * share,
         )
         feed = _SlotFeed(source, slots, run.device)
@@ -225,7 +227,8 @@ class RowTask(Task):
         return Loss(self._nats(batch, generator, generator))
 
     def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
-        return self._nats(batch, generator, None)
+        """Few rows are cut several times: which cells are given is chance, and must not choose the weights."""
+        return self._nats(batch.repeat(max(1, _LEAST_CUTS // len(batch)), 1), generator, None)
 
     def _nats(self, slots: Tensor, generator: torch.Generator, dropout: torch.Generator | None) -> Tensor:
         n, columns = slots.shape
