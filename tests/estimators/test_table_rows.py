@@ -63,6 +63,17 @@ def test_a_seed_draws_the_same_rows_also_from_the_disk(model: AutoEncoder, tmp_p
     pd.testing.assert_frame_equal(rows, isthmus.load(model.save(tmp_path / "m")).sample(50, random_state=3))
 
 
+def test_a_run_that_was_resumed_draws_the_same_rows(tmp_path: Path) -> None:
+    def drawn(epochs: int, **options: Any) -> pd.DataFrame:
+        model = AutoEncoder(latent_dim=2, epochs=epochs, batch_size=200, random_state=0)
+        return model.fit(people(100), checkpoint=tmp_path / "run", **options).sample(20, random_state=0)
+
+    rows = drawn(2)
+    assert (tmp_path / "run-2").exists()
+    (tmp_path / "run-2").unlink()  # as if it had been stopped before its second part
+    pd.testing.assert_frame_equal(drawn(2, resume=True), rows)
+
+
 def test_rows_fulfil_conditions(model: AutoEncoder) -> None:
     rows = model.sample(100, random_state=0, where={"sex": "m", "age": (30, 40), "size": ["S", None]})
     assert (rows["sex"] == "m").all() and rows["age"].between(30, 40).all()
@@ -84,6 +95,7 @@ def test_rows_fulfil_conditions(model: AutoEncoder) -> None:
         ({"age": (40, 30)}, "goes from 40 to 30"),
         ({"age": "old"}, "holds a number, which 'old' is not"),
         ({"sex": None}, "no missing cell"),
+        ({"sex": "m", "height": (None, 158)}, "of all rows are expected to be like that"),
         ({"age": 30.5}, "is never 30.5"),
     ],
 )

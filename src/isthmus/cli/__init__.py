@@ -46,6 +46,7 @@ _MAPS, _TABLES, _MODELS, _DATA = "Maps", "Tables", "Any model", "Data"
 
 app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(train.train)
 app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(reconstruct.reconstruct)
+app.command("sample", rich_help_panel=_AUTOENCODERS)(sample.sample)
 app.command("embed", rich_help_panel=_AUTOENCODERS)(embed.embed)
 app.command("similar", rich_help_panel=_AUTOENCODERS)(similar.similar)
 app.command("evaluate", rich_help_panel=_AUTOENCODERS)(evaluate.evaluate)
@@ -58,7 +59,6 @@ app.command("train-denoiser", rich_help_panel=_DENOISING)(train_denoiser.train_d
 app.command("denoise", rich_help_panel=_DENOISING)(denoise.denoise)
 app.command("map", rich_help_panel=_MAPS)(map.map_data)
 app.command("impute", rich_help_panel=_TABLES)(impute.impute)
-app.command("sample", rich_help_panel=_TABLES)(sample.sample)
 app.command("info", rich_help_panel=_MODELS)(info.info)
 app.command("report", rich_help_panel=_MODELS)(report.report)
 app.command("explore", rich_help_panel=_MODELS)(explore.explore)

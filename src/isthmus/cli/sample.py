@@ -115,15 +115,14 @@ def _conditions(texts: list[str]) -> dict[str, Any]:
 
 def _decoded(estimator: Any, n: int, data: str | None, density: str, reading: options.Reading, seed: int) -> np.ndarray:
     """Samples of a model that knows no distribution of rows: decoded codes, drawn like those of data."""
+    from isthmus.networks.bottleneck import Variational
+
     fitted = None
     if data is not None:
         fitted = estimator.fit_density(estimator.encode(open_for(estimator, data, reading)), density, seed)
-    try:
-        samples: np.ndarray = estimator.sample(n, fitted, seed)
-    except IsthmusError as error:
-        if fitted is not None:
-            raise
-        raise IsthmusError("this model needs --data, data whose codes new ones are drawn like") from error
+    elif not isinstance(estimator.network_.bottleneck, Variational):
+        raise IsthmusError("this model needs --data, data whose codes new ones are drawn like")
+    samples: np.ndarray = estimator.sample(n, fitted, seed)
     return samples
 
 

@@ -148,6 +148,13 @@ class TableRows(EncoderDecoder):
             )
         return self.rows_
 
+    def _describe(self) -> dict[str, str]:
+        rows = super()._describe()
+        if self.rows_ is not None:
+            count = sum(p.numel() for p in self.rows_.network.parameters())
+            rows["new rows"] = f"drawn cell after cell by a second network, {count:,} parameters"
+        return rows
+
     # On disk
 
     def _tensors(self) -> dict[str, np.ndarray]:
