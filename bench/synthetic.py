@@ -153,7 +153,7 @@ def line(name: str, who: str, seconds: str, areas: list[float]) -> dict[str, str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], default=list(TABLES))
+    parser.add_argument("tables", nargs="*", metavar=" | ".join(TABLES))
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--peer-python", type=Path)
     parser.add_argument("--fresh", action="store_true", help="train again what was trained before")
@@ -164,7 +164,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     folder = Path(os.environ["ISTHMUS_DATA"]) / "tables"
     print(f"{machine()}\n")
-    lines = [measured(name, folder, arguments.draws, arguments.peer_python) for name in arguments.tables]
+    lines = [measured(name, folder, arguments.draws, arguments.peer_python) for name in arguments.tables or TABLES]
     print(table([line for part in lines for line in part]))
 
 

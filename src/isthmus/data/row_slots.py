@@ -50,6 +50,11 @@ class RowSlots:
         return cls(columns, [column.missing > 0 for column in columns], edges, inside)
 
     @property
+    def ordered(self) -> list[int]:
+        """How many of the first slots of each column are intervals, in their order."""
+        return [known if j in self.edges else 0 for j, known in enumerate(self.known)]
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """What `restored` needs beside the columns."""
         return {f"edges.{j}": edges for j, edges in self.edges.items()} | {

@@ -29,10 +29,10 @@ from isthmus.networks.rows import RowNetwork
 from isthmus.training.run import Length, Run, Trained, digest, seed_from
 from isthmus.training.task import Loss, Task
 
-LENGTH = Length(samples=400_000, least_steps=600, most_epochs=100)
+LENGTH = Length(samples=400_000, least_steps=1_000, most_epochs=100)
 COPIES = ("refuse", "allow")
 _BATCH_SIZES = 32, 256  # a tenth of the rows within these bounds
-_LEARNING_RATE, _MANY_ROWS = 0.03, 30_000  # of so many rows; of fewer, by the root of their number
+_LEARNING_RATES, _MANY_ROWS = (0.012, 0.03), 30_000  # of few and of so many rows; between, by the root of their number
 _NARROWEST, _WIDEST = 64, 256
 _DROPOUT, _WEIGHT_DECAY, _FEW_ROWS = 0.5, 0.3, 2_000  # of so few rows; of more, less
 _LEAST_CUTS = 4096  # of rows into given and hidden cells in a validation
@@ -61,6 +61,7 @@ class RowDensity:
         values = source.take(evenly_spread(len(source), _MOST_MEASURED))
         slots = RowSlots.of(scaler.schema.used, values)
         share = min(1.0, _FEW_ROWS / len(source))
+        slowest, fastest = _LEARNING_RATES
         network = _network(slots, _DROPOUT * share**0.5, run.seed)
         network.start_from(_shares(slots, values))
         network.to(run.device)
@@ -69,7 +70,7 @@ class RowDensity:
             len(source),
             int(np.clip(len(source) // 10, *_BATCH_SIZES)),
             n_validation=len(validation),
-            learning_rate=_LEARNING_RATE * min(1.0, len(source) / _MANY_ROWS) ** 0.5,
+            learning_rate=float(np.clip(fastest * (len(source) / _MANY_ROWS) ** 0.5, slowest, fastest)),
             weight_decay=_WEIGHT_DECAY * share,
         )
         feed = _SlotFeed(source, slots, run.device)
@@ -261,7 +262,7 @@ def _network(slots: RowSlots, dropout: float, seed: int) -> RowNetwork:
     """An untrained network: as wide as there are slots, but from 64 to 256."""
     hidden = int(np.clip(1 << (sum(slots.sizes).bit_length() - 1), _NARROWEST, _WIDEST))
     with seeded(seed):
-        return RowNetwork(slots.sizes, hidden, dropout)
+        return RowNetwork(slots.sizes, hidden, dropout, slots.ordered)
 
 
 def _shares(slots: RowSlots, values: np.ndarray) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,22 +13,26 @@ from isthmus.networks.blocks import linear
 
 _EMBEDDING = 16  # numbers that stand for a slot
 _BLOCKS = 2
+_WAVES = 4.0  # standard deviation of the frequencies, over the range of a column, that ordered slots begin with
 
 
 class RowNetwork(nn.Module):
     """Slots (n, columns), of which some are given, to the logits of all slots of all columns (n, sum of sizes).
 
-    sizes : slots of each column. hidden : width of the residual blocks.
+    sizes : slots of each column. hidden : width of the residual blocks. ordered : of each column, how many of its first
+    slots are in an order; these begin alike where they are neighbours, which few rows could not teach.
     """
 
     starts: Tensor
 
-    def __init__(self, sizes: Sequence[int], hidden: int, dropout: float = 0.0) -> None:
+    def __init__(self, sizes: Sequence[int], hidden: int, dropout: float = 0.0, ordered: Sequence[int] = ()) -> None:
         super().__init__()
         self.sizes, self.dropout = list(sizes), dropout
         total, columns = sum(sizes), len(sizes)
         self.register_buffer("starts", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
         self.embedding = nn.Embedding(total, _EMBEDDING)
+        for start, count in zip(self.starts.tolist(), ordered, strict=False):
+            self.embedding.weight.data[start : start + count] = _smooth(count)
         self.first = linear(columns * (_EMBEDDING + 1), hidden)
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(_BLOCKS + 1))
         self.inner = nn.ModuleList(linear(hidden, hidden) for _ in range(_BLOCKS))
@@ -64,3 +69,10 @@ class RowNetwork(nn.Module):
             return x
         kept = torch.rand(x.shape, generator=generator, device=x.device) >= self.dropout
         return x * kept / (1 - self.dropout)
+
+
+def _smooth(count: int) -> Tensor:
+    """Numbers of variance 1 for slots in an order, (count, _EMBEDDING): waves over them (Rahimi and Recht 2007)."""
+    place = torch.linspace(0, 1, count)[:, None]
+    frequency, phase = _WAVES * torch.randn(_EMBEDDING), 2 * math.pi * torch.rand(_EMBEDDING)
+    return math.sqrt(2) * torch.cos(place * frequency + phase)
