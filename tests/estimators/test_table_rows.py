@@ -38,7 +38,7 @@ def people(n: int = ROWS, seed: int = 0) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def model() -> AutoEncoder:
-    return AutoEncoder(latent_dim=4, epochs=30, batch_size=200, random_state=0).fit(people())
+    return AutoEncoder(latent_dim=4, epochs=40, batch_size=200, random_state=0).fit(people())
 
 
 def test_rows_are_like_those_of_the_table(model: AutoEncoder) -> None:
