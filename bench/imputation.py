@@ -2,9 +2,9 @@
 
 python bench/imputation.py [--sets penguins,wine] [--seeds 3] [--rows 1000] [--how random,other] [--miceforest PYTHON]
 
-Known cells are hidden: 20 % completely at random ("random"), or the more likely the larger the cell of another column is
-("other"). Of numbers, the root mean squared error in standard deviations; of categories, the share that is wrong; means
-over columns. Every way's numbers are kept to the range and the decimals of their column, as a table needs them.
+Known cells are hidden: 20 % completely at random ("random"), or the more likely the larger the cell of another column
+is ("other"). Of numbers, the root mean squared error in standard deviations; of categories, the share that is wrong;
+means over columns. Every way's numbers are kept to the range and the decimals of their column, as a table needs them.
 `--miceforest` names a Python in whose environment miceforest is (see bench/peers/miceforest_impute.py).
 """
 

@@ -1,7 +1,7 @@
 """Ways to fill holes that `bench/imputation.py` compares: of scikit-learn, and MissForest after its paper.
 
-Each takes a matrix (n, columns) of numbers and codes of categories with NaN, and how many categories each column has (0:
-a column of numbers), and returns the matrix without holes.
+Each takes a matrix (n, columns) of numbers and codes of categories with NaN, and how many categories each column has
+(0: a column of numbers), and returns the matrix without holes.
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ def isthmus(X: np.ndarray, categories: Sequence[int]) -> np.ndarray:
         pa.array([None if v != v else f"v{int(v)}" for v in x]) if n else pa.array(x, from_pandas=True)
         for x, n in zip(X.T, categories, strict=True)
     ]
-    filled = Imputer(column_kinds=kinds, random_state=0)
-    table = filled.fit(pa.table(dict(zip(kinds, columns, strict=True)))).transform(
-        pa.table(dict(zip(kinds, columns, strict=True)))
-    )
+    given = pa.table(dict(zip(kinds, columns, strict=True)))
+    table = Imputer(column_kinds=kinds, random_state=0).fit_transform(given)
     back = [
         np.array([float(v[1:]) for v in table.column(name).to_pylist()]) if n else table.column(name).to_numpy()
         for name, n in zip(kinds, categories, strict=True)
