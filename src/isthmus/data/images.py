@@ -281,7 +281,8 @@ def _described(image: Any) -> int:
         return int(of_imagej[1])
     of_tifffile = re.match(r'\{"shape": \[([\d, ]+)\]', about)
     values = math.prod(map(int, of_tifffile[1].split(","))) if of_tifffile else 1
-    return max(1, values // (image.width * image.height * len(image.getbands())))
+    page = int(image.width) * int(image.height) * len(image.getbands())
+    return max(1, values // page)
 
 
 def _orientation(image: Image.Image) -> int:
