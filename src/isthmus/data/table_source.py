@@ -67,6 +67,13 @@ class TableSource(ArraySource):
         """Values (n, used columns) as a data frame of the kind that this came as."""
         return as_frame(self.schema.decode(values, self.table), self.frame, self.index)
 
+    def frame_with(self, columns: np.ndarray) -> Any:
+        """Numbers (n, used columns) under the columns' names, as a data frame of the kind that this came as."""
+        import pyarrow as pa
+
+        table = pa.table(dict(zip([column.name for column in self.schema.used], columns.T, strict=True)))
+        return as_frame(table, self.frame, self.index)
+
     @property
     def holes(self) -> int:
         """How many cells of the used columns are missing."""
