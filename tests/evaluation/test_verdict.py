@@ -15,7 +15,7 @@ def measured(ours: float, pca: float, validations: tuple[float, ...] = ()) -> An
         {"epoch": i + 1, "step": 100 * (i + 1), "seconds": float(i), "validation_loss": loss}
         for i, loss in enumerate(validations)
     ]
-    return SimpleNamespace(metrics=SimpleNamespace(mse=ours), pca_metrics=SimpleNamespace(mse=pca), history=history)
+    return SimpleNamespace(error=ours, pca_error=pca, history=history)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,8 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         check_is_fitted(self)
         source = self._open(X, reset=False)
         if isinstance(source, TableSource):
-            return self._cell_scores(source).sum(axis=1)
+            likelihoods: np.ndarray = self._cell_scores(source).sum(axis=1)
+            return likelihoods
         objective = Objective("mse" if self.training_spec_ is None else self.training_spec_.objective)
         scores = np.empty(len(source), np.float32)
         fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))

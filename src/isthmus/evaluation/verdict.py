@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from isthmus.evaluation.history import in_parts
-from isthmus.evaluation.study import Study
 from isthmus.evaluation.theme import number
 
 _EQUAL = 0.005  # share of an error up to which two are the same
 _WORSE = 0.01  # share by which a validation loss has risen when that is worth a word
 
 
-def verdict(measured: Study) -> str:
+class Measured(Protocol):
+    """Errors of a model and of PCA with as many numbers in a code, and how the model was trained."""
+
+    @property
+    def error(self) -> float: ...
+
+    @property
+    def pca_error(self) -> float: ...
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def verdict(measured: Measured) -> str:
     """Plain sentences: how the model does against PCA with as many numbers, and what became of the best weights."""
-    ours, theirs = measured.metrics.mse, measured.pca_metrics.mse
+    ours, theirs = measured.error, measured.pca_error
     risen = _risen(measured.history)
     remedy = "more samples or a smaller network (--hidden, --channels)" if risen else "longer training (--minutes)"
     if ours > theirs * (1 + _EQUAL):
