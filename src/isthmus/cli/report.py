@@ -68,7 +68,7 @@ def write_report(model: Any, folder: Path, data: str, training: Source, testing:
 
     measured = measure(model, train=training, test=testing, class_names=options.class_names(data))
     path = write(measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as)
-    typer.echo(f"Test error  {measured.error:.5g}, {measured.error_in_words}")
-    typer.echo(f"PCA         {measured.pca_error:.5g}, with the same code size")
+    typer.echo(f"Test error  {measured.written(measured.error)}, {measured.error_in_words}")
+    typer.echo(f"PCA         {measured.written(measured.pca_error)}, with the same code size")
     typer.echo(f"Verdict     {verdict(measured)}")
     typer.echo(f"Report      {path}")

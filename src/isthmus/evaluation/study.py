@@ -15,6 +15,7 @@ from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
 from isthmus.evaluation.metrics import ReconstructionMetrics, reconstruction_metrics
+from isthmus.evaluation.theme import number
 
 MOST_TEST = 10_000
 MOST_TRAIN = 20_000
@@ -92,6 +93,10 @@ class Study:
     def pca_error(self) -> float:
         """The same of PCA."""
         return self.pca_metrics.mse
+
+    def written(self, error: float) -> str:
+        """Such an error as text."""
+        return number(error)
 
     @property
     def error_in_words(self) -> str:

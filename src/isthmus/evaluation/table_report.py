@@ -16,10 +16,10 @@ from isthmus.evaluation.figures.table_maps import column_maps
 from isthmus.evaluation.page import Cell, Headline, Row, Samples, Section, Table, training_headline, write_page
 from isthmus.evaluation.table_study import ColumnQuality, TableStudy, is_category
 from isthmus.evaluation.table_text import GONE, HEADINGS, column_rows, shown
-from isthmus.evaluation.theme import count, number
+from isthmus.evaluation.theme import count, number, share
 from isthmus.evaluation.verdict import verdict
 
-_ROWS = (("best", 0.0), ("better half", 0.25), ("middle", 0.5), ("worse half", 0.75), ("worst", 1.0))
+_ROWS = (("best", 0.0), ("middle", 0.5), ("worst tenth", 0.9), ("worst", 1.0))
 _MOST_LINES = 40  # columns whose cells are shown
 _MOST_LISTED = 100
 _FAR = 1.5  # deviations from which on a number is as wrong as colour can say
@@ -52,15 +52,19 @@ def columns_section(schema: TableSchema, read_as: str) -> Section:
 
 def _sections(measured: TableStudy, estimator: str, name: str) -> Iterator[Section]:
     yield Section("Through the isthmus", text=_how_to_read(measured), samples=_samples(measured))
-    yield Section(
-        "Column by column, beside PCA", [plate for plate in _charts(measured) if plate], table=_by_column(measured)
-    )
+    yield Section("Beside PCA with the same code size", table=_comparison(measured))
+    charts = [plate for plate in _charts(measured) if plate is not None]
+    learned = loss_curves(measured.history, "cost of a cell", wide=len(charts) != 1)
+    curves = [] if learned is None else [learned]
+    if len(charts) == 1:  # two plates stand side by side
+        yield Section("Column by column, and how it learned", [*charts, *curves])
+    else:
+        yield Section("Column by column", charts)
     maps = column_maps(measured)
     if maps:
         yield Section("The map of the codes", maps)
-    learned = loss_curves(measured.history, "cost of a cell", wide=True)
-    if learned is not None:
-        yield Section("How it learned", [learned])
+    if curves and len(charts) != 1:
+        yield Section("How it learned", curves)
     yield columns_section(measured.scaler.schema, measured.read_as)
     yield _model_section(measured, estimator, name)
 
@@ -72,8 +76,8 @@ def _how_to_read(measured: TableStudy) -> str:
     more = len(measured.columns) - _MOST_LINES
     some = f" The first {_MOST_LINES} of {len(measured.columns)} columns." if more > 0 else ""
     return (
-        f"Five test rows, from the best to the worst rebuilt. Cells that come back wrong are coloured: another "
-        f"category, or a number that is off by a good part of its column's standard deviation. {GONE} is a missing cell.{some}"
+        f"Test rows from the best to the worst rebuilt. Cells that come back wrong are coloured: another category, or "
+        f"a number that is off by a good part of its column's standard deviation. {GONE} is a missing cell.{some}"
     )
 
 
@@ -133,27 +137,24 @@ def _bar(quality: ColumnQuality) -> Bar:
     return Bar(quality.column.name, quality.ours, quality.pca, quality.simple)
 
 
-def _by_column(measured: TableStudy) -> Table:
+def _comparison(measured: TableStudy) -> Table:
     """Means over the columns of each make, then what is left of the simplest guess's errors, and the code."""
     rows = []
-    for label, category in (
-        ("Numbers: share of variance kept (R²)", False),
-        ("Categories: share of cells right", True),
-    ):
+    makes = (("Numbers: share of variance kept (R²)", False), ("Categories: share of cells right", True))
+    for label, category in makes:
         some = [quality for quality in measured.qualities if is_category(quality.column) == category]
         if some:
             means = [float(np.mean([getattr(q, key) for q in some])) for key in ("ours", "pca", "simple")]
             rows.append(_row(label, means, 1))
-    rows.append(
-        _row("What is left of the error of means and commonest values", [measured.error, measured.pca_error, 1], -1)
-    )
+    left = [measured.error, measured.pca_error, 1.0]
+    rows.append(_row("What is left of the error of means and commonest values", left, -1))
     sizes = [f"{measured.code_size:,}", f"{measured.pca_components:,}", "0"]
     rows.append(Row("Numbers in a code", sizes))
     return Table(("auto-encoder", "PCA", "mean or commonest"), rows)
 
 
 def _row(label: str, figures: list[float], sign: int) -> Row:
-    cells = [f"{figure:.1%}" for figure in figures]
+    cells = [share(figure) for figure in figures]
     best = max(range(len(figures)), key=lambda i: sign * figures[i])
     return Row(label, cells, best if cells.count(cells[best]) == 1 else None)
 
@@ -163,16 +164,16 @@ def _row(label: str, figures: list[float], sign: int) -> Row:
 
 def _headlines(measured: TableStudy) -> list[Headline]:
     ours, theirs = measured.error, measured.pca_error
-    rows = [Headline("Error left", f"{100 * ours:.3g}", "%", "of the error that means and commonest values make")]
+    rows = [
+        Headline("Error left", share(ours).removesuffix(" %"), "%", "of the error that means and commonest values make")
+    ]
     if ours > 0 and theirs > 0:
         ratio, how = (theirs / ours, "smaller") if theirs >= ours else (ours / theirs, "larger")
         unit, detail = (f"× {how}", "error than PCA") if ratio >= 1.005 else ("×", "the error of PCA")
         detail = f"{detail} with {count(measured.pca_components, 'component')}"
         rows.append(Headline("Beside PCA", number(ratio), unit, detail))
-    columns = count(len(measured.columns), "column")
-    rows.append(
-        Headline("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), f"for {columns}")
-    )
+    figure, _, unit = count(measured.code_size, "number").partition(" ")
+    rows.append(Headline("Code", figure, unit, f"for {count(len(measured.columns), 'column')}"))
     return rows + training_headline(measured.history)
 
 

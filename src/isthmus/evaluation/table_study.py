@@ -20,6 +20,7 @@ from isthmus.evaluation.baselines import pca_baseline
 from isthmus.evaluation.directions import code_plane
 from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.study import MOST_TEST, MOST_TRAIN, Classes, choose, classes_of
+from isthmus.evaluation.theme import share
 
 _LEAST_ERROR = 0.01  # of the simplest guess: of columns that nearly always hold one value
 
@@ -90,10 +91,14 @@ class TableStudy:
         """The same of PCA."""
         return _mean(quality.errors[1] for quality in self.qualities)
 
+    def written(self, error: float) -> str:
+        """Such an error as text."""
+        return share(error)
+
     @property
     def error_in_words(self) -> str:
         """What `error` is."""
-        return f"of the error of means and commonest values is left, over {len(self.values):,} rows"
+        return f"what is left of the error of means and commonest values, over {len(self.values):,} rows"
 
     @property
     def row_errors(self) -> np.ndarray:

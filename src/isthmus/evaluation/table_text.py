@@ -36,7 +36,7 @@ def column_rows(columns: Sequence[Column]) -> list[tuple[str, Sequence[str]]]:
     """The name of each column, and its kind, missing and distinct cells, an example, and what is done with it."""
     rows: list[tuple[str, Sequence[str]]] = []
     for column in columns:
-        missing = "" if not column.missing else f"{column.missing:,} ({column.missing / max(column.rows, 1):.0%})"
+        missing = "0" if not column.missing else f"{column.missing:,} ({column.missing / max(column.rows, 1):.0%})"
         example = clipped(column.example, 24) if column.example else ""
         kind = column.kind if column.is_used else "left out"
         treatment = column.treatment if column.is_used else column.note or "as told"

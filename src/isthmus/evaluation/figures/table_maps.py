@@ -15,7 +15,7 @@ from isthmus.evaluation.table_study import TableStudy, is_category
 from isthmus.evaluation.table_text import shown_value
 from isthmus.evaluation.theme import Theme, clipped
 
-_MOST_MAPS = 6
+_MOST_MAPS = 4
 _MOST_ROWS = 2_000  # that say how well a map keeps a column
 _NEIGHBOURS = 15
 _LEAST_ORDER = 0.05  # of a column worth a map
@@ -31,7 +31,8 @@ def column_maps(study: TableStudy) -> list[Plate]:
     if study.classes is not None:
         classes = study.classes
         named.insert(0, ("the label", lambda theme: class_colors(classes, theme)))
-    return [_plate(study, i, name, coloring) for i, (name, coloring) in enumerate(named)]
+    whole = len(named) - len(named) % 2 if len(named) > 1 else 1  # in pairs, side by side
+    return [_plate(study, i, name, coloring) for i, (name, coloring) in enumerate(named[:whole])]
 
 
 Coloring = Callable[[Theme], tuple[Colors, Legend]]
