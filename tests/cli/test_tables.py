@@ -37,7 +37,8 @@ def test_columns_are_matched_by_name(folder: Path) -> None:
 
 def test_how_a_file_is_read_is_told_and_can_be_said(folder: Path) -> None:
     said = ask("info", folder / "t.csv")
-    assert said.status == 0 and "decimal commas" in said.out and "3: a, b, c" in said.out
+    assert said.status == 0 and "decimal commas" in said.out and "unnamed column numbers" in said.out
+    assert [line.split()[:2] for line in said.out.splitlines()[-3:]] == [[name, "number"] for name in "abc"]
     (folder / "open.csv").write_text("7,8,9\n7,9,3\n6,9,8\n")
     command = ["train", folder / "open.csv", "--latent-dim", 1, "--epochs", 1, "-q", "--no-report", "-o", folder / "n"]
     said = ask(*command)
@@ -49,5 +50,5 @@ def test_how_a_file_is_read_is_told_and_can_be_said(folder: Path) -> None:
 
 def test_a_command_advises_nothing_that_it_does_not_take(folder: Path) -> None:
     FRAME.assign(kind="oak").to_csv(folder / "words.csv", index=False)
-    said = ask("train", folder / "words.csv", "-o", folder / "w")
+    said = ask("map", folder / "words.csv", "-o", folder / "w")
     assert "'kind'" in said.err and "--drop-column" in said.err and "drop_columns" not in said.err
