@@ -77,7 +77,8 @@ def _of_table(
     settings = parse_settings(csv) if csv else None
     facts = {}
     if is_text_table(path):
-        table, dialect = read_csv(path, settings)
+        with options.advice():
+            table, dialect = read_csv(path, settings)
         table = table.drop_columns([name for name in dialect.index if name in table.column_names])
         facts["read as"] = dialect.sentence
         if dialect.unclear:
