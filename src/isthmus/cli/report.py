@@ -56,7 +56,8 @@ def report(
         write_report(estimator, folder, data, fitted, judged, saved_as=Path(model))
         return
     more = {} if noise is None else {"noise": noise}
-    path = estimator.report(data, folder, title=Path(model).resolve().name, saved_as=model, **more)
+    what = open_for(estimator, data, reading) if "fill" in kind.can else data
+    path = estimator.report(what, folder, title=Path(model).resolve().name, saved_as=model, **more)
     typer.echo(f"Report      {path}")
 
 

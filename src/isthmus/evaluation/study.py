@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from isthmus.data.base import as_labels
+from isthmus.data.base import Source, as_labels
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
@@ -199,14 +199,14 @@ def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndar
     return shaped if signal or len(sample_shape) == _MOST_DIMENSIONS else shaped[:, None]
 
 
-def clipped_to_dtype(rebuilt: np.ndarray, model: Reconstructor, samples: np.ndarray) -> np.ndarray:
+def clipped_to_dtype(rebuilt: np.ndarray, model: Reconstructor, samples: np.ndarray | Source) -> np.ndarray:
     """Scaled reconstructions clipped to what the dtype of the samples holds, as a model's own are."""
     if samples.dtype.kind not in "biu":
         return rebuilt
     return rebuilt.clip(*network_layout(model.scale(_ends(samples)), samples.shape[1:]))
 
 
-def _ends(samples: np.ndarray) -> np.ndarray:
+def _ends(samples: np.ndarray | Source) -> np.ndarray:
     """Two samples that hold the smallest and the largest number of an integer dtype, (2, *sample_shape)."""
     limits = (0, 1) if samples.dtype.kind == "b" else (np.iinfo(samples.dtype).min, np.iinfo(samples.dtype).max)
     return np.stack([np.full(samples.shape[1:], limit, samples.dtype) for limit in limits])

@@ -164,9 +164,7 @@ def _row(label: str, figures: list[float], sign: int) -> Row:
 
 def _headlines(measured: TableStudy) -> list[Headline]:
     ours, theirs = measured.error, measured.pca_error
-    rows = [
-        Headline("Error left", share(ours).removesuffix(" %"), "%", "of the error that means and commonest values make")
-    ]
+    rows = [Headline("Error left", number(100 * ours), "%", "of the error that means and commonest values make")]
     if ours > 0 and theirs > 0:
         ratio, how = (theirs / ours, "smaller") if theirs >= ours else (ours / theirs, "larger")
         unit, detail = (f"× {how}", "error than PCA") if ratio >= 1.005 else ("×", "the error of PCA")

@@ -160,12 +160,30 @@ def pca_of_table(
 
     What is rebuilt are values (n, columns) after the same way back as the model's: the likeliest category, rounding.
     """
-    import torch
-
     fitted, features = (model.scale(rows)[:, : scaler.width] for rows in (train, test))
     pca = pca_baseline(fitted, features, size)
+    return pca.codes, _way_back(scaler, pca.reconstruction)
+
+
+def table_errors(model: Any, rows: TableSource, codes: np.ndarray, pca: np.ndarray) -> tuple[float, float]:
+    """The errors of a model's reconstructions of rows and of PCA's, as in `TableStudy.error`.
+
+    codes : of the rows, as the model gives them. pca : reconstructed features (n, width or more).
+    """
+    scaler: TableScaler = model.scaler_
+    values = rows.take(np.arange(len(rows)))
+    ours = scaler.schema.encode(as_table(model.inverse_transform(codes)))
+    both = [cell_costs(scaler, values, rebuilt) for rebuilt in (ours, _way_back(scaler, pca))]
+    first, second = (_mean(np.nanmean(costs[:, ~np.isnan(costs).all(0)], axis=0)) for costs in both)
+    return first, second
+
+
+def _way_back(scaler: TableScaler, outputs: np.ndarray) -> np.ndarray:
+    """Outputs as values (n, columns), after the same way back as the model's: the likeliest category, rounding."""
+    import torch
+
     schema = scaler.schema
-    return pca.codes, schema.encode(schema.decode(scaler.from_network(torch.from_numpy(pca.reconstruction))))
+    return schema.encode(schema.decode(scaler.from_network(torch.from_numpy(outputs))))
 
 
 def cell_costs(scaler: TableScaler, values: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:

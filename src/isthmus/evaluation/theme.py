@@ -98,7 +98,7 @@ def number(value: float) -> str:
 
 def share(value: float) -> str:
     """A measured share in percent, with three significant digits."""
-    return f"{number(100 * value)} %"
+    return f"{number(100 * value)}\u00a0%"
 
 
 def count(n: int, what: str) -> str:

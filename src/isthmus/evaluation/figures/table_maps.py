@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.colors import to_rgba
@@ -13,7 +13,7 @@ from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.study import Classes
 from isthmus.evaluation.table_study import TableStudy, is_category
 from isthmus.evaluation.table_text import shown_value
-from isthmus.evaluation.theme import Theme, clipped
+from isthmus.evaluation.theme import LIGHT, Theme, clipped
 
 _MOST_MAPS = 4
 _MOST_ROWS = 2_000  # that say how well a map keeps a column
@@ -31,21 +31,23 @@ def column_maps(study: TableStudy) -> list[Plate]:
     if study.classes is not None:
         classes = study.classes
         named.insert(0, ("the label", lambda theme: class_colors(classes, theme)))
+    legends = [[name for name, _ in coloring(LIGHT)[1]] for _, coloring in named]
+    longest = max(legends, key=lambda names: (len(names), sum(map(len, names))), default=[])
     whole = len(named) - len(named) % 2 if len(named) > 1 else 1  # in pairs, side by side
-    return [_plate(study, i, name, coloring) for i, (name, coloring) in enumerate(named[:whole])]
+    return [_plate(study, i, name, coloring, longest) for i, (name, coloring) in enumerate(named[:whole])]
 
 
 Coloring = Callable[[Theme], tuple[Colors, Legend]]
 
 
-def _plate(study: TableStudy, i: int, name: str, coloring: Coloring) -> Plate:
+def _plate(study: TableStudy, i: int, name: str, coloring: Coloring, beside: Sequence[str]) -> Plate:
     what = "its code" if study.code_size <= 2 else "the two principal components of its code"
     called = name if name == "the label" else f"“{clipped(name, 30)}”"
     caption = f"Each point is a test row at {what}, coloured by {called}." if i == 0 else f"Coloured by {called}."
 
     def draw(theme: Theme) -> Canvas:
         colors, legend = coloring(theme)
-        return scatter_map(study.plane, colors, legend, theme)
+        return scatter_map(study.plane, colors, legend, theme, beside)
 
     return Plate(f"map_{i}", caption, draw)
 
@@ -60,8 +62,15 @@ def _coloring(study: TableStudy, j: int) -> Coloring:
         if missing.any():
             names.append("missing")
         classes = Classes(tuple(names), np.where(missing, len(names) - 1, values).astype(int))
-        return lambda theme: class_colors(classes, theme)
+        return lambda theme: _without(class_colors(classes, theme), missing, theme)
     return lambda theme: _by_rank(study, j, theme)
+
+
+def _without(colored: tuple[Colors, Legend], missing: np.ndarray, theme: Theme) -> tuple[Colors, Legend]:
+    """Colours and legend of classes, of which what is missing is pale."""
+    colors, legend = colored
+    pale = [(name, theme.faint if name == "missing" and missing.any() else color) for name, color in legend]
+    return [to_rgba(theme.faint, 0.6) if gone else c for c, gone in zip(colors, missing, strict=True)], pale
 
 
 def _by_rank(study: TableStudy, j: int, theme: Theme) -> tuple[Colors, Legend]:
