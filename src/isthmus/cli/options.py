@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -47,6 +48,15 @@ ChannelAxis = Annotated[
         rich_help_panel=NETWORK,
     ),
 ]
+
+
+@contextmanager
+def advice() -> Iterator[None]:
+    """Say what helps by the command line's options where data cannot be read as they are."""
+    try:
+        yield
+    except ReadingError as error:
+        raise IsthmusError(f"{error.fact}; {error.options}") from error
 
 
 @dataclass(frozen=True)
@@ -103,15 +113,16 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.table_source import open_table
 
-        source = open_table(
-            data,
-            kinds,
-            markers,
-            labels=self.labels_column,
-            drop=self.drop_column or (),
-            csv=parse_settings(self.csv) if self.csv else None,
-            schema=schema,
-        )
+        with advice():
+            source = open_table(
+                data,
+                kinds,
+                markers,
+                labels=self.labels_column,
+                drop=self.drop_column or (),
+                csv=parse_settings(self.csv) if self.csv else None,
+                schema=schema,
+            )
         if source is not None and source.said:
             typer.echo(f"{data}: {source.said}.", err=True)
         return source
@@ -124,7 +135,7 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source
 
-        try:
+        with advice():
             source = open_source(
                 data,
                 on_mixed_sizes=self.mixed_sizes,
@@ -134,8 +145,6 @@ class Reading:
                 columns=columns,
                 csv=parse_settings(self.csv) if self.csv else None,
             )
-        except ReadingError as error:
-            raise IsthmusError(f"{error.fact}; {error.options}") from error
         dialect = getattr(source, "dialect", None)
         if dialect is not None:
             typer.echo(f"{data}: {dialect.sentence}.", err=True)
