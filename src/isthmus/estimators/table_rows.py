@@ -66,7 +66,7 @@ class TableRows(EncoderDecoder):
         --------
         >>> import pandas as pd
         >>> from isthmus import AutoEncoder
-        >>> frame = pd.DataFrame({"sex": ["f", "m"] * 50, "age": range(20, 120)})
+        >>> frame = pd.DataFrame({"sex": ["f", "m"] * 50, "age": [*range(20, 70), *range(20, 70)]})
         >>> model = AutoEncoder(latent_dim=2, epochs=2, random_state=0).fit(frame)
         >>> rows = model.sample(5, random_state=0, where={"sex": "f", "age": (30, 60)}, copies="allow")
         >>> rows["sex"].tolist(), bool(rows["age"].between(30, 60).all())
