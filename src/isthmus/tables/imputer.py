@@ -50,7 +50,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
     missing_values : sequence, default=()
         Values that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", "NA", ...).
     epochs, minutes : optional
-        Length of the run. Default: 150,000 rows, at least 1,000 steps.
+        Length of the run. Default: 100,000 rows, at least 600 steps.
     device : str or torch.device, default="auto"
         "auto" takes CUDA, then Apple's GPU, then the CPU.
     random_state : int, NumPy generator or None, default=None
