@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -103,15 +104,16 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.table_source import open_table
 
-        source = open_table(
-            data,
-            kinds,
-            markers,
-            labels=self.labels_column,
-            drop=self.drop_column or (),
-            csv=parse_settings(self.csv) if self.csv else None,
-            schema=schema,
-        )
+        with _advice_for_commands():
+            source = open_table(
+                data,
+                kinds,
+                markers,
+                labels=self.labels_column,
+                drop=self.drop_column or (),
+                csv=parse_settings(self.csv) if self.csv else None,
+                schema=schema,
+            )
         if source is not None and source.said:
             typer.echo(f"{data}: {source.said}.", err=True)
         return source
@@ -124,7 +126,7 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source
 
-        try:
+        with _advice_for_commands():
             source = open_source(
                 data,
                 on_mixed_sizes=self.mixed_sizes,
@@ -134,12 +136,19 @@ class Reading:
                 columns=columns,
                 csv=parse_settings(self.csv) if self.csv else None,
             )
-        except ReadingError as error:
-            raise IsthmusError(f"{error.fact}; {error.options}") from error
         dialect = getattr(source, "dialect", None)
         if dialect is not None:
             typer.echo(f"{data}: {dialect.sentence}.", err=True)
         return source
+
+
+@contextmanager
+def _advice_for_commands() -> Iterator[None]:
+    """What is to be said of data that cannot be read as they are, in options in place of Python."""
+    try:
+        yield
+    except ReadingError as error:
+        raise IsthmusError(f"{error.fact}; {error.options}") from error
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import ArraySource, as_labels
+from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
 from isthmus.data.table_files import is_table, read_table
@@ -21,7 +22,8 @@ class TableSource(ArraySource):
     """Rows as float64 (n, used columns): numbers, codes of categories, seconds; NaN where a cell is missing.
 
     table : the Arrow table. schema : of its columns. frame : the kind of data frame that it came as.
-    index : of a pandas frame, else None. said : how a file was read, in one line.
+    index : of a pandas frame, else None. like : a pandas frame's columns, without rows, else None. said : how a file
+    was read, in one line.
     """
 
     said = ""
@@ -33,10 +35,11 @@ class TableSource(ArraySource):
         *,
         frame: str = "arrow",
         index: Any = None,
+        like: Any = None,
         name: str | None = None,
         labels: np.ndarray | None = None,
     ) -> None:
-        self.table, self.schema, self.frame, self.index = table, schema, frame, index
+        self.table, self.schema, self.frame, self.index, self.like = table, schema, frame, index, like
         names = [column.name for column in schema.used]
         super().__init__(schema.encode(table), name=name, unit="row", labels=labels, feature_names=names)
         self._rows = np.arange(len(self))
@@ -60,12 +63,22 @@ class TableSource(ArraySource):
             return self
         _tell_others(self.table.column_names, schema)
         return TableSource(
-            self.table, schema, frame=self.frame, index=self.index, name=self._given_name, labels=self.labels
+            self.table,
+            schema,
+            frame=self.frame,
+            index=self.index,
+            like=self.like,
+            name=self._given_name,
+            labels=self.labels,
         )
 
     def rebuilt(self, values: np.ndarray) -> Any:
         """Values (n, used columns) as a data frame of the kind that this came as."""
-        return as_frame(self.schema.decode(values, self.table), self.frame, self.index)
+        return self.as_given(self.schema.decode(values, self.table))
+
+    def as_given(self, table: Any) -> Any:
+        """An Arrow table of these rows as a data frame of the kind that this came as."""
+        return as_frame(table, self.frame, index=self.index, like=self.like)
 
     @property
     def holes(self) -> int:
@@ -83,24 +96,16 @@ class TableSource(ArraySource):
     def filled(self, values: np.ndarray) -> Any:
         """The table with values (n, used columns) where cells are missing; what is known stays as it is."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        missing = dict(zip([column.name for column in self.schema.used], np.isnan(self._array).T, strict=True))
+        holes = dict(zip([column.name for column in self.schema.used], np.isnan(self._array).T, strict=True))
         decoded = self.schema.decode(values, self.table)
-        columns = []
-        for name, type_ in zip(decoded.column_names, decoded.schema.types, strict=True):
-            known = self.table.column(name) if name in self.table.column_names else decoded.column(name)
-            hole = missing.get(name)
-            if hole is None or not hole.any():
-                columns.append(known)
-            elif pa.types.is_dictionary(type_):
-                plain = pc.if_else(
-                    pa.array(hole), decoded.column(name).cast(type_.value_type), known.cast(type_.value_type)
-                )
-                columns.append(plain.dictionary_encode().cast(type_))
-            else:
-                columns.append(pc.if_else(pa.array(hole), decoded.column(name), known.cast(type_, safe=False)))
-        return pa.Table.from_arrays(columns, schema=decoded.schema)
+        columns, fields = [], []
+        for field, column in zip(decoded.schema, decoded.columns, strict=True):
+            given = self.table.column(field.name) if field.name in self.table.column_names else column
+            hole = holes.get(field.name)
+            columns.append(given if hole is None or not hole.any() else merged(pa.array(hole), column, given))
+            fields.append(field.with_type(columns[-1].type))
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields, decoded.schema.metadata))
 
     @property
     def _given_name(self) -> str | None:
@@ -143,8 +148,8 @@ def open_table(
         schema = TableSchema.of(table, kinds, markers)
     else:
         _tell_others(table.column_names, schema)
-    index = getattr(data, "index", None) if hasattr(data, "iloc") else None
-    source = TableSource(table, schema, frame=frame_kind(data), index=index, name=name, labels=found)
+    index, like = (data.index, data.iloc[:0]) if hasattr(data, "iloc") else (None, None)
+    source = TableSource(table, schema, frame=frame_kind(data), index=index, like=like, name=name, labels=found)
     source.said = said
     return source
 

@@ -300,7 +300,7 @@ class AutoEncoder(EncoderDecoder):
 
     def _prepare_table(self, source: TableSource, seed: int, device: torch.device) -> None:
         """The scaling and the network for a table with columns of any kind."""
-        if self.objective != "mse" or not isinstance(self.network, str) or self.network == "conv":
+        if self.objective not in ("mse", {"mse": 1.0}) or not isinstance(self.network, str) or self.network == "conv":
             raise IsthmusError(
                 f"objective (={self.objective!r}) and network (={self.network!r}) are for numbers; a table with "
                 f"columns of several kinds has a cost for each kind and a dense network: leave both out"

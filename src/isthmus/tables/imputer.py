@@ -13,7 +13,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from isthmus.data.frames import as_frame, is_frame
+from isthmus.data.frames import is_frame
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, array_source, open_table
 from isthmus.device import choose_device
@@ -205,7 +205,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         """The table with values in place of what is missing."""
         table = source.filled(values)
         if is_frame(X) or not _is_array(X):
-            return as_frame(table, source.frame, source.index)
+            return source.as_given(table)
         dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
         return np.stack([column.to_numpy() for column in table.columns], 1).astype(dtype)
 
