@@ -314,7 +314,8 @@ def _step(seconds: np.ndarray) -> float:
 
 def _in_steps(seconds: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     step = settings["step"]
-    return np.clip(np.round(seconds / step) * step, settings["low"], settings["high"])
+    kept: np.ndarray = np.clip(np.round(seconds / step) * step, settings["low"], settings["high"])
+    return kept
 
 
 def _microseconds(seconds: np.ndarray) -> Any:

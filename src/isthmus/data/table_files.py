@@ -7,23 +7,35 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from isthmus.data.packed import compression_of, opened
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 
 TEXT = (".csv", ".tsv")
+_LINES = (".jsonl", ".ndjson")  # of JSON
 _PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 
 
 def is_text_table(path: Path) -> bool:
     """Whether a file's name says that it is a table of text, packed or not."""
-    suffix = path.suffix.lower()
-    return (Path(path.stem).suffix.lower() if suffix in _PACKED else suffix) in TEXT
+    return _format(path) in TEXT
 
 
 def is_table(path: Path) -> bool:
     """Whether a file's name says that it holds a table."""
-    return is_text_table(path) or path.suffix.lower() in READERS
+    return _format(path) in (*TEXT, *READERS)
+
+
+def read_arrow(path: Path) -> Any:
+    """The table in a file that is no text table."""
+    return READERS[_format(path)](path)
+
+
+def _format(path: Path) -> str:
+    """The suffix of a file's name that says how it is written: .csv of table.csv.gz."""
+    suffix, inner = path.suffix.lower(), Path(path.stem).suffix.lower()
+    return inner if suffix in _PACKED and inner in (*TEXT, *_LINES) else suffix
 
 
 def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collection[str] = ()) -> tuple[Any, str]:
@@ -41,7 +53,7 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
         return table.drop_columns([name for name in dialect.index if name in table.column_names]), dialect.sentence
     if csv:
         raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(TEXT)} files, not for {path}")
-    return READERS[path.suffix.lower()](path), ""
+    return read_arrow(path), ""
 
 
 def read_parquet(path: Path) -> Any:
@@ -65,11 +77,11 @@ def read_feather(path: Path) -> Any:
 
 
 def read_json_lines(path: Path) -> Any:
-    """JSON lines: an object in each line, whose keys are the columns."""
+    """JSON lines, packed or not: an object in each line, whose keys are the columns."""
     from pyarrow import json as arrow_json
 
-    with reading(path, "JSON lines"):
-        return arrow_json.read_json(path)
+    with reading(path, "JSON lines"), opened(path, compression_of(path)) as file:
+        return arrow_json.read_json(file)
 
 
 def read_excel(path: Path) -> Any:
@@ -92,8 +104,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".arrow": read_feather,
     ".arrows": read_feather,
     ".ipc": read_feather,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
+    **dict.fromkeys(_LINES, read_json_lines),
     ".xlsx": read_excel,
 }
 

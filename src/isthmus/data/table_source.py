@@ -17,6 +17,8 @@ from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
 from isthmus.data.table_files import is_table, read_table
 from isthmus.errors import unknown_name, warn
 
+MISSING_COLUMNS = ("refuse", "fill")
+
 
 class TableSource(ArraySource):
     """Rows as float64 (n, used columns): numbers, codes of categories, seconds; NaN where a cell is missing.
@@ -57,13 +59,13 @@ class TableSource(ArraySource):
     def location(self, index: int) -> str:
         return super().location(int(self._rows[index]))
 
-    def read_as(self, schema: TableSchema) -> TableSource:
-        """The same table with the columns that another schema names."""
+    def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
+        """The same table with the columns that another schema names; see `open_table`."""
         if schema == self.schema:
             return self
         _tell_others(self.table.column_names, schema)
         return TableSource(
-            self.table,
+            _with_columns(self.table, schema, missing_columns),
             schema,
             frame=self.frame,
             index=self.index,
@@ -121,14 +123,16 @@ def open_table(
     drop: Sequence[str] = (),
     csv: Mapping[str, Any] | None = None,
     schema: TableSchema | None = None,
+    missing_columns: str = "refuse",
 ) -> TableSource | None:
     """A data frame, the path of a table or a `TableSource` as columns of any kind; None for anything else.
 
     kinds, markers : see `TableSchema.of`. labels, drop : columns that are no features. csv : how a text table is
-    written. schema : of the data that a model was trained with; columns are then found by name.
+    written. schema : of the data that a model was trained with; columns are then found by name. missing_columns : what
+    to do where one of them is missing: "refuse", or "fill" for a column without values, and a warning.
     """
     if isinstance(data, TableSource):
-        return data if schema is None else data.read_as(schema)
+        return data if schema is None else data.read_as(schema, missing_columns)
     name, said = None, ""
     if is_frame(data):
         table = as_table(data)
@@ -148,6 +152,7 @@ def open_table(
         schema = TableSchema.of(table, kinds, markers)
     else:
         _tell_others(table.column_names, schema)
+        table = _with_columns(table, schema, missing_columns)
     index, like = (data.index, data.iloc[:0]) if hasattr(data, "iloc") else (None, None)
     source = TableSource(table, schema, frame=frame_kind(data), index=index, like=like, name=name, labels=found)
     source.said = said
@@ -169,6 +174,21 @@ def array_source(
 
     table = pa.table({f"x{j}": pa.array(column, from_pandas=True) for j, column in enumerate(array.T)})
     return TableSource(table, TableSchema.of(table, kinds, markers) if schema is None else schema)
+
+
+def _with_columns(table: Any, schema: TableSchema, missing_columns: str) -> Any:
+    """A table with empty columns in place of those that it lacks, where that is asked for."""
+    import pyarrow as pa
+
+    if missing_columns not in MISSING_COLUMNS:
+        raise unknown_name("missing_columns", missing_columns, MISSING_COLUMNS)
+    lacking = [column.name for column in schema.used if column.name not in table.column_names]
+    if missing_columns == "refuse" or not lacking:
+        return table  # `TableSchema.encode` refuses it
+    warn(f"columns that the model was trained with are missing, and count as unknown: {', '.join(map(repr, lacking))}")
+    for name in lacking:
+        table = table.append_column(name, pa.nulls(len(table), schema.arrow.field(name).type))
+    return table
 
 
 def _tell_others(names: Sequence[str], schema: TableSchema) -> None:

@@ -89,6 +89,9 @@ class AutoEncoder(EncoderDecoder):
         "date", "ignore".
     missing_values : sequence, default=()
         Values of a table that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", ...).
+    missing_columns : {"refuse", "fill"}, default="refuse"
+        What to do with a table that lacks columns of the training data: "fill" takes their cells for unknown, with a
+        warning.
     channel_axis : int, "auto" or None, default="auto"
         Axis of X with the channels. "auto": where X has 4 or more dimensions, the last one if it is at most 4 long,
         else axis 1 if that is.
@@ -155,6 +158,7 @@ class AutoEncoder(EncoderDecoder):
         scaling: str = "auto",
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
+        missing_columns: str = "refuse",
         channel_axis: int | str | None = "auto",
         precision: str = "auto",
         device: str | torch.device = "auto",
@@ -188,6 +192,7 @@ class AutoEncoder(EncoderDecoder):
         self.scaling = scaling
         self.column_kinds = column_kinds
         self.missing_values = missing_values
+        self.missing_columns = missing_columns
         self.channel_axis = channel_axis
         self.precision = precision
         self.device = device
