@@ -124,7 +124,7 @@ class Ordinal(ColumnKind):
 
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        seen = sorted(set(array.to_pylist()))
+        seen = sorted(set(_listable(array).to_pylist()))
         order = options.get("order") or [_word(value) for value in seen]
         others = [value for value in seen if _word(value) not in order]
         if others:
@@ -314,7 +314,8 @@ def _step(seconds: np.ndarray) -> float:
 
 def _in_steps(seconds: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
     step = settings["step"]
-    kept: np.ndarray = np.clip(np.round(seconds / step) * step, settings["low"], settings["high"])
+    a_second = round(1 / step) if step < 1 else 1 / step  # 1e-6 is no binary fraction, and 1e6 is exact
+    kept: np.ndarray = np.clip(np.round(seconds * a_second) / a_second, settings["low"], settings["high"])
     return kept
 
 
@@ -323,7 +324,7 @@ def _microseconds(seconds: np.ndarray) -> Any:
     import pyarrow as pa
 
     gone = np.isnan(seconds)
-    return pa.array(np.rint(np.where(gone, 0, seconds) / _MICROSECOND).astype(np.int64), pa.int64(), mask=gone)
+    return pa.array(np.rint(np.where(gone, 0, seconds) * 1e6).astype(np.int64), pa.int64(), mask=gone)
 
 
 def _to_numpy(array: Any) -> np.ndarray:
@@ -335,12 +336,21 @@ def _as_values(array: Any) -> Any:
     """Cells as categories are kept in JSON: booleans, whole numbers, numbers or text."""
     import pyarrow as pa
 
-    type_ = array.type
+    type_ = _listable(array).type
     if pa.types.is_boolean(type_):
         return array
     if pa.types.is_integer(type_):
         return array if pa.types.is_uint64(type_) else array.cast(pa.int64())
     return array.cast(pa.float64() if pa.types.is_floating(type_) else pa.large_string())
+
+
+def _listable(array: Any) -> Any:
+    """The array; ValueError for cells that have no text which Arrow reads again."""
+    import pyarrow as pa
+
+    if pa.types.is_time(array.type) or pa.types.is_duration(array.type):
+        raise ValueError(f"{array.type} is no list of values")
+    return array
 
 
 def _word(value: Any) -> str:
