@@ -94,10 +94,12 @@ def _blocks(source: Source) -> Iterator[Source]:
 
     from isthmus.data.base import LoadedSource
     from isthmus.data.sources import subset
+    from isthmus.data.table_source import TableSource
 
     size = max(1, min(_BLOCK, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
     for start in range(0, len(source), size):
-        yield LoadedSource(subset(source, np.arange(start, min(start + size, len(source)))))
+        part = subset(source, np.arange(start, min(start + size, len(source))))
+        yield part if isinstance(part, TableSource) else LoadedSource(part)
 
 
 def write_npy(path: Path, blocks: Iterable[np.ndarray], rows: int) -> None:

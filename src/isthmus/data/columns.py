@@ -123,16 +123,18 @@ class TableSchema:
         """Whether all columns are numbers without a hole, as matrices hold them."""
         return all(c.kind == "number" and not c.missing and "text" not in c.settings for c in self.columns)
 
-    def encode(self, table: Any) -> np.ndarray:
+    def encode(self, table: Any, first_row: int = 0) -> np.ndarray:
         """The rows of a table as float64 (n, used columns): numbers, codes of categories, seconds; NaN where missing.
 
-        Columns are found by name. Raises IsthmusError for a column that is missing or holds something else.
+        Columns are found by name. first_row : the number of the table's first row in messages.
+
+        Raises IsthmusError for a column that is missing or holds something else.
         """
         matrix = np.empty((table.num_rows, len(self.used)), np.float64)
         for j, column in enumerate(self.used):
             if column.name not in table.column_names:
                 raise IsthmusError(f"the table lacks column {column.name!r}, which the model was trained with")
-            matrix[:, j] = _encoded(column, table.column(column.name))
+            matrix[:, j] = _encoded(column, table.column(column.name), first_row)
         return matrix
 
     def decode(self, matrix: np.ndarray, given: Any = None) -> Any:
@@ -202,13 +204,13 @@ def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -
     return Column(name, kind, rows, array.null_count, distinct, example, settings, note)
 
 
-def _encoded(column: Column, given: Any) -> np.ndarray:
+def _encoded(column: Column, given: Any, first_row: int) -> np.ndarray:
     """The cells of an Arrow column as float64 (n,), as `column` has it."""
     settings = column.settings
 
     def encoded(array: Any) -> np.ndarray:
         array = converted(array, settings)
-        _refuse_infinite(column.name, array)
+        _refuse_infinite(column.name, array, first_row)
         return column.handler.encode(array, settings)
 
     array = known(given, settings.get("markers", ()))
@@ -221,7 +223,7 @@ def _encoded(column: Column, given: Any) -> np.ndarray:
     except (ValueError, TypeError, NotImplementedError) as error:
         row = _first_wrong(array, encoded)
         raise IsthmusError(
-            f"column {column.name!r} holds {array[row].as_py()!r} ({given.type}) in row {row}, where the model was "
+            f"column {column.name!r} holds {array[row].as_py()!r} ({given.type}) in row {first_row + row}, where the model was "
             f"trained with a {column.kind}"
         ) from error
 
@@ -241,13 +243,13 @@ def _first_wrong(array: Any, encoded: Callable[[Any], np.ndarray]) -> int:
     return good
 
 
-def _refuse_infinite(name: str, array: Any) -> None:
+def _refuse_infinite(name: str, array: Any, first_row: int = 0) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if pa.types.is_floating(array.type) and pc.any(found := pc.is_inf(array)).as_py():
         row = pc.index(found, True).as_py()
         raise IsthmusError(
-            f"column {name!r} holds {array[row].as_py()} in row {row}; leave such rows out, or make them missing with "
+            f"column {name!r} holds {array[row].as_py()} in row {first_row + row}; leave such rows out, or make them missing with "
             f"missing_values=[{array[row].as_py()}]"
         )

@@ -137,6 +137,11 @@ def open_table(
     if is_frame(data):
         table = as_table(data)
     elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
+        from isthmus.data.streamed_table import is_streamed, streamed
+
+        if labels is None and csv is None and is_streamed(path):
+            told = {} if schema is not None else {"kinds": kinds, "markers": markers}
+            return streamed(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
         table, said = read_table(path, csv, aside=drop)
         name = str(data)
     else:
