@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from isthmus.evaluation.theme import number
 from isthmus.evaluation.verdict import verdict
 
 
@@ -15,7 +16,7 @@ def measured(ours: float, pca: float, validations: tuple[float, ...] = ()) -> An
         {"epoch": i + 1, "step": 100 * (i + 1), "seconds": float(i), "validation_loss": loss}
         for i, loss in enumerate(validations)
     ]
-    return SimpleNamespace(metrics=SimpleNamespace(mse=ours), pca_metrics=SimpleNamespace(mse=pca), history=history)
+    return SimpleNamespace(error=ours, pca_error=pca, written=number, history=history)
 
 
 @pytest.mark.parametrize(

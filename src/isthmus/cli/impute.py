@@ -79,7 +79,8 @@ def impute(
     write_table(output, imputer.filled(table))
     typer.echo(f"{holes:,} cells of {len(table):,} rows filled in {output}")
     if report is not None:
-        typer.echo(f"Report      {imputer.report(table, report, title=Path(data).stem)}")
+        saved_as = model or save_model
+        typer.echo(f"Report      {imputer.report(table, report, title=Path(data).stem, saved_as=saved_as)}")
 
 
 def _learned(table: Any, settings: dict[str, Any], columns: options.ColumnKinds, quiet: bool) -> Any:

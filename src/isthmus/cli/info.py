@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from isthmus.cli import options
 
+if TYPE_CHECKING:
+    from isthmus.data.columns import TableSchema
+
+
+@options.grouped
 def info(
     model: Annotated[
         str,
@@ -17,8 +23,22 @@ def info(
             show_default=False,
         ),
     ],
+    *,
+    columns: options.ColumnKinds,
+    csv: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--csv",
+            help="How a CSV file is written, as --csv header=no; may be repeated.",
+            metavar="NAME=VALUE",
+            rich_help_panel=options.READING,
+        ),
+    ] = None,
 ) -> None:
     """Show what a model is and how it was trained, what an archive holds, or how data are read.
+
+    Of a table, and of a model of tables, each column is told: its kind, missing and distinct cells, an example, and
+    what is done with it.
 
     Examples:
 
@@ -26,53 +46,64 @@ def info(
 
       isthmus info photos.isth
 
-      isthmus info table.csv
+      isthmus info table.csv --column zip=category --missing-value -999
     """
     if not model:
         raise typer.BadParameter("the path of the model is empty")
-    from rich.console import Console
-    from rich.table import Table
+    from isthmus.cli.columns import print_columns, print_facts
+    from isthmus.data.table_files import is_table
 
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for key, value in _describe(Path(model)).items():
-        table.add_row(f"[bold]{key}[/bold]", value)
-    Console().print(table)
+    path = Path(model)
+    if path.is_file() and is_table(path):
+        facts, schema = _of_table(path, columns, csv)
+    elif columns.column or columns.missing_value or csv:
+        raise typer.BadParameter("--column, --missing-value and --csv are for the file of a table")
+    else:
+        facts, schema = _describe(path)
+    print_facts(facts)
+    if schema is not None:
+        print_columns(schema)
 
 
-def _of_table(path: Path) -> dict[str, str]:
-    """How a text table is read, and what its columns hold."""
+def _of_table(
+    path: Path, columns: options.ColumnKinds, csv: list[str] | None
+) -> tuple[dict[str, str], TableSchema | None]:
+    """How a table is read, and its columns."""
+    from isthmus.data.columns import TableSchema
+    from isthmus.data.csv_dialect import parse_settings
     from isthmus.data.csv_files import read_csv
+    from isthmus.data.table_files import is_text_table, read_table
 
-    table, dialect = read_csv(path)
-    kinds: dict[str, list[str]] = {}
-    for name, type_ in zip(table.column_names, table.schema.types, strict=True):
-        if name not in dialect.index:
-            kinds.setdefault(str(type_).replace("string", "words"), []).append(name or "(no name)")
-    facts = {"read as": dialect.sentence, "rows": f"{table.num_rows:,}"}
-    for kind, names in kinds.items():
-        more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
-        facts[f"columns of {kind}"] = f"{len(names):,}: {', '.join(names[:8])}{more}"
-    if dialect.unclear:
-        facts["in two ways"] = ", ".join(f"{name} ({cell})" for name, cell in dialect.unclear)
-    return facts
+    settings = parse_settings(csv) if csv else None
+    facts = {}
+    if is_text_table(path):
+        with options.advice():
+            table, dialect = read_csv(path, settings)
+        table = table.drop_columns([name for name in dialect.index if name in table.column_names])
+        facts["read as"] = dialect.sentence
+        if dialect.unclear:
+            facts["in two ways"] = ", ".join(f"{name} ({cell})" for name, cell in dialect.unclear)
+    else:
+        table, _ = read_table(path, settings)
+    facts |= {"rows": f"{table.num_rows:,}", "columns": f"{table.num_columns:,}"}
+    return facts, TableSchema.of(table, columns.kinds, columns.markers)
 
 
-def _describe(path: Path) -> dict[str, str]:
-    from isthmus.data.table_files import is_text_table
-    from isthmus.estimators.model_folder import CONFIG, described
+def _describe(path: Path) -> tuple[dict[str, str], TableSchema | None]:
+    """A model, and the columns of one of tables; an archive, or data that are no table."""
+    from isthmus.data.columns import TableSchema
+    from isthmus.estimators.model_folder import CONFIG, described, read_config
     from isthmus.registry import named_datasets
 
-    if path.is_file() and is_text_table(path):
-        return _of_table(path)
-
     if str(path).partition(":")[0] in named_datasets or (path.exists() and not (path / CONFIG).exists()):
-        return _archive_or_data(path)
+        return _archive_or_data(path), None
     facts = described(path)
     if facts is None:  # of an earlier version
         import isthmus
 
         facts = isthmus.load(path, device="cpu").describe()
-    return facts
+    schema = (read_config(path).get("scaler") or {}).get("schema")
+    return facts, None if schema is None else TableSchema.from_dict(schema)
 
 
 def _archive_or_data(path: Path) -> dict[str, str]:

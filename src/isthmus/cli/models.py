@@ -92,14 +92,12 @@ def blocks(source: Source, what: str) -> Iterator[Source]:
 def _blocks(source: Source) -> Iterator[Source]:
     import numpy as np
 
-    from isthmus.data.base import LoadedSource
+    from isthmus.data.base import in_memory
     from isthmus.data.sources import subset
-    from isthmus.data.table_source import TableSource
 
     size = max(1, min(_BLOCK, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
     for start in range(0, len(source), size):
-        part = subset(source, np.arange(start, min(start + size, len(source))))
-        yield part if isinstance(part, TableSource) else LoadedSource(part)
+        yield in_memory(subset(source, np.arange(start, min(start + size, len(source)))))
 
 
 def write_npy(path: Path, blocks: Iterable[np.ndarray], rows: int) -> None:

@@ -50,6 +50,15 @@ ChannelAxis = Annotated[
 ]
 
 
+@contextmanager
+def advice() -> Iterator[None]:
+    """Say what helps by the command line's options where data cannot be read as they are."""
+    try:
+        yield
+    except ReadingError as error:
+        raise IsthmusError(f"{error.fact}; {error.options}") from error
+
+
 @dataclass(frozen=True)
 class Reading:
     """How data are read."""
@@ -104,7 +113,7 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.table_source import open_table
 
-        with _advice_for_commands():
+        with advice():
             source = open_table(
                 data,
                 kinds,
@@ -126,7 +135,7 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source
 
-        with _advice_for_commands():
+        with advice():
             source = open_source(
                 data,
                 on_mixed_sizes=self.mixed_sizes,
@@ -140,15 +149,6 @@ class Reading:
         if dialect is not None:
             typer.echo(f"{data}: {dialect.sentence}.", err=True)
         return source
-
-
-@contextmanager
-def _advice_for_commands() -> Iterator[None]:
-    """What is to be said of data that cannot be read as they are, in options in place of Python."""
-    try:
-        yield
-    except ReadingError as error:
-        raise IsthmusError(f"{error.fact}; {error.options}") from error
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,13 @@ def reconstruct(
     *,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Folder for a folder of images, else a .npy file.", show_default=False),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for a folder of images; a .csv, .parquet, .feather, .arrow or .jsonl file for a table with "
+            "words or holes; else a .npy file.",
+            show_default=False,
+        ),
     ],
     reading: options.Reading,
     device: options.Device = "auto",
@@ -35,15 +41,24 @@ def reconstruct(
       isthmus reconstruct digits-10 photos/ -o rebuilt/
 
       isthmus reconstruct digits-10 mnist:test -o rebuilt.npy
+
+      isthmus reconstruct customers-8 customers.csv -o rebuilt.csv
     """
     from isthmus.data.folders import ImageFiles
+    from isthmus.data.table_files import WRITERS, write_table
+    from isthmus.data.table_source import TableSource
 
     options.check_data(data)
     options.check_not_input(output, data, model)
     options.check_writable(output)
     estimator, source = open_model(model, data, reading, device, "encode", "decode")
-    options.check_output(output, overwrite, folder=isinstance(source, ImageFiles), suffixes=(".npy",))
-    if isinstance(source, ImageFiles):
+    suffixes = tuple(WRITERS) if isinstance(source, TableSource) else (".npy",)
+    options.check_output(output, overwrite, folder=isinstance(source, ImageFiles), suffixes=suffixes)
+    if isinstance(source, TableSource):
+        from isthmus.data.frames import as_table
+
+        write_table(output, as_table(estimator.reconstruct(source)))
+    elif isinstance(source, ImageFiles):
         _write_images(estimator, source, output)
     else:
         write_npy(output, (estimator.reconstruct(block) for block in blocks(source, "reconstructing")), len(source))

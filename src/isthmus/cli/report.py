@@ -56,20 +56,20 @@ def report(
         write_report(estimator, folder, data, fitted, judged, saved_as=Path(model))
         return
     more = {} if noise is None else {"noise": noise}
-    path = estimator.report(data, folder, title=Path(model).resolve().name, saved_as=model, **more)
+    what = open_for(estimator, data, reading) if "fill" in kind.can else data
+    path = estimator.report(what, folder, title=Path(model).resolve().name, saved_as=model, **more)
     typer.echo(f"Report      {path}")
 
 
 def write_report(model: Any, folder: Path, data: str, training: Source, testing: Source, *, saved_as: Path) -> None:
     """Write the report of a model on data into a folder, and print its main figures."""
+    from isthmus.evaluation.report import measure
     from isthmus.evaluation.report import write_report as write
-    from isthmus.evaluation.study import study
     from isthmus.evaluation.verdict import verdict
 
-    measured = study(model, train=training, test=testing, class_names=options.class_names(data))
+    measured = measure(model, train=training, test=testing, class_names=options.class_names(data))
     path = write(measured, folder, estimator=type(model).__name__, title=saved_as.resolve().name, saved_as=saved_as)
-    ours, pca = measured.metrics.mse, measured.pca_metrics.mse
-    typer.echo(f"Test error  {ours:.5g}, the mean squared error of {len(measured.codes):,} samples in scaled units")
-    typer.echo(f"PCA         {pca:.5g}, with the same code size")
+    typer.echo(f"Test error  {measured.written(measured.error)}, {measured.error_in_words}")
+    typer.echo(f"PCA         {measured.written(measured.pca_error)}, with the same code size")
     typer.echo(f"Verdict     {verdict(measured)}")
     typer.echo(f"Report      {path}")

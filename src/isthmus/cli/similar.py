@@ -81,7 +81,7 @@ def _first(encoder: Any, query: str, reading: options.Reading, limit: int) -> So
     """The first samples of what is looked for, in memory; a .npy file may also hold one sample alone."""
     import numpy as np
 
-    from isthmus.data.base import ArraySource, LoadedSource
+    from isthmus.data.base import ArraySource, in_memory
     from isthmus.data.files import map_npy, npy_source
     from isthmus.data.sources import subset
 
@@ -90,9 +90,9 @@ def _first(encoder: Any, query: str, reading: options.Reading, limit: int) -> So
         array = map_npy(path)
         if array.shape == shape:
             return ArraySource(np.array(array)[None], name=query)
-        return LoadedSource(subset(npy_source(path), np.arange(min(limit, len(array)))))
+        return in_memory(subset(npy_source(path), np.arange(min(limit, len(array)))))
     source = open_for(encoder, query, reading)
-    return LoadedSource(subset(source, np.arange(min(limit, len(source)))))
+    return in_memory(subset(source, np.arange(min(limit, len(source)))))
 
 
 def _names(source: Source, query: str) -> tuple[list[str], list[str | None]]:

@@ -280,6 +280,11 @@ class LoadedSource(SubsetSource):
         return self._block
 
 
+def in_memory(source: Source) -> Source:
+    """A source whose samples are read once: itself where they are in memory already."""
+    return source if source.resident() is not None else LoadedSource(source)
+
+
 def subset(source: Source, indices: Sequence[int] | np.ndarray) -> Source:
     """A lazy view of some samples of `source`, by integer indices or by a boolean mask of shape (n,)."""
     mask = np.asarray(indices)

@@ -41,6 +41,14 @@ class Block:
         """What outputs cost beside the features that are right: (n, c)."""
         raise NotImplementedError
 
+    def log_likelihood(self, outputs: Tensor, features: Tensor, deviation: Tensor) -> Tensor:
+        """Nats of what is right under what a network expects: (n, c). deviation : of its errors, (width,).
+
+        Errors are taken for normal, as those of numbers and dates are; categories have probabilities of their own.
+        """
+        nats = -0.5 * ((outputs - features) / deviation) ** 2 - deviation.log() - 0.5 * math.log(2 * math.pi)
+        return torch.zeros((len(nats), len(self.columns))).index_add_(1, self.owner, nats)
+
 
 class Numbers(Block):
     """One standardised feature a column; of columns with heavy tails, of their signed logarithm."""
@@ -102,8 +110,15 @@ class Categories(Block):
         return logits.argmax(2).double()
 
     def losses(self, outputs: Tensor, features: Tensor) -> Tensor:
+        return -self._nats(outputs, features) / self._entropy
+
+    def log_likelihood(self, outputs: Tensor, features: Tensor, deviation: Tensor) -> Tensor:
+        return self._nats(outputs, features)
+
+    def _nats(self, outputs: Tensor, features: Tensor) -> Tensor:
+        """The logarithm of the probability of what is right, (n, c)."""
         logits, right = _spread(outputs, self._slots), _spread(features, self._slots, 0.0)
-        return -(F.log_softmax(logits, 2).clamp(min=-1e4) * right).sum(2) / self._entropy
+        return (F.log_softmax(logits, 2).clamp(min=-1e4) * right).sum(2)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Probabilities of the known values, (n, c, largest number of values); 0 beyond a column's own."""

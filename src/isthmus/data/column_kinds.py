@@ -151,7 +151,7 @@ class Category(ColumnKind):
     """One of some values without an order. The 255 commonest are told apart; others, and unseen ones, are one more."""
 
     block = "categories"
-    summary = "one input and one probability for each value"
+    summary = "one-hot"
 
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class Category(ColumnKind):
 class Boolean(Category):
     """Yes or no."""
 
-    summary = "two inputs and a probability"
+    summary = "one-hot"
 
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:

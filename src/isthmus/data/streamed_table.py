@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +18,7 @@ from isthmus.data.table_source import TableSource
 
 LARGEST_READ_WHOLE = 1 << 28  # bytes of cells: tables up to this size are read at once
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
+_FEW_BYTES = 1 << 26  # of a part that is kept in memory
 _ROWS = 1 << 16  # that are read and encoded at a time
 _MEASURED = 8  # batches, from all over the table, that kinds are guessed and measured from
 
@@ -32,24 +34,30 @@ class StreamedTable(TableSource):
         ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
         self._path, self.schema, self.frame = path, schema, frame
         self.index = self.like = None
-        self._rows = np.arange(len(matrix))
+        self.rows = self._places = np.arange(len(matrix))
 
     @property
     def table(self) -> Any:
         """The rows as an Arrow table."""
         with reading(self._path, "a table"):
-            return _dataset(self._path).take(self._rows, columns=self.schema.arrow.names)
+            return _dataset(self._path).take(self.rows, columns=self.schema.arrow.names)
 
     def subset(self, indices: np.ndarray) -> TableSource:
-        """Some rows; nothing is read yet."""
-        part = StreamedTable.__new__(StreamedTable)
-        part.__dict__ |= self.__dict__
-        part._rows = self._rows[indices]
-        part.shape = (len(indices), *self.shape[1:])
+        """Some rows: as numbers in memory where they are few, else nothing is read yet."""
+        part = copy.copy(self)
+        part.rows, part.shape = self.rows[indices], (len(indices), *self.shape[1:])
+        if part.nbytes <= _FEW_BYTES:
+            part._array, part._mapped = self._take(indices), None
+            part._places = np.arange(len(indices))
+        else:
+            part._places = self._places[indices]
         return part
 
+    def resident(self) -> np.ndarray | None:
+        return self._array if self._mapped is None else None
+
     def _take(self, indices: np.ndarray) -> np.ndarray:
-        return super()._take(self._rows[indices])
+        return super()._take(self._places[indices])
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
         """The same table with the columns that another schema names."""

@@ -118,6 +118,36 @@ class TableScaler(Scaler):
             losses[:, block.columns] = block.losses(part, right)
         return losses * ~self.missing(target)
 
+    def log_likelihoods(self, outputs: Tensor, target: Tensor, deviations: Tensor) -> Tensor:
+        """Nats of each cell under a network's outputs, (n, columns); 0 for cells that are missing in the target.
+
+        deviations : of the errors of each feature, (width,).
+        """
+        import torch
+
+        nats = torch.zeros((len(outputs), len(self.schema.used)))
+        start = 0
+        for (block, part), (_, right) in zip(self.parts(outputs), self.parts(target), strict=True):
+            own = deviations[start : start + block.width]
+            nats[:, block.columns] = block.log_likelihood(part, right, own)
+            start += block.width
+        return nats * ~self.missing(target)
+
+    def comparable(self, values: np.ndarray) -> np.ndarray:
+        """Values (n, columns) in units of all columns alike: numbers and dates in deviations, categories as they are.
+
+        Of columns with heavy tails, deviations are those of the signed logarithm. NaN where missing.
+        """
+        import torch
+
+        result = np.array(values, np.float64)
+        for block in self.blocks:
+            places = block.columns.numpy()
+            if self.schema.used[places[0]].handler.block != "categories":
+                own = torch.from_numpy(result[:, places])
+                result[:, places] = np.where(own.isnan(), np.nan, block.features(own)[:, : len(places)])
+        return result
+
     def frame_of(self, values: np.ndarray, given: Any = None) -> Any:
         """Values (n, columns) as a data frame; `given` as in `TableSchema.decode`."""
         from isthmus.data.frames import as_frame

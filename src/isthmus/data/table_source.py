@@ -24,8 +24,8 @@ class TableSource(ArraySource):
     """Rows as float64 (n, used columns): numbers, codes of categories, seconds; NaN where a cell is missing.
 
     table : the Arrow table. schema : of its columns. frame : the kind of data frame that it came as.
-    index : of a pandas frame, else None. like : a pandas frame's columns, without rows, else None. said : how a file
-    was read, in one line.
+    index : of a pandas frame, else None. like : a pandas frame's columns, without rows, else None. rows : numbers of
+    the rows in the whole table, (n,). said : how a file was read, in one line.
     """
 
     said = ""
@@ -44,7 +44,7 @@ class TableSource(ArraySource):
         self.table, self.schema, self.frame, self.index, self.like = table, schema, frame, index, like
         names = [column.name for column in schema.used]
         super().__init__(schema.encode(table), name=name, unit="row", labels=labels, feature_names=names)
-        self._rows = np.arange(len(self))
+        self.rows = np.arange(len(self))
 
     def subset(self, indices: np.ndarray) -> TableSource:
         """Some rows, with all that is known of the table."""
@@ -53,11 +53,11 @@ class TableSource(ArraySource):
         part.shape = (len(indices), *self.shape[1:])
         part.labels = None if self.labels is None else self.labels[indices]
         part.index = None if self.index is None else self.index[indices]
-        part._rows = self._rows[indices]
+        part.rows = self.rows[indices]
         return part
 
     def location(self, index: int) -> str:
-        return super().location(int(self._rows[index]))
+        return super().location(int(self.rows[index]))
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
         """The same table with the columns that another schema names; see `open_table`."""
@@ -76,11 +76,18 @@ class TableSource(ArraySource):
 
     def rebuilt(self, values: np.ndarray) -> Any:
         """Values (n, used columns) as a data frame of the kind that this came as."""
-        return self.as_given(self.schema.decode(values, self.table))
+        return self.as_given(self.schema.decode(values, self.table if self.schema.left_out else None))
 
     def as_given(self, table: Any) -> Any:
         """An Arrow table of these rows as a data frame of the kind that this came as."""
         return as_frame(table, self.frame, index=self.index, like=self.like)
+
+    def frame_with(self, columns: np.ndarray) -> Any:
+        """Numbers (n, used columns) under the columns' names, as a data frame of the kind that this came as."""
+        import pyarrow as pa
+
+        table = pa.table(dict(zip([column.name for column in self.schema.used], columns.T, strict=True)))
+        return as_frame(table, self.frame, index=self.index)
 
     @property
     def holes(self) -> int:

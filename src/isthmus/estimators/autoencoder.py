@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from isthmus.data.sources import Source
+from isthmus.data.base import spread_samples
+from isthmus.data.sources import Source, subset
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table
 from isthmus.device import choose_device
@@ -20,6 +21,7 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, scaler_of, training_spec
 from isthmus.estimators.table_objective import TableObjective
+from isthmus.estimators.table_scores import residual_deviations
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
 from isthmus.objectives import Objective
@@ -111,6 +113,7 @@ class AutoEncoder(EncoderDecoder):
     training_spec_ : TrainingSpec
     scaler_ : Scaler, between the user's units and those of the network
     code_shape_ : tuple of int, the shape of one code: (latent_dim,) unless it is spatial
+    deviations_ : array, of the errors of a table's features after training; for tables with columns of any kind
     history_ : list of dict, the run's losses in order; validation_loss is None in entries between validations
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
@@ -231,6 +234,7 @@ class AutoEncoder(EncoderDecoder):
         self._optimizers = None
         feed = SourceFeed(source, self.scaler_, run.device)
         self._keep(run.train(self._task, feed, spec, validation, digest(source)))
+        self._measure_deviations(source, validation)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -259,6 +263,7 @@ class AutoEncoder(EncoderDecoder):
         trainer.run()
         self._optimizers = trainer.optimizers
         self.history_ = [*self.history_, trainer.position.history[-1] | {"epoch": len(self.history_) + 1}]
+        self._measure_deviations(source, np.arange(0))
         return self
 
     _task: Task | None = None  # kept, with the optimizers' states, for `partial_fit` to continue
@@ -266,6 +271,13 @@ class AutoEncoder(EncoderDecoder):
 
     def _table_objective(self) -> TableObjective | None:
         return TableObjective(self.scaler_) if isinstance(self.scaler_, TableScaler) else None
+
+    def _measure_deviations(self, source: Source, validation: np.ndarray) -> None:
+        """Errors of a table's cells, which `score_samples` needs: on rows held out, where there are some."""
+        if isinstance(source, TableSource) and isinstance(self.scaler_, TableScaler):
+            self.network_.eval()
+            rows = subset(source, validation) if len(validation) else spread_samples(source, _MOST_VALIDATION)
+            self.deviations_ = residual_deviations(self.scaler_, self._reconstructions(rows))
 
     def _n_validation(self, n_samples: int) -> int:
         """How many samples validate."""

@@ -22,7 +22,7 @@ from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
 from isthmus.estimators.network_estimator import NetworkEstimator, fill
-from isthmus.estimators.table_objective import TableObjective
+from isthmus.estimators.table_scores import cell_scores
 from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace
 from isthmus.networks import AutoEncoderNetwork, build, code_shape, load_stored_state, stored_state
@@ -38,6 +38,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     """Base of the estimators that hold an auto-encoder: `Z = f(X)`, `X' = g(Z)`. Subclasses define `fit`."""
 
     network_spec_: NetworkSpec | None
+    deviations_: np.ndarray  # of a table with columns of any kind
     _usage = "Z = model.transform(X)\nX2 = model.inverse_transform(Z)"
 
     def _adopt(self, network: AutoEncoderNetwork, spec: NetworkSpec | None, device: torch.device) -> None:
@@ -121,18 +122,37 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         return source.back(rebuilt) if isinstance(source, RescaledSource) else rebuilt
 
     def score_samples(self, X: Any) -> np.ndarray:
-        """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed."""
+        """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed.
+
+        Rows of a table with columns of any kind: the logarithm of a likelihood, the sum of `score_columns`.
+        """
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        objective = self._objective()
+        if isinstance(source, TableSource):
+            likelihoods: np.ndarray = self._cell_scores(source).sum(axis=1)
+            return likelihoods
+        objective = Objective("mse" if self.training_spec_ is None else self.training_spec_.objective)
         scores = np.empty(len(source), np.float32)
         fill(scores, (-objective.per_sample(r, x).cpu().numpy() for x, r in self._reconstructions(source)))
         return scores
 
-    def _objective(self) -> Objective | TableObjective:
-        if isinstance(self.scaler_, TableScaler):
-            return TableObjective(self.scaler_)
-        return Objective("mse" if self.training_spec_ is None else self.training_spec_.objective)
+    def score_columns(self, X: Any) -> Any:
+        """What each column adds to the score of each row: a data frame (n_samples, columns used) like that of X.
+
+        In nats: numbers and dates are taken to have normal errors, with the deviation that those of the training had,
+        in standardised units; a category has the probability that the decoder gives it. Missing cells add 0.
+
+        Raises IsthmusError for models of anything but tables with columns of several kinds.
+        """
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        if not isinstance(source, TableSource):
+            raise IsthmusError("score_columns is for tables with columns of several kinds; take score_samples")
+        return source.frame_with(self._cell_scores(source))
+
+    def _cell_scores(self, source: TableSource) -> np.ndarray:
+        assert isinstance(self.scaler_, TableScaler)
+        return cell_scores(self.scaler_, self._reconstructions(source), self.deviations_)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean of `score_samples`: minus the mean squared error in scaled units, unless another objective was set."""
@@ -200,15 +220,19 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
 
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = {f"network.{k}": v.detach().cpu().numpy() for k, v in stored_state(self.network_).items()}
+        if isinstance(self.scaler_, TableScaler):
+            tensors["scores.deviations"] = self.deviations_
         return tensors | {f"scaler.{name}": array for name, array in self.scaler_.arrays().items()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        parts: dict[str, dict[str, np.ndarray]] = {"network": {}, "scaler": {}}
+        parts: dict[str, dict[str, np.ndarray]] = {"network": {}, "scaler": {}, "scores": {}}
         for name, array in tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = array
         kind: type[Scaler] = TableScaler if config["scaler"]["kind"] == TableScaler.KIND else Scaler
         self.scaler_ = kind.from_dict(config["scaler"], parts["scaler"])
+        if parts["scores"]:
+            self.deviations_ = parts["scores"]["deviations"]
         spec = None if config["network"] is None else NetworkSpec.from_dict(config["network"])
         built = self._wrapped() if spec is None else build(spec, self.seed_)
         load_stored_state(built, {name: torch.from_numpy(array) for name, array in parts["network"].items()})

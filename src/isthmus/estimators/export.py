@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.data.scaling import Scaler
+from isthmus.data.table_scaling import TableScaler
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 from isthmus.networks import AutoEncoderNetwork
@@ -51,8 +52,10 @@ def export_onnx(model: AutoEncoder, folder: str | Path) -> tuple[Path, Path]:
     The encoder takes X as the model was trained on it (same dtype and layout, any number of samples) and gives Z; the
     decoder takes Z and gives X' as float32 in the data's own units, before rounding to integers.
     Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError where the
-    exported file does not compute the same.
+    exported file does not compute the same, and for models of tables with columns of several kinds.
     """
+    if isinstance(model.scaler_, TableScaler):
+        raise IsthmusError("a model of tables with words, dates or holes cannot be exported: ONNX takes numbers only")
     try:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401

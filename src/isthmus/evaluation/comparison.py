@@ -19,7 +19,7 @@ _ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
     ("ari", "k-means and classes, ARI", 1),
     ("trustworthiness", "trustworthiness, k = 15", 1),
     ("continuity", "continuity, k = 15", 1),
-    ("reconstruction", "reconstruction, MSE", -1),
+    ("reconstruction", "reconstruction, {error}", -1),
     ("size", "numbers of a sample", 0),
     ("effective_rank", "effective rank", 0),
     ("intrinsic_dimension", "intrinsic dimension", 0),
@@ -39,7 +39,7 @@ def comparison(measured: Representation) -> list[Row]:
         known = [sign * value for value in values if value is not None]
         first = next((i for i, value in enumerate(values) if value is not None and sign * value == max(known)), None)
         tied = first is None or figures.count(figures[first]) > 1
-        rows.append(Row(label.format(score=score), figures, None if sign == 0 or tied else first))
+        rows.append(Row(label.format(score=score, error=measured.error), figures, None if sign == 0 or tied else first))
     return rows
 
 
@@ -97,6 +97,6 @@ def _headlines(measured: Representation) -> list[Headline]:
     detail = f"of {count(code.size, 'number')}" + (f", {code.dead} of them dead" if code.dead else "")
     rows.append(Headline("Effective rank", number(code.effective_rank), "", detail))
     if len(rows) < 4 and code.reconstruction is not None and pca.reconstruction is not None:
-        detail = f"mean squared error; PCA {number(pca.reconstruction)}"
+        detail = f"{measured.error}; PCA {number(pca.reconstruction)}"
         rows.append(Headline("Reconstruction", number(code.reconstruction), "", detail))
     return rows

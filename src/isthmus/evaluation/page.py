@@ -36,22 +36,51 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Figures side by side. columns : what the cells of each row are."""
+    """Figures side by side. columns : what the cells of each row are. counts : columns of a listing with numbers."""
 
     columns: Sequence[str]
     rows: Sequence[Row]
+    counts: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a sample. shade : how strongly it is coloured, 0 to 1. note : something more, in small type."""
+
+    text: str
+    shade: float = 0.0
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Rows of the user's table, on their side: a line for each of its columns.
+
+    heads : what each sample is called, and something more. parts : what the cells of one sample are, as in
+    ("original", "rebuilt"). lines : the name of a column, and the cells of all samples. warns : whether colour says
+    that a cell is wrong.
+    """
+
+    heads: Sequence[tuple[str, str]]
+    parts: Sequence[str]
+    lines: Sequence[tuple[str, Sequence[Cell]]]
+    warns: bool = True
 
 
 @dataclass(frozen=True)
 class Section:
     """A heading and what is below it, in this order.
 
-    table : figures side by side. facts : names and values. examples : code by its heading. plates : figures.
+    text : a sentence or two. samples : rows of the user's table. listing : words in columns. table : figures side by
+    side. facts : names and values. examples : code by its heading. plates : figures.
     """
 
     heading: str
     plates: Sequence[Plate] = ()
     table: Table | None = None
+    text: str = ""
+    samples: Samples | None = None
+    listing: Table | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
     examples: Mapping[str, str] = field(default_factory=dict)
 

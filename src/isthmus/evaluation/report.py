@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.table_scaling import TableScaler
 from isthmus.errors import IsthmusError
 from isthmus.evaluation import figures
 from isthmus.evaluation.figures import Plate
+from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.page import Headline, Row, Section, Table, training_headline, write_page
 from isthmus.evaluation.study import Reconstructor, Study, checked_labels, study
+from isthmus.evaluation.table_report import write_table_report
+from isthmus.evaluation.table_study import TableStudy, table_study
 from isthmus.evaluation.theme import count, number
 from isthmus.evaluation.verdict import verdict
 
@@ -40,9 +44,9 @@ def report(
     Raises IsthmusError where data cannot be read or labels do not match.
     """
     from isthmus.data.base import random_halves
-    from isthmus.data.sources import open_source, subset
+    from isthmus.data.sources import subset
 
-    source = open_source(X, columns=getattr(model, "feature_names_in_", None))
+    source = open_for_model(model, X)
     labels = source.labels if labels is None else labels
     if train is None:
         if len(source) < 2:
@@ -50,12 +54,25 @@ def report(
         fitted, judged = random_halves(len(source))
         labels = None if labels is None else checked_labels(labels, len(source))[judged]
         train, source = subset(source, fitted), subset(source, judged)
-    measured = study(model, train=train, test=source, labels=labels, class_names=class_names)
+    measured = measure(model, train=train, test=source, labels=labels, class_names=class_names)
     return write_report(measured, folder, estimator=type(model).__name__, title=title, saved_as=saved_as)
 
 
+def measure(
+    model: Any,
+    *,
+    train: Any,
+    test: Any,
+    labels: Any = None,
+    class_names: Sequence[str] | Mapping[int, str] | None = None,
+) -> Study | TableStudy:
+    """What a model does to `test`, beside PCA fitted to `train`; see `report`."""
+    take = table_study if isinstance(getattr(model, "scaler_", None), TableScaler) else study
+    return take(model, train=train, test=test, labels=labels, class_names=class_names)
+
+
 def write_report(
-    measured: Study,
+    measured: Study | TableStudy,
     folder: str | Path,
     *,
     estimator: str,
@@ -71,6 +88,9 @@ def write_report(
     saved_as : folder of the saved model, for the lines that show how to use it; by default `folder`.
     """
     folder = Path(folder)
+    if isinstance(measured, TableStudy):
+        place = Path(saved_as or folder)
+        return write_table_report(measured, folder, estimator=estimator, title=title, saved_as=place)
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import Source, as_labels, random_halves
-from isthmus.data.sources import open_source, subset
+from isthmus.data.sources import subset
+from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import pca_baseline
 from isthmus.evaluation.features import (
@@ -27,7 +28,9 @@ from isthmus.evaluation.features import (
 )
 from isthmus.evaluation.metrics import mse
 from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
+from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.study import Reconstructor, clipped_to_dtype, network_layout
+from isthmus.evaluation.table_study import table_errors
 
 _MOST_SAMPLES = 10_000
 _MOST_NUMBERS = 1 << 26  # in the samples of a part: 256 MiB
@@ -46,7 +49,8 @@ class FeatureScores:
     trustworthiness, continuity : neighbourhoods of 15 samples that the features keep of the raw data.
     intrinsic_dimension : numbers that a sample has locally (TwoNN).
     effective_rank : directions that are really used. dead : features that hardly vary.
-    reconstruction : mean squared error in scaled units.
+    reconstruction : mean squared error in scaled units; of tables with columns of any kind, the share that is left of
+        the error of means and commonest values.
     spectrum : shares of the directions in the spread, falling, array of shape (directions,).
     """
 
@@ -70,7 +74,8 @@ class Representation:
 
     labels : "classes", "numbers" or None. classes : how many there are.
     fitted : samples that probes and PCA were fitted on. judged : other samples, that all is measured on.
-    given : samples there were for both; of more than fit, random ones are used.
+    given : samples there were for both; of more than fit, random ones are used. error : what errors of reconstruction
+        are: "MSE", or "error left" of tables with columns of any kind.
     """
 
     code: FeatureScores
@@ -81,6 +86,7 @@ class Representation:
     fitted: int
     judged: int
     given: tuple[int, int]
+    error: str = "MSE"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, without the spectra."""
@@ -122,26 +128,24 @@ def evaluate_representation(
     >>> measured.judged, measured.classes
     (149, 10)
     """
-    columns = getattr(model, "feature_names_in_", None)
-    source, other = open_source(X, columns=columns), None if train is None else open_source(train, columns=columns)
+    source, other = open_for_model(model, X), None if train is None else open_for_model(model, train)
     parts = _two_parts(source, y, other, y_train, random_state)
     rng = np.random.default_rng(random_state)
     progress("encoding and decoding samples")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
         fitted, judged = (_Part.of(model, source, labels, most, rng) for source, labels in parts)
-        rebuilt = network_layout(model.scale(model.inverse_transform(judged.z)), judged.samples.shape[1:])
         progress("fitting PCA")
         both = np.concatenate([fitted.scaled, judged.scaled])
         pca = pca_baseline(fitted.scaled, both, fitted.code.shape[1], random_state=random_state)
         n = len(fitted.code)
-        pca_rebuilt = clipped_to_dtype(pca.reconstruction[n:], model, judged.samples)
+        errors = _errors(model, judged, pca.reconstruction[n:])
     labels = None if fitted.labels is None or judged.labels is None else (fitted.labels, judged.labels)
     classes = labels is not None and are_classes(labels[0])
     scores = []
     for name, features, what in (
-        ("the code", (fitted.code, judged.code), rebuilt),
-        ("PCA", (pca.codes[:n], pca.codes[n:]), pca_rebuilt),
+        ("the code", (fitted.code, judged.code), errors[0]),
+        ("PCA", (pca.codes[:n], pca.codes[n:]), errors[1]),
         ("the raw data", (fitted.raw, judged.raw), None),
     ):
         progress(f"measuring {name}")
@@ -155,14 +159,15 @@ def evaluate_representation(
         fitted=n,
         judged=len(judged.code),
         given=(len(parts[0][0]), len(parts[1][0])),
+        error="error left" if isinstance(source, TableSource) else "MSE",
     )
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Samples as the user holds them, scaled (n, C, *spatial) or (n, features), and their codes as the model gives."""
+    """Samples, the same scaled (n, C, *spatial) or (n, features), and their codes as the model gives."""
 
-    samples: np.ndarray
+    samples: Source
     scaled: np.ndarray
     z: np.ndarray
     labels: np.ndarray | None
@@ -175,7 +180,7 @@ class _Part:
         most = max(2, min(most, _MOST_NUMBERS // math.prod(source.shape[1:])))
         n = len(source)
         chosen = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-        samples = source.take(chosen)
+        samples = subset(source, chosen)
         scaled = network_layout(model.scale(samples), samples.shape[1:])
         z = np.asarray(model.transform(samples), np.float32)
         return cls(samples, scaled, z, None if labels is None else labels[chosen])
@@ -189,6 +194,16 @@ class _Part:
     def raw(self) -> np.ndarray:
         """Scaled samples as rows of features."""
         return self.scaled.reshape(len(self.scaled), -1)
+
+
+def _errors(model: Any, judged: _Part, pca: np.ndarray) -> tuple[float, float]:
+    """The errors of a model's reconstructions and of PCA's, which are scaled."""
+    if isinstance(judged.samples, TableSource):
+        return table_errors(model, judged.samples, judged.z, pca)
+    rebuilt = network_layout(model.scale(model.inverse_transform(judged.z)), judged.samples.shape[1:])
+    pca = clipped_to_dtype(pca, model, judged.samples)
+    ours, theirs = (float(mse(judged.scaled, each).mean()) for each in (rebuilt, pca))
+    return ours, theirs
 
 
 def _two_parts(
@@ -231,10 +246,10 @@ def _scores(
     features: tuple[np.ndarray, np.ndarray],
     labels: tuple[np.ndarray, np.ndarray] | None,
     judged: _Part,
-    rebuilt: np.ndarray | None,
+    error: float | None,
     seed: int,
 ) -> FeatureScores:
-    """Everything about features (fitted, judged); `rebuilt` is None for the raw ones, which are what they rebuild."""
+    """Everything about features (fitted, judged); `error` is that of their reconstructions, None for the raw ones."""
     fitted, own = features
     probe = near = nmi = ari = None
     if labels is not None:
@@ -243,7 +258,7 @@ def _scores(
         if are_classes(labels[0]):
             nmi, ari = clustering(own, labels[1], random_state=seed)
     kept = None
-    if rebuilt is not None and len(own) > 2 * _NEIGHBOURHOOD:
+    if error is not None and len(own) > 2 * _NEIGHBOURHOOD:
         kept = neighbourhood_scores(judged.raw[:_MOST_NEIGHBOURHOODS], own[:_MOST_NEIGHBOURHOODS], _NEIGHBOURHOOD)
     shares = spectrum(own)
     return FeatureScores(
@@ -257,6 +272,6 @@ def _scores(
         intrinsic_dimension=intrinsic_dimension(own),
         effective_rank=effective_rank(shares),
         dead=dead_dimensions(own),
-        reconstruction=None if rebuilt is None else float(mse(judged.scaled, rebuilt).mean()),
+        reconstruction=error,
         spectrum=shares,
     )

@@ -10,14 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from isthmus.data.base import as_labels
+from isthmus.data.base import Source, as_labels
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
 from isthmus.evaluation.metrics import ReconstructionMetrics, reconstruction_metrics
+from isthmus.evaluation.theme import number
 
-_MOST_TEST = 10_000
-_MOST_TRAIN = 20_000
+MOST_TEST = 10_000
+MOST_TRAIN = 20_000
 _MOST_NUMBERS = 1 << 25  # in the test samples that are measured: 128 MiB an array
 _MOST_TRAIN_NUMBERS = 1 << 26
 _FEW = 4  # axes of images are at least this long, and a last axis of at most this size holds channels
@@ -84,6 +85,25 @@ class Study:
     pca_samples: int
 
     @property
+    def error(self) -> float:
+        """The mean squared error of the model, in scaled units."""
+        return self.metrics.mse
+
+    @property
+    def pca_error(self) -> float:
+        """The same of PCA."""
+        return self.pca_metrics.mse
+
+    def written(self, error: float) -> str:
+        """Such an error as text."""
+        return number(error)
+
+    @property
+    def error_in_words(self) -> str:
+        """What `error` is."""
+        return f"the mean squared error of {len(self.codes):,} samples in scaled units"
+
+    @property
     def errors(self) -> np.ndarray:
         """Mean squared error of each sample, (n,)."""
         return self.metrics.per_sample_mse
@@ -120,8 +140,8 @@ def study(
     sample_shape = tuple(source.shape[1:])
     rng = np.random.default_rng(0)  # the choice of samples is part of what is measured: always the same
     features = math.prod(sample_shape)
-    chosen = _choose(len(source), min(_MOST_TEST, max(1, _MOST_NUMBERS // features)), rng)
-    fitted = _choose(len(train_source), min(_MOST_TRAIN, max(2, _MOST_TRAIN_NUMBERS // features)), rng)
+    chosen = choose(len(source), min(MOST_TEST, max(1, _MOST_NUMBERS // features)), rng)
+    fitted = choose(len(train_source), min(MOST_TRAIN, max(2, _MOST_TRAIN_NUMBERS // features)), rng)
     if labels is None:
         labels = source.labels
     samples = source.take(chosen)
@@ -179,20 +199,21 @@ def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndar
     return shaped if signal or len(sample_shape) == _MOST_DIMENSIONS else shaped[:, None]
 
 
-def clipped_to_dtype(rebuilt: np.ndarray, model: Reconstructor, samples: np.ndarray) -> np.ndarray:
+def clipped_to_dtype(rebuilt: np.ndarray, model: Reconstructor, samples: np.ndarray | Source) -> np.ndarray:
     """Scaled reconstructions clipped to what the dtype of the samples holds, as a model's own are."""
     if samples.dtype.kind not in "biu":
         return rebuilt
     return rebuilt.clip(*network_layout(model.scale(_ends(samples)), samples.shape[1:]))
 
 
-def _ends(samples: np.ndarray) -> np.ndarray:
+def _ends(samples: np.ndarray | Source) -> np.ndarray:
     """Two samples that hold the smallest and the largest number of an integer dtype, (2, *sample_shape)."""
     limits = (0, 1) if samples.dtype.kind == "b" else (np.iinfo(samples.dtype).min, np.iinfo(samples.dtype).max)
     return np.stack([np.full(samples.shape[1:], limit, samples.dtype) for limit in limits])
 
 
-def _choose(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+def choose(n: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """The indices of at most that many of n samples, rising."""
     return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 

@@ -96,6 +96,11 @@ def number(value: float) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
+def share(value: float) -> str:
+    """A measured share in percent, with three significant digits."""
+    return f"{number(100 * value)}\u00a0%"
+
+
 def count(n: int, what: str) -> str:
     """A number of things: ``1 sample``, ``1,000 samples``."""
     return f"{n:,} {what}" + "s" * (n != 1)

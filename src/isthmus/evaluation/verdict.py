@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from isthmus.evaluation.history import in_parts
-from isthmus.evaluation.study import Study
 from isthmus.evaluation.theme import number
 
 _EQUAL = 0.005  # share of an error up to which two are the same
 _WORSE = 0.01  # share by which a validation loss has risen when that is worth a word
 
 
-def verdict(measured: Study) -> str:
+class Measured(Protocol):
+    """Errors of a model and of PCA with as many numbers in a code, and how the model was trained."""
+
+    @property
+    def error(self) -> float: ...
+
+    @property
+    def pca_error(self) -> float: ...
+
+    def written(self, error: float) -> str: ...
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]: ...
+
+
+def verdict(measured: Measured) -> str:
     """Plain sentences: how the model does against PCA with as many numbers, and what became of the best weights."""
-    ours, theirs = measured.metrics.mse, measured.pca_metrics.mse
+    ours, theirs = measured.error, measured.pca_error
+    figures = [measured.written(error) for error in (ours, theirs)]
     risen = _risen(measured.history)
     remedy = "more samples or a smaller network (--hidden, --channels)" if risen else "longer training (--minutes)"
+    advice = f"{remedy} may help, or take PCA."
     if ours > theirs * (1 + _EQUAL):
-        first = (
-            f"PCA with as many numbers does better here: {number(theirs)} against {number(ours)}; {remedy} may help, "
-            f"or take PCA."
-        )
+        first = f"PCA with as many numbers does better here: {figures[1]} against {figures[0]}; {advice}"
     elif ours >= theirs * (1 - _EQUAL):
-        first = f"PCA with as many numbers does as well here, {number(theirs)}; {remedy} may help, or take PCA."
+        first = f"PCA with as many numbers does as well here, {figures[1]}; {advice}"
     else:
-        first = f"Better than PCA with as many numbers: {number(ours)} against {number(theirs)}."
+        first = f"Better than PCA with as many numbers: {figures[0]} against {figures[1]}."
     return f"{first} {risen}".strip()
 
 

@@ -179,6 +179,20 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         generator = torch.Generator().manual_seed(int(np.random.default_rng(random_state).integers(2**62)))
         return [self._filled(source, prediction.draw(generator), X) for _ in range(n)]
 
+    def report(
+        self, X: Any, folder: str | Path, *, title: str | None = None, saved_as: str | Path | None = None
+    ) -> Path:
+        """Write report.html into a folder: how well hidden cells are found, and what the holes of X are filled with.
+
+        X : as in `transform`. title : by default the folder's name.
+        saved_as : the model's folder, which the page names.
+        """
+        from isthmus.tables.report import write_report  # figures are slow to import
+
+        check_is_fitted(self)
+        source = self._open(X, reset=False)
+        return write_report(self, source, Path(folder), title=title, saved_as=Path(saved_as or folder))
+
     def _open(self, X: Any, *, reset: bool) -> TableSource:
         """The user's table as a source, and scikit-learn's bookkeeping."""
         if is_frame(X) or not _is_array(X):

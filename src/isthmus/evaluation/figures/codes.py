@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.colors import to_rgba
 
-from isthmus.data.base import evenly_spread
 from isthmus.evaluation.directions import GRID, STEPS, Direction
 from isthmus.evaluation.figures.samples import draw_profile, pictures
+from isthmus.evaluation.figures.scatter import SIDE, Colors, Legend, class_colors, map_canvas, scatter_map, spread
 from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.study import Study
 from isthmus.evaluation.theme import Theme, clipped, number, signed_alpha
 
-Colors = list[tuple[float, float, float, float]]
-Legend = list[tuple[str, Any]]
-
-_MOST_POINTS = 2_000
-_MOST_CLASSES = 10  # with a colour of their own
-_SIDE = 420  # of the map
 _THUMBNAIL = 27
 _CELL, _GAP = 42, 4
 _MOST_LABELS = 30  # columns whose names fit below a chart
-_LEGEND_ROW = 20
 _WIDE = 1008  # of figures that take the whole page
 
 
@@ -38,7 +30,7 @@ def code_map(study: Study) -> Plate | None:
     caption = f"Each point is a test sample at {what}, {why}."
 
     def colors(theme: Theme) -> tuple[Colors, Legend]:
-        return _class_colors(study, theme) if study.classes else ([to_rgba(theme.cool, 0.8)] * len(points), [])
+        return class_colors(study.classes, theme) if study.classes else ([to_rgba(theme.cool, 0.8)] * len(points), [])
 
     return Plate("map", caption, lambda theme: _map(study, *colors(theme), theme))
 
@@ -78,7 +70,7 @@ def decoded_grid(study: Study) -> Plate | None:
 
 def _decoded_grid(study: Study, grid: np.ndarray, theme: Theme) -> Canvas:
     canvas, top = _map_canvas(study, theme)
-    size = _SIDE / GRID
+    size = SIDE / GRID
     for i, image in enumerate(pictures(study, grid)):
         row, column = divmod(i, GRID)
         canvas.picture(20 + column * size, top + row * size, size, image, radius=0)
@@ -86,76 +78,22 @@ def _decoded_grid(study: Study, grid: np.ndarray, theme: Theme) -> Canvas:
 
 
 def _map_canvas(study: Study, theme: Theme) -> tuple[Canvas, float]:
-    """A canvas with the names of the axes, and where the map begins: below the legend of the classes.
-
-    That is the same for all maps, since they stand side by side.
-    """
-    top = 34.0
-    if study.classes is not None:
-        names = [name for name, _ in _class_colors(study, theme)[1]]
-        top = 14.0 + _LEGEND_ROW * -(-len(names) // _legend_columns(names))
-    canvas = Canvas(_SIDE + 20, top + _SIDE + 26, theme)
-    axes = study.plane[1]
-    canvas.text(20 + _SIDE / 2, canvas.height - 10, axes[0], size=10.5)
-    canvas.text(8, top + _SIDE / 2, axes[1], size=10.5, rotation=90, rotation_mode="anchor")
-    return canvas, top
-
-
-def _spread(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The frame that holds all but a few stray points: lower and upper corner."""
-    low, high = np.quantile(points, (0.003, 0.997), axis=0)
-    margin = np.where(high > low, 0.05 * (high - low), 0.5)
-    return low - margin, high + margin
+    """A canvas for a map, below as many names of classes as the map of the classes has: maps stand side by side."""
+    names = [] if study.classes is None else [name for name, _ in class_colors(study.classes, theme)[1]]
+    return map_canvas(study.plane[1], names, theme)
 
 
 def _map(study: Study, colors: Colors, legend: Legend, theme: Theme) -> Canvas:
-    points = study.plane[0]
-    shown = evenly_spread(len(points), _MOST_POINTS)
-    canvas, top = _map_canvas(study, theme)
-    chart = canvas.chart(20, top, _SIDE, _SIDE, grid="")
-    low, high = _spread(points)
-    chart.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xticks=[], yticks=[])
-    size = 13 if len(shown) > 300 else 26
-    order = np.random.default_rng(0).permutation(shown)  # no class lies on top of the others
-    x, y = points[order].clip(low, high).T  # the few that lie outside are shown at the edge
-    chart.scatter(x, y, size, color=[colors[i] for i in order], linewidths=0)
-    _legend(canvas, legend)
-    return canvas
-
-
-def _class_colors(study: Study, theme: Theme) -> tuple[Colors, Legend]:
-    """A colour for every sample, and the legend: the largest classes get colours, the others share a pale one."""
-    assert study.classes is not None
-    names = study.classes.names
-    largest = np.argsort(-np.bincount(study.classes.index), kind="stable")
-    own = sorted(largest[: _MOST_CLASSES if len(names) <= _MOST_CLASSES else _MOST_CLASSES - 1])
-    colors = [theme.faint] * len(names)
-    for color, i in zip(theme.classes, own, strict=False):
-        colors[i] = color
-    legend: Legend = [(clipped(names[i], 18), colors[i]) for i in own]
-    if len(names) > len(own):
-        legend.append((f"{len(names) - len(own)} others", theme.faint))
-    return [to_rgba(colors[i], 0.8) for i in study.classes.index], legend
-
-
-def _legend_columns(names: Sequence[str]) -> int:
-    return int(np.clip(_SIDE / (26 + 7 * max(map(len, names), default=0)), 2, 5))
-
-
-def _legend(canvas: Canvas, legend: Legend) -> None:
-    columns = _legend_columns([name for name, _ in legend])
-    for i, (name, color) in enumerate(legend):
-        x, y = 20 + (i % columns) * _SIDE / columns, 10 + _LEGEND_ROW * (i // columns)
-        canvas.stage.plot(x + 5, y, "o", color=color, markersize=8, markeredgewidth=0)
-        canvas.text(x + 15, y, name, ha="left", size=11, color=canvas.theme.ink)
+    names = [] if study.classes is None else [name for name, _ in class_colors(study.classes, theme)[1]]
+    return scatter_map(study.plane, colors, legend, theme, names)
 
 
 def _picture_map(study: Study, theme: Theme) -> Canvas:
     points = study.plane[0]
     canvas, top = _map_canvas(study, theme)
-    low, high = _spread(points)
-    places = (points - low) / (high - low) * (_SIDE - _THUMBNAIL)
-    places[:, 1] = _SIDE - _THUMBNAIL - places[:, 1]
+    low, high = spread(points)
+    places = (points - low) / (high - low) * (SIDE - _THUMBNAIL)
+    places[:, 1] = SIDE - _THUMBNAIL - places[:, 1]
     chosen = _apart(places, _THUMBNAIL * 1.05)
     for sample, image in zip(chosen, pictures(study, study.originals[chosen]), strict=True):
         canvas.picture(20 + places[sample, 0], top + places[sample, 1], _THUMBNAIL, image, radius=4)
@@ -164,7 +102,7 @@ def _picture_map(study: Study, theme: Theme) -> Canvas:
 
 def _apart(places: np.ndarray, distance: float) -> np.ndarray:
     """Indices of points inside the frame, none nearer to another than `distance` along both axes."""
-    inside = ((places >= 0) & (places <= _SIDE - _THUMBNAIL)).all(axis=1)
+    inside = ((places >= 0) & (places <= SIDE - _THUMBNAIL)).all(axis=1)
     kept: list[int] = []
     for i in np.flatnonzero(inside):
         if not kept or (np.abs(places[kept] - places[i]).max(axis=1) >= distance).all():

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import Source, open_source
+from isthmus.data.table_scaling import TableScaler
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.theme import count
 from isthmus.registry import estimators
@@ -36,6 +37,10 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
     Raises IsthmusError where the model has no page, or the labels do not fit.
     """
     can = estimators.of(model).can
+    if isinstance(getattr(model, "scaler_", None), TableScaler):
+        raise IsthmusError(
+            "the explorer does not show tables with columns of several kinds yet; isthmus report draws their map"
+        )
     page = next((page for ability, page in _PAGES.items() if ability in can), None)
     if page is None:
         raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
