@@ -50,7 +50,7 @@ def test_how_a_file_is_read_is_told_and_can_be_said(folder: Path) -> None:
 
 def test_a_table_with_words_trains_as_it_is(folder: Path) -> None:
     FRAME.assign(kind="oak", note=[f"row {i} of some" for i in range(60)]).to_csv(folder / "words.csv", index=False)
-    said = ask("train", folder / "words.csv", "--epochs", 1, "-q", "--no-report", "-o", folder / "w")
+    said = ask("train", folder / "words.csv", "--epochs", 1, "-q", "--no-report", "-o", folder / "w2")
     assert said.status == 0, said
     assert "column 'note' is left out: free text: 60 different texts in 60 rows." in said.err
 

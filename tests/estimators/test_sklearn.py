@@ -1,8 +1,8 @@
 """scikit-learn's contract.
 
 Every check of `check_estimator` runs on `AutoEncoder`, `ManifoldMap` and `Imputer`. scikit-learn itself skips one,
-array-API input, unless SCIPY_ARRAY_API is set and the package array-api-strict is installed: it concerns estimators that compute
-on such arrays, and ours compute on torch tensors of their own.
+array-API input, unless SCIPY_ARRAY_API is set and the package array-api-strict is installed: it concerns estimators
+that compute on such arrays, and ours compute on torch tensors of their own.
 
 `Denoiser` differs on purpose in two things. The rows of a table are signals to it, which may be shorter or longer than
 those it learned from, so it refuses no other number of features. And `score` compares with clean samples, not with

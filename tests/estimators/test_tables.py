@@ -73,7 +73,8 @@ def test_any_frame_keeps_its_shape_names_and_types(columns: list[list[Any]]) -> 
     model = AutoEncoder(2, **TINY).fit(table)
     rebuilt = model.inverse_transform(100 * model.transform(table))
     assert rebuilt.schema.equals(table.schema) and rebuilt.num_rows == 8
-    for column in model.scaler_.schema.used:
+    scaler: Any = model.scaler_
+    for column in scaler.schema.used:
         known = table.column(column.name).drop_null().to_pylist()
         found = rebuilt.column(column.name).to_pylist()
         assert None not in found
@@ -110,7 +111,7 @@ def test_columns_are_matched_by_name_and_missing_ones_only_filled_when_asked() -
 
 
 def test_what_is_for_numbers_alone_is_refused() -> None:
-    wrong: dict[str, Any]
-    for wrong in ({"objective": "mae"}, {"network": "conv"}):
+    choices: list[dict[str, Any]] = [{"objective": "mae"}, {"network": "conv"}]
+    for wrong in choices:
         with pytest.raises(IsthmusError, match="are for numbers; a table with columns of several kinds"):
             AutoEncoder(2, **TINY, **wrong).fit(mixed(60))

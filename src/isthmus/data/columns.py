@@ -223,8 +223,8 @@ def _encoded(column: Column, given: Any, first_row: int) -> np.ndarray:
     except (ValueError, TypeError, NotImplementedError) as error:
         row = _first_wrong(array, encoded)
         raise IsthmusError(
-            f"column {column.name!r} holds {array[row].as_py()!r} ({given.type}) in row {first_row + row}, where the model was "
-            f"trained with a {column.kind}"
+            f"column {column.name!r} holds {array[row].as_py()!r} ({given.type}) in row {first_row + row}, where the "
+            f"model was trained with a {column.kind}"
         ) from error
 
 
@@ -250,6 +250,6 @@ def _refuse_infinite(name: str, array: Any, first_row: int = 0) -> None:
     if pa.types.is_floating(array.type) and pc.any(found := pc.is_inf(array)).as_py():
         row = pc.index(found, True).as_py()
         raise IsthmusError(
-            f"column {name!r} holds {array[row].as_py()} in row {first_row + row}; leave such rows out, or make them missing with "
-            f"missing_values=[{array[row].as_py()}]"
+            f"column {name!r} holds {array[row].as_py()} in row {first_row + row}; leave such rows out, or make them "
+            f"missing with missing_values=[{array[row].as_py()}]"
         )

@@ -1,4 +1,4 @@
-"""Tables that are larger than memory: read in two passes, batch by batch, and kept as numbers in a file of their own."""
+"""Tables larger than memory: read in two passes, batch by batch, and kept as numbers in a file of their own."""
 
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ class StreamedTable(TableSource):
         """The same table with the columns that another schema names."""
         return self if schema == self.schema else streamed(self._path, schema, name=self.name, frame=self.frame)
 
+    def as_numbers(self) -> ArraySource:
+        """The table itself: its numbers are read from the disk."""
+        return self
+
     @property
     def holes(self) -> int:
         """How many cells of the used columns are missing."""
@@ -79,7 +83,7 @@ def is_streamed(path: Path) -> bool:
         with reading(path, "a Parquet file"):
             metadata = pq.read_metadata(path)
             groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-            return sum(group.total_byte_size for group in groups) > LARGEST_READ_WHOLE
+            return bool(sum(group.total_byte_size for group in groups) > LARGEST_READ_WHOLE)
     return path.stat().st_size > LARGEST_READ_WHOLE
 
 
@@ -103,7 +107,8 @@ def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
     """A schema from rows from all over the table, some 500,000 at most."""
     import pyarrow as pa
 
-    step, kept = max(1, -(-rows // _ROWS) // _MEASURED), []
+    step = max(1, -(-rows // _ROWS) // _MEASURED)
+    kept: list[Any] = []
     for number, batch in enumerate(_batches(path)):
         if number % step == 0 and len(kept) < 2 * _MEASURED:
             kept.append(batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,38 +111,57 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 def write_table(path: Path, table: Any) -> None:
     """Write an Arrow table in the format that the file's name says, whole or not at all."""
+    write_tables(path, [table])
+
+
+def write_tables(path: Path, tables: Iterable[Any]) -> None:
+    """Write Arrow tables of one schema, at least one, below each other; of each format, as `write_table` does."""
     with atomic_path(path) as temporary:
-        WRITERS[path.suffix.lower()](table, temporary)
+        writer = None
+        for table in tables:
+            writer = writer or WRITERS[path.suffix.lower()](temporary, table.schema)
+            writer.write_table(table)
+        assert writer is not None
+        writer.close()
 
 
-def _write_csv(table: Any, path: Path) -> None:
+def _csv_writer(path: Path, schema: Any) -> Any:
     from pyarrow import csv
 
-    csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
+    return csv.CSVWriter(path, schema, write_options=csv.WriteOptions(quoting_style="needed"))
 
 
-def _write_parquet(table: Any, path: Path) -> None:
+def _parquet_writer(path: Path, schema: Any) -> Any:
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(table, path)
+    return pyarrow.parquet.ParquetWriter(path, schema)
 
 
-def _write_feather(table: Any, path: Path) -> None:
-    from pyarrow import feather
+def _arrow_writer(path: Path, schema: Any) -> Any:
+    import pyarrow as pa
 
-    feather.write_feather(table, str(path))
+    return pa.ipc.new_file(
+        str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
+    )
 
 
-def _write_json_lines(table: Any, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
+class _JsonLinesWriter:
+    def __init__(self, path: Path, schema: Any) -> None:
+        self._file = path.open("w", encoding="utf-8")
+
+    def write_table(self, table: Any) -> None:
         for batch in table.to_batches(max_chunksize=10_000):
-            file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+            rows = batch.to_pylist()
+            self._file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in rows)
+
+    def close(self) -> None:
+        self._file.close()
 
 
-WRITERS: dict[str, Callable[[Any, Path], None]] = {
-    ".csv": _write_csv,
-    ".parquet": _write_parquet,
-    ".feather": _write_feather,
-    ".arrow": _write_feather,
-    ".jsonl": _write_json_lines,
+WRITERS: dict[str, Callable[[Path, Any], Any]] = {  # what has write_table and close
+    ".csv": _csv_writer,
+    ".parquet": _parquet_writer,
+    ".feather": _arrow_writer,
+    ".arrow": _arrow_writer,
+    ".jsonl": _JsonLinesWriter,
 }

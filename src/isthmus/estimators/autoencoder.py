@@ -309,7 +309,7 @@ class AutoEncoder(EncoderDecoder):
         if not reset:
             return super()._table(X, reset=False)
         table = open_table(X, self.column_kinds, self.missing_values)
-        if table is None or table.schema.is_plain:
+        if table is None or (table.schema.is_plain and table.resident() is not None):
             return None
         names = [column.name for column in table.schema.columns]
         self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
