@@ -159,7 +159,16 @@ def _dataset(path: Path) -> Any:
 
 
 def _batches(path: Path) -> Iterator[Any]:
-    """The table's batches in order; few are read ahead."""
+    """The table's batches in order; none is read ahead, and what was read is given back."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with reading(path, "a table"):
-        scanner = _dataset(path).scanner(batch_size=_ROWS, batch_readahead=2, fragment_readahead=1, use_threads=False)
-        yield from (batch for batch in scanner.to_batches() if len(batch))
+        if _FORMATS[path.suffix.lower()] == "parquet":
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                yield from (batch for batch in file.iter_batches(_ROWS, use_threads=False) if len(batch))
+        else:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as batches:
+                whole = (batches.get_batch(i) for i in range(batches.num_record_batches))
+                yield from (b.slice(start, _ROWS) for b in whole for start in range(0, len(b), _ROWS))
+        pa.default_memory_pool().release_unused()
