@@ -385,3 +385,11 @@ def test_real_folders(real_data: Path) -> None:
         open_source(photographs)
     assert open_source(photographs, on_mixed_sizes="crop").shape == (200, 321, 321, 3)
     assert open_source(photographs, on_mixed_sizes="resize").take([0]).shape == (1, 321, 481, 3)
+
+
+@pytest.mark.parametrize("written", [{"imagej": True}, {"truncate": True}], ids=["ImageJ", "one page"])
+def test_a_stack_in_one_page_is_a_stack(tmp_path: Path, written: dict[str, bool]) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    stack = np.random.default_rng(0).integers(0, 255, (5, 6, 7), np.uint8)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, **written)
+    np.testing.assert_array_equal(open_source(tmp_path / "stack.tif").take(range(5)), stack)

@@ -7,6 +7,7 @@ faithfully is refused in one line.
 from __future__ import annotations
 
 import io
+import math
 import re
 import sys
 import threading
@@ -266,12 +267,22 @@ def _read_as(image: Any, rawmode: str) -> None:
 def _frames(image: Image.Image) -> int:
     """How many images an opened file holds, of a stack or an animation."""
     if image.format == "TIFF":
-        about = re.search(r"^images=(\d+)", str(image.tag_v2.get(_DESCRIPTION, "")), re.M)  # type: ignore[attr-defined]
-        pages = getattr(image, "n_frames", 1)
-        return max(pages, int(about[1]) if about else 1)  # ImageJ keeps stacks over 4 GB as one page
+        return max(getattr(image, "n_frames", 1), _described(image))
     if image.format in _ANIMATED and getattr(image, "is_animated", False):
         return int(getattr(image, "n_frames", 1))
     return 1
+
+
+def _described(image: Any) -> int:
+    """How many images a TIFF file says it holds: ImageJ keeps large stacks as one page, and tifffile on request."""
+    about = str(image.tag_v2.get(_DESCRIPTION, ""))
+    of_imagej = re.search(r"^images=(\d+)", about, re.M)
+    if of_imagej:
+        return int(of_imagej[1])
+    of_tifffile = re.match(r'\{"shape": \[([\d, ]+)\]', about)
+    values = math.prod(map(int, of_tifffile[1].split(","))) if of_tifffile else 1
+    page = int(image.width) * int(image.height) * len(image.getbands())
+    return max(1, values // page)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -173,7 +173,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self.noise_, self.blind_ = self._floats.noise(learned.noise, back=True), learned.blind
         self.variance_, self.share_ = learned.variance, learned.share
         self.flips_, self.turns_ = learned.flips, learned.turns
-        if self.share_ < 1:
+        if self.share_ < 1 and not learned.trained.signal:
             warn(caution(self.share_))
         self._keep(learned.trained)
         return self

@@ -101,7 +101,8 @@ def learn_denoiser(
     training = run.spec(_LENGTH, len(feed), batch, n_validation=len(validation), learning_rate=_LEARNING_RATE)
     task = method.task(network, flips=flips, turns=turns)
     trained = run.train(task, feed, training, validation, digest(fitting))
-    share = _removal(task, feed, validation, run).share
+    rounded = scale if samples[0].dtype.kind in "iu" else 0.0
+    share = _removal(task, feed, validation, run).share(rounded)
     blind = method.blind
     if blind is not None and blind.noise is not None:
         blind = _with_mix(blind, network, feed, run)

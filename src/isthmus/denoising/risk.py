@@ -106,20 +106,28 @@ class Removal:
     squares: float = 0.0
     products: float = 0.0
     noise: float = 0.0
+    values: int = 0
 
     def __add__(self, other: Removal) -> Removal:
-        return Removal(self.squares + other.squares, self.products + other.products, self.noise + other.noise)
+        return Removal(
+            self.squares + other.squares,
+            self.products + other.products,
+            self.noise + other.noise,
+            self.values + other.values,
+        )
 
-    @property
-    def share(self) -> float:
+    def share(self, unit: float = 0.0) -> float:
         """How much of it shall be taken away, 0 to 1: what makes the error least, and never more than noise has power.
 
         A network that has learned its noisy samples by heart takes away more than there is, and its risk seems small.
+        unit : from one whole number to the next, where results are rounded; the gain must be more than that loses.
         """
         if self.squares == 0:
             return 1.0
         best = min(self.products, self.noise) / self.squares
-        return 1.0 if best >= _GOOD else 0.0 if best <= _USELESS else best
+        share = 1.0 if best >= _GOOD else 0.0 if best <= _USELESS else best
+        gained = 2 * share * self.products - share**2 * self.squares
+        return share if gained >= self.values * (unit / 2) ** 2 else 0.0
 
 
 def power_of_details(x: Tensor) -> tuple[Tensor, int]:

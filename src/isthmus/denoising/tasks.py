@@ -86,7 +86,7 @@ class ErrorTask(DenoisingTask):
         noisy, clean = self._pair(x, generator)
         base = noisy if noisy.shape == clean.shape else noisy.mean(1, keepdim=True)
         noise, removed = (base - clean).double(), (base - self.network(in_memory_order(noisy))).double()
-        return Removal(float(removed.square().sum()), float((removed * noise).sum()), math.inf)
+        return Removal(float(removed.square().sum()), float((removed * noise).sum()), math.inf, noise.numel())
 
     def _pair(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.targets:
@@ -131,7 +131,7 @@ class RiskTask(DenoisingTask):
         guess, moved = self.network(in_memory_order(torch.cat([x, x + step * probe]))).double().chunk(2)
         variance = self.variance(x).double()
         products = variance * probe * (probe - (moved - guess) / step)
-        return Removal(float((x - guess).square().sum()), float(products.sum()), float(variance.sum()))
+        return Removal(float((x - guess).square().sum()), float(products.sum()), float(variance.sum()), x.numel())
 
 
 class BlindSpotTask(DenoisingTask):

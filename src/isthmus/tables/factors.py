@@ -50,7 +50,8 @@ class Factors(nn.Module):
 
     def forward(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """What is expected of all features (n, d), and the factors' means (n, k), given the features that are seen."""
-        z, _ = self._posterior(x, seen.to(x.dtype))
+        precision, right = self._evidence(x, seen.to(x.dtype))
+        z = torch.cholesky_solve(right, torch.linalg.cholesky(precision))[..., 0]
         return self.mean + z @ self.loadings.T, z
 
     def _start(self, centred: Tensor, total: Tensor) -> None:
@@ -61,19 +62,19 @@ class Factors(nn.Module):
         self.loadings[:, :found] = v[:found].T * s[:found]
         self.variances = torch.maximum(total - self.loadings.square().sum(1), 0.1 * total)
 
-    def _posterior(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean (n, k) and covariance (n, k, k) of the factors."""
+    def _evidence(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """The factors' precision (n, k, k), and precision times mean (n, k, 1)."""
         k = self.loadings.shape[1]
         weighted = self.loadings / self.variances[:, None]  # (d, k)
         products = (self.loadings[:, :, None] * weighted[:, None, :]).flatten(1)  # (d, k * k)
         precision = (m @ products).view(-1, k, k) + torch.eye(k, device=x.device)
-        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
-        z = covariance @ ((m * (x - self.mean)) @ weighted)[..., None]
-        return z[..., 0], covariance
+        return precision, ((m * (x - self.mean)) @ weighted)[..., None]
 
     def _step(self, x: Tensor, m: Tensor, total: Tensor) -> None:
         """One step of EM; x : 0 where missing. Each feature is regressed on the factors and 1."""
-        z, covariance = self._posterior(x, m)
+        precision, right = self._evidence(x, m)
+        covariance = torch.cholesky_inverse(torch.linalg.cholesky(precision))
+        z = (covariance @ right)[..., 0]
         one = torch.cat([z, torch.ones(len(z), 1, device=x.device)], 1)  # (n, k + 1)
         second = one[:, :, None] * one[:, None, :]
         second[:, :-1, :-1] += covariance
@@ -81,10 +82,10 @@ class Factors(nn.Module):
         moments = (m.T @ second.flatten(1)).view(-1, k, k)
         ridge = _RIDGE * torch.eye(k, device=x.device)
         ridge[-1, -1] = 1e-6
-        right = x.T @ one
-        weights = torch.linalg.solve(moments + ridge, right[..., None])[..., 0]  # (d, k + 1)
+        products = x.T @ one
+        weights = torch.linalg.solve(moments + ridge, products[..., None])[..., 0]  # (d, k + 1)
         explained = torch.einsum("di,dij,dj->d", weights, moments, weights)
-        rest = (x.square().sum(0) - 2 * (weights * right).sum(1) + explained) / m.sum(0).clamp(min=1)
+        rest = (x.square().sum(0) - 2 * (weights * products).sum(1) + explained) / m.sum(0).clamp(min=1)
         self.loadings, self.mean = weights[:, :-1].contiguous(), weights[:, -1].contiguous()
         self.variances = torch.maximum(rest, _LEAST_NOISE * total)
 
