@@ -11,10 +11,9 @@ import pytest
 from tests.cli.commandline import ask
 
 from isthmus import AutoEncoder, Imputer, IsthmusError
-from isthmus.data import streamed_table
+from isthmus.data import table_source, table_streaming
 from isthmus.data.sources import subset
-from isthmus.data.streamed_table import StreamedTable
-from isthmus.data.table_source import open_table
+from isthmus.data.table_source import StreamedTable, open_table
 
 N = 500
 
@@ -36,9 +35,9 @@ def frame() -> pd.DataFrame:
 @pytest.fixture(params=[".parquet", ".feather"])
 def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that counts as too large, in batches of 64 rows."""
-    monkeypatch.setattr(streamed_table, "LARGEST_READ_WHOLE", 0)
-    monkeypatch.setattr(streamed_table, "_ROWS", 64)
-    monkeypatch.setattr(streamed_table, "_FEW_BYTES", 4000)
+    monkeypatch.setattr(table_streaming, "LARGEST_READ_WHOLE", 0)
+    monkeypatch.setattr(table_streaming, "_ROWS", 64)
+    monkeypatch.setattr(table_source, "_FEW_BYTES", 4000)
     path = tmp_path / f"t{request.param}"
     frame().to_parquet(path, row_group_size=100) if request.param == ".parquet" else frame().to_feather(path)
     return path
@@ -47,7 +46,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 def test_it_is_the_table_that_is_read_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_table(path)
     assert isinstance(source, StreamedTable) and source.resident() is None and len(source) == N
-    monkeypatch.setattr(streamed_table, "LARGEST_READ_WHOLE", 1 << 30)
+    monkeypatch.setattr(table_streaming, "LARGEST_READ_WHOLE", 1 << 30)
     whole = open_table(path)
     assert not isinstance(whole, StreamedTable)
     expected = whole.schema.encode(whole.table)

@@ -14,8 +14,12 @@ from isthmus.data.base import ArraySource, as_labels
 from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
+from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
+from isthmus.data.table_streaming import dataset, is_streamed, streamed
 from isthmus.errors import unknown_name, warn
+
+_FEW_BYTES = 1 << 26  # of a part of a streamed table that is kept in memory
 
 MISSING_COLUMNS = ("refuse", "fill")
 
@@ -121,6 +125,57 @@ class TableSource(ArraySource):
         return None if self.name == "table" else self.name
 
 
+class StreamedTable(TableSource):
+    """A table on disk whose rows are numbers in a temporary file, which goes when nobody uses it any more.
+
+    The Arrow table itself is read from its own file where it is asked for: of a `subset`, only those rows.
+    """
+
+    def __init__(self, path: Path, schema: TableSchema | None, *, name: str, frame: str, **of: Any) -> None:
+        schema, matrix = streamed(path, schema, **of)
+        names = [column.name for column in schema.used]
+        ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
+        self._path, self.schema, self.frame = path, schema, frame
+        self.index = self.like = None
+        self.rows = self._places = np.arange(len(matrix))
+
+    @property
+    def table(self) -> Any:
+        """The rows as an Arrow table."""
+        with reading(self._path, "a table"):
+            return dataset(self._path).take(self.rows, columns=self.schema.arrow.names)
+
+    def subset(self, indices: np.ndarray) -> TableSource:
+        """Some rows: as numbers in memory where they are few, else nothing is read yet."""
+        part = copy.copy(self)
+        part.rows, part.shape = self.rows[indices], (len(indices), *self.shape[1:])
+        if part.nbytes <= _FEW_BYTES:
+            part._array, part._mapped = self._take(indices), None
+            part._places = np.arange(len(indices))
+        else:
+            part._places = part.rows if self._places is self.rows else self._places[indices]
+        return part
+
+    def resident(self) -> np.ndarray | None:
+        return self._array if self._mapped is None else None
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        return super()._take(self._places[indices])
+
+    def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
+        """The same table with the columns that another schema names."""
+        return self if schema == self.schema else StreamedTable(self._path, schema, name=self.name, frame=self.frame)
+
+    def as_numbers(self) -> ArraySource:
+        """The table itself: its numbers are read from the disk."""
+        return self
+
+    @property
+    def holes(self) -> int:
+        """How many cells of the used columns are missing."""
+        return sum(int(np.isnan(chunk).sum()) for chunk in self.chunks())
+
+
 def open_table(
     data: Any,
     kinds: Mapping[str, str] | None = None,
@@ -144,11 +199,9 @@ def open_table(
     if is_frame(data):
         table = as_table(data)
     elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
-        from isthmus.data.streamed_table import is_streamed, streamed
-
         if labels is None and csv is None and is_streamed(path):
             told = {} if schema is not None else {"kinds": kinds, "markers": markers}
-            return streamed(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
+            return StreamedTable(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
         table, said = read_table(path, csv, aside=drop)
         name = str(data)
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,66 +10,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from isthmus.data.base import ArraySource
 from isthmus.data.columns import Column, TableSchema
 from isthmus.data.reading import reading
-from isthmus.data.table_source import TableSource
 
 LARGEST_READ_WHOLE = 1 << 28  # bytes of cells: tables up to this size are read at once
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
-_FEW_BYTES = 1 << 26  # of a part that is kept in memory
 _ROWS = 1 << 16  # that are read and encoded at a time
 _MEASURED = 8  # batches, from all over the table, that kinds are guessed and measured from
-
-
-class StreamedTable(TableSource):
-    """A table on disk whose rows are numbers in a temporary file, which goes when nobody uses it any more.
-
-    The Arrow table itself is read from its own file where it is asked for: of a `subset`, only those rows.
-    """
-
-    def __init__(self, path: Path, schema: TableSchema, matrix: np.memmap, *, name: str, frame: str) -> None:
-        names = [column.name for column in schema.used]
-        ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
-        self._path, self.schema, self.frame = path, schema, frame
-        self.index = self.like = None
-        self.rows = self._places = np.arange(len(matrix))
-
-    @property
-    def table(self) -> Any:
-        """The rows as an Arrow table."""
-        with reading(self._path, "a table"):
-            return _dataset(self._path).take(self.rows, columns=self.schema.arrow.names)
-
-    def subset(self, indices: np.ndarray) -> TableSource:
-        """Some rows: as numbers in memory where they are few, else nothing is read yet."""
-        part = copy.copy(self)
-        part.rows, part.shape = self.rows[indices], (len(indices), *self.shape[1:])
-        if part.nbytes <= _FEW_BYTES:
-            part._array, part._mapped = self._take(indices), None
-            part._places = np.arange(len(indices))
-        else:
-            part._places = self._places[indices]
-        return part
-
-    def resident(self) -> np.ndarray | None:
-        return self._array if self._mapped is None else None
-
-    def _take(self, indices: np.ndarray) -> np.ndarray:
-        return super()._take(self._places[indices])
-
-    def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
-        """The same table with the columns that another schema names."""
-        return self if schema == self.schema else streamed(self._path, schema, name=self.name, frame=self.frame)
-
-    def as_numbers(self) -> ArraySource:
-        """The table itself: its numbers are read from the disk."""
-        return self
-
-    @property
-    def holes(self) -> int:
-        """How many cells of the used columns are missing."""
-        return sum(int(np.isnan(chunk).sum()) for chunk in self.chunks())
 
 
 def is_streamed(path: Path) -> bool:
@@ -87,20 +33,20 @@ def is_streamed(path: Path) -> bool:
     return path.stat().st_size > LARGEST_READ_WHOLE
 
 
-def streamed(path: Path, schema: TableSchema | None, *, name: str, frame: str, **of: Any) -> StreamedTable:
-    """A table in a Parquet or Arrow file. schema : of the training data; without it, it is measured, see `_measured`.
+def streamed(path: Path, schema: TableSchema | None, **of: Any) -> tuple[TableSchema, np.memmap]:
+    """The schema of a table in a Parquet or Arrow file, and its rows as numbers, mapped from a file without a name.
 
+    schema : of the training data; without it, it is measured in some rows, and its ranges are widened to those of all.
     of : `kinds` and `markers` of `TableSchema.of`, and `drop`, names of columns that are left aside.
     """
     with reading(path, "a table"):
-        rows, aside = _dataset(path).count_rows(), set(of.pop("drop", ()))
+        rows, aside = dataset(path).count_rows(), set(of.pop("drop", ()))
     found = schema or _measured(path, rows, aside, **of)
     with tempfile.TemporaryFile(prefix="isthmus-") as file:
         found = _write(file, path, found, rows, is_new=schema is None)
         file.flush()
-        shape = (rows, len(found.used))
-        matrix: np.memmap = np.memmap(file, _dtype(found), "r", shape=shape)  # lives on when the file has no name
-    return StreamedTable(path, found, matrix, name=name, frame=frame)
+        matrix: np.memmap = np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
+    return found, matrix  # whose map outlives the file
 
 
 def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
@@ -152,7 +98,8 @@ def _dtype(schema: TableSchema) -> np.dtype:
     return np.dtype(np.float32 if all(fits) else np.float64)
 
 
-def _dataset(path: Path) -> Any:
+def dataset(path: Path) -> Any:
+    """The file as Arrow's lazy table."""
     import pyarrow.dataset as ds
 
     return ds.dataset(path, format=_FORMATS[path.suffix.lower()])
