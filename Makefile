@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold clean
+.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-synthetic clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -75,6 +75,9 @@ bench-manifold: $(VENV)/.installed-dev
 	$(BIN)/python bench/search.py
 	$(BIN)/python bench/map_page.py
 	$(BIN)/python bench/explorer.py
+
+bench-synthetic: $(VENV)/.installed-dev
+	$(BIN)/python bench/synthetic.py
 
 clean:
 	rm -rf $(VENV) demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -31,7 +31,11 @@ ROOT = Path(__file__).parents[1]
 MARK = 0.0174
 HIDDEN = {"conv": (), "dense": (500, 250)}
 LADDER = (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 15, 20, 30)  # seconds
-PEERS = {"keras": ["tensorflow-cpu==2.21.0", "keras==3.15.1"], "pythae": ["torch==2.13.0", "pythae==0.1.2"]}
+PEERS = {
+    "keras": ["tensorflow-cpu==2.21.0", "keras==3.15.1"],
+    "pythae": ["torch==2.13.0", "pythae==0.1.2"],
+    "ctgan": ["torch==2.13.0", "ctgan==0.12.1"],
+}
 PYTHAE_NEEDS = ["pydantic", "tqdm", "scipy", "imageio", "scikit-learn", "typing_extensions"]
 
 

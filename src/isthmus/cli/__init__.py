@@ -25,6 +25,7 @@ from isthmus.cli import (
     map,
     reconstruct,
     report,
+    sample,
     similar,
     train,
     train_codec,
@@ -45,6 +46,7 @@ _MAPS, _TABLES, _MODELS, _DATA = "Maps", "Tables", "Any model", "Data"
 
 app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(train.train)
 app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(reconstruct.reconstruct)
+app.command("sample", rich_help_panel=_AUTOENCODERS)(sample.sample)
 app.command("embed", rich_help_panel=_AUTOENCODERS)(embed.embed)
 app.command("similar", rich_help_panel=_AUTOENCODERS)(similar.similar)
 app.command("evaluate", rich_help_panel=_AUTOENCODERS)(evaluate.evaluate)

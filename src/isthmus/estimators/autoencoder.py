@@ -18,9 +18,9 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
-from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.estimators.recipe import latent_dim, network_spec, output, scaler_of, training_spec
 from isthmus.estimators.table_objective import TableObjective
+from isthmus.estimators.table_rows import ROWS_SHARE, TableRows
 from isthmus.estimators.table_scores import residual_deviations
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
@@ -36,7 +36,7 @@ from isthmus.training.task import Task
 _MOST_VALIDATION = 2_000  # samples: more would cost time and say nothing new
 
 
-class AutoEncoder(EncoderDecoder):
+class AutoEncoder(TableRows):
     """Learn an encoder `Z = f(X)` and a decoder `X' = g(Z)` with `X' ≈ X`, without labels.
 
         X (n, height, width) ──f──▶ Z (n, latent_dim) ──g──▶ X' (n, height, width)
@@ -113,6 +113,7 @@ class AutoEncoder(EncoderDecoder):
     training_spec_ : TrainingSpec
     scaler_ : Scaler, between the user's units and those of the network
     code_shape_ : tuple of int, the shape of one code: (latent_dim,) unless it is spatial
+    rows_ : RowDensity, what rows of a table with columns of any kind are drawn from; None for other data
     deviations_ : array, of the errors of a table's features after training; for tables with columns of any kind
     history_ : list of dict, the run's losses in order; validation_loss is None in entries between validations
     seconds_ : float, time of training
@@ -233,8 +234,13 @@ class AutoEncoder(EncoderDecoder):
         self._task = reconstruction_task(self.network_, spec, self.code_shape_, self._table_objective())
         self._optimizers = None
         feed = SourceFeed(source, self.scaler_, run.device)
+        if isinstance(source, TableSource) and spec.minutes is not None:
+            spec = replace(spec, minutes=(1 - ROWS_SHARE) * spec.minutes)
         self._keep(run.train(self._task, feed, spec, validation, digest(source)))
         self._measure_deviations(source, validation)
+        self.rows_ = None
+        if isinstance(source, TableSource):
+            self._fit_rows(run, source, spec, validation)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
