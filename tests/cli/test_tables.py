@@ -48,6 +48,13 @@ def test_how_a_file_is_read_is_told_and_can_be_said(folder: Path) -> None:
     assert "did you mean 'header'" in ask(*command, "--csv", "heder=no", "--overwrite").err
 
 
+def test_a_table_with_words_trains_as_it_is(folder: Path) -> None:
+    FRAME.assign(kind="oak", note=[f"row {i} of some" for i in range(60)]).to_csv(folder / "words.csv", index=False)
+    said = ask("train", folder / "words.csv", "--epochs", 1, "-q", "--no-report", "-o", folder / "w2")
+    assert said.status == 0, said
+    assert "column 'note' is left out: free text: 60 different texts in 60 rows." in said.err
+
+
 def test_a_command_advises_nothing_that_it_does_not_take(folder: Path) -> None:
     FRAME.assign(kind="oak").to_csv(folder / "words.csv", index=False)
     said = ask("map", folder / "words.csv", "-o", folder / "w")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from torch import nn
 
@@ -17,7 +19,8 @@ from isthmus.compression.coding.archive import Reader
 GOLDEN = Path(__file__).parents[1] / "golden" / "models"
 FOLDERS = {folder.name: folder for folder in sorted(GOLDEN.glob("*"))}
 CODECS = [name for name in FOLDERS if name.startswith("codec")]
-NETWORKS = [name for name in FOLDERS if name not in CODECS]
+TABLES = [name for name, folder in FOLDERS.items() if (folder / "input.parquet").exists()]
+NETWORKS = [name for name in FOLDERS if name not in (*CODECS, *TABLES)]
 
 
 def model_of(name: str) -> Any:
@@ -48,7 +51,7 @@ def test_there_is_a_golden_model_of_every_kind() -> None:
     assert set(FOLDERS) >= {
         "conv", "table", "variational", "spatial", "max-unpool", "custom", "map",
         "denoiser-clean", "denoiser-rows", "denoiser-salt-and-pepper",
-        "codec-levels", "codec-tones", "codec-lossy-two-parts", "codec-lossy-patches",
+        "codec-levels", "codec-tones", "codec-lossy-two-parts", "codec-lossy-patches", "columns", "imputer",
     }  # fmt: skip
 
 
@@ -68,6 +71,23 @@ def test_a_golden_model_gives_the_outputs_of_its_day(name: str) -> None:
 
 def test_a_golden_table_keeps_the_names_of_its_columns() -> None:
     assert list(model_of("table").feature_names_in_) == list(input_of("table").columns)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_golden_model_of_a_table_gives_the_tables_of_its_day(name: str) -> None:
+    model, folder = model_of(name), FOLDERS[name]
+    X = pq.read_table(folder / "input.parquet")
+    methods = [path.stem for path in folder.glob("*.parquet") if path.stem != "input"]
+    for method in methods:
+        found, expected = getattr(model, method)(X), pq.read_table(folder / f"{method}.parquet")
+        assert found.schema.equals(expected.schema)
+        for column in expected.column_names:
+            numbers = pa.types.is_floating(expected.schema.field(column).type)
+            pairs = zip(found.column(column).to_pylist(), expected.column(column).to_pylist(), strict=True)
+            assert all(a == pytest.approx(b, abs=0.011) if numbers else a == b for a, b in pairs), column
+    assert methods
+    if name == "columns":
+        assert_close(model.transform(X), np.load(folder / "codes.npy"), "codes")
 
 
 @pytest.mark.parametrize("name", FOLDERS)

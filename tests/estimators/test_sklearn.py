@@ -1,8 +1,8 @@
 """scikit-learn's contract.
 
-Every check of `check_estimator` runs on `AutoEncoder` and `ManifoldMap`. scikit-learn itself skips one, array-API
-input, unless SCIPY_ARRAY_API is set and the package array-api-strict is installed: it concerns estimators that compute
-on such arrays, and ours compute on torch tensors of their own.
+Every check of `check_estimator` runs on `AutoEncoder`, `ManifoldMap` and `Imputer`. scikit-learn itself skips one,
+array-API input, unless SCIPY_ARRAY_API is set and the package array-api-strict is installed: it concerns estimators
+that compute on such arrays, and ours compute on torch tensors of their own.
 
 `Denoiser` differs on purpose in two things. The rows of a table are signals to it, which may be shorter or longer than
 those it learned from, so it refuses no other number of features. And `score` compares with clean samples, not with
@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from isthmus import AutoEncoder, Codec, Denoiser, IsthmusError, ManifoldMap
+from isthmus import AutoEncoder, Codec, Denoiser, Imputer, IsthmusError, ManifoldMap
 
 DENOISER = Denoiser("gaussian:0.1", size="small", epochs=1, random_state=0)
 OTHERWISE = {  # check: the error that it ends in, after all else in it has passed
@@ -56,6 +56,11 @@ def test_check_estimator(estimator: AutoEncoder | ManifoldMap, check: Any) -> No
         with pytest.raises(AssertionError, match=r"DID NOT RAISE|Did not raise"):
             check(estimator)
         return
+    check(estimator)
+
+
+@parametrize_with_checks([Imputer(2, epochs=1, random_state=0)])
+def test_imputer(estimator: Imputer, check: Any) -> None:
     check(estimator)
 
 

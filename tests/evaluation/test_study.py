@@ -50,8 +50,8 @@ def test_figures_are_those_of_the_model(stand_in: Any, digits: tuple[np.ndarray,
 
 
 def test_cost_is_bounded(stand_in: Any, digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_TEST", 40)
-    monkeypatch.setattr(module, "_MOST_TRAIN", 60)
+    monkeypatch.setattr(module, "MOST_TEST", 40)
+    monkeypatch.setattr(module, "MOST_TRAIN", 60)
     images, labels = digits
     found = study(stand_in(images), train=images, test=images, labels=labels)
     assert len(found.errors) == len(found.classes.index) == 40

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus import AutoEncoder, Codec, Denoiser, ManifoldMap
+from isthmus import AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap
 
 CHECKPOINT, MODEL = "run.safetensors", "model"
 
@@ -32,8 +32,18 @@ def noisy(n: int = 60) -> np.ndarray:
     return images.astype(np.float32)
 
 
+def rows(n: int = 90) -> Any:
+    """A table with words, numbers and holes."""
+    import pyarrow as pa
+
+    rng = np.random.default_rng(0)
+    words, x = rng.integers(0, 3, n), rng.normal(size=n)
+    columns = {"word": [None if i % 7 == 0 else "abc"[w] for i, w in enumerate(words)], "x": x + words, "y": x**2}
+    return pa.table({**columns, "z": [None if i % 5 == 0 else v for i, v in enumerate((2 * x).tolist())]})
+
+
 SETTINGS: dict[str, Any] = {"random_state": 5, "device": "cpu"}
-KINDS: dict[str, tuple[Callable[[], Any], Callable[[], np.ndarray]]] = {
+KINDS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "autoencoder": (
         lambda: AutoEncoder(
             3, channels=(4, 8), corruption="gaussian:0.1", bottleneck="variational", consistency="warp",
@@ -44,6 +54,8 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[], np.ndarray]]] = {
     "codec": (lambda: Codec(epochs=5, **SETTINGS), strokes),
     "lossy-codec": (lambda: Codec("lossy", epochs=8, **SETTINGS), lambda: strokes(70)),
     "denoiser": (lambda: Denoiser(size="small", epochs=12, **SETTINGS), noisy),
+    "table": (lambda: AutoEncoder(2, hidden=(8,), batch_size=8, epochs=8, **SETTINGS), rows),
+    "imputer": (lambda: Imputer(2, epochs=60, **SETTINGS), rows),
     "map": (lambda: ManifoldMap(hidden=(16, 16), n_neighbors=5, epochs=60, **SETTINGS), strokes),
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isthmus.data.sources import Source
 
 _BLOCK = 1024  # samples that are read, encoded and written at a time
+_BLOCK_OF_ROWS = 1 << 15  # of tables
 _BLOCK_BYTES = 1 << 26  # and fewer of large ones
 
 
@@ -95,7 +96,8 @@ def _blocks(source: Source) -> Iterator[Source]:
     from isthmus.data.base import in_memory
     from isthmus.data.sources import subset
 
-    size = max(1, min(_BLOCK, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
+    most = _BLOCK if len(source.shape) > 2 else _BLOCK_OF_ROWS
+    size = max(1, min(most, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
     for start in range(0, len(source), size):
         yield in_memory(subset(source, np.arange(start, min(start + size, len(source)))))
 

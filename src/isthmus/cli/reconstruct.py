@@ -45,7 +45,7 @@ def reconstruct(
       isthmus reconstruct customers-8 customers.csv -o rebuilt.csv
     """
     from isthmus.data.folders import ImageFiles
-    from isthmus.data.table_files import WRITERS, write_table
+    from isthmus.data.table_files import WRITERS, write_tables
     from isthmus.data.table_source import TableSource
 
     options.check_data(data)
@@ -55,9 +55,8 @@ def reconstruct(
     suffixes = tuple(WRITERS) if isinstance(source, TableSource) else (".npy",)
     options.check_output(output, overwrite, folder=isinstance(source, ImageFiles), suffixes=suffixes)
     if isinstance(source, TableSource):
-        from isthmus.data.frames import as_table
-
-        write_table(output, as_table(estimator.reconstruct(source)))
+        source.frame = "arrow"
+        write_tables(output, (estimator.reconstruct(block) for block in blocks(source, "reconstructing")))
     elif isinstance(source, ImageFiles):
         _write_images(estimator, source, output)
     else:

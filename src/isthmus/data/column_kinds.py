@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from isthmus.data.column_types import is_text
 from isthmus.errors import IsthmusError
 from isthmus.registry import column_kinds
 
@@ -19,7 +20,10 @@ _MOST_CATEGORIES = 255  # the commonest; the others share one more
 _HEAVY_TAIL = 10.0  # excess kurtosis: an exponential distribution has 6
 _MOST_DECIMALS = 6
 _PERIODS = {"hour": 86_400.0, "weekday": 7 * 86_400.0, "year": 365.2425 * 86_400.0}  # named by what they tell
-_EXACT = 2**53  # whole numbers that float64 holds
+_STEPS = (86_400.0, 3_600.0, 60.0, 1.0, 1e-3)  # seconds that times are often whole multiples of
+_MICROSECOND = 1e-6
+_SECONDS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}  # units of Arrow's times in one
+_LATEST = 9e12  # seconds: further from 1970 than microseconds reach in 64 bits
 
 
 class ColumnKind:
@@ -34,12 +38,15 @@ class ColumnKind:
 
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings of an Arrow column without its missing cells; ValueError where it cannot be of this kind."""
+        """The settings of an Arrow column without its missing cells; ValueError where it cannot be of this kind.
+
+        Arrays are in a `column_types.plain` type, here and in `encode`.
+        """
         raise NotImplementedError
 
     @classmethod
     def encode(cls, array: Any, settings: Mapping[str, Any]) -> np.ndarray:
-        """An Arrow column as float64 (n,), NaN where a cell is missing."""
+        """An Arrow column as float64 (n,), NaN where a cell is missing; ValueError where one cannot be read."""
         raise NotImplementedError
 
     @classmethod
@@ -58,14 +65,10 @@ class Number(ColumnKind):
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         values = cls.encode(array, {})
-        if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise ValueError(f"it holds {values[row]} in its known row {row}; leave such rows out or make them missing")
-        mean, deviation = float(values.mean()), float(values.std())
-        settings: dict[str, Any] = {"mean": mean, "scale": _positive(deviation, mean), "low": float(values.min())}
-        settings |= {"high": float(values.max()), "decimals": _decimals(array, values)}
+        settings = _moments(values) | {"low": float(values.min()), "high": float(values.max())}
+        settings["decimals"] = _decimals(array, values)
         with np.errstate(over="ignore"):
-            kurtosis = float((((values - mean) / settings["scale"]) ** 4).mean()) - 3
+            kurtosis = float((((values - settings["mean"]) / settings["scale"]) ** 4).mean()) - 3
         if kurtosis > _HEAVY_TAIL:
             settings |= _tamed(values)
         return settings
@@ -74,9 +77,10 @@ class Number(ColumnKind):
     def encode(cls, array: Any, settings: Mapping[str, Any]) -> np.ndarray:
         import pyarrow as pa
 
-        if pa.types.is_boolean(array.type) or pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            array = array.cast(pa.float64() if not pa.types.is_boolean(array.type) else pa.int8())
-        return np.asarray(array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        if pa.types.is_temporal(array.type):
+            raise ValueError(f"{array.type} holds no numbers")
+        array = array.cast(pa.int8()) if pa.types.is_boolean(array.type) else array
+        return _to_numpy(array.cast(pa.float64(), safe=is_text(array.type)))
 
     @classmethod
     def decode(cls, values: np.ndarray, settings: Mapping[str, Any]) -> Any:
@@ -88,6 +92,29 @@ class Number(ColumnKind):
         return pa.array(kept, from_pandas=True)
 
 
+@column_kinds.register("duration")
+class Duration(Number):
+    """Spans of time, in seconds; kept within their range and to the whole units of the data on the way back."""
+
+    @classmethod
+    def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        return super().measure(array, options) | {"decimals": None, "step": _step(cls.encode(array, {}))}
+
+    @classmethod
+    def encode(cls, array: Any, settings: Mapping[str, Any]) -> np.ndarray:
+        import pyarrow as pa
+
+        if not pa.types.is_duration(array.type):
+            raise ValueError(f"{array.type} holds no spans of time")
+        return _to_numpy(array.cast(pa.int64()).cast(pa.float64(), safe=False)) / _SECONDS[array.type.unit]
+
+    @classmethod
+    def decode(cls, values: np.ndarray, settings: Mapping[str, Any]) -> Any:
+        import pyarrow as pa
+
+        return _microseconds(_in_steps(values, settings)).cast(pa.duration("us"))
+
+
 @column_kinds.register("ordinal")
 class Ordinal(ColumnKind):
     """Grades: a few values in an order, given as "ordinal:low<middle<high" or the sorted one. Learned as numbers."""
@@ -97,20 +124,19 @@ class Ordinal(ColumnKind):
 
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-        seen = sorted(set(_plain(array)), key=lambda value: (isinstance(value, str), value))
-        order = options.get("order") or [str(value) for value in seen]
-        missing = [value for value in seen if str(value) not in order]
-        if missing:
-            raise ValueError(f"{missing[0]!r} is not in the order {'<'.join(order)}")
+        seen = sorted(set(_listable(array).to_pylist()))
+        order = options.get("order") or [_word(value) for value in seen]
+        others = [value for value in seen if _word(value) not in order]
+        if others:
+            raise ValueError(f"{_word(others[0])!r} is not in the order {'<'.join(order)}")
         settings: dict[str, Any] = {"order": order}
-        ranks = cls.encode(array, settings)
-        mean, deviation = float(ranks.mean()), float(ranks.std())
-        return settings | {"mean": mean, "scale": _positive(deviation, mean)}
+        return settings | _moments(cls.encode(array, settings))
 
     @classmethod
     def encode(cls, array: Any, settings: Mapping[str, Any]) -> np.ndarray:
         rank = {value: float(i) for i, value in enumerate(settings["order"])}
-        return np.array([math.nan if v is None else rank.get(str(v), math.nan) for v in _plain(array)], np.float64)
+        cells = array.to_pylist()
+        return np.array([math.nan if v is None else rank.get(_word(v), math.nan) for v in cells], np.float64)
 
     @classmethod
     def decode(cls, values: np.ndarray, settings: Mapping[str, Any]) -> Any:
@@ -131,10 +157,10 @@ class Category(ColumnKind):
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         import pyarrow.compute as pc
 
-        counted = pc.value_counts(_undictionary(array))
-        values = [_json(value) for value in counted.field("values").to_pylist()]
-        pairs = sorted(zip(values, counted.field("counts").to_pylist(), strict=True), key=lambda p: (-p[1], str(p[0])))
-        kept, rest = pairs[:_MOST_CATEGORIES], pairs[_MOST_CATEGORIES:]
+        counted = pc.value_counts(_as_values(array))
+        pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
+        ranked = sorted(pairs, key=lambda pair: (-pair[1], str(pair[0])))
+        kept, rest = ranked[:_MOST_CATEGORIES], ranked[_MOST_CATEGORIES:]
         return {"values": [v for v, _ in kept], "counts": [n for _, n in kept] + [sum(n for _, n in rest)]}
 
     @classmethod
@@ -142,17 +168,15 @@ class Category(ColumnKind):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        known = settings["values"]
-        plain = _undictionary(array)
-        if plain.type == pa.bool_() or not isinstance(known[0], str):
-            known = pa.array(known)
-            plain = plain.cast(known.type, safe=False) if plain.type != known.type else plain
-        else:
-            known, plain = pa.array(known, pa.large_string()), plain.cast(pa.large_string())
-        codes = pc.index_in(plain, value_set=known)
-        codes = codes.fill_null(len(known)).to_numpy(zero_copy_only=False).astype(np.float64)  # unseen
-        codes[plain.is_null().to_numpy(zero_copy_only=False)] = np.nan
-        return np.asarray(codes)
+        known, cells = pa.array(settings["values"]), _as_values(array)
+        if cells.type != known.type:  # int8 is int64, 1.5 is no 1, "1" is 1
+            numbers = all(
+                pa.types.is_integer(type_) or pa.types.is_floating(type_) for type_ in (known.type, cells.type)
+            )
+            shared = pa.float64() if numbers else pa.large_string()
+            known, cells = known.cast(shared, safe=False), cells.cast(shared, safe=False)
+        codes = pc.index_in(cells, value_set=known).fill_null(len(known)).cast(pa.float64())  # null: unseen
+        return _to_numpy(pc.if_else(cells.is_null(), None, codes))
 
     @classmethod
     def decode(cls, values: np.ndarray, settings: Mapping[str, Any]) -> Any:
@@ -169,6 +193,13 @@ class Boolean(Category):
 
     summary = "one-hot"
 
+    @classmethod
+    def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        settings = super().measure(array, options)
+        if len(settings["values"]) > 2:
+            raise ValueError(f"it holds more than two values: {', '.join(map(str, settings['values'][:3]))}, ...")
+        return settings
+
 
 @column_kinds.register("date")
 class Date(ColumnKind):
@@ -179,38 +210,41 @@ class Date(ColumnKind):
 
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        import pyarrow as pa
+
         seconds = cls.encode(array, {})
-        mean, deviation = float(seconds.mean()), float(seconds.std())
         low, high = float(seconds.min()), float(seconds.max())
+        if max(-low, high) > _LATEST:
+            raise ValueError("it holds dates more than 285,000 years from 1970")
         periods = [
             name
             for name, length in _PERIODS.items()
             if high - low >= 2 * length and np.unique(np.round(seconds % length)).size > 1
         ]
-        step = next((s for s in (86_400.0, 3_600.0, 60.0, 1.0) if not (seconds % s).any()), 1e-6)
-        settings = {"mean": mean, "scale": _positive(deviation, mean), "low": low, "high": high}
-        return settings | {"step": step, "periods": periods, "lengths": [_PERIODS[name] for name in periods]}
+        settings = _moments(seconds) | {"low": low, "high": high, "step": _step(seconds)}
+        settings["of_day"] = bool(pa.types.is_time(array.type))
+        return settings | {"periods": periods, "lengths": [_PERIODS[name] for name in periods]}
 
     @classmethod
     def encode(cls, array: Any, settings: Mapping[str, Any]) -> np.ndarray:
         import pyarrow as pa
 
+        array = array.cast(pa.timestamp("us")) if is_text(array.type) else array
         type_ = array.type
-        if pa.types.is_time(type_):
-            unit = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[type_.unit]
-            whole = array.cast(pa.int32() if type_.bit_width == 32 else pa.int64())
-        else:
-            unit, whole = 1e6, array.cast(pa.timestamp("us", getattr(type_, "tz", None)), safe=False).cast(pa.int64())
-        return np.asarray(whole.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64) / unit
+        of_day = pa.types.is_time(type_)
+        if pa.types.is_duration(type_) or not pa.types.is_temporal(type_) or of_day != settings.get("of_day", of_day):
+            raise ValueError(f"{type_} holds no dates")
+        if pa.types.is_date32(type_):
+            return _to_numpy(array.cast(pa.int32()).cast(pa.float64())) * 86_400
+        whole = array.cast(pa.int32() if type_.bit_width == 32 else pa.int64())
+        unit = "ms" if pa.types.is_date(type_) else type_.unit
+        return _to_numpy(whole.cast(pa.float64(), safe=False)) / _SECONDS[unit]
 
     @classmethod
     def decode(cls, values: np.ndarray, settings: Mapping[str, Any]) -> Any:
         import pyarrow as pa
 
-        kept = np.clip(np.round(values / settings["step"]) * settings["step"], settings["low"], settings["high"])
-        gone = np.isnan(kept)
-        microseconds = np.rint(np.where(gone, 0, kept) * 1e6).astype(np.int64)
-        return pa.array(microseconds, pa.int64(), mask=gone).cast(pa.timestamp("us"))
+        return _microseconds(_in_steps(values, settings)).cast(pa.timestamp("us"))
 
 
 @column_kinds.register("ignore")
@@ -266,16 +300,59 @@ def _tamed(values: np.ndarray) -> dict[str, float]:
     }
 
 
-def _undictionary(array: Any) -> Any:
+def _moments(values: np.ndarray) -> dict[str, Any]:
+    """The mean and the deviation to divide by; of values whose squares float64 does not hold, too."""
+    size = float(np.abs(values).max()) or 1.0
+    mean, deviation = float((values / size).mean()) * size, float((values / size).std()) * size
+    return {"mean": mean, "scale": _positive(deviation, mean)}
+
+
+def _step(seconds: np.ndarray) -> float:
+    """The longest of some usual spans that all times are whole multiples of."""
+    return next((step for step in _STEPS if not (seconds / step % 1).any()), _MICROSECOND)
+
+
+def _in_steps(seconds: np.ndarray, settings: Mapping[str, Any]) -> np.ndarray:
+    step = settings["step"]
+    a_second = round(1 / step) if step < 1 else 1 / step  # 1e-6 is no binary fraction, and 1e6 is exact
+    kept: np.ndarray = np.clip(np.round(seconds * a_second) / a_second, settings["low"], settings["high"])
+    return kept
+
+
+def _microseconds(seconds: np.ndarray) -> Any:
+    """Seconds as an Arrow array of whole microseconds; NaN is null."""
     import pyarrow as pa
 
-    return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+    gone = np.isnan(seconds)
+    return pa.array(np.rint(np.where(gone, 0, seconds) * 1e6).astype(np.int64), pa.int64(), mask=gone)
 
 
-def _plain(array: Any) -> list[Any]:
-    return [None if value is None else _json(value) for value in _undictionary(array).to_pylist()]
+def _to_numpy(array: Any) -> np.ndarray:
+    """An Arrow array of float64 as NumPy's; null is NaN."""
+    return np.asarray(array.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _json(value: Any) -> Any:
-    """A cell as a JSON value."""
-    return value if isinstance(value, bool | int | float | str) else str(value)
+def _as_values(array: Any) -> Any:
+    """Cells as categories are kept in JSON: booleans, whole numbers, numbers or text."""
+    import pyarrow as pa
+
+    type_ = _listable(array).type
+    if pa.types.is_boolean(type_):
+        return array
+    if pa.types.is_integer(type_):
+        return array if pa.types.is_uint64(type_) else array.cast(pa.int64())
+    return array.cast(pa.float64() if pa.types.is_floating(type_) else pa.large_string())
+
+
+def _listable(array: Any) -> Any:
+    """The array; ValueError for cells that have no text which Arrow reads again."""
+    import pyarrow as pa
+
+    if pa.types.is_time(array.type) or pa.types.is_duration(array.type):
+        raise ValueError(f"{array.type} is no list of values")
+    return array
+
+
+def _word(value: Any) -> str:
+    """A cell as people write it in an order: 1, not 1.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -6,12 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from isthmus.data.csv_dialect import Ambiguous, Dialect, given_settings
 from isthmus.data.csv_header import counts_up
-from isthmus.data.csv_sniffing import Layout, code_page, csv_reader, laid_out, opened, sniffed, text_lines
+from isthmus.data.csv_sniffing import Layout, code_page, csv_reader, laid_out, sniffed, text_lines
 from isthmus.data.number_texts import (
     MISSING,
     MISSING_WORDS,
@@ -22,6 +23,7 @@ from isthmus.data.number_texts import (
     is_number,
     trimmed,
 )
+from isthmus.data.packed import opened
 from isthmus.data.reading import reading
 from isthmus.errors import ReadingError, unknown_name
 
@@ -41,8 +43,9 @@ def read_csv(
     of `Dialect`'s fields, where they are known; the rest is found out. name : what it is called in messages.
 
     Columns of numbers are int64 or float64, whatever their notation; what marks a gap (`MISSING`) is null. Columns of
-    words are text, in which empty cells and the unmistakable marks are null. Columns that `Dialect.index` names are in
-    the table. A column of numbers that can be read in two ways stays text, and `Dialect.unclear` names it.
+    words are text, in which empty cells and the unmistakable marks are null; so are codes with leading zeros (02139),
+    where the first rows have some. Columns that `Dialect.index` names are in the table. A column of numbers that can be
+    read in two ways stays text, and `Dialect.unclear` names it.
 
     Raises ReadingError where the file as a whole can be read in two ways, IsthmusError where it cannot be read.
 
@@ -50,19 +53,25 @@ def read_csv(
     >>> table.to_pydict(), dialect.sentence
     ({'a': [1.5, 2.25], 'b': ['yes', 'no']}, "columns between ';', decimal commas, names in line 1")
     """
-    table, found = read_verbatim(data, dialect, name=name)
+    table, found = _told(data, dialect, name, with_codes=True)
     return _with_gaps(table), found
 
 
 def read_verbatim(
     data: Path | bytes, dialect: Dialect | Mapping[str, Any] | None = None, *, name: str | None = None
 ) -> tuple[Any, Dialect]:
-    """`read_csv`, but with every cell of a column of words as it is written."""
+    """`read_csv`, but with every cell of a column of words as it is written, and codes with zeros as numbers."""
+    return _told(data, dialect, name, with_codes=False)
+
+
+def _told(
+    data: Path | bytes, dialect: Dialect | Mapping[str, Any] | None, name: str | None, *, with_codes: bool
+) -> tuple[Any, Dialect]:
     what = name or (str(data) if isinstance(data, Path) else "the text")
     given = dialect if isinstance(dialect, Dialect) else given_settings(dialect)
     try:
         with reading(what, "a CSV file"):
-            return _read(data, given)
+            return _read(data, given, with_codes)
     except Ambiguous as doubt:
         raise ambiguous(f"{what}: {doubt.fact}", *doubt.settings) from doubt
 
@@ -85,18 +94,20 @@ def refuse_unclear(dialect: Dialect, path: Path, wanted: Callable[[str], bool]) 
             raise ambiguous(f"column {name!r} of {path} holds {cell!r}, which can be read in two ways", *ways)
 
 
-def _read(data: Path | bytes, given: Dialect | dict[str, Any]) -> tuple[Any, Dialect]:
+def _read(data: Path | bytes, given: Dialect | dict[str, Any], with_codes: bool) -> tuple[Any, Dialect]:
     if isinstance(given, Dialect):
         dialect, layout = given, laid_out(text_lines(data, given), given)
         settings: dict[str, Any] = {"index": given.index, "decimal": given.decimal, "thousands": given.thousands}
     else:
         dialect, layout = sniffed(data, given)
         settings = given
+    layout = replace(layout, codes=_codes(layout) if with_codes else frozenset())
     table = _parsed(data, dialect, layout)
     if any(str(type_) == "binary" for type_ in table.schema.types) and "encoding" not in settings:
         with opened(data, dialect.compression) as file:
             page = code_page(file.read())
-        return _read(data, dialect.but(encoding=page) if isinstance(given, Dialect) else given | {"encoding": page})
+        known = dialect.but(encoding=page) if isinstance(given, Dialect) else given | {"encoding": page}
+        return _read(data, known, with_codes)
     if layout.names[-1].startswith("Unnamed: ") and table.columns[-1].null_count == table.num_rows:
         table = table.remove_column(table.num_columns - 1)  # lines end in a delimiter
     table, dialect = _with_numbers(data, table, dialect, layout, settings)
@@ -109,6 +120,7 @@ def _read(data: Path | bytes, given: Dialect | dict[str, Any]) -> tuple[Any, Dia
 
 def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
     """Every column in the type that Arrow finds for it; numbers that it does not know stay text."""
+    import pyarrow as pa
     from pyarrow import ArrowInvalid
     from pyarrow import csv as arrow_csv
 
@@ -139,7 +151,11 @@ def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
                         newlines_in_values=quoted,
                         invalid_row_handler=skip,
                     ),
-                    arrow_csv.ConvertOptions(null_values=MISSING, decimal_point=dialect.decimal),
+                    arrow_csv.ConvertOptions(
+                        null_values=MISSING,
+                        decimal_point=dialect.decimal,
+                        column_types=dict.fromkeys(layout.codes, pa.string()),
+                    ),
                 )
             except ArrowInvalid as error:
                 if "straddling" in str(error) and block < _MOST_BLOCK:  # a line that is longer than a block
@@ -169,6 +185,16 @@ def _rewritten(file: BinaryIO, dialect: Dialect, layout: Layout) -> io.BytesIO:
     return io.BytesIO(out.getvalue().encode())
 
 
+def _codes(layout: Layout) -> frozenset[str]:
+    """The columns whose first cells are digits, and some of them begin with a zero: 02139 and 2139 are not the same."""
+    found = set()
+    for name, column in zip(layout.names, zip(*layout.rows, strict=False), strict=False):
+        cells = [cell.strip() for cell in column if cell.strip() not in MISSING]
+        if all(map(str.isdecimal, cells)) and any(len(cell) > 1 and cell[0] == "0" for cell in cells):
+            found.add(name)
+    return frozenset(found)
+
+
 def _has_comments(table: Any, mark: str) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -184,7 +210,8 @@ def _with_numbers(
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = {i: trimmed(c) for i, c in enumerate(table.columns) if pa.types.is_string(c.type)}
+    words = [i for i, type_ in enumerate(table.schema.types) if pa.types.is_string(type_)]
+    texts = {i: trimmed(table.column(i)) for i in words if table.column_names[i] not in layout.codes}
     fitting = {i: found for i, text in texts.items() if (found := column_notations(text))}
     if not fitting:
         return table, dialect

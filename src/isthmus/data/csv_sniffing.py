@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import bz2
 import codecs
 import csv
-import gzip
 import io
-import lzma
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from isthmus.data.csv_dialect import Ambiguous, Dialect
 from isthmus.data.csv_header import Verdict, names_or_row
 from isthmus.data.number_texts import MISSING, Notation, fitting_notations, is_number
+from isthmus.data.packed import compression_of, opened
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"PK\x03\x04": "zip"}
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -43,6 +39,7 @@ class Layout:
 
     names : of the columns. width : of the rows. start : lines before the first row. rows : the first ones. padded :
     whether spaces follow the delimiters, which are no part of words. line : the length of the longest of these lines.
+    codes : names of columns of digits that are text.
     """
 
     names: tuple[str, ...]
@@ -51,34 +48,7 @@ class Layout:
     rows: list[list[str]]
     padded: bool = False
     line: int = 0
-
-
-@contextmanager
-def opened(data: Path | bytes, compression: str | None) -> Iterator[BinaryIO]:
-    """The bytes of a file, or of the only file that is packed in it."""
-    with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as raw:
-        match compression:
-            case "gzip":
-                with gzip.open(raw) as file:
-                    yield cast("BinaryIO", file)
-            case "bz2":
-                with bz2.open(raw) as file:
-                    yield cast("BinaryIO", file)
-            case "xz":
-                with lzma.open(raw) as file:
-                    yield cast("BinaryIO", file)
-            case "zstd":
-                import pyarrow as pa
-
-                yield cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
-            case "zip":
-                packed = zipfile.ZipFile(raw)
-                names = [name for name in packed.namelist() if not name.endswith("/") and "__MACOSX" not in name]
-                if len(names) != 1:
-                    raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
-                yield cast("BinaryIO", packed.open(names[0]))
-            case _:
-                yield raw
+    codes: frozenset[str] = frozenset()
 
 
 def sniffed(data: Path | bytes, given: Mapping[str, Any]) -> tuple[Dialect, Layout]:
@@ -86,9 +56,7 @@ def sniffed(data: Path | bytes, given: Mapping[str, Any]) -> tuple[Dialect, Layo
 
     Raises Ambiguous where these lines can be read in two ways.
     """
-    with opened(data, None) as file:
-        start = file.read(6)
-    compression = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    compression = compression_of(data)
     with opened(data, compression) as file:
         head, whole = _head(file)
     encoding = given.get("encoding") or _encoding(head)

@@ -19,7 +19,7 @@ from isthmus.data.in_memory import (
     loaded,
     torch_source,
 )
-from isthmus.data.table_files import READERS, TEXT, is_text_table
+from isthmus.data.table_files import TEXT, is_table, is_text_table
 from isthmus.data.tables import (
     Columns,
     arrow_source,
@@ -204,7 +204,7 @@ def _open_path(path: Path, options: _Options) -> Source:
     suffix = path.suffix.lower()
     if path.is_file() and is_text_table(path):
         return csv_source(path, options.columns, options.csv)
-    if options.csv is None and path.is_file() and suffix in READERS:
+    if options.csv is None and path.is_file() and is_table(path):
         return file_source(path, options.columns)
     _refuse_columns(options, str(path))
     return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from isthmus.data.packed import compression_of, opened
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 
 TEXT = (".csv", ".tsv")
+_LINES = (".jsonl", ".ndjson")  # of JSON
 _PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 
 
 def is_text_table(path: Path) -> bool:
     """Whether a file's name says that it is a table of text, packed or not."""
-    suffix = path.suffix.lower()
-    return (Path(path.stem).suffix.lower() if suffix in _PACKED else suffix) in TEXT
+    return _format(path) in TEXT
 
 
 def is_table(path: Path) -> bool:
     """Whether a file's name says that it holds a table."""
-    return is_text_table(path) or path.suffix.lower() in READERS
+    return _format(path) in (*TEXT, *READERS)
+
+
+def read_arrow(path: Path) -> Any:
+    """The table in a file that is no text table."""
+    return READERS[_format(path)](path)
+
+
+def _format(path: Path) -> str:
+    """The suffix of a file's name that says how it is written: .csv of table.csv.gz."""
+    suffix, inner = path.suffix.lower(), Path(path.stem).suffix.lower()
+    return inner if suffix in _PACKED and inner in (*TEXT, *_LINES) else suffix
 
 
 def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collection[str] = ()) -> tuple[Any, str]:
@@ -41,7 +53,7 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
         return table.drop_columns([name for name in dialect.index if name in table.column_names]), dialect.sentence
     if csv:
         raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(TEXT)} files, not for {path}")
-    return READERS[path.suffix.lower()](path), ""
+    return read_arrow(path), ""
 
 
 def read_parquet(path: Path) -> Any:
@@ -65,11 +77,11 @@ def read_feather(path: Path) -> Any:
 
 
 def read_json_lines(path: Path) -> Any:
-    """JSON lines: an object in each line, whose keys are the columns."""
+    """JSON lines, packed or not: an object in each line, whose keys are the columns."""
     from pyarrow import json as arrow_json
 
-    with reading(path, "JSON lines"):
-        return arrow_json.read_json(path)
+    with reading(path, "JSON lines"), opened(path, compression_of(path)) as file:
+        return arrow_json.read_json(file)
 
 
 def read_excel(path: Path) -> Any:
@@ -92,46 +104,64 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".arrow": read_feather,
     ".arrows": read_feather,
     ".ipc": read_feather,
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
+    **dict.fromkeys(_LINES, read_json_lines),
     ".xlsx": read_excel,
 }
 
 
 def write_table(path: Path, table: Any) -> None:
     """Write an Arrow table in the format that the file's name says, whole or not at all."""
+    write_tables(path, [table])
+
+
+def write_tables(path: Path, tables: Iterable[Any]) -> None:
+    """Write Arrow tables of one schema, at least one, below each other; of each format, as `write_table` does."""
     with atomic_path(path) as temporary:
-        WRITERS[path.suffix.lower()](table, temporary)
+        writer = None
+        for table in tables:
+            writer = writer or WRITERS[path.suffix.lower()](temporary, table.schema)
+            writer.write_table(table)
+        assert writer is not None
+        writer.close()
 
 
-def _write_csv(table: Any, path: Path) -> None:
+def _csv_writer(path: Path, schema: Any) -> Any:
     from pyarrow import csv
 
-    csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
+    return csv.CSVWriter(path, schema, write_options=csv.WriteOptions(quoting_style="needed"))
 
 
-def _write_parquet(table: Any, path: Path) -> None:
+def _parquet_writer(path: Path, schema: Any) -> Any:
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(table, path)
+    return pyarrow.parquet.ParquetWriter(path, schema)
 
 
-def _write_feather(table: Any, path: Path) -> None:
-    from pyarrow import feather
+def _arrow_writer(path: Path, schema: Any) -> Any:
+    import pyarrow as pa
 
-    feather.write_feather(table, str(path))
+    return pa.ipc.new_file(
+        str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
+    )
 
 
-def _write_json_lines(table: Any, path: Path) -> None:
-    with path.open("w", encoding="utf-8") as file:
+class _JsonLinesWriter:
+    def __init__(self, path: Path, schema: Any) -> None:
+        self._file = path.open("w", encoding="utf-8")
+
+    def write_table(self, table: Any) -> None:
         for batch in table.to_batches(max_chunksize=10_000):
-            file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+            rows = batch.to_pylist()
+            self._file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in rows)
+
+    def close(self) -> None:
+        self._file.close()
 
 
-WRITERS: dict[str, Callable[[Any, Path], None]] = {
-    ".csv": _write_csv,
-    ".parquet": _write_parquet,
-    ".feather": _write_feather,
-    ".arrow": _write_feather,
-    ".jsonl": _write_json_lines,
+WRITERS: dict[str, Callable[[Path, Any], Any]] = {  # what has write_table and close
+    ".csv": _csv_writer,
+    ".parquet": _parquet_writer,
+    ".feather": _arrow_writer,
+    ".arrow": _arrow_writer,
+    ".jsonl": _JsonLinesWriter,
 }

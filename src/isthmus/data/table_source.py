@@ -11,18 +11,25 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import ArraySource, as_labels
+from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
+from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
+from isthmus.data.table_streaming import dataset, is_streamed, streamed
 from isthmus.errors import unknown_name, warn
+
+_FEW_BYTES = 1 << 26  # of a part of a streamed table that is kept in memory
+
+MISSING_COLUMNS = ("refuse", "fill")
 
 
 class TableSource(ArraySource):
     """Rows as float64 (n, used columns): numbers, codes of categories, seconds; NaN where a cell is missing.
 
     table : the Arrow table. schema : of its columns. frame : the kind of data frame that it came as.
-    index : of a pandas frame, else None. rows : numbers of the rows in the whole table, (n,).
-    said : how a file was read, in one line.
+    index : of a pandas frame, else None. like : a pandas frame's columns, without rows, else None. rows : numbers of
+    the rows in the whole table, (n,). said : how a file was read, in one line.
     """
 
     said = ""
@@ -34,10 +41,11 @@ class TableSource(ArraySource):
         *,
         frame: str = "arrow",
         index: Any = None,
+        like: Any = None,
         name: str | None = None,
         labels: np.ndarray | None = None,
     ) -> None:
-        self.table, self.schema, self.frame, self.index = table, schema, frame, index
+        self.table, self.schema, self.frame, self.index, self.like = table, schema, frame, index, like
         names = [column.name for column in schema.used]
         super().__init__(schema.encode(table), name=name, unit="row", labels=labels, feature_names=names)
         self.rows = np.arange(len(self))
@@ -55,25 +63,35 @@ class TableSource(ArraySource):
     def location(self, index: int) -> str:
         return super().location(int(self.rows[index]))
 
-    def read_as(self, schema: TableSchema) -> TableSource:
-        """The same table with the columns that another schema names."""
+    def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
+        """The same table with the columns that another schema names; see `open_table`."""
         if schema == self.schema:
             return self
         _tell_others(self.table.column_names, schema)
         return TableSource(
-            self.table, schema, frame=self.frame, index=self.index, name=self._given_name, labels=self.labels
+            _with_columns(self.table, schema, missing_columns),
+            schema,
+            frame=self.frame,
+            index=self.index,
+            like=self.like,
+            name=self._given_name,
+            labels=self.labels,
         )
 
     def rebuilt(self, values: np.ndarray) -> Any:
         """Values (n, used columns) as a data frame of the kind that this came as."""
-        return as_frame(self.schema.decode(values, self.table), self.frame, self.index)
+        return self.as_given(self.schema.decode(values, self.table if self.schema.left_out else None))
+
+    def as_given(self, table: Any) -> Any:
+        """An Arrow table of these rows as a data frame of the kind that this came as."""
+        return as_frame(table, self.frame, index=self.index, like=self.like)
 
     def frame_with(self, columns: np.ndarray) -> Any:
         """Numbers (n, used columns) under the columns' names, as a data frame of the kind that this came as."""
         import pyarrow as pa
 
         table = pa.table(dict(zip([column.name for column in self.schema.used], columns.T, strict=True)))
-        return as_frame(table, self.frame, self.index)
+        return as_frame(table, self.frame, index=self.index)
 
     @property
     def holes(self) -> int:
@@ -91,28 +109,71 @@ class TableSource(ArraySource):
     def filled(self, values: np.ndarray) -> Any:
         """The table with values (n, used columns) where cells are missing; what is known stays as it is."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
-        missing = dict(zip([column.name for column in self.schema.used], np.isnan(self._array).T, strict=True))
+        holes = dict(zip([column.name for column in self.schema.used], np.isnan(self._array).T, strict=True))
         decoded = self.schema.decode(values, self.table)
-        columns = []
-        for name, type_ in zip(decoded.column_names, decoded.schema.types, strict=True):
-            known = self.table.column(name) if name in self.table.column_names else decoded.column(name)
-            hole = missing.get(name)
-            if hole is None or not hole.any():
-                columns.append(known)
-            elif pa.types.is_dictionary(type_):
-                plain = pc.if_else(
-                    pa.array(hole), decoded.column(name).cast(type_.value_type), known.cast(type_.value_type)
-                )
-                columns.append(plain.dictionary_encode().cast(type_))
-            else:
-                columns.append(pc.if_else(pa.array(hole), decoded.column(name), known.cast(type_, safe=False)))
-        return pa.Table.from_arrays(columns, schema=decoded.schema)
+        columns, fields = [], []
+        for field, column in zip(decoded.schema, decoded.columns, strict=True):
+            given = self.table.column(field.name) if field.name in self.table.column_names else column
+            hole = holes.get(field.name)
+            columns.append(given if hole is None or not hole.any() else merged(pa.array(hole), column, given))
+            fields.append(field.with_type(columns[-1].type))
+        return pa.Table.from_arrays(columns, schema=pa.schema(fields, decoded.schema.metadata))
 
     @property
     def _given_name(self) -> str | None:
         return None if self.name == "table" else self.name
+
+
+class StreamedTable(TableSource):
+    """A table on disk whose rows are numbers in a temporary file, which goes when nobody uses it any more.
+
+    The Arrow table itself is read from its own file where it is asked for: of a `subset`, only those rows.
+    """
+
+    def __init__(self, path: Path, schema: TableSchema | None, *, name: str, frame: str, **of: Any) -> None:
+        schema, matrix = streamed(path, schema, **of)
+        names = [column.name for column in schema.used]
+        ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
+        self._path, self.schema, self.frame = path, schema, frame
+        self.index = self.like = None
+        self.rows = self._places = np.arange(len(matrix))
+
+    @property
+    def table(self) -> Any:
+        """The rows as an Arrow table."""
+        with reading(self._path, "a table"):
+            return dataset(self._path).take(self.rows, columns=self.schema.arrow.names)
+
+    def subset(self, indices: np.ndarray) -> TableSource:
+        """Some rows: as numbers in memory where they are few, else nothing is read yet."""
+        part = copy.copy(self)
+        part.rows, part.shape = self.rows[indices], (len(indices), *self.shape[1:])
+        if part.nbytes <= _FEW_BYTES:
+            part._array, part._mapped = self._take(indices), None
+            part._places = np.arange(len(indices))
+        else:
+            part._places = part.rows if self._places is self.rows else self._places[indices]
+        return part
+
+    def resident(self) -> np.ndarray | None:
+        return self._array if self._mapped is None else None
+
+    def _take(self, indices: np.ndarray) -> np.ndarray:
+        return super()._take(self._places[indices])
+
+    def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
+        """The same table with the columns that another schema names."""
+        return self if schema == self.schema else StreamedTable(self._path, schema, name=self.name, frame=self.frame)
+
+    def as_numbers(self) -> ArraySource:
+        """The table itself: its numbers are read from the disk."""
+        return self
+
+    @property
+    def holes(self) -> int:
+        """How many cells of the used columns are missing."""
+        return sum(int(np.isnan(chunk).sum()) for chunk in self.chunks())
 
 
 def open_table(
@@ -124,18 +185,23 @@ def open_table(
     drop: Sequence[str] = (),
     csv: Mapping[str, Any] | None = None,
     schema: TableSchema | None = None,
+    missing_columns: str = "refuse",
 ) -> TableSource | None:
     """A data frame, the path of a table or a `TableSource` as columns of any kind; None for anything else.
 
     kinds, markers : see `TableSchema.of`. labels, drop : columns that are no features. csv : how a text table is
-    written. schema : of the data that a model was trained with; columns are then found by name.
+    written. schema : of the data that a model was trained with; columns are then found by name. missing_columns : what
+    to do where one of them is missing: "refuse", or "fill" for a column without values, and a warning.
     """
     if isinstance(data, TableSource):
-        return data if schema is None else data.read_as(schema)
+        return data if schema is None else data.read_as(schema, missing_columns)
     name, said = None, ""
     if is_frame(data):
         table = as_table(data)
     elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
+        if labels is None and csv is None and is_streamed(path):
+            told = {} if schema is not None else {"kinds": kinds, "markers": markers}
+            return StreamedTable(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
         table, said = read_table(path, csv, aside=drop)
         name = str(data)
     else:
@@ -151,8 +217,9 @@ def open_table(
         schema = TableSchema.of(table, kinds, markers)
     else:
         _tell_others(table.column_names, schema)
-    index = getattr(data, "index", None) if hasattr(data, "iloc") else None
-    source = TableSource(table, schema, frame=frame_kind(data), index=index, name=name, labels=found)
+        table = _with_columns(table, schema, missing_columns)
+    index, like = (data.index, data.iloc[:0]) if hasattr(data, "iloc") else (None, None)
+    source = TableSource(table, schema, frame=frame_kind(data), index=index, like=like, name=name, labels=found)
     source.said = said
     return source
 
@@ -172,6 +239,21 @@ def array_source(
 
     table = pa.table({f"x{j}": pa.array(column, from_pandas=True) for j, column in enumerate(array.T)})
     return TableSource(table, TableSchema.of(table, kinds, markers) if schema is None else schema)
+
+
+def _with_columns(table: Any, schema: TableSchema, missing_columns: str) -> Any:
+    """A table with empty columns in place of those that it lacks, where that is asked for."""
+    import pyarrow as pa
+
+    if missing_columns not in MISSING_COLUMNS:
+        raise unknown_name("missing_columns", missing_columns, MISSING_COLUMNS)
+    lacking = [column.name for column in schema.used if column.name not in table.column_names]
+    if missing_columns == "refuse" or not lacking:
+        return table  # `TableSchema.encode` refuses it
+    warn(f"columns that the model was trained with are missing, and count as unknown: {', '.join(map(repr, lacking))}")
+    for name in lacking:
+        table = table.append_column(name, pa.nulls(len(table), schema.arrow.field(name).type))
+    return table
 
 
 def _tell_others(names: Sequence[str], schema: TableSchema) -> None:

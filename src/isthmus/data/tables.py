@@ -17,7 +17,7 @@ from isthmus.data.base import ArraySource, Source, as_labels
 from isthmus.data.csv_dialect import Dialect
 from isthmus.data.csv_files import read_verbatim, refuse_unclear
 from isthmus.data.in_memory import as_numbers
-from isthmus.data.table_files import READERS
+from isthmus.data.table_files import read_arrow
 from isthmus.errors import IsthmusError, ReadingError, unknown_name
 
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")  # how pandas stores a row index in Arrow and Parquet
@@ -208,7 +208,7 @@ def _example(column: Any) -> str:
 
 def file_source(path: Path, columns: Columns) -> ArraySource:
     """A file that holds a table, but for text."""
-    return arrow_source(READERS[path.suffix.lower()](path), columns, str(path))
+    return arrow_source(read_arrow(path), columns, str(path))
 
 
 class CsvSource(ArraySource):

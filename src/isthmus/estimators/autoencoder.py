@@ -91,6 +91,9 @@ class AutoEncoder(TableRows):
         "date", "ignore".
     missing_values : sequence, default=()
         Values of a table that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", ...).
+    missing_columns : {"refuse", "fill"}, default="refuse"
+        What to do with a table that lacks columns of the training data: "fill" takes their cells for unknown, with a
+        warning.
     channel_axis : int, "auto" or None, default="auto"
         Axis of X with the channels. "auto": where X has 4 or more dimensions, the last one if it is at most 4 long,
         else axis 1 if that is.
@@ -159,6 +162,7 @@ class AutoEncoder(TableRows):
         scaling: str = "auto",
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
+        missing_columns: str = "refuse",
         channel_axis: int | str | None = "auto",
         precision: str = "auto",
         device: str | torch.device = "auto",
@@ -192,6 +196,7 @@ class AutoEncoder(TableRows):
         self.scaling = scaling
         self.column_kinds = column_kinds
         self.missing_values = missing_values
+        self.missing_columns = missing_columns
         self.channel_axis = channel_axis
         self.precision = precision
         self.device = device
@@ -310,7 +315,7 @@ class AutoEncoder(TableRows):
         if not reset:
             return super()._table(X, reset=False)
         table = open_table(X, self.column_kinds, self.missing_values)
-        if table is None or table.schema.is_plain:
+        if table is None or (table.schema.is_plain and table.resident() is not None):
             return None
         names = [column.name for column in table.schema.columns]
         self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)

@@ -73,7 +73,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         """A table with columns of any kind, for models of such; None for all other data."""
         if reset or not isinstance(self.scaler_, TableScaler):
             return None
-        table = open_table(X, schema=self.scaler_.schema)
+        asked = getattr(self, "missing_columns", "refuse")
+        table = open_table(X, schema=self.scaler_.schema, missing_columns=asked)
         if table is None:
             names = ", ".join(column.name for column in self.scaler_.schema.used[:4])
             raise IsthmusError(f"this model takes tables with named columns ({names}, ...), as a data frame or a file")

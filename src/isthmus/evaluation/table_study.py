@@ -187,7 +187,10 @@ def _way_back(scaler: TableScaler, outputs: np.ndarray) -> np.ndarray:
 
 
 def cell_costs(scaler: TableScaler, values: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
-    """The error of each cell by the mean error of the simplest guess in its column: (n, columns), NaN where missing."""
+    """The error of each cell by the mean error of the simplest guess in its column: (n, columns).
+
+    NaN where missing, and in columns that hold one value.
+    """
     right, guess = scaler.comparable(values), scaler.comparable(rebuilt)
     costs = np.empty_like(right)
     for j, (column, simple) in enumerate(zip(scaler.schema.used, _simple(scaler, values), strict=True)):
@@ -197,12 +200,16 @@ def cell_costs(scaler: TableScaler, values: np.ndarray, rebuilt: np.ndarray) -> 
 
 
 def _simple(scaler: TableScaler, values: np.ndarray) -> list[float]:
-    """The mean error of the training data's mean, and of its commonest value, in each column."""
+    """The mean error of the training data's mean, and of its commonest value, in each column.
+
+    NaN where it never errs: nothing can be said of a column that holds one value.
+    """
     errors = []
     for column, right in zip(scaler.schema.used, scaler.comparable(values).T, strict=True):
         known = right[~np.isnan(right)]
         error = (known != 0).astype(float) if is_category(column) else known**2
-        errors.append(max(float(error.mean()) if len(known) else 0.0, _LEAST_ERROR))
+        wrong = float(error.mean()) if len(known) else 0.0
+        errors.append(max(wrong, _LEAST_ERROR) if wrong > 1e-12 else np.nan)
     return errors
 
 
@@ -221,7 +228,8 @@ def _row_errors(costs: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: Iterable[float]) -> float:
-    return float(np.mean(list(values)))
+    some = list(values)
+    return float(np.mean(some)) if some else 0.0
 
 
 def is_category(column: Column) -> bool:

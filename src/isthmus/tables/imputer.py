@@ -13,7 +13,7 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from isthmus.data.frames import as_frame, is_frame
+from isthmus.data.frames import is_frame
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, array_source, open_table
 from isthmus.device import choose_device
@@ -49,8 +49,11 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         "ignore".
     missing_values : sequence, default=()
         Values that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", "NA", ...).
+    missing_columns : {"refuse", "fill"}, default="refuse"
+        What to do with a table that lacks columns of the training data: "fill" takes their cells for unknown, with a
+        warning.
     epochs, minutes : optional
-        Length of the run. Default: 150,000 rows, at least 1,000 steps.
+        Length of the run. Default: 100,000 rows, at least 600 steps.
     device : str or torch.device, default="auto"
         "auto" takes CUDA, then Apple's GPU, then the CPU.
     random_state : int, NumPy generator or None, default=None
@@ -92,6 +95,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         *,
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
+        missing_columns: str = "refuse",
         epochs: int | None = None,
         minutes: float | None = None,
         device: str | torch.device = "auto",
@@ -101,6 +105,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         self.members = members
         self.column_kinds = column_kinds
         self.missing_values = missing_values
+        self.missing_columns = missing_columns
         self.epochs = epochs
         self.minutes = minutes
         self.device = device
@@ -191,7 +196,13 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
     def _open(self, X: Any, *, reset: bool) -> TableSource:
         """The user's table as a source, and scikit-learn's bookkeeping."""
         if is_frame(X) or not _is_array(X):
-            source = open_table(X, self.column_kinds, self.missing_values, schema=None if reset else self.schema_)
+            source = open_table(
+                X,
+                self.column_kinds,
+                self.missing_values,
+                schema=None if reset else self.schema_,
+                missing_columns=self.missing_columns,
+            )
             if source is None:
                 raise IsthmusError(f"{X!r} is no table; give a data frame, or a CSV, Parquet, Arrow or JSON lines file")
             if reset:
@@ -219,7 +230,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         """The table with values in place of what is missing."""
         table = source.filled(values)
         if is_frame(X) or not _is_array(X):
-            return as_frame(table, source.frame, source.index)
+            return source.as_given(table)
         dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
         return np.stack([column.to_numpy() for column in table.columns], 1).astype(dtype)
 

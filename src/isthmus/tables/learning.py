@@ -19,8 +19,8 @@ from isthmus.tables.tasks import FoldFeed, HiddenCellsTask
 from isthmus.training.feed import SourceFeed
 from isthmus.training.run import Length, Run, Trained, digest
 
-LENGTH = Length(samples=150_000, least_steps=1_000, most_epochs=1_000)
-_BATCH_SIZE, _LEARNING_RATE, _WEIGHT_DECAY = 128, 3e-3, 0.03
+LENGTH = Length(samples=100_000, least_steps=600, most_epochs=1_000)
+_BATCH_SIZE, _LEARNING_RATE, _WEIGHT_DECAY = 128, 3e-3, 0.1
 _NARROWEST, _WIDEST = 64, 256
 _MOST_FOR_FACTORS = 10_000  # rows
 _MOST_JUDGED = 20_000  # rows whose held-out cells say what the imputer is worth

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.frames import as_table
 from isthmus.data.sources import Source, subset
+from isthmus.data.table_scaling import TableScaler
 from isthmus.serving.explorer.labelled_data import LabelledData
 
 MOST_POINTS = 70_000
@@ -131,10 +133,12 @@ class Atlas:
         self.finish()
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Codes (n, numbers) as samples."""
-        samples: np.ndarray = self.model.inverse_transform(
-            np.asarray(codes, np.float32).reshape(-1, *self.model.code_shape_)
-        )
+        """Codes (n, numbers) as samples; rows of tables as the numbers that stand for their cells."""
+        decoded = self.model.inverse_transform(np.asarray(codes, np.float32).reshape(-1, *self.model.code_shape_))
+        scaler = self.model.scaler_
+        samples: np.ndarray = decoded
+        if isinstance(scaler, TableScaler):
+            samples = scaler.schema.encode(as_table(decoded))
         return samples
 
     def on_map(self, code: np.ndarray) -> tuple[float, float]:

@@ -98,7 +98,7 @@ class Chooser:
     """A sample by its number, one at random, or a file of the user's own.
 
     on_sample : is told the number. on_file : is told the name and the array of a dropped file. columns : what a dropped
-    table's columns are called.
+    table's columns are called. files : whether files can be dropped.
     """
 
     def __init__(
@@ -109,8 +109,9 @@ class Chooser:
         on_file: Callable[[str, np.ndarray], None],
         on_error: Callable[[str], None],
         columns: Sequence[str] | None = None,
+        files: bool = True,
     ) -> None:
-        self._columns = columns
+        self._columns, self.takes_files = columns, files
         self._samples, self._on_sample, self._on_file, self._on_error = samples, on_sample, on_file, on_error
         self._random = np.random.default_rng()
         self._current: int | None = None
@@ -127,7 +128,7 @@ class Chooser:
         )  # fmt: skip
         self.drop.param.watch(self._dropped, "value")
         parts = [self.number, self.dice] if len(samples) else []
-        self.layout = style.box("beside chooser", *parts, self.drop)
+        self.layout = style.box("beside chooser", *parts, *([self.drop] if files else []))
 
     def set(self, index: int) -> None:
         """Show the number of a sample that was chosen elsewhere."""

@@ -18,13 +18,17 @@ from bokeh.models import (
 )
 from bokeh.models.annotations.legends import Legend, LegendItem
 from bokeh.models.widgets.groups import RadioButtonGroup
+from bokeh.models.widgets.inputs import Select
 from bokeh.plotting import figure
 
+from isthmus.data.table_source import TableSource
+from isthmus.evaluation.table_study import is_category
 from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import served
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import script
+from isthmus.serving.explorer.table_rows import Coloring, palette
 
 _COLORED = 10  # classes with a colour of their own
 _MORE = 1.3  # times as many points are worth drawing all of them again
@@ -50,8 +54,13 @@ class CodeScatter:
         self.mode = RadioButtonGroup(labels=["Look around", "Draw a walk"], active=0, stylesheets=[style])
         self.pan = PanTool()
         self.figure = self._figure(style)
+        self._slots: np.ndarray | None = None  # of a table's rows, in the palette
+        self._items: list[LegendItem] = []
+        self.choosers: list[Select] = []
         self._points = ColumnDataSource({"x": np.zeros(0, np.float32), "y": np.zeros(0, np.float32), "class": []})
         self._add_points(atlas.samples)
+        if isinstance(atlas.samples.data, TableSource):
+            self._add_chooser(atlas.samples.data, atlas.samples, style)
         self.path, self.route, self.spot, self._here = (ColumnDataSource({"x": [], "y": []}) for _ in range(4))
         self._add_walk()
         if served():
@@ -60,17 +69,46 @@ class CodeScatter:
             self.figure.js_on_change("inner_width", colors)  # which the browser sets when it has made the figure
         self.update()
 
+    def color_by(self, coloring: Coloring) -> None:
+        """Colour the points anew; the palette stays as it is, and so follows the browser's theme."""
+        self._slots = coloring.slots
+        order = self._atlas.order[: self._shown]
+        self._points.data = {**self._points.data, "class": self._slots[order].astype(np.float32)}
+        for slot, item in enumerate(self._items):
+            item.visible = slot in coloring.names
+            item.label = {"value": coloring.names.get(slot, "")}
+
     def update(self) -> bool:
         """Show the codes that have become ready; whether nothing more will come."""
         ready, done = self._atlas.ready, self._atlas.done
         if ready > self._shown * (1 if done else _MORE):
             new = slice(self._shown, ready)
-            classes = self._atlas.samples.classes
+            classes = self._atlas.samples.classes if self._slots is None else self._slots
             index = np.zeros(ready - self._shown) if classes is None else classes[self._atlas.order[new]]
             x, y = self._atlas.points[new].T
             self._points.stream({"x": x.copy(), "y": y.copy(), "class": index.astype(np.float32)})
             self._shown = ready
         return done
+
+    def _add_chooser(self, table: TableSource, samples: LabelledData, style: InlineStyleSheet) -> None:
+        """What the points are coloured by: the labels, or any column."""
+        values = table.take(np.arange(len(table)))
+        columns = {column.name: j for j, column in enumerate(table.schema.used)}
+        labels = [] if samples.classes is None else ["(label)"]
+
+        def coloring(name: str) -> Coloring:
+            if labels and name == labels[0]:
+                assert samples.classes is not None
+                return Coloring.of_classes(samples.classes, samples.names)
+            j = columns[name]
+            return Coloring.of_column(table.schema.used[j], values[:, j])
+
+        options: list[Any] = [*labels, *columns]
+        first = next((c.name for c in table.schema.used if is_category(c)), options[0]) if not labels else labels[0]
+        chooser = Select(options=options, value=first, width=170, stylesheets=[style])
+        chooser.on_change("value", lambda attribute, old, new: self.color_by(coloring(new)))
+        self.choosers.append(chooser)
+        self.color_by(coloring(first))
 
     def stand(self, place: tuple[float, float]) -> None:
         """Mark the place that was chosen."""
@@ -121,27 +159,29 @@ class CodeScatter:
         count = len(self._atlas)
         size, alpha = (7, 0.8) if count <= 2_000 else (4.5, 0.6) if count <= 15_000 else (3, 0.5)
         color: Any = self._theme.cool
-        if samples.classes is not None:
+        if isinstance(samples.data, TableSource):
+            colors = palette(self._theme)
+            mapper = LinearColorMapper(palette=colors, low=-0.5, high=len(colors) - 0.5)
+            color = {"field": "class", "transform": mapper}
+            entries = [("", slot_color, [slot]) for slot, slot_color in enumerate(colors)]
+            self._add_legend(entries, mapper)
+        elif samples.classes is not None:
             colors = _class_colors(samples, self._theme)
             mapper = LinearColorMapper(palette=colors, low=-0.5, high=len(colors) - 0.5)
             color = {"field": "class", "transform": mapper}
-            self._add_legend(samples, colors, mapper)
+            self._add_legend(_entries(samples, colors, self._theme), mapper)
         self.figure.scatter(
             "x", "y", source=self._points, size=size, color=color, alpha=alpha, line_color=None, name="points"
         )
 
-    def _add_legend(self, samples: LabelledData, colors: list[str], mapper: LinearColorMapper) -> None:
-        """One entry for each colour; a click hides its points."""
-        entries: dict[str, list[int]] = {}
-        for index, name in enumerate(samples.names):
-            entries.setdefault("others" if colors[index] == self._theme.muted else name, []).append(index)
-        items = []
-        for name, classes in entries.items():
-            color = colors[classes[0]]
+    def _add_legend(self, entries: list[tuple[str, str, list[int]]], mapper: LinearColorMapper) -> None:
+        """A name, a colour and the classes that have it; a click hides their points."""
+        items = self._items
+        for name, color, classes in entries:
             dot = self.figure.scatter([np.nan], [np.nan], size=10, color=color, line_color=None)
             arguments = {"mapper": mapper, "classes": classes}
             dot.js_on_change("visible", CustomJS(args=arguments, code=_HIDE))
-            items.append(LegendItem(label=clipped(name, 18), renderers=[dot]))
+            items.append(LegendItem(label={"value": clipped(name, 18) if name else ""}, renderers=[dot]))
         legend = Legend(
             items=items,
             click_policy="hide",
@@ -169,6 +209,14 @@ class CodeScatter:
             ring = {"size": 18, "fill_color": None, "line_color": color, "line_width": width}
             scatter("x", "y", source=self._here, level=level, **ring)
         scatter("x", "y", source=self.spot, level=level, size=13, color=warm, line_color=paper, line_width=2)
+
+
+def _entries(samples: LabelledData, colors: list[str], theme: Theme) -> list[tuple[str, str, list[int]]]:
+    """One for each class with a colour of its own, and one for all others."""
+    entries: dict[str, list[int]] = {}
+    for index, name in enumerate(samples.names):
+        entries.setdefault("others" if colors[index] == theme.muted else name, []).append(index)
+    return [(name, colors[classes[0]], classes) for name, classes in entries.items()]
 
 
 def _class_colors(samples: LabelledData, theme: Theme) -> list[str]:

@@ -17,6 +17,7 @@ from isthmus.serving.explorer.code_scatter import CodeScatter
 from isthmus.serving.explorer.dropped_file import fitted
 from isthmus.serving.explorer.labelled_data import as_source
 from isthmus.serving.explorer.live import Newest
+from isthmus.serving.explorer.table_rows import TableViewer, table_of_rows
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import Walk
 
@@ -24,6 +25,7 @@ _LARGE, _MEDIUM, _SMALL = 208, 176, 52  # pixels of a picture, with many sliders
 _FEW = 5  # sliders that leave room for large pictures
 _NEIGHBOURS = 10
 _REACH = 8  # pixels within which a click takes a point
+_TALLEST, _LINE = 420, 19  # pixels of a row of a table, and of a column in it
 _POLL = 200  # milliseconds between looks at what has been encoded
 _MOST_CODE = 6  # numbers of a code that are written out
 
@@ -48,11 +50,15 @@ class EncoderDecoderPage:
         self._map = CodeScatter(atlas, style.sheet)
         size = self._size = _LARGE if len(atlas.directions.names) <= _FEW else _MEDIUM
         self._decoded, self._real = (Picture(style, size, viewer.height(size)) for _ in range(2))
+        self._pictures = [self._decoded.layout, self._real.layout]
+        if isinstance(viewer, TableViewer):  # both in one
+            self._decoded = Picture(style, 2 * size, min(_TALLEST, _LINE * (len(viewer.names) + 1)))
+            self._pictures = [self._decoded.layout]
         self._neighbours, self._message = style.text(kind="strip"), style.text(kind="note")
         self._progress, self._sliders = style.text(kind="busy"), self._make_sliders()
         self._walk = Walk(atlas, viewer, self._map, style, self._say)
-        columns = getattr(atlas.model, "feature_names_in_", None)
-        self._chooser = Chooser(style, atlas.samples, self._choose, self._drop, self._say, columns)
+        columns, files = getattr(atlas.model, "feature_names_in_", None), not isinstance(viewer, TableViewer)
+        self._chooser = Chooser(style, atlas.samples, self._choose, self._drop, self._say, columns, files)
         hover = Newest(self._look, self._show, self._say)
         hover.listen(self._map.figure, "mousemove", "mouseleave")
         tap = Newest(self._tapped, self._stand_on, self._say, mode=self._map.mode)
@@ -117,7 +123,10 @@ class EncoderDecoderPage:
 
     def _encoded(self, sample: np.ndarray, title: str) -> Stand:
         names = getattr(self._atlas.model, "feature_names_in_", None)
-        code = self._atlas.model.transform(as_source(sample, names)).reshape(-1)
+        model = self._atlas.model
+        table = isinstance(self._viewer, TableViewer)
+        source = table_of_rows(model.scaler_, sample[None]) if table else as_source(sample, names)
+        code = model.transform(source).reshape(-1)
         return Stand(code, self._atlas.on_map(code), sample, title)
 
     def _error(self, sample: np.ndarray, rebuilt: np.ndarray) -> float:
@@ -147,6 +156,11 @@ class EncoderDecoderPage:
         stand, passing = seen
         rebuilt = self._atlas.decode(stand.code[None])[0]
         where = "Decoded at the pointer" if passing else "Decoded"
+        if isinstance(self._viewer, TableViewer):
+            beside = "nothing" if stand.sample is None else "the nearest row on the map" if passing else stand.title
+            pair = self._viewer.pair(stand.sample, rebuilt, 2 * self._size)
+            self._decoded.show(pair, f"{where}, beside {beside}", _written(stand.code))
+            return
         self._decoded.show(self._viewer.picture(rebuilt, self._size), where, _written(stand.code))
         if stand.sample is None:
             self._real.show("", "No sample here", "")
@@ -207,17 +221,17 @@ class EncoderDecoderPage:
     def _layout(self) -> pn.viewable.Viewable:
         style, fit = self._style, self._style.button("Whole map", width=90)
         on_event(fit, "button_click", "figure.reset.emit()", figure=self._map.figure)
-        bar = style.box("bar", self._map.mode, fit, pn.Spacer(sizing_mode="stretch_width"), self._progress)
+        bar = style.box(
+            "bar", self._map.mode, fit, *self._map.choosers, pn.Spacer(sizing_mode="stretch_width"), self._progress
+        )
         left = style.box("map", bar, self._map.figure, column=True)
         sliders = style.box("sliders few" if len(self._sliders) <= _FEW else "sliders", *self._sliders)
         right = style.box(
             "side",
-            style.card(
-                "Here", style.box("beside", self._decoded.layout, self._real.layout, sliders), beside=self._reset
-            ),
+            style.card("Here", style.box("beside", *self._pictures, sliders), beside=self._reset),
             style.card("Nearest samples", self._neighbours),
             self._walk.card,
-            style.card("Your own", self._chooser.layout, self._message),
+            style.card("Your own" if self._chooser.takes_files else "A row", self._chooser.layout, self._message),
             column=True,
         )
         page: pn.viewable.Viewable = style.box("page", left, right)

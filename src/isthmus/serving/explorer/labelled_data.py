@@ -12,6 +12,7 @@ import numpy as np
 from isthmus.data.base import ArraySource, as_labels, evenly_spread
 from isthmus.data.scaling import finite_sample
 from isthmus.data.sources import Source
+from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 
 _MOST_CLASSES = 100  # more distinct labels than that are no classes
@@ -51,7 +52,7 @@ class LabelledData:
 
     def __getitem__(self, index: int) -> np.ndarray:
         assert self.data is not None
-        return finite_sample(self.data, index)
+        return self.data[index] if isinstance(self.data, TableSource) else finite_sample(self.data, index)
 
     def label(self, index: int) -> str:
         """The name of a sample's class; nothing without labels."""

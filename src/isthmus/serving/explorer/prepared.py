@@ -10,9 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from isthmus.data.scaling import sample_channel_axis
-from isthmus.data.sources import Source, open_source
+from isthmus.data.sources import Source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.errors import IsthmusError, MissingExtraError
+from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.theme import count
 from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
@@ -37,10 +38,6 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
     Raises IsthmusError where the model has no page, or the labels do not fit.
     """
     can = estimators.of(model).can
-    if isinstance(getattr(model, "scaler_", None), TableScaler):
-        raise IsthmusError(
-            "the explorer does not show tables with columns of several kinds yet; isthmus report draws their map"
-        )
     page = next((page for ability, page in _PAGES.items() if ability in can), None)
     if page is None:
         raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
@@ -51,20 +48,26 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
 
 def opened(model: Any, X: Any, mixed_sizes: str = "refuse") -> Source:
     """Data as a model takes them: the columns of tables are matched by name."""
-    return open_source(X, on_mixed_sizes=mixed_sizes, columns=getattr(model, "feature_names_in_", None))
+    return open_for_model(model, X, mixed_sizes)
 
 
 def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
     from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
+    from isthmus.serving.explorer.table_rows import TableViewer
     from isthmus.serving.explorer.views import Viewer
 
     atlas = Atlas(model, samples)
     shape, scaler = model.scaler_.sample_shape, model.scaler_
     axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
     names = [str(name) for name in getattr(model, "feature_names_in_", ())]
+    words = _words(model, count(atlas.numbers, "number"), samples)
+    if isinstance(scaler, TableScaler):
+        if samples.data is None:
+            raise IsthmusError("the page of a model of tables shows rows of a table: give one, as data")
+        viewer: Viewer = TableViewer.of_table(scaler)
+        return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
     some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
     viewer = Viewer.of(some, axis, table=len(shape) == 1 and scaler.flat, names=names)
-    words = _words(model, count(atlas.numbers, "number"), samples)
     return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
 
 

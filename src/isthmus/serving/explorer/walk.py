@@ -18,6 +18,7 @@ from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import Style, as_html
 from isthmus.serving.explorer.code_scatter import CodeScatter
 from isthmus.serving.explorer.live import beside, outcome_of, script
+from isthmus.serving.explorer.table_rows import TableViewer
 from isthmus.serving.explorer.views import Viewer
 
 _FRAMES = 48  # of a whole walk
@@ -153,6 +154,8 @@ class Walk:
             for a, b in itertools.pairwise(stops)
         ]
         codes = np.concatenate([leg.codes.reshape(len(leg.codes), -1) for leg in legs])
+        if isinstance(self._viewer, TableViewer):  # samples are data frames
+            return codes, self._atlas.decode(codes)
         return codes, np.concatenate([leg.samples for leg in legs])
 
     def _show(self, way: tuple[np.ndarray, np.ndarray]) -> None:

@@ -1,0 +1,50 @@
+"""Files that are packed: which way, and what is in them."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"PK\x03\x04": "zip"}
+
+
+def compression_of(data: Path | bytes) -> str | None:
+    """How a file is packed, by its first bytes: "gzip", "bz2", "zstd", "xz", "zip" or None."""
+    with opened(data, None) as file:
+        start = file.read(6)
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+
+
+@contextmanager
+def opened(data: Path | bytes, compression: str | None) -> Iterator[BinaryIO]:
+    """The bytes of a file, or of the only file that is packed in it."""
+    with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as raw:
+        match compression:
+            case "gzip":
+                with gzip.open(raw) as file:
+                    yield cast("BinaryIO", file)
+            case "bz2":
+                with bz2.open(raw) as file:
+                    yield cast("BinaryIO", file)
+            case "xz":
+                with lzma.open(raw) as file:
+                    yield cast("BinaryIO", file)
+            case "zstd":
+                import pyarrow as pa
+
+                yield cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
+            case "zip":
+                packed = zipfile.ZipFile(raw)
+                names = [name for name in packed.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+                if len(names) != 1:
+                    raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
+                yield cast("BinaryIO", packed.open(names[0]))
+            case _:
+                yield raw

@@ -1,0 +1,121 @@
+"""Tables larger than memory: read in two passes, batch by batch, and kept as numbers in a file of their own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from isthmus.data.columns import Column, TableSchema
+from isthmus.data.reading import reading
+
+LARGEST_READ_WHOLE = 1 << 28  # bytes of cells: tables up to this size are read at once
+_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
+_ROWS = 1 << 16  # that are read and encoded at a time
+_MEASURED = 8  # batches, from all over the table, that kinds are guessed and measured from
+
+
+def is_streamed(path: Path) -> bool:
+    """Whether a file holds a table that is too large to be read at once."""
+    if path.suffix.lower() not in _FORMATS:
+        return False
+    if _FORMATS[path.suffix.lower()] == "parquet":
+        import pyarrow.parquet as pq
+
+        with reading(path, "a Parquet file"):
+            metadata = pq.read_metadata(path)
+            groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+            return bool(sum(group.total_byte_size for group in groups) > LARGEST_READ_WHOLE)
+    return path.stat().st_size > LARGEST_READ_WHOLE
+
+
+def streamed(path: Path, schema: TableSchema | None, **of: Any) -> tuple[TableSchema, np.memmap]:
+    """The schema of a table in a Parquet or Arrow file, and its rows as numbers, mapped from a file without a name.
+
+    schema : of the training data; without it, it is measured in some rows, and its ranges are widened to those of all.
+    of : `kinds` and `markers` of `TableSchema.of`, and `drop`, names of columns that are left aside.
+    """
+    with reading(path, "a table"):
+        rows, aside = dataset(path).count_rows(), set(of.pop("drop", ()))
+    found = schema or _measured(path, rows, aside, **of)
+    with tempfile.TemporaryFile(prefix="isthmus-") as file:
+        found = _write(file, path, found, rows, is_new=schema is None)
+        file.flush()
+        matrix: np.memmap = np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
+    return found, matrix  # whose map outlives the file
+
+
+def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
+    """A schema from rows from all over the table, some 500,000 at most."""
+    import pyarrow as pa
+
+    step = max(1, -(-rows // _ROWS) // _MEASURED)
+    kept: list[Any] = []
+    for number, batch in enumerate(_batches(path)):
+        if number % step == 0 and len(kept) < 2 * _MEASURED:
+            kept.append(batch)
+    table = pa.Table.from_batches(kept)
+    return TableSchema.of(table.select([column for column in table.column_names if column not in aside]), **of)
+
+
+def _write(file: BinaryIO, path: Path, schema: TableSchema, rows: int, *, is_new: bool) -> TableSchema:
+    """Write the rows as numbers; the schema, with the ranges and the numbers of missing cells of all rows if new."""
+    dtype, done = _dtype(schema), 0
+    missing = np.zeros(len(schema.used), np.int64)
+    low, high = np.full(len(schema.used), np.inf), np.full(len(schema.used), -np.inf)
+    import pyarrow as pa
+
+    for batch in _batches(path):
+        matrix = schema.encode(pa.Table.from_batches([batch]), first_row=done)
+        gone = np.isnan(matrix)
+        missing += gone.sum(0)
+        low = np.minimum(low, np.where(gone, np.inf, matrix).min(0))
+        high = np.maximum(high, np.where(gone, -np.inf, matrix).max(0))
+        file.write(matrix.astype(dtype, copy=False).data)
+        done += len(matrix)
+    if not is_new:
+        return schema
+    ranges = iter(zip(missing.tolist(), low.tolist(), high.tolist(), strict=True))
+    columns = [_widened(c, rows, *next(ranges)) if c.is_used else replace(c, rows=rows) for c in schema.columns]
+    return TableSchema(tuple(columns), schema.arrow)
+
+
+def _widened(column: Column, rows: int, missing: int, low: float, high: float) -> Column:
+    settings = column.settings | ({"low": low, "high": high} if "low" in column.settings else {})
+    return replace(column, rows=rows, missing=missing, settings=settings)
+
+
+def _dtype(schema: TableSchema) -> np.dtype:
+    """float32 where it holds all cells of the used columns exactly, else float64."""
+    types = [str(schema.arrow.field(column.name).type) for column in schema.used]
+    handlers = [column.handler.block for column in schema.used]
+    narrow = ("float", "halffloat", "bool", "int8", "uint8", "int16", "uint16")
+    fits = [block == "categories" or type_ in narrow for type_, block in zip(types, handlers, strict=True)]
+    return np.dtype(np.float32 if all(fits) else np.float64)
+
+
+def dataset(path: Path) -> Any:
+    """The file as Arrow's lazy table."""
+    import pyarrow.dataset as ds
+
+    return ds.dataset(path, format=_FORMATS[path.suffix.lower()])
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    """The table's batches in order; none is read ahead, and what was read is given back."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with reading(path, "a table"):
+        if _FORMATS[path.suffix.lower()] == "parquet":
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                yield from (batch for batch in file.iter_batches(_ROWS, use_threads=False) if len(batch))
+        else:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as batches:
+                whole = (batches.get_batch(i) for i in range(batches.num_record_batches))
+                yield from (b.slice(start, _ROWS) for b in whole for start in range(0, len(b), _ROWS))
+        pa.default_memory_pool().release_unused()
