@@ -39,19 +39,24 @@ class FileSource(Source):
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
         block = np.empty((len(indices), *self.shape[1:]), self._stored)
-        view, size = block.reshape(-1).view(np.uint8).data, self.nbytes // len(self)
-        runs = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
-        offsets = (self._offset + indices[runs] * size).tolist()
-        bounds = pairwise((np.append(runs, len(indices)) * size).tolist())
         with reading(self.name, "an array"):
-            for offset, (start, stop) in zip(offsets, bounds, strict=True):
-                while start < stop:  # one call reads 2 GB at most
-                    piece = os.pread(self._file, stop - start, offset)
-                    view[start : start + len(piece)] = piece
-                    start, offset = start + len(piece), offset + len(piece)
-                    if not piece:
-                        raise IsthmusError(f"{self.name} has become shorter since it was opened")
+            read_samples(self._file, self._offset, indices, block, self.name)
         return block.astype(self.dtype, copy=False)
+
+
+def read_samples(file: int, offset: int, indices: np.ndarray, block: np.ndarray, name: str) -> None:
+    """Read samples that lie one after the other in an open file, from `offset` on, into a block (k, *sample)."""
+    view, size = block.reshape(-1).view(np.uint8).data, block.nbytes // max(1, len(block))
+    runs = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
+    places = (offset + indices[runs] * size).tolist()
+    bounds = pairwise((np.append(runs, len(indices)) * size).tolist())
+    for place, (start, stop) in zip(places, bounds, strict=True):
+        while start < stop:  # one call reads 2 GB at most
+            piece = os.pread(file, stop - start, place)
+            view[start : start + len(piece)] = piece
+            start, place = start + len(piece), place + len(piece)
+            if not piece:
+                raise IsthmusError(f"{name} has become shorter since it was opened")
 
 
 def mapped_source(array: np.memmap, path: Path, labels: np.ndarray | None = None) -> Source:

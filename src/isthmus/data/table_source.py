@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.data.base import ArraySource, as_labels
 from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema
+from isthmus.data.files import read_samples
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
@@ -132,7 +133,7 @@ class StreamedTable(TableSource):
     """
 
     def __init__(self, path: Path, schema: TableSchema | None, *, name: str, frame: str, **of: Any) -> None:
-        schema, matrix = streamed(path, schema, **of)
+        schema, self._file, matrix = streamed(path, schema, **of)
         names = [column.name for column in schema.used]
         ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
         self._path, self.schema, self.frame = path, schema, frame
@@ -160,7 +161,11 @@ class StreamedTable(TableSource):
         return self._array if self._mapped is None else None
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
-        return super()._take(self._places[indices])
+        if self._mapped is None or not hasattr(os, "pread"):  # Windows has none
+            return super()._take(self._places[indices])
+        block = np.empty((len(indices), *self.shape[1:]), self.dtype)  # a map's pages would count as this process's
+        read_samples(self._file.fileno(), 0, self._places[indices], block, self.name)
+        return block
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
         """The same table with the columns that another schema names."""

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -33,8 +33,8 @@ def is_streamed(path: Path) -> bool:
     return path.stat().st_size > LARGEST_READ_WHOLE
 
 
-def streamed(path: Path, schema: TableSchema | None, **of: Any) -> tuple[TableSchema, np.memmap]:
-    """The schema of a table in a Parquet or Arrow file, and its rows as numbers, mapped from a file without a name.
+def streamed(path: Path, schema: TableSchema | None, **of: Any) -> tuple[TableSchema, BinaryIO, np.memmap]:
+    """The schema of a table in a Parquet or Arrow file, and its rows as numbers: a file without a name, and its map.
 
     schema : of the training data; without it, it is measured in some rows, and its ranges are widened to those of all.
     of : `kinds` and `markers` of `TableSchema.of`, and `drop`, names of columns that are left aside.
@@ -42,11 +42,10 @@ def streamed(path: Path, schema: TableSchema | None, **of: Any) -> tuple[TableSc
     with reading(path, "a table"):
         rows, aside = dataset(path).count_rows(), set(of.pop("drop", ()))
     found = schema or _measured(path, rows, aside, **of)
-    with tempfile.TemporaryFile(prefix="isthmus-") as file:
-        found = _write(file, path, found, rows, is_new=schema is None)
-        file.flush()
-        matrix: np.memmap = np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
-    return found, matrix  # whose map outlives the file
+    file = cast("BinaryIO", tempfile.TemporaryFile(prefix="isthmus-"))  # noqa: SIM115  # gone when it is closed
+    found = _write(file, path, found, rows, is_new=schema is None)
+    file.flush()
+    return found, file, np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
 
 
 def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
