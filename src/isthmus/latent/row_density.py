@@ -37,6 +37,7 @@ _NARROWEST, _WIDEST = 64, 256
 _DROPOUT, _WEIGHT_DECAY, _FEW_ROWS = 0.5, 0.3, 2_000  # of so few rows; of more, less
 _LEAST_CUTS = 4096  # of rows into given and hidden cells in a validation
 _TABLE_ORDER = 0.5  # share of rows that are learned in the order of the columns
+_MOST_LEARNED = 1_000_000  # rows: more would take minutes and say nothing new
 _MOST_MEASURED = 200_000  # rows whose numbers say where intervals lie
 _DRAWN = 4096  # rows at a time
 _CANDIDATES = 4  # for each row that must fulfil several conditions
@@ -58,6 +59,7 @@ class RowDensity:
         cls, run: Run, source: TableSource, scaler: TableScaler, validation: np.ndarray, part: int
     ) -> tuple[RowDensity, Trained]:
         """Fit to the rows of a table as one part of a run; some of them choose the weights."""
+        rows = np.union1d(evenly_spread(len(source), _MOST_LEARNED), validation)
         values = source.take(evenly_spread(len(source), _MOST_MEASURED))
         slots = RowSlots.of(scaler.schema.used, values)
         share = min(1.0, _FEW_ROWS / len(source))
@@ -67,15 +69,17 @@ class RowDensity:
         network.to(run.device)
         spec = run.spec(
             LENGTH,
-            len(source),
+            len(rows),
             int(np.clip(len(source) // 10, *_BATCH_SIZES)),
             n_validation=len(validation),
             learning_rate=float(np.clip(fastest * (len(source) / _MANY_ROWS) ** 0.5, slowest, fastest)),
             weight_decay=_WEIGHT_DECAY * share,
         )
-        feed = _SlotFeed(source, slots, run.device)
+        feed = _SlotFeed(source, rows, slots, run.device)
         name = "part 2 of 2, rows to draw"
-        trained = run.train(RowTask(network), feed, spec, validation, digest(source), part=part, part_name=name)
+        trained = run.train(
+            RowTask(network), feed, spec, np.searchsorted(rows, validation), digest(source), part=part, part_name=name
+        )
         hashes = np.concatenate([row_hashes(chunk) for chunk in source.chunks(_DRAWN)])
         is_held_out = np.zeros(len(hashes), bool)
         is_held_out[validation] = True
@@ -244,18 +248,18 @@ class RowTask(Task):
 
 
 class _SlotFeed:
-    """The rows of a table as slots."""
+    """Some rows of a table as slots."""
 
-    def __init__(self, source: TableSource, slots: RowSlots, device: torch.device) -> None:
-        self._source, self._slots, self._device = source, slots, device
+    def __init__(self, source: TableSource, rows: np.ndarray, slots: RowSlots, device: torch.device) -> None:
+        self._source, self._rows, self._slots, self._device = source, rows, slots, device
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._rows)
 
     def batches(self, order: Iterable[np.ndarray]) -> Iterator[Tensor]:
         """One batch for each array of row numbers."""
         for indices in order:
-            yield torch.from_numpy(self._slots.slots(self._source.take(indices))).to(self._device)
+            yield torch.from_numpy(self._slots.slots(self._source.take(self._rows[indices]))).to(self._device)
 
 
 def _network(slots: RowSlots, dropout: float, seed: int) -> RowNetwork:
