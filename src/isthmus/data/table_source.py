@@ -15,6 +15,7 @@ from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema
 from isthmus.data.files import read_samples
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
+from isthmus.data.in_memory import loaded
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
 from isthmus.data.table_streaming import dataset, is_streamed, streamed
@@ -201,6 +202,7 @@ def open_table(
     if isinstance(data, TableSource):
         return data if schema is None else data.read_as(schema, missing_columns)
     name, said = None, ""
+    data = loaded(data)
     if is_frame(data):
         table = as_table(data)
     elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
