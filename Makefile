@@ -55,6 +55,7 @@ bench-recipe: $(VENV)/.installed
 
 bench-memory: $(VENV)/.installed
 	$(BIN)/python bench/memory.py
+	$(BIN)/python bench/big_table.py
 
 bench-codec: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'
