@@ -199,15 +199,15 @@ def test_tensors_of_types_that_numpy_lacks() -> None:
         np.testing.assert_array_equal(open_source(tensor).take([0])[0], tensor[0].float().numpy())
 
 
-def test_gaps_among_objects_are_told() -> None:
+def test_gaps_among_objects_are_told() -> None:  # to a map; an auto-encoder takes tables with gaps
     frame: Any = tables()["frame of objects"]
     frame.iloc[3, 1] = None
     with pytest.raises(IsthmusError, match="row 3 holds NaN in column 'b'"):
-        AutoEncoder(2).fit(frame)
+        ManifoldMap().fit(frame)
     with pytest.raises(IsthmusError, match="'b'"):
-        AutoEncoder(2).fit(frame.assign(b="1.5"))
+        ManifoldMap().fit(frame.assign(b="1.5"))
     with pytest.raises(IsthmusError, match="string names"):
-        AutoEncoder(2).fit(frame.rename(columns={"a": 1}))
+        ManifoldMap().fit(frame.rename(columns={"a": 1}))
 
 
 def test_codes_of_every_kind(fitted: dict[str, Any]) -> None:
