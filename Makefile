@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-synthetic clean
+.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -77,7 +77,8 @@ bench-manifold: $(VENV)/.installed-dev
 	$(BIN)/python bench/map_page.py
 	$(BIN)/python bench/explorer.py
 
-bench-synthetic: $(VENV)/.installed-dev
+bench-tables: $(VENV)/.installed-dev
+	$(BIN)/python bench/imputation.py
 	$(BIN)/python bench/synthetic.py
 
 clean:
