@@ -68,8 +68,14 @@ class ConsistencyTask(ReconstructionTask):
     arXiv:2002.05709.
     """
 
-    def __init__(self, network: AutoEncoderNetwork, spec: TrainingSpec, code_shape: Sequence[int]) -> None:
-        super().__init__(network, spec)
+    def __init__(
+        self,
+        network: AutoEncoderNetwork,
+        spec: TrainingSpec,
+        code_shape: Sequence[int],
+        objective: Objective | TableObjective | None = None,
+    ) -> None:
+        super().__init__(network, spec, objective)
         assert spec.consistency is not None
         choice = Choice.parse(spec.consistency, augmentations)
         self.augment, self.weight = augmentations[choice.name], choice.value(_WEIGHT)
@@ -101,4 +107,4 @@ def reconstruction_task(
     """The task that a specification asks for. objective : of tables with columns of any kind."""
     if spec.consistency is None:
         return ReconstructionTask(network, spec, objective)
-    return ConsistencyTask(network, spec, code_shape)
+    return ConsistencyTask(network, spec, code_shape, objective)
