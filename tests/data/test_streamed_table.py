@@ -76,6 +76,13 @@ def test_parts_keep_their_rows(path: Path, size: int) -> None:
     assert rebuilt["kind"].isna().tolist() == frame()["kind"].isna()[rows].tolist()
 
 
+def test_a_part_read_as_another_schema_keeps_its_rows(path: Path) -> None:
+    other = open_table(path, kinds={"n": "category"}).schema
+    rows = np.arange(N)[::3]
+    found = open_table(path).subset(rows).read_as(other)
+    np.testing.assert_array_equal(found.take(np.arange(len(rows))), open_table(path, schema=other).take(rows))
+
+
 def test_models_take_it(path: Path) -> None:
     for model in (AutoEncoder(2, hidden=(8,), epochs=1, random_state=0), Imputer(2, epochs=1, random_state=0)):
         fitted: Any = model.fit(path)

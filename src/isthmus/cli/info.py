@@ -25,15 +25,7 @@ def info(
     ],
     *,
     columns: options.ColumnKinds,
-    csv: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--csv",
-            help="How a CSV file is written, as --csv header=no; may be repeated.",
-            metavar="NAME=VALUE",
-            rich_help_panel=options.READING,
-        ),
-    ] = None,
+    csv: options.Csv = None,
 ) -> None:
     """Show what a model is and how it was trained, what an archive holds, or how data are read.
 

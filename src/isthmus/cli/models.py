@@ -43,12 +43,14 @@ def open_model(model: str, data: str, reading: options.Reading, device: str, *ab
 
 
 def _training(data: str, reading: options.Reading, columns: options.ColumnKinds) -> Source:
-    table = None if data in registry.named_datasets else reading.table(data, columns.kinds, columns.markers)
+    from isthmus.data.table_source import TableSource
+
+    table = None if data in registry.named_datasets else reading.table_to_learn(data, columns.kinds, columns.markers)
     if table is None:
         return reading.open(data)
-    for column in table.schema.left_out:
+    for column in table.schema.left_out if isinstance(table, TableSource) else ():
         typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
-    return table.as_numbers() if table.schema.is_plain else table
+    return table
 
 
 def open_for(model: Any, data: str, reading: options.Reading) -> Source:

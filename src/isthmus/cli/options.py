@@ -59,6 +59,18 @@ def advice() -> Iterator[None]:
         raise IsthmusError(f"{error.fact}; {error.options}") from error
 
 
+Csv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--csv",
+        help="How a CSV file is written, where isthmus finds it out wrongly: encoding, delimiter, quote, decimal, "
+        "thousands, header (yes or no), index, comment or skipped; may be repeated, as --csv header=no.",
+        metavar="NAME=VALUE",
+        rich_help_panel=READING,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Reading:
     """How data are read."""
@@ -91,16 +103,7 @@ class Reading:
         ),
     ] = None
 
-    csv: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--csv",
-            help="How a CSV file is written, where isthmus finds it out wrongly: encoding, delimiter, quote, decimal, "
-            "thousands, header (yes or no), index, comment or skipped; may be repeated, as --csv header=no.",
-            metavar="NAME=VALUE",
-            rich_help_panel=READING,
-        ),
-    ] = None
+    csv: Csv = None
 
     def table(
         self,
@@ -110,22 +113,31 @@ class Reading:
         schema: TableSchema | None = None,
     ) -> TableSource | None:
         """A table with columns of any kind; None for other data. See `open_table`."""
-        from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.table_source import open_table
 
         with advice():
-            source = open_table(
-                data,
-                kinds,
-                markers,
-                labels=self.labels_column,
-                drop=self.drop_column or (),
-                csv=parse_settings(self.csv) if self.csv else None,
-                schema=schema,
-            )
-        if source is not None and source.said:
-            typer.echo(f"{data}: {source.said}.", err=True)
+            source = open_table(data, kinds, markers, schema=schema, **self._of_tables())
+        _tell_how(data, source)
         return source
+
+    def table_to_learn(self, data: str, kinds: Mapping[str, str], markers: Sequence[Any]) -> Source | None:
+        """The same, where a table of numbers without holes comes as a matrix; see `open_table_to_learn`."""
+        from isthmus.data.table_source import open_table_to_learn
+
+        with advice():
+            source = open_table_to_learn(data, kinds, markers, **self._of_tables())
+        _tell_how(data, source)
+        return source
+
+    def _of_tables(self) -> dict[str, Any]:
+        """How the file of a table is read."""
+        from isthmus.data.csv_dialect import parse_settings
+
+        return {
+            "labels": self.labels_column,
+            "drop": self.drop_column or (),
+            "csv": parse_settings(self.csv) if self.csv else None,
+        }
 
     def open(self, data: str, image_mode: str | None = None, columns: Sequence[str] | None = None) -> Source:
         """A source; options for tables are for tables only. columns : the features, where a model knows their names.
@@ -145,10 +157,13 @@ class Reading:
                 columns=columns,
                 csv=parse_settings(self.csv) if self.csv else None,
             )
-        dialect = getattr(source, "dialect", None)
-        if dialect is not None:
-            typer.echo(f"{data}: {dialect.sentence}.", err=True)
+        _tell_how(data, source)
         return source
+
+
+def _tell_how(data: str, source: Source | None) -> None:
+    if source is not None and source.said:
+        typer.echo(f"{data}: {source.said}.", err=True)
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,13 @@ class Source(ABC):
         (n,), as NumPy has it for an array of arrays.
     dtype : the user's dtype in the machine's byte order; object where samples may differ.
     labels : array of shape (n,), text or integers, where the source has labels; else None.
-    feature_names : the names of a table's columns; else None.
-    paths : the files, where each sample is one; else None.
+    feature_names : the names of a table's columns; else None. paths : the files, where each sample is one; else None.
     name : what the source is called in messages and reports.
-    kind : "signals" where the files say so; else None.
+    kind : "signals" where the files say so; else None. said : how a file was read, where there is something to say.
     """
 
     kind: str | None = None
+    said = ""
 
     def __init__(
         self,

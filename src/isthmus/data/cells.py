@@ -8,6 +8,7 @@ frequencies would cost, so that no kind of column drowns another.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ from isthmus.data.columns import Column
 _LEAST_ENTROPY = 0.1  # nats: of columns that nearly always hold one value
 
 
-class Block:
+class Block(ABC):
     """Columns of one make. width : features and outputs. columns : their positions in the matrix, (c,)."""
 
     width: int
@@ -29,17 +30,17 @@ class Block:
         self.columns = torch.tensor(places)
         self.owner = torch.empty(0, dtype=torch.long)  # (width,): the column of each feature, counted in the block
 
+    @abstractmethod
     def features(self, values: Tensor) -> Tensor:
         """Values (n, c), NaN where missing, as float32 features (n, width), 0 where missing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self, outputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Outputs (n, width) as values (n, c): the likeliest, or with a generator, values drawn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, outputs: Tensor, features: Tensor) -> Tensor:
         """What outputs cost beside the features that are right: (n, c)."""
-        raise NotImplementedError
 
     def log_likelihood(self, outputs: Tensor, features: Tensor, deviation: Tensor) -> Tensor:
         """Nats of what is right under what a network expects: (n, c). deviation : of its errors, (width,).
@@ -149,9 +150,7 @@ class Dates(Block):
         time = outputs[:, :count].double() * self._scale + self._mean
         sine, cosine = outputs[:, count : count + cycles].double(), outputs[:, count + cycles :].double()
         phase = torch.atan2(sine, cosine) / (2 * math.pi)
-        for i in torch.argsort(
-            self._lengths, descending=True
-        ).tolist():  # the nearest time of that phase, long ones first
+        for i in torch.argsort(self._lengths, descending=True).tolist():  # the nearest time of each phase
             j, length = self._of[i], self._lengths[i]
             gap = phase[:, i] - time[:, j] / length
             time[:, j] += (gap - torch.round(gap)) * length

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isthmus.data.column_types import is_text
+from isthmus.data.scaling import divisor
 from isthmus.errors import IsthmusError
 from isthmus.registry import column_kinds
 
@@ -191,8 +192,6 @@ class Category(ColumnKind):
 class Boolean(Category):
     """Yes or no."""
 
-    summary = "one-hot"
-
     @classmethod
     def measure(cls, array: Any, options: Mapping[str, Any]) -> dict[str, Any]:
         settings = super().measure(array, options)
@@ -268,11 +267,6 @@ def parse_kind(name: str, text: str) -> tuple[str, dict[str, Any]]:
     return kind, {"order": order.split("<")} if order else {}
 
 
-def _positive(deviation: float, mean: float) -> float:
-    """A deviation to divide by: 1 where the values do not differ by more than they are rounded."""
-    return deviation if deviation > 8 * np.finfo(np.float64).eps * abs(mean) else 1.0
-
-
 def _decimals(array: Any, values: np.ndarray) -> int | None:
     """Digits after the point that all values keep to; None where they need more than six."""
     import pyarrow as pa
@@ -296,7 +290,7 @@ def _tamed(values: np.ndarray) -> dict[str, float]:
         "centre": float(centre),
         "width": float(width),
         "mean": float(bent.mean()),
-        "scale": _positive(float(bent.std()), 0.0),
+        "scale": _scale(float(bent.std()), 0.0),
     }
 
 
@@ -304,7 +298,11 @@ def _moments(values: np.ndarray) -> dict[str, Any]:
     """The mean and the deviation to divide by; of values whose squares float64 does not hold, too."""
     size = float(np.abs(values).max()) or 1.0
     mean, deviation = float((values / size).mean()) * size, float((values / size).std()) * size
-    return {"mean": mean, "scale": _positive(deviation, mean)}
+    return {"mean": mean, "scale": _scale(deviation, mean)}
+
+
+def _scale(deviation: float, mean: float) -> float:
+    return float(divisor(np.asarray(deviation), np.asarray(mean), np.dtype(np.float64)))
 
 
 def _step(seconds: np.ndarray) -> float:

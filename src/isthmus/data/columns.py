@@ -41,6 +41,11 @@ class Column:
         return self.handler.block is not None
 
     @property
+    def is_category(self) -> bool:
+        """Whether cells are right or wrong, and not near or far."""
+        return self.handler.block == "categories"
+
+    @property
     def handler(self) -> type[ColumnKind]:
         """What encodes and decodes it."""
         found: type[ColumnKind] = column_kinds[self.kind]
@@ -118,11 +123,6 @@ class TableSchema:
         """The others."""
         return tuple(column for column in self.columns if not column.is_used)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether all columns are numbers without a hole, as matrices hold them."""
-        return all(c.kind == "number" and not c.missing and "text" not in c.settings for c in self.columns)
-
     def encode(self, table: Any, first_row: int = 0) -> np.ndarray:
         """The rows of a table as float64 (n, used columns): numbers, codes of categories, seconds; NaN where missing.
 
@@ -167,6 +167,32 @@ class TableSchema:
 
         arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(values["arrow"])))
         return cls(tuple(Column(**column) for column in values["columns"]), arrow)
+
+
+def holds_numbers(table: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = ()) -> bool:
+    """Whether all columns of an Arrow table are numbers without a hole, as matrices hold them; nothing is measured.
+
+    kinds, markers : see `TableSchema.of`, which says what is wrong with a table or with these.
+    """
+    names, kinds = table.column_names, kinds or {}
+    if table.num_rows == 0 or len({*names}) < len(names) or not {*kinds} <= {*names}:
+        return False
+    return all(_holds_numbers(name, table.column(name), kinds.get(name), markers) for name in names)
+
+
+def _holds_numbers(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    type_ = array.type
+    numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+    if wanted not in (None, "number") or not (numeric or (wanted and pa.types.is_boolean(type_))):
+        return False
+    array = known(array, markers)
+    if array.null_count or (pa.types.is_floating(type_) and pc.any(pc.is_inf(array)).as_py()):
+        return False
+    distinct = pc.count_distinct(array).as_py() if pa.types.is_integer(type_) else 0  # which only these ask for
+    return wanted is not None or guess(name, array, distinct, len(array)).kind == "number"
 
 
 def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -> Column:

@@ -41,7 +41,7 @@ class RowSlots:
         """Slots for training data."""
         edges, inside = {}, {}
         for j, column in enumerate(columns):
-            if column.handler.block != "categories":
+            if not column.is_category:
                 known = np.sort(values[~np.isnan(values[:, j]), j])
                 edges[j] = _edges(known)
                 bounds = [*np.searchsorted(known, edges[j]), len(known)]

@@ -299,9 +299,13 @@ def _measure_columns(source: Source) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(deviation).all():  # too large to be squared, in float32 or at all
         fine, (means, deviations) = np.isfinite(deviation), _moments(source, _SMALL)
         mean, deviation = np.where(fine, mean, means / _SMALL), np.where(fine, deviation, deviations / _SMALL)
-    rounding = np.finfo(source.dtype if source.dtype.kind == "f" else np.float64).eps
-    constant = deviation <= _ROUNDINGS * rounding * np.abs(mean)  # a spread below this is no information
-    return mean, np.where(constant | (deviation == 0), 1.0, deviation)
+    return mean, divisor(deviation, mean, source.dtype if source.dtype.kind == "f" else np.dtype(np.float64))
+
+
+def divisor(deviation: np.ndarray, mean: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Deviations to divide by: 1 where numbers of a dtype do not differ by more than they are rounded."""
+    constant = deviation <= _ROUNDINGS * np.finfo(dtype).eps * np.abs(mean)  # a spread below this is no information
+    return np.where(constant, 1.0, deviation)
 
 
 def _moments(source: Source, factor: float) -> tuple[np.ndarray, np.ndarray]:

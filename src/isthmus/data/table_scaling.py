@@ -126,11 +126,9 @@ class TableScaler(Scaler):
         import torch
 
         nats = torch.zeros((len(outputs), len(self.schema.used)))
-        start = 0
-        for (block, part), (_, right) in zip(self.parts(outputs), self.parts(target), strict=True):
-            own = deviations[start : start + block.width]
-            nats[:, block.columns] = block.log_likelihood(part, right, own)
-            start += block.width
+        three = (self.parts(x) for x in (outputs, target, deviations[None]))
+        for (block, part), (_, right), (_, own) in zip(*three, strict=True):
+            nats[:, block.columns] = block.log_likelihood(part, right, own[0])
         return nats * ~self.missing(target)
 
     def comparable(self, values: np.ndarray) -> np.ndarray:
@@ -143,16 +141,16 @@ class TableScaler(Scaler):
         result = np.array(values, np.float64)
         for block in self.blocks:
             places = block.columns.numpy()
-            if self.schema.used[places[0]].handler.block != "categories":
+            if not self.schema.used[places[0]].is_category:
                 own = torch.from_numpy(result[:, places])
                 result[:, places] = np.where(own.isnan(), np.nan, block.features(own)[:, : len(places)])
         return result
 
-    def frame_of(self, values: np.ndarray, given: Any = None) -> Any:
-        """Values (n, columns) as a data frame; `given` as in `TableSchema.decode`."""
+    def frame_of(self, values: np.ndarray) -> Any:
+        """Values (n, columns) as a data frame."""
         from isthmus.data.frames import as_frame
 
-        return as_frame(self.schema.decode(values, given), self.frame)
+        return as_frame(self.schema.decode(values), self.frame)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, as_labels
+from isthmus.data.base import ArraySource
 from isthmus.data.column_types import merged
-from isthmus.data.columns import TableSchema
+from isthmus.data.columns import TableSchema, holds_numbers
 from isthmus.data.files import read_samples
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
 from isthmus.data.in_memory import loaded
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
 from isthmus.data.table_streaming import dataset, is_streamed, streamed
+from isthmus.data.tables import Columns, arrow_source, labels_of
 from isthmus.errors import unknown_name, warn
 
 _FEW_BYTES = 1 << 26  # of a part of a streamed table that is kept in memory
@@ -31,10 +32,8 @@ class TableSource(ArraySource):
 
     table : the Arrow table. schema : of its columns. frame : the kind of data frame that it came as.
     index : of a pandas frame, else None. like : a pandas frame's columns, without rows, else None. rows : numbers of
-    the rows in the whole table, (n,). said : how a file was read, in one line.
+    the rows in the whole table, (n,).
     """
-
-    said = ""
 
     def __init__(
         self,
@@ -100,14 +99,6 @@ class TableSource(ArraySource):
         """How many cells of the used columns are missing."""
         return int(np.isnan(self._array).sum())
 
-    def as_numbers(self) -> ArraySource:
-        """A table of numbers without holes as a matrix in the narrowest type that holds all its columns."""
-        from isthmus.data.tables import Columns, arrow_source
-
-        source = arrow_source(self.table, Columns(), self.name)
-        source.labels = self.labels
-        return source
-
     def filled(self, values: np.ndarray) -> Any:
         """The table with values (n, used columns) where cells are missing; what is known stays as it is."""
         import pyarrow as pa
@@ -170,11 +161,10 @@ class StreamedTable(TableSource):
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
         """The same table with the columns that another schema names."""
-        return self if schema == self.schema else StreamedTable(self._path, schema, name=self.name, frame=self.frame)
-
-    def as_numbers(self) -> ArraySource:
-        """The table itself: its numbers are read from the disk."""
-        return self
+        if schema == self.schema:
+            return self
+        whole = StreamedTable(self._path, schema, name=self.name, frame=self.frame)
+        return whole if len(whole) == len(self) else whole.subset(self.rows)
 
     @property
     def holes(self) -> int:
@@ -199,6 +189,41 @@ def open_table(
     written. schema : of the data that a model was trained with; columns are then found by name. missing_columns : what
     to do where one of them is missing: "refuse", or "fill" for a column without values, and a warning.
     """
+    source = _opened(data, kinds, markers, labels, drop, csv, schema, missing_columns)
+    assert source is None or isinstance(source, TableSource)
+    return source
+
+
+def open_table_to_learn(
+    data: Any,
+    kinds: Mapping[str, str] | None = None,
+    markers: Sequence[Any] = (),
+    *,
+    labels: str | None = None,
+    drop: Sequence[str] = (),
+    csv: Mapping[str, Any] | None = None,
+) -> ArraySource | None:
+    """`open_table` for who learns from matrices, too: a table of numbers without holes is not measured for nothing.
+
+    The file of such a table comes as the matrix that it holds. None for a data frame of such, which `open_source` reads
+    without a copy, and for anything else.
+    """
+    return _opened(data, kinds, markers, labels, drop, csv, matrices=True)
+
+
+def _opened(
+    data: Any,
+    kinds: Mapping[str, str] | None,
+    markers: Sequence[Any],
+    labels: str | None,
+    drop: Sequence[str],
+    csv: Mapping[str, Any] | None,
+    schema: TableSchema | None = None,
+    missing_columns: str = "refuse",
+    *,
+    matrices: bool = False,
+) -> ArraySource | None:
+    """matrices : whether a table of numbers without holes comes as `open_table_to_learn` has it."""
     if isinstance(data, TableSource):
         return data if schema is None else data.read_as(schema, missing_columns)
     name, said = None, ""
@@ -217,7 +242,9 @@ def open_table(
     for column in (*drop, *([] if labels is None else [labels])):
         if column not in table.column_names:
             raise unknown_name(f"column of {what}", column, table.column_names)
-    found = None if labels is None else as_labels(_as_labels(table.column(labels)), f"column {labels!r} of {what}")
+    if matrices and holds_numbers(table.drop_columns([*drop, *([] if labels is None else [labels])]), kinds, markers):
+        return None if name is None else _matrix(table, Columns(labels, drop), name, said)
+    found = None if labels is None else labels_of(table.column(labels), f"column {labels!r} of {what}")
     aside = {*drop, labels}
     table = table.select([i for i, column in enumerate(table.column_names) if column not in aside])
     if schema is None:
@@ -231,11 +258,10 @@ def open_table(
     return source
 
 
-def _as_labels(column: Any) -> Any:
-    """A column as an array: whole numbers where it has no gap, else its values."""
-    import pyarrow as pa
-
-    return column.to_numpy() if pa.types.is_integer(column.type) and not column.null_count else column.to_pylist()
+def _matrix(table: Any, columns: Columns, name: str, said: str) -> ArraySource:
+    source = arrow_source(table, columns, name)
+    source.said = said
+    return source
 
 
 def array_source(

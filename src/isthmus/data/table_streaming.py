@@ -63,11 +63,11 @@ def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
 
 def _write(file: BinaryIO, path: Path, schema: TableSchema, rows: int, *, is_new: bool) -> TableSchema:
     """Write the rows as numbers; the schema, with the ranges and the numbers of missing cells of all rows if new."""
+    import pyarrow as pa
+
     dtype, done = _dtype(schema), 0
     missing = np.zeros(len(schema.used), np.int64)
     low, high = np.full(len(schema.used), np.inf), np.full(len(schema.used), -np.inf)
-    import pyarrow as pa
-
     for batch in _batches(path):
         matrix = schema.encode(pa.Table.from_batches([batch]), first_row=done)
         gone = np.isnan(matrix)
@@ -90,10 +90,8 @@ def _widened(column: Column, rows: int, missing: int, low: float, high: float) -
 
 def _dtype(schema: TableSchema) -> np.dtype:
     """float32 where it holds all cells of the used columns exactly, else float64."""
-    types = [str(schema.arrow.field(column.name).type) for column in schema.used]
-    handlers = [column.handler.block for column in schema.used]
     narrow = ("float", "halffloat", "bool", "int8", "uint8", "int16", "uint16")
-    fits = [block == "categories" or type_ in narrow for type_, block in zip(types, handlers, strict=True)]
+    fits = (c.is_category or str(schema.arrow.field(c.name).type) in narrow for c in schema.used)
     return np.dtype(np.float32 if all(fits) else np.float64)
 
 

@@ -6,7 +6,6 @@ A table is read into memory as one numeric matrix, in the narrowest type that ho
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from isthmus.data.csv_dialect import Dialect
 from isthmus.data.csv_files import read_verbatim, refuse_unclear
 from isthmus.data.in_memory import as_numbers
 from isthmus.data.table_files import read_arrow
-from isthmus.errors import IsthmusError, ReadingError, unknown_name
+from isthmus.errors import IsthmusError, ReadingError, unknown_name, warn
 
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")  # how pandas stores a row index in Arrow and Parquet
 
@@ -75,7 +74,7 @@ def matching(wanted: Sequence[str], names: Sequence[str], table: str, aside: Col
     extra = [name for name in names if name not in set(wanted) and name not in aside]
     if extra:
         listed = ", ".join(map(repr, extra[:5])) + (f" and {len(extra) - 5} more" if len(extra) > 5 else "")
-        warnings.warn(f"{table}: columns that the model was not trained with are left out: {listed}", stacklevel=2)
+        warn(f"{table}: columns that the model was not trained with are left out: {listed}")
     return [places[name] for name in wanted]
 
 
@@ -183,10 +182,16 @@ def arrow_source(table: Any, columns: Columns, name: str | None = None, index: S
         matrix[:, j] = array.to_numpy()
     labels = None
     if columns.labels is not None:
-        column = table.column(names.index(columns.labels))
-        number = pa.types.is_integer(column.type) and not column.null_count
-        labels = as_labels(column.to_numpy() if number else column.to_pylist(), f"column {columns.labels!r} of {what}")
+        labels = labels_of(table.column(names.index(columns.labels)), f"column {columns.labels!r} of {what}")
     return ArraySource(matrix, name=name, unit="row", labels=labels, feature_names=[names[i] for i in features])
+
+
+def labels_of(column: Any, what: str) -> np.ndarray:
+    """An Arrow column as labels. what : it is called in messages."""
+    import pyarrow as pa
+
+    number = pa.types.is_integer(column.type) and not column.null_count
+    return as_labels(column.to_numpy() if number else column.to_pylist(), what)
 
 
 def _as_numbers(column: Any) -> Any:
@@ -216,7 +221,7 @@ class CsvSource(ArraySource):
 
     def __init__(self, source: ArraySource, dialect: Dialect) -> None:
         self.__dict__ |= source.__dict__
-        self.dialect = dialect
+        self.dialect, self.said = dialect, dialect.sentence
 
 
 def csv_source(path: Path, columns: Columns, settings: Mapping[str, Any] | Dialect | None = None) -> CsvSource:

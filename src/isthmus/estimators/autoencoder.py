@@ -15,7 +15,7 @@ from torch import nn
 from isthmus.data.base import spread_samples
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_scaling import TableScaler
-from isthmus.data.table_source import TableSource, open_table
+from isthmus.data.table_source import TableSource, open_table_to_learn
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.estimators.recipe import latent_dim, network_spec, output, scaler_of, training_spec
@@ -311,14 +311,13 @@ class AutoEncoder(TableRows):
             network = build(spec, seed)
         self._adopt(network, spec, device)
 
-    def _table(self, X: Any, *, reset: bool) -> TableSource | None:
+    def _table(self, X: Any, *, reset: bool) -> Source | None:
         if not reset:
             return super()._table(X, reset=False)
-        table = open_table(X, self.column_kinds, self.missing_values)
-        if table is None or (table.schema.is_plain and table.resident() is not None):
-            return None
-        names = [column.name for column in table.schema.columns]
-        self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
+        table = open_table_to_learn(X, self.column_kinds, self.missing_values)
+        if isinstance(table, TableSource):
+            names = [column.name for column in table.schema.columns]
+            self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
         return table
 
     def _prepare_table(self, source: TableSource, seed: int, device: torch.device) -> None:

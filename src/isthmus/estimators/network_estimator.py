@@ -46,7 +46,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
 
         Columns are matched by name: they come in the order of the training data, and others are left out.
         """
-        if (table := self._table(X, reset=reset)) is not None:
+        table = self._table(X, reset=reset)
+        if isinstance(table, TableSource):
             return table
         X = loaded(X)
         refuse_masked(X)
@@ -56,7 +57,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
                 X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
             source = open_source(X)
         else:
-            source = open_source(X, columns=None if reset else getattr(self, "feature_names_in_", None))
+            columns = None if reset else getattr(self, "feature_names_in_", None)
+            source = open_source(X, columns=columns) if table is None else table
             if reset and named:
                 with sklearn_validation():
                     validate_data(self, X, skip_check_array=True)
@@ -69,8 +71,8 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         self._check_samples(source)
         return in_units_of(self.scaler_, source)
 
-    def _table(self, X: Any, *, reset: bool) -> TableSource | None:
-        """A table with columns of any kind, for models of such; None for all other data."""
+    def _table(self, X: Any, *, reset: bool) -> Source | None:
+        """A table with columns of any kind, for models of such; a file of numbers that was read; None for the rest."""
         if reset or not isinstance(self.scaler_, TableScaler):
             return None
         asked = getattr(self, "missing_columns", "refuse")

@@ -13,7 +13,6 @@ import numpy as np
 from isthmus.data.sample_kinds import SampleKind, kind_of
 from isthmus.data.scaling import Scaler, fit_scaler, sample_channel_axis
 from isthmus.data.sources import Source
-from isthmus.data.table_scaling import TableScaler
 from isthmus.device import has_fast_bfloat16
 from isthmus.errors import IsthmusError
 from isthmus.estimators.latent_dim import knee_dimension
@@ -122,7 +121,7 @@ def output(model: Choices, source: Source, latent_dim: int | None) -> str:
     if latent_dim is not None and latent_dim <= _TINY_CODE:
         return "linear"
     scaler = model.scaler_
-    if isinstance(scaler, TableScaler) or scaler.kind != "range":
+    if scaler.kind != "range":
         return "linear"
     natural = source.dtype in (np.uint8, np.bool_) or (not scaler.offset.any() and (scaler.scale == 1).all())
     if not natural or str(model.bottleneck).startswith("variational"):

@@ -15,10 +15,7 @@ class TableObjective:
     """The mean cost of the known cells, in units of what the columns' own means and frequencies would cost.
 
     Which cells are missing is learned beside it with a small weight, so that new rows have holes where rows do.
-    The interface is that of `Objective`.
     """
-
-    output, needs_images = "linear", False
 
     def __init__(self, scaler: TableScaler) -> None:
         self._scaler = scaler
@@ -31,8 +28,3 @@ class TableObjective:
             marks, right = reconstruction[:, self._scaler.width :], target[:, self._scaler.width :]
             cells = self._scaler.losses(reconstruction, target).sum() / known
             return cells + _MARKS * F.binary_cross_entropy_with_logits(marks, right)
-
-    def per_sample(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """The mean cost of each row's known cells: float32, (n,)."""
-        known = (~self._scaler.missing(target)).sum(1).clamp(min=1)
-        return self._scaler.losses(reconstruction.float(), target).sum(1) / known

@@ -14,7 +14,7 @@ from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.figures.table_columns import Bar, Names, column_shares
 from isthmus.evaluation.figures.table_maps import column_maps
 from isthmus.evaluation.page import Cell, Headline, Row, Samples, Section, Table, training_headline, write_page
-from isthmus.evaluation.table_study import ColumnQuality, TableStudy, is_category
+from isthmus.evaluation.table_study import ColumnQuality, TableStudy
 from isthmus.evaluation.table_text import GONE, HEADINGS, column_rows, shown
 from isthmus.evaluation.theme import count, number, share
 from isthmus.evaluation.verdict import verdict
@@ -105,7 +105,7 @@ def _wrongness(measured: TableStudy, rows: list[int]) -> np.ndarray:
     right = measured.scaler.comparable(measured.values[rows])
     guess = measured.scaler.comparable(measured.rebuilt_values[rows])
     distance = np.clip((np.abs(right - guess) - _NEAR) / (_FAR - _NEAR), 0, 1)
-    category = np.array([is_category(column) for column in measured.columns])
+    category = np.array([column.is_category for column in measured.columns])
     shades: np.ndarray = 0.65 * np.nan_to_num(np.where(category, (right != guess) & ~np.isnan(right), distance))
     return shades
 
@@ -114,8 +114,8 @@ def _wrongness(measured: TableStudy, rows: list[int]) -> np.ndarray:
 
 
 def _charts(measured: TableStudy) -> list[Plate | None]:
-    numbers = [quality for quality in measured.qualities if not is_category(quality.column)]
-    categories = [quality for quality in measured.qualities if is_category(quality.column)]
+    numbers = [quality for quality in measured.qualities if not quality.column.is_category]
+    categories = [quality for quality in measured.qualities if quality.column.is_category]
     return [
         column_shares(
             "numbers",
@@ -142,7 +142,7 @@ def _comparison(measured: TableStudy) -> Table:
     rows = []
     makes = (("Numbers: share of variance kept (R²)", False), ("Categories: share of cells right", True))
     for label, category in makes:
-        some = [quality for quality in measured.qualities if is_category(quality.column) == category]
+        some = [quality for quality in measured.qualities if quality.column.is_category == category]
         if some:
             means = [float(np.mean([getattr(q, key) for q in some])) for key in ("ours", "pca", "simple")]
             rows.append(_row(label, means, 1))

@@ -194,7 +194,7 @@ def cell_costs(scaler: TableScaler, values: np.ndarray, rebuilt: np.ndarray) -> 
     right, guess = scaler.comparable(values), scaler.comparable(rebuilt)
     costs = np.empty_like(right)
     for j, (column, simple) in enumerate(zip(scaler.schema.used, _simple(scaler, values), strict=True)):
-        error = (right[:, j] != guess[:, j]).astype(float) if is_category(column) else (right[:, j] - guess[:, j]) ** 2
+        error = (right[:, j] != guess[:, j]).astype(float) if column.is_category else (right[:, j] - guess[:, j]) ** 2
         costs[:, j] = np.where(np.isnan(right[:, j]), np.nan, error / simple)
     return costs
 
@@ -207,7 +207,7 @@ def _simple(scaler: TableScaler, values: np.ndarray) -> list[float]:
     errors = []
     for column, right in zip(scaler.schema.used, scaler.comparable(values).T, strict=True):
         known = right[~np.isnan(right)]
-        error = (known != 0).astype(float) if is_category(column) else known**2
+        error = (known != 0).astype(float) if column.is_category else known**2
         wrong = float(error.mean()) if len(known) else 0.0
         errors.append(max(wrong, _LEAST_ERROR) if wrong > 1e-12 else np.nan)
     return errors
@@ -216,7 +216,7 @@ def _simple(scaler: TableScaler, values: np.ndarray) -> list[float]:
 def _quality(column: Column, costs: np.ndarray, pca: np.ndarray, simple: float) -> ColumnQuality:
     ours, theirs = float(np.nanmean(costs)), float(np.nanmean(pca))
     kept, other = 1 - ours * simple, 1 - theirs * simple
-    if not is_category(column):  # the share of the variance around the training data's mean
+    if not column.is_category:  # the share of the variance around the training data's mean
         kept, other, simple = 1 - ours, 1 - theirs, 1.0
     return ColumnQuality(column, kept, other, 1 - simple, (ours, theirs), int((~np.isnan(costs)).sum()))
 
@@ -230,8 +230,3 @@ def _row_errors(costs: np.ndarray) -> np.ndarray:
 def _mean(values: Iterable[float]) -> float:
     some = list(values)
     return float(np.mean(some)) if some else 0.0
-
-
-def is_category(column: Column) -> bool:
-    """Whether cells are right or wrong, and not near or far."""
-    return column.handler.block == "categories"

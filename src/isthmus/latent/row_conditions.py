@@ -61,7 +61,7 @@ def conditions(where: Mapping[str, Any], schema: TableSchema, slots: RowSlots) -
             raise unknown_name("column", name, names)
         place = names.index(name)
         column = schema.used[place]
-        is_range = isinstance(wanted, tuple) and len(wanted) == 2 and column.handler.block != "categories"
+        is_range = isinstance(wanted, tuple) and len(wanted) == 2 and not column.is_category
         if is_range:
             found.append(_range(column, place, wanted, slots))
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.latent.distance_to_data import TrainingNeighbours
+from isthmus.training.order import mixed
 
 
 class SeenRows:
@@ -80,16 +81,8 @@ def row_hashes(values: np.ndarray) -> np.ndarray:
     bits = np.ascontiguousarray(known).view(np.uint64)
     hashes = np.full(len(values), 0x9E3779B97F4A7C15, np.uint64)
     for column in bits.T:
-        hashes = _mixed((hashes ^ column) * np.uint64(0xBF58476D1CE4E5B9))
+        hashes = mixed((hashes ^ column) * np.uint64(0xBF58476D1CE4E5B9))
     return hashes
-
-
-def _mixed(z: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64."""
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-    mixed: np.ndarray = z ^ (z >> np.uint64(31))
-    return mixed
 
 
 def _among(hashes: np.ndarray, known: np.ndarray) -> np.ndarray:

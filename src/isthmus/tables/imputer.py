@@ -211,8 +211,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
             return source
         with sklearn_validation():
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        source = array_source(X, self.column_kinds, self.missing_values, None if reset else self.schema_)
-        return source
+        return array_source(X, self.column_kinds, self.missing_values, None if reset else self.schema_)
 
     @torch.inference_mode()
     def _predicted(self, X: Any) -> tuple[TableSource, Prediction]:
@@ -272,8 +271,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         used, left = self.schema_.used, self.schema_.left_out
         rows = {"columns": f"{len(used)} used" + (f", {len(left)} left out" if left else "")}
         rows["network"] = f"{self.network_.factors.loadings.shape[1]} factors, {self.members} members"
-        numbers = [entry.ours for entry in self.recovery_ if entry.kind not in ("category", "boolean")]
-        others = [entry for entry in self.recovery_ if entry.kind in ("category", "boolean")]
+        numbers = [entry.ours for entry in self.recovery_ if not entry.is_category]
+        others = [entry for entry in self.recovery_ if entry.is_category]
         if numbers:
             rows["hidden numbers"] = f"found within {np.mean(numbers):.3f} standard deviations (their mean: 1)"
         if others:

@@ -13,6 +13,7 @@ from isthmus.data.cells import Block, Categories, Numbers
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.networks import seeded
+from isthmus.registry import column_kinds
 from isthmus.tables.factors import Factors
 from isthmus.tables.network import CellNetwork
 from isthmus.tables.tasks import FoldFeed, HiddenCellsTask
@@ -40,6 +41,11 @@ class Recovery:
     ours: float
     simple: float
     cells: int
+
+    @property
+    def is_category(self) -> bool:
+        """Whether cells are right or wrong, and not near or far."""
+        return bool(column_kinds[self.kind].block == "categories")
 
 
 def network_for(scaler: TableScaler, members: int, factors: Factors, seed: int) -> CellNetwork:
@@ -149,13 +155,11 @@ class Prediction:
     def draw(self, generator: torch.Generator) -> np.ndarray:
         """One draw of each cell, (n, columns)."""
         outputs = self._outputs.clone()
-        start = 0
-        for block in self._scaler.blocks:
+        for block, part in self._scaler.parts(outputs):
             if not isinstance(block, Categories):
                 count = len(block.columns)
                 which = torch.randint(len(self._errors), (len(outputs), count), generator=generator)
-                outputs[:, start : start + count] += self._errors[:, block.columns].gather(0, which)
-            start += block.width
+                part[:, :count] += self._errors[:, block.columns].gather(0, which)
         return self._scaler.values(outputs, generator).numpy()
 
     def _each(self, block: Block, part: Tensor) -> Tensor:

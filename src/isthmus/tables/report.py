@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from isthmus.data.columns import TableSchema
+from isthmus.data.columns import Column, TableSchema
 from isthmus.data.frames import as_table
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.charts import loss_curves
@@ -23,7 +23,6 @@ from isthmus.tables.learning import Recovery
 _SHOWN = 6  # rows with holes
 _MOST_LINES = 40  # columns of these rows
 _NOTHING = 0.01  # gain over the simplest guess that is worth nothing
-_CATEGORIES = ("category", "boolean")
 
 
 class FillsHoles(Protocol):
@@ -73,8 +72,8 @@ def _how_judged() -> str:
 
 
 def _charts(recovery: Sequence[Recovery]) -> list[Any]:
-    numbers = [entry for entry in recovery if entry.kind not in _CATEGORIES]
-    categories = [entry for entry in recovery if entry.kind in _CATEGORIES]
+    numbers = [entry for entry in recovery if not entry.is_category]
+    categories = [entry for entry in recovery if entry.is_category]
     return [
         column_shares(
             "numbers",
@@ -95,7 +94,7 @@ def _listing(imputer: FillsHoles, holes: np.ndarray) -> Table:
     missing = dict(zip([column.name for column in imputer.schema_.used], holes.sum(0).tolist(), strict=True))
     rows = []
     for entry in imputer.recovery_:
-        if entry.kind in _CATEGORIES:
+        if entry.is_category:
             figures = (f"{share(entry.ours)} right", f"{share(entry.simple)} right")
         else:
             figures = (f"{number(entry.ours)} σ off", f"{number(entry.simple)} σ off")
@@ -114,16 +113,13 @@ def _filled(imputer: FillsHoles, source: TableSource, holes: np.ndarray) -> Sect
     picks = np.unique(order[np.linspace(0, len(order) - 1, min(_SHOWN, len(order))).astype(int)])
     rows = source.subset(picks)
     frame, doubt = imputer.transform(rows, return_std=True)
-    table, kinds = as_table(frame), {column.name: column.kind for column in imputer.schema_.columns}
+    table = as_table(frame)
     doubts = dict(zip(table.column_names, doubt.T, strict=True))
     lines = []
     for column, own in list(zip(imputer.schema_.used, holes[picks].T, strict=True))[:_MOST_LINES]:
         values = table.column(column.name).to_pylist()
-        scale = column.settings.get("scale", 1.0) if "width" not in column.settings else 0.0
-        cells = []
-        for value, hole, unsure in zip(values, own.tolist(), doubts[column.name].tolist(), strict=True):
-            cells.append(_cell(value, hole, unsure, kinds[column.name], scale))
-        lines.append((column.name, cells))
+        each = zip(values, own.tolist(), doubts[column.name].tolist(), strict=True)
+        lines.append((column.name, [_cell(value, hole, unsure, column) for value, hole, unsure in each]))
     heads = [(f"row {i:,}", f"{number_of_holes[i]} filled") for i in picks.tolist()]
     text = (
         "Filled cells are coloured, the more strongly the surer they are, and say how sure: the standard deviation of "
@@ -132,14 +128,15 @@ def _filled(imputer: FillsHoles, source: TableSource, holes: np.ndarray) -> Sect
     return Section("Filled rows", text=text, samples=Samples(heads, ("",), lines, warns=False))
 
 
-def _cell(value: Any, hole: bool, doubt: float, kind: str, scale: float) -> Cell:
-    """A cell; of one that was filled, how sure it is. scale : the column's deviation, 0 where that says nothing."""
+def _cell(value: Any, hole: bool, doubt: float, column: Column) -> Cell:
+    """A cell; of one that was filled, how sure it is."""
     text = shown(value)
     if not hole or text == GONE:
         return Cell(text)
-    if kind in _CATEGORIES:
+    if column.is_category:
         return Cell(text, 0.15 + 0.5 * (1 - doubt), share(1 - doubt))
-    if kind == "date":
+    scale = column.settings.get("scale", 1.0) if "width" not in column.settings else 0.0  # which says nothing
+    if column.kind == "date":
         note, sure = f"± {number(doubt / 86_400)} days", 1 - min(1.0, doubt / scale)
     else:
         note, sure = f"± {number(doubt)}", 1 - min(1.0, doubt / scale) if scale else 0.5
@@ -148,8 +145,8 @@ def _cell(value: Any, hole: bool, doubt: float, kind: str, scale: float) -> Cell
 
 def _verdict(recovery: Sequence[Recovery]) -> str:
     said = []
-    numbers = [entry.ours for entry in recovery if entry.kind not in _CATEGORIES]
-    categories = [entry for entry in recovery if entry.kind in _CATEGORIES]
+    numbers = [entry.ours for entry in recovery if not entry.is_category]
+    categories = [entry for entry in recovery if entry.is_category]
     if numbers:
         off = number(float(np.mean(numbers)))
         said.append(f"Hidden numbers are found within {off} standard deviations; the mean is 1 off.")
@@ -165,15 +162,15 @@ def _verdict(recovery: Sequence[Recovery]) -> str:
 
 def _gain(entry: Recovery) -> float:
     """What is gained over the simplest guess: 0 is nothing, 1 is all."""
-    if entry.kind not in _CATEGORIES:
+    if not entry.is_category:
         return 1 - entry.ours**2
     return (entry.ours - entry.simple) / max(1 - entry.simple, 1e-9) if entry.simple < 1 else 1.0
 
 
 def _headlines(imputer: FillsHoles, holes: np.ndarray) -> list[Headline]:
     rows = [Headline("Filled", f"{int(holes.sum()):,}", "cells", f"in {count(int(holes.any(1).sum()), 'row')}")]
-    numbers = [entry.ours for entry in imputer.recovery_ if entry.kind not in _CATEGORIES]
-    categories = [entry for entry in imputer.recovery_ if entry.kind in _CATEGORIES]
+    numbers = [entry.ours for entry in imputer.recovery_ if not entry.is_category]
+    categories = [entry for entry in imputer.recovery_ if entry.is_category]
     if numbers:
         detail = "root mean squared error of hidden numbers; the mean: 1"
         rows.append(Headline("Numbers", number(float(np.mean(numbers))), "σ", detail))

@@ -11,6 +11,7 @@ from torch import Tensor
 from isthmus.data.table_scaling import TableScaler
 from isthmus.tables.network import CellNetwork
 from isthmus.training.feed import SourceFeed
+from isthmus.training.order import mixed
 from isthmus.training.task import Loss, Task
 
 HIDDEN = (0.1, 0.5)  # share of a row's known cells that are hidden, drawn for each row
@@ -44,11 +45,7 @@ class FoldFeed:
         """The folds of the cells of some rows, int64 (n, columns)."""
         columns = np.arange(self._columns, dtype=np.uint64)
         z: np.ndarray = rows.astype(np.uint64)[:, None] * np.uint64(self._columns) + columns + np.uint64(self._seed)
-        z *= np.uint64(0x9E3779B97F4A7C15)  # then the finaliser of SplitMix64
-        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
-        folds: np.ndarray = (z ^ (z >> np.uint64(31))) % np.uint64(self._folds)
-        return folds.astype(np.int64)
+        return (mixed(z * np.uint64(0x9E3779B97F4A7C15)) % np.uint64(self._folds)).astype(np.int64)
 
 
 class HiddenCellsTask(Task):

@@ -11,6 +11,14 @@ _BLOCK = 1 << 14  # positions that are looked up together
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele et al. 2014, "Fast splittable pseudorandom generators")
 
 
+def mixed(z: np.ndarray) -> np.ndarray:
+    """Numbers of 64 bits spread over all of them, each by itself: the finaliser of splitmix64; uint64."""
+    for shift, factor in ((30, int(_MIX)), (27, 0x94D049BB133111EB)):
+        z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
+    spread: np.ndarray = z ^ (z >> np.uint64(31))
+    return spread
+
+
 class Permutation:
     """A pseudo-random permutation of 0 .. n - 1 that needs no memory, so that ten million samples cost what ten do.
 

@@ -11,7 +11,7 @@ from isthmus.data.base import evenly_spread
 from isthmus.evaluation.figures.scatter import Colors, Legend, class_colors, scatter_map
 from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.study import Classes
-from isthmus.evaluation.table_study import TableStudy, is_category
+from isthmus.evaluation.table_study import TableStudy
 from isthmus.evaluation.table_text import shown_value
 from isthmus.evaluation.theme import LIGHT, Theme, clipped
 
@@ -54,7 +54,7 @@ def _plate(study: TableStudy, i: int, name: str, coloring: Coloring, beside: Seq
 
 def _coloring(study: TableStudy, j: int) -> Coloring:
     column, values = study.columns[j], study.values[:, j]
-    if is_category(column):
+    if column.is_category:
         names = [str(value) for value in column.settings["values"]]
         missing = np.isnan(values)
         if np.nanmax(values, initial=0) >= len(names):
@@ -101,9 +101,9 @@ def _kept_best(study: TableStudy) -> list[int]:
     some = evenly_spread(len(study.values), _MOST_ROWS)
     points, values = study.plane[0][some], study.values[some]
     near = NearestNeighbors(n_neighbors=min(_NEIGHBOURS, len(points) - 1)).fit(points).kneighbors()[1]
-    scored = [(_order(values[:, j], near, is_category(column)), j) for j, column in enumerate(study.columns)]
+    scored = [(_order(values[:, j], near, column.is_category), j) for j, column in enumerate(study.columns)]
     kept: list[int] = []
-    groups = [_groups(values[:, j], is_category(column)) for j, column in enumerate(study.columns)]
+    groups = [_groups(values[:, j], column.is_category) for j, column in enumerate(study.columns)]
     for score, j in sorted(scored, key=lambda pair: (-pair[0], pair[1])):
         alike = any(normalized_mutual_info_score(groups[j], groups[k]) > _SAME for k in kept)
         if not alike and (score >= _LEAST_ORDER or len(kept) < 2):

@@ -22,7 +22,6 @@ from bokeh.models.widgets.inputs import Select
 from bokeh.plotting import figure
 
 from isthmus.data.table_source import TableSource
-from isthmus.evaluation.table_study import is_category
 from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.cards import served
@@ -104,7 +103,7 @@ class CodeScatter:
             return Coloring.of_column(table.schema.used[j], values[:, j])
 
         options: list[Any] = [*labels, *columns]
-        first = next((c.name for c in table.schema.used if is_category(c)), options[0]) if not labels else labels[0]
+        first = next((c.name for c in table.schema.used if c.is_category), options[0]) if not labels else labels[0]
         chooser = Select(options=options, value=first, width=170, stylesheets=[style])
         chooser.on_change("value", lambda attribute, old, new: self.color_by(coloring(new)))
         self.choosers.append(chooser)

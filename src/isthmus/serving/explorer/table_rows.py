@@ -11,7 +11,6 @@ from markupsafe import Markup
 from isthmus.data.columns import Column
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
-from isthmus.evaluation.table_study import is_category
 from isthmus.evaluation.table_text import GONE, shown_value
 from isthmus.evaluation.theme import Theme, clipped
 from isthmus.serving.explorer.views import Viewer
@@ -63,7 +62,7 @@ class TableViewer(Viewer):
 
     def _differ(self, sample: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
         right, guess = self._comparable(sample), self._comparable(rebuilt)
-        category = np.array([is_category(column) for column in self.columns])
+        category = np.array([column.is_category for column in self.columns])
         with np.errstate(invalid="ignore"):
             differ: np.ndarray = np.where(category, right != guess, np.abs(right - guess) > _WRONG) & ~np.isnan(right)
         return differ
@@ -77,7 +76,7 @@ class TableViewer(Viewer):
         """Numbers by their deviations, categories by their rank: the commonest at the bottom."""
         levels = self._comparable(sample) / _DEVIATIONS
         for j, column in enumerate(self.columns):
-            if is_category(column):
+            if column.is_category:
                 levels[j] = 2 * levels[j] * _DEVIATIONS / max(len(column.settings["values"]) - 1, 1) - 1
         bounded: list[float] = np.clip(np.nan_to_num(levels), -1, 1).tolist()
         return bounded
@@ -94,7 +93,7 @@ class Coloring:
     def of_column(cls, column: Column, values: np.ndarray) -> Coloring:
         """By a column: its commonest categories, or the thirds of its numbers."""
         missing = np.isnan(values)
-        if is_category(column):
+        if column.is_category:
             texts = [clipped(str(value), 18) for value in column.settings["values"]]
             slots = np.minimum(np.where(missing, 0, values), _OTHERS).astype(int)
             names = dict(enumerate(texts[:_COLORED]))
