@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from isthmus.errors import IsthmusError
+from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.report import report
 
 EVERYWHERE = {"reconstructions", "errors", "loss", "extremes", "map", "effects"}
@@ -133,6 +134,14 @@ def test_without_a_usable_history(
     model.history_ = history
     page = check_page(report(model, images, tmp_path, train=images))
     assert "loss" not in page.figures
+
+
+def test_the_lowest_validation_counts_though_no_step_came_before_it() -> None:
+    told = {"epoch": 1, "seconds": 1.0, "samples_per_second": 10.0, "learning_rate": 0.1}
+    losses = [(10, 0.5, 0.4), (20, 0.3, None), (20, 0.0, 0.2), (30, 0.2, 0.3)]  # as earlier versions have written them
+    history = [{"step": step, "loss": loss, "validation_loss": held_out} | told for step, loss, held_out in losses]
+    plate = loss_curves(history, "mse")
+    assert plate is not None and "lowest at step 20 of 30: 0.200" in plate.caption
 
 
 def test_more_classes_than_colours(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,13 @@ def test_the_log_holds_what_the_history_holds(X: np.ndarray, tmp_path: Path) -> 
     assert kinds[-1] == "end"
     assert kinds.count("entry") == len(model.history_)
     assert events[-1].progress == 1
+
+
+def test_a_validation_right_after_an_entry_tells_the_loss_of_that_entry() -> None:
+    X = np.random.default_rng(0).normal(size=(533, 8))
+    history = AutoEncoder(2, epochs=5, batch_size=8, random_state=0).fit(X).history_
+    pairs = [(a, b) for a, b in pairwise(history) if a["step"] == b["step"]]
+    assert pairs and all(b["validation_loss"] is not None and a["loss"] == b["loss"] > 0 for a, b in pairs)
 
 
 def test_tensorboard_logs_are_written(X: np.ndarray, tmp_path: Path) -> None:

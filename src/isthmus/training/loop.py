@@ -228,11 +228,15 @@ class Trainer:
         return patience is not None and bool(self._best) and self.position.validations_without_improvement >= patience
 
     def _entry(self) -> dict[str, Any]:
-        position = self.position
+        position, told = self.position, 0.0
+        if self._loss_count:
+            told = float(self._loss_sum) / self._loss_count
+        elif position.history:  # no step since the last entry: a validation follows it
+            told = position.history[-1]["loss"]
         return {
             "epoch": position.epoch + (position.batch > 0),
             "step": position.step,
-            "loss": float(self._loss_sum) / max(1, self._loss_count),
+            "loss": told,
             "validation_loss": None,
             "learning_rate": self.optimizers[0].param_groups[0]["lr"],
             "samples_per_second": position.step * self._batch_size / max(position.seconds, 1e-9),

@@ -23,7 +23,7 @@ def loss_curves(history: Sequence[Mapping[str, Any]], objective: str, *, wide: b
 
     history : entries of the run, with and without a validation. objective : what it is called.
     """
-    parts = in_parts([e for e in history if _is_positive(e.get("loss"))])
+    parts = in_parts([e for e in history if _is_positive(e.get("loss")) or _is_positive(e.get("validation_loss"))])
     history = [entry for part in parts for entry in part]
     if len(history) < 2:
         return None
