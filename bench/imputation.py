@@ -5,6 +5,8 @@ python bench/imputation.py [--sets penguins,wine] [--seeds 3] [--rows 1000] [--h
 Known cells are hidden: 20 % completely at random ("random"), or the more likely the larger the cell of another column
 is ("other"). Of numbers, the root mean squared error in standard deviations; of categories, the share that is wrong;
 means over columns. Every way's numbers are kept to the range and the decimals of their column, as a table needs them.
+And the downstream test: the AUROC of a gradient-boosted classifier of the table's labels, which no way to fill sees,
+that learns from one half of the filled rows and is judged by the other.
 `--miceforest` names a Python in whose environment miceforest is (see bench/peers/miceforest_impute.py).
 """
 
@@ -28,11 +30,26 @@ SCIKIT_LEARN = ("diabetes", "wine", "iris", "breast_cancer")
 ADBENCH = ("6_cardio", "18_Ionosphere", "20_letter", "29_Pima", "38_thyroid")
 _COPIES = {"titanic": ["class", "alive", "embark_town", "adult_male", "alone", "who"]}  # other columns in other words
 _CODES = {"horse-colic": 12, "titanic": 3, "german": 4}  # whole numbers with at most so many values are codes
+_LABELS = {
+    "adult-train": "x14",
+    "german": "x20",
+    "horse-colic": "x22",
+    "titanic": "survived",
+    "penguins": "species",
+    "diamonds": "price",
+    "diabetes": "target",
+    "wine": "target",
+    "iris": "target",
+    "breast_cancer": "target",
+}  # of numbers: whether they are above the median
 WAYS = ("isthmus", "mean_or_mode", "nearest", "ridge", "forests")
 
 
-def table(name: str, rows: int) -> tuple[np.ndarray, list[int]]:
-    """A data set as numbers and codes (n, columns), NaN where it has holes, and how many categories a column has."""
+def table(name: str, rows: int) -> tuple[np.ndarray, list[int], np.ndarray]:
+    """A data set as numbers and codes (n, columns), NaN where it has holes; how many categories a column has; labels.
+
+    Labels are codes (n,), -1 where they are not known.
+    """
     import pandas as pd
 
     if name in TABLES:
@@ -43,11 +60,13 @@ def table(name: str, rows: int) -> tuple[np.ndarray, list[int]]:
     elif name in SCIKIT_LEARN:
         from sklearn import datasets
 
-        frame = getattr(datasets, f"load_{name}")(as_frame=True).frame.drop(columns="target")
+        frame = getattr(datasets, f"load_{name}")(as_frame=True).frame
     else:
         with np.load(DATA / "adbench" / f"{name}.npz") as file:
-            frame = pd.DataFrame(file["X"])
+            frame = pd.DataFrame(file["X"]).assign(target=file["y"])
     frame = frame.sample(min(rows, len(frame)), random_state=0)
+    label = frame.pop(_LABELS.get(name, "target"))
+    labels = pd.Categorical(label > label.median() if name in ("diamonds", "diabetes") else label).codes.astype(int)
     columns, categories = [], []
     for _, column in frame.items():
         is_text = not pd.api.types.is_numeric_dtype(column) or column.dtype == bool
@@ -58,7 +77,7 @@ def table(name: str, rows: int) -> tuple[np.ndarray, list[int]]:
         codes = pd.Categorical(column).codes.astype(float)
         columns.append(np.where(codes < 0, np.nan, codes) if is_text or is_code else column.to_numpy(float))
         categories.append(distinct if is_text or is_code else 0)
-    return np.stack(columns, 1), categories
+    return np.stack(columns, 1), categories, labels
 
 
 def hidden(X: np.ndarray, seed: int, how: str) -> np.ndarray:
@@ -100,6 +119,18 @@ def errors(X: np.ndarray, filled: np.ndarray, mask: np.ndarray, categories: Sequ
     return {kind: float(np.mean(values)) if values else None for kind, values in found.items()}
 
 
+def downstream(filled: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """AUROC of a gradient-boosted classifier on one half of the rows that learned from the other."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import train_test_split
+
+    X, y = filled[labels >= 0], labels[labels >= 0]
+    train, test, y_train, y_test = train_test_split(X, y, test_size=0.5, random_state=seed, stratify=y)
+    chances = HistGradientBoostingClassifier(random_state=0).fit(train, y_train).predict_proba(test)
+    return float(roc_auc_score(y_test, chances if chances.shape[1] > 2 else chances[:, 1], multi_class="ovr"))
+
+
 def summary(results: list[dict[str, object]]) -> str:
     """A table in Markdown: the mean error per set and way, the mean rank, and the seconds."""
     ways = list(dict.fromkeys(str(result["way"]) for result in results))
@@ -123,7 +154,28 @@ def summary(results: list[dict[str, object]]) -> str:
     lines.append("| **mean rank** | | | " + " | ".join(f"{np.mean(ranks[w]):.2f}" for w in ways) + " |")
     seconds = {w: sum(float(str(r["seconds"])) for r in results if r["way"] == w) for w in ways}
     lines.append("| seconds in total | | | " + " | ".join(f"{seconds[w]:,.0f}" for w in ways) + " |")
+    lines += ["", *_downstream(results, ways)]
     return "\n".join(lines)
+
+
+def _downstream(results: list[dict[str, object]], ways: list[str]) -> list[str]:
+    """The AUROC of classifiers per way, and how far it is from the first way's, with the standard error over sets."""
+    found = {(str(r["set"]), str(r["how"]), str(r["seed"]), str(r["way"])): float(str(r["auroc"])) for r in results}
+    sets = sorted({name for name, *_ in found})
+
+    def mean(name: str, way: str) -> float:
+        return float(np.mean([v for (s, _, _, w), v in found.items() if (s, w) == (name, way)]))
+
+    means = np.array([[mean(name, way) for way in ways] for name in sets])
+    behind = means - means[:, :1]
+    error = behind.std(0, ddof=1) / np.sqrt(len(sets))
+    rows = {
+        "AUROC of a classifier, mean over sets": means.mean(0),
+        f"less that of {ways[0]}": behind.mean(0),
+        "standard error of that": error,
+    }
+    lines = ["| downstream | " + " | ".join(ways) + " |", "|---" * (1 + len(ways)) + "|"]
+    return lines + [f"| {name} | " + " | ".join(f"{v:.4f}" for v in row) + " |" for name, row in rows.items()]
 
 
 def main() -> None:
@@ -145,7 +197,7 @@ def main() -> None:
         results = [json.loads(line) for line in options.log.read_text().splitlines()]
     done = {(r["set"], r["how"], r["seed"], r["way"]) for r in results}
     for name in options.sets.split(","):
-        X, categories = table(name, options.rows)
+        X, categories, labels = table(name, options.rows)
         for how in options.how.split(","):
             for seed in range(options.seeds):
                 mask = hidden(X, seed, how)
@@ -158,7 +210,8 @@ def main() -> None:
                         warnings.simplefilter("ignore")
                         filled = fill(given, categories)
                     seconds = time.perf_counter() - started
-                    found = errors(X, as_in_column(filled, given, categories), mask, categories)
+                    filled = as_in_column(filled, given, categories)
+                    found = errors(X, filled, mask, categories) | {"auroc": downstream(filled, labels, seed)}
                     result = {"set": name, "how": how, "seed": seed, "way": way, "seconds": seconds, **found}
                     results.append(result)
                     print(json.dumps(result), flush=True)
