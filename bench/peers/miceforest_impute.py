@@ -11,13 +11,22 @@ import numpy as np
 import pandas as pd
 
 
+def complete(columns: dict, matching: str) -> pd.DataFrame:
+    kernel = miceforest.ImputationKernel(
+        pd.DataFrame(columns), random_state=0, num_datasets=1, mean_match_strategy=matching
+    )
+    kernel.mice(5, verbose=False, num_threads=1)
+    return kernel.complete_data(0)
+
+
 def main(source: str, target: str) -> None:
     with np.load(source) as file:
         X, categories = file["X"], file["categories"]
     columns = {f"c{j}": pd.Categorical(x) if categories[j] else x for j, x in enumerate(X.T)}
-    kernel = miceforest.ImputationKernel(pd.DataFrame(columns), random_state=0, num_datasets=1)
-    kernel.mice(5, verbose=False, num_threads=1)
-    filled = kernel.complete_data(0)
+    try:
+        filled = complete(columns, "normal")
+    except ValueError:  # its default matches logits, which are infinite where a category is certain
+        filled = complete(columns, "fast")
     np.save(target, np.stack([filled[name].astype(float).to_numpy() for name in columns], 1))
 
 

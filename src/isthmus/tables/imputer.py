@@ -11,14 +11,13 @@ import numpy as np
 import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from isthmus.data.frames import is_frame
 from isthmus.data.table_scaling import TableScaler
-from isthmus.data.table_source import TableSource, array_source, open_table
+from isthmus.data.table_source import TableSource
 from isthmus.device import choose_device
-from isthmus.errors import IsthmusError, sklearn_validation
-from isthmus.estimators.base import Estimator
+from isthmus.errors import IsthmusError
+from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.spec import is_integer
 from isthmus.tables.factors import Factors
 from isthmus.tables.learning import Prediction, Recovery, judge, learn, network_for
@@ -30,7 +29,7 @@ from isthmus.training.run import Run
 _BATCH = 2048  # rows at a time
 
 
-class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
+class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Fill the holes of a table: each missing cell from those that are known in its row.
 
         row with holes ──▶ factors, and networks that learned to find cells that were hidden ──▶ row without holes
@@ -194,24 +193,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
         return write_report(self, source, Path(folder), title=title, saved_as=Path(saved_as or folder))
 
     def _open(self, X: Any, *, reset: bool) -> TableSource:
-        """The user's table as a source, and scikit-learn's bookkeeping."""
-        if is_frame(X) or not _is_array(X):
-            source = open_table(
-                X,
-                self.column_kinds,
-                self.missing_values,
-                schema=None if reset else self.schema_,
-                missing_columns=self.missing_columns,
-            )
-            if source is None:
-                raise IsthmusError(f"{X!r} is no table; give a data frame, or a CSV, Parquet, Arrow or JSON lines file")
-            if reset:
-                names = [column.name for column in source.schema.columns]
-                self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
-            return source
-        with sklearn_validation():
-            X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
-        return array_source(X, self.column_kinds, self.missing_values, None if reset else self.schema_)
+        return self._open_table(X, None if reset else self.schema_)
 
     @torch.inference_mode()
     def _predicted(self, X: Any) -> tuple[TableSource, Prediction]:
@@ -228,26 +210,18 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
     def _filled(self, source: TableSource, values: np.ndarray, X: Any) -> Any:
         """The table with values in place of what is missing."""
         table = source.filled(values)
-        if is_frame(X) or not _is_array(X):
+        if is_table_like(X):
             return source.as_given(table)
         dtype = np.float32 if getattr(X, "dtype", None) == np.float32 else np.float64
         return np.stack([column.to_numpy() for column in table.columns], 1).astype(dtype)
 
     # On disk
 
-    def _json_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        kinds = params["column_kinds"]
-        return params | {
-            "column_kinds": None if kinds is None else dict(kinds),
-            "missing_values": list(params["missing_values"]),
-        }
-
     def _config(self) -> dict[str, Any]:
-        names = getattr(self, "feature_names_in_", None)
         return {
             "scaler": self.scaler_.to_dict(),
             "recovery": [asdict(entry) for entry in self.recovery_],
-            "feature_names": None if names is None else [str(name) for name in names],
+            "feature_names": self._names_in(),
             "factors": self.network_.factors.loadings.shape[1],
         }
 
@@ -279,7 +253,3 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Estimator):  # type: ignor
             ours, simple = (np.mean([getattr(entry, name) for entry in others]) for name in ("ours", "simple"))
             rows["hidden categories"] = f"{100 * ours:.1f} % right (the commonest: {100 * simple:.1f} %)"
         return rows
-
-
-def _is_array(X: Any) -> bool:
-    return not isinstance(X, str | Path | TableSource)

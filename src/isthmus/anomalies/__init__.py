@@ -1,0 +1,1 @@
+"""Anomalies: what does not belong, how sure that is, and why."""
