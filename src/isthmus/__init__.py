@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "AnomalyDetector",
     "AutoEncoder",
     "Codec",
     "Denoiser",
@@ -23,6 +24,7 @@ __all__ = [
 ]
 
 _PUBLIC = {
+    "AnomalyDetector": ("isthmus.anomalies.detector", "AnomalyDetector"),
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
     "Codec": ("isthmus.compression.codec", "Codec"),
     "Denoiser": ("isthmus.denoising.denoiser", "Denoiser"),
@@ -39,6 +41,7 @@ _PUBLIC = {
 }
 
 if TYPE_CHECKING:
+    from isthmus.anomalies.detector import AnomalyDetector
     from isthmus.compression.codec import Codec
     from isthmus.data import datasets
     from isthmus.data.sources import open_source

@@ -109,7 +109,8 @@ class EstimatorEntry:
     """What is known of an estimator before its module is imported.
 
     name : of the class. module : where it is. can : "encode" (transform), "decode" (inverse_transform, reconstruct),
-    "clean" (denoise), "compress" (and decompress). extra : the optional packages it needs, by the extra's name.
+    "clean" (denoise), "compress" (and decompress), "fill" (holes), "detect" (anomalies).
+    extra : the optional packages it needs, by the extra's name.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Estimators:
 
 
 estimators = Estimators()
+estimators.register("AnomalyDetector", "isthmus.anomalies.detector", "detect")
 estimators.register("AutoEncoder", "isthmus.estimators.autoencoder", "encode", "decode")
 estimators.register("Codec", "isthmus.compression.codec", "compress", extra="compress")
 estimators.register("Denoiser", "isthmus.denoising.denoiser", "clean")

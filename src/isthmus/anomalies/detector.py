@@ -1,0 +1,249 @@
+"""`AnomalyDetector`: what does not belong, how sure that is, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import OutlierMixin
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
+
+from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
+from isthmus.anomalies.kinds import kind_of_data
+from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
+from isthmus.errors import IsthmusError
+from isthmus.estimators.table_estimator import TableEstimator
+from isthmus.spec import is_real
+from isthmus.training.progress import Listener
+from isthmus.training.run import Run
+
+_FALSE_ALARMS = 0.01  # the share of normal samples that `predict` may flag
+
+
+class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Find the samples that do not belong, say how sure that is, and which of their parts are strange.
+
+        samples ──▶ networks that predict hidden parts ──▶ strangeness ──calibration──▶ p-values ──▶ anomalies at an FDR
+                                                      └──▶ of each part: column, pixel, time step
+
+    Parameters
+    ----------
+    contamination : float, "unknown" or None, default=None
+        What the training data hold. None: normal samples alone. "unknown": some anomalies, nobody knows how many. A
+        number above 0, at most 0.5: this share is taken for anomalies, and `predict` flags as many of the training
+        data.
+    method : {"auto"}, default="auto"
+    kind : {"auto", "table", "images", "signals", "series"}, default="auto"
+        What X are. "series": one long series (n_steps, channels), or a list of such; every time step is judged.
+    window : int, optional
+        Time steps that are looked at together, of a series. Default: chosen from the data.
+    column_kinds, missing_values, missing_columns : as in `Imputer`, for tables.
+    epochs, minutes : optional
+        Length of the run.
+    device : str or torch.device, default="auto"
+        "auto" takes CUDA, then Apple's GPU, then the CPU.
+    random_state : int, NumPy generator or None, default=None
+        Seed of everything random; None draws one from the operating system.
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    kind_ : str, what the training data were read as
+    scorer_ : Scorer, what was learned
+    calibration_ : Calibration, the strangeness of normal samples that were not learned from
+    offset_ : float, `decision_function` is `score_samples` minus this
+    training_spec_ : TrainingSpec
+    history_ : list of dict, the run's losses in order
+    seconds_ : float, time of training
+    interrupted_ : int, number of the signal that ended the run early, 0 if none did
+    seed_ : int, what `random_state` came to
+    n_features_in_ : int, columns; feature_names_in_ : array of str (n_features_in_,), where they have names
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import AnomalyDetector
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 1)) @ np.ones((1, 4)) + 0.1 * rng.normal(size=(500, 4))
+    >>> detector = AnomalyDetector(epochs=5, random_state=0).fit(X)
+    >>> detector.predict([[1, 1, 1, 1], [9, -9, 9, -9]]).tolist()
+    [1, -1]
+    """
+
+    _usage = "anomalies = model.detect(X, fdr=0.1)"
+
+    def __init__(
+        self,
+        contamination: float | str | None = None,
+        *,
+        method: str = "auto",
+        kind: str = "auto",
+        window: int | None = None,
+        column_kinds: Mapping[str, str] | None = None,
+        missing_values: Sequence[Any] = (),
+        missing_columns: str = "refuse",
+        epochs: int | None = None,
+        minutes: float | None = None,
+        device: str | torch.device = "auto",
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.contamination = contamination
+        self.method = method
+        self.kind = kind
+        self.window = window
+        self.column_kinds = column_kinds
+        self.missing_values = missing_values
+        self.missing_columns = missing_columns
+        self.epochs = epochs
+        self.minutes = minutes
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    scorer_: Scorer
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+    ) -> Self:
+        """Learn what is normal.
+
+        X : data frame, array, path, name of a data set or Source; see `kind`.
+        y : ignored. checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`.
+        """
+        self._check_contamination()
+        run = Run.of(
+            self, listeners=listeners, checkpoint=checkpoint, resume=resume, checkpoint_seconds=checkpoint_seconds
+        )
+        self.kind_ = kind_of_data(X, self.kind)
+        scorer = scorer_of(self.kind_)
+        samples = scorer.opened(X, self)
+        self.seed_, self.history_ = run.seed, []
+        learned = scorer.learn(run, samples, self)
+        self.scorer_ = learned.scorer
+        self.calibration_ = Calibration(learned.calibration, learned.groups)
+        if learned.trained is not None:
+            self._keep(learned.trained)
+        if is_real(self.contamination):
+            share: Any = self.contamination
+            self.offset_ = float(np.percentile(self._scores(samples), 100 * share))
+        else:
+            self.offset_ = -self.calibration_.threshold(_FALSE_ALARMS)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        """How normal samples are, float64 (n,): the higher, the more normal. Of a series, each time step."""
+        return self._scores(self._open(X))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """`score_samples` minus `offset_`: below 0 is what `predict` flags."""
+        scores: np.ndarray = self.score_samples(X) - self.offset_
+        return scores
+
+    def predict(self, X: Any) -> np.ndarray:
+        """-1 for anomalies, 1 for the rest, int64 (n,).
+
+        Flagged is what is stranger than 99 % of normal samples, or, where `contamination` is a number, than that share
+        of the training data leaves. See `detect` for a list with few false ones among those flagged.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def p_values(self, X: Any) -> np.ndarray:
+        """The chance that a normal sample is as strange, float64 (n,), from samples that were not learned from."""
+        return self.calibration_.p_values(self._strangeness(self._open(X)))
+
+    def detect(self, X: Any, fdr: float = 0.1) -> np.ndarray:
+        """Which samples are anomalies, bool (n,), such that about a share `fdr` of them is not.
+
+        A clean batch may have none, a bad one may have nothing else.
+        """
+        if not (is_real(fdr) and 0 < fdr < 1):
+            raise IsthmusError(f"fdr (={fdr!r}) must be a number above 0 and below 1")
+        return benjamini_hochberg(self.p_values(X), fdr)
+
+    def explain(self, X: Any) -> Parts:
+        """Which parts of samples are strange, and what would have been expected there.
+
+        Returns `Parts` with `scores` and `expected`: data frames where X is one. The scores of a row add up to
+        minus its `score_samples`.
+        """
+        return self.scorer_.parts(self._open(X))
+
+    def _open(self, X: Any) -> Any:
+        check_is_fitted(self)
+        return self.scorer_.open(X, self)
+
+    def _strangeness(self, samples: Any) -> np.ndarray:
+        """Strangeness (groups, n) of samples that were opened."""
+        return self.scorer_.strangeness(samples)
+
+    def _scores(self, samples: Any) -> np.ndarray:
+        scores: np.ndarray = -self._strangeness(samples).mean(0, dtype=np.float64)
+        return scores
+
+    def _check_contamination(self) -> None:
+        share: Any = self.contamination
+        if share is None or share == "unknown" or (is_real(share) and 0 < share <= 0.5):
+            return
+        raise IsthmusError(f'contamination (={share!r}) must be None, "unknown", or a number above 0 and at most 0.5')
+
+    # On disk
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind_,
+            "scorer": self.scorer_.to_dict(),
+            "calibration": self.calibration_.to_dict(),
+            "offset": self.offset_,
+            "features": getattr(self, "n_features_in_", None),
+            "feature_names": self._names_in(),
+        }
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        groups = {"scorer": self.scorer_.arrays(), "calibration": self.calibration_.arrays()}
+        return {f"{group}.{name}": array for group, arrays in groups.items() for name, array in arrays.items()}
+
+    def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        def part(group: str) -> dict[str, np.ndarray]:
+            return {k.removeprefix(f"{group}."): v for k, v in tensors.items() if k.startswith(f"{group}.")}
+
+        self.kind_, self.offset_ = config["kind"], config["offset"]
+        self.scorer_ = scorer_of(self.kind_).from_dict(config["scorer"], part("scorer"))
+        self.calibration_ = Calibration.from_dict(config["calibration"], part("calibration"))
+        if config["features"] is not None:
+            self.n_features_in_ = config["features"]
+        if config["feature_names"] is not None:
+            self.feature_names_in_ = np.asarray(config["feature_names"], object)
+
+    def _describe(self) -> dict[str, str]:
+        share = self.contamination
+        learned_from = (
+            "samples of which some may be anomalies"
+            if share == "unknown"
+            else f"samples of which {share:.3g} of 1 count as anomalies"
+            if share
+            else "normal samples alone"
+        )
+        return self.scorer_.describe() | {
+            "learned from": learned_from,
+            "calibration": f"{len(self.calibration_.scores):,} samples that were not learned from",
+        }

@@ -1,0 +1,32 @@
+"""What the user's data are to a detector: a table, images, signals or series."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from isthmus.anomalies.scorer import KINDS
+from isthmus.data.frames import is_frame
+from isthmus.data.sample_kinds import kind_of
+from isthmus.data.sources import open_source
+from isthmus.data.table_files import is_table
+from isthmus.data.table_source import TableSource
+from isthmus.errors import unknown_name
+from isthmus.estimators.network_estimator import is_array_like
+
+
+def kind_of_data(X: Any, kind: str) -> str:
+    """One of "table", "images", "signals", "series"; the user's word goes first.
+
+    Frames, files of tables and rows of numbers are tables. A series looks like a table, and must be said to be one.
+    """
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    if kind != "auto":
+        return kind
+    if isinstance(X, TableSource) or is_frame(X) or is_array_like(X):
+        return "table"
+    if isinstance(X, str | os.PathLike) and is_table(Path(X)):
+        return "table"
+    return kind_of(open_source(X, on_mixed_sizes="keep"), "auto", "auto").name
