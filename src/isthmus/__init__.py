@@ -10,6 +10,7 @@ __all__ = [
     "AutoEncoder",
     "Codec",
     "Denoiser",
+    "DriftMonitor",
     "Imputer",
     "IsthmusError",
     "ManifoldMap",
@@ -28,6 +29,7 @@ _PUBLIC = {
     "AutoEncoder": ("isthmus.estimators.autoencoder", "AutoEncoder"),
     "Codec": ("isthmus.compression.codec", "Codec"),
     "Denoiser": ("isthmus.denoising.denoiser", "Denoiser"),
+    "DriftMonitor": ("isthmus.anomalies.drift", "DriftMonitor"),
     "Imputer": ("isthmus.tables.imputer", "Imputer"),
     "IsthmusError": ("isthmus.errors", "IsthmusError"),
     "ManifoldMap": ("isthmus.manifold.manifold_map", "ManifoldMap"),
@@ -42,6 +44,7 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from isthmus.anomalies.detector import AnomalyDetector
+    from isthmus.anomalies.drift import DriftMonitor
     from isthmus.compression.codec import Codec
     from isthmus.data import datasets
     from isthmus.data.sources import open_source

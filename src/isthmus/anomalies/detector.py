@@ -12,9 +12,10 @@ from sklearn.base import OutlierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
+from isthmus.anomalies.calibration import Calibration
 from isthmus.anomalies.kinds import kind_of_data
 from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
+from isthmus.anomalies.watched import Usual
 from isthmus.errors import IsthmusError
 from isthmus.estimators.table_estimator import TableEstimator
 from isthmus.spec import is_real
@@ -56,6 +57,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     kind_ : str, what the training data were read as
     scorer_ : Scorer, what was learned
     calibration_ : Calibration, the strangeness of normal samples that were not learned from
+    usual_ : Usual, what the columns of training samples are, for `DriftMonitor`
     offset_ : float, `decision_function` is `score_samples` minus this
     training_spec_ : TrainingSpec
     history_ : list of dict, the run's losses in order
@@ -140,7 +142,8 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         self.seed_, self.history_ = run.seed, []
         learned = scorer.learn(run, samples, self)
         self.scorer_ = learned.scorer
-        self.calibration_ = Calibration(learned.calibration, learned.groups)
+        self.calibration_ = Calibration.of(learned.calibration, learned.groups, self.contamination)
+        self.usual_ = Usual.of(samples)
         if learned.trained is not None:
             self._keep(learned.trained)
         if is_real(self.contamination):
@@ -178,7 +181,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         """
         if not (is_real(fdr) and 0 < fdr < 1):
             raise IsthmusError(f"fdr (={fdr!r}) must be a number above 0 and below 1")
-        return benjamini_hochberg(self.p_values(X), fdr)
+        return self.calibration_.discoveries(self.p_values(X), fdr)
 
     def explain(self, X: Any) -> Parts:
         """Which parts of samples are strange, and what would have been expected there.
@@ -213,13 +216,18 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
             "kind": self.kind_,
             "scorer": self.scorer_.to_dict(),
             "calibration": self.calibration_.to_dict(),
+            "usual": list(self.usual_.names),
             "offset": self.offset_,
             "features": getattr(self, "n_features_in_", None),
             "feature_names": self._names_in(),
         }
 
     def _tensors(self) -> dict[str, np.ndarray]:
-        groups = {"scorer": self.scorer_.arrays(), "calibration": self.calibration_.arrays()}
+        groups = {
+            "scorer": self.scorer_.arrays(),
+            "calibration": self.calibration_.arrays(),
+            "usual": {"values": self.usual_.values},
+        }
         return {f"{group}.{name}": array for group, arrays in groups.items() for name, array in arrays.items()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
@@ -229,6 +237,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         self.kind_, self.offset_ = config["kind"], config["offset"]
         self.scorer_ = scorer_of(self.kind_).from_dict(config["scorer"], part("scorer"))
         self.calibration_ = Calibration.from_dict(config["calibration"], part("calibration"))
+        self.usual_ = Usual(tuple(config["usual"]), part("usual")["values"])
         if config["features"] is not None:
             self.n_features_in_ = config["features"]
         if config["feature_names"] is not None:
