@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isthmus.anomalies.detector import AnomalyDetector
 
 _FORMAT = 1
+_ROWS = 8192  # of a batch at a time
 _LARGEST = 1e300  # value of a martingale that is told
 
 
@@ -97,19 +98,23 @@ class DriftMonitor:
         How a stream is cut into batches makes no difference.
         """
         samples = self.detector._open(batch)
-        if not len(samples):
-            return self._found
         strangeness = self.detector._strangeness(samples)
-        seen = self._martingale.seen
-        wealth = self._martingale.after(np.column_stack([*strangeness, watched(samples)[1]]))
+        for start in range(0, strangeness.shape[1], _ROWS):
+            some = np.arange(start, min(start + _ROWS, strangeness.shape[1]))
+            self._watch(np.column_stack([*strangeness[:, some], watched(samples, some)]))
+        return self._found
+
+    def _watch(self, statistics: np.ndarray) -> None:
+        """The next samples' statistics (n, k)."""
+        seen, since = self._martingale.seen, self._found.since
+        wealth = self._martingale.after(statistics)
         mean = np.logaddexp.reduce(wealth, 1) - np.log(wealth.shape[1])
-        since, reached = self._found.since, np.flatnonzero(mean >= -np.log(self.alpha))
+        reached = np.flatnonzero(mean >= -np.log(self.alpha))
         if since is None and len(reached):
             since = seen + int(reached[0])
         value = float(np.exp(min(mean[-1], np.log(_LARGEST))))
         strongest = self._names[int(wealth[-1].argmax())]
         self._found = Drift(since is not None, since, value, self._martingale.seen, strongest)
-        return self._found
 
     # On disk
 

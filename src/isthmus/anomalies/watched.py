@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from isthmus.data.base import Source, evenly_spread
+from isthmus.data.base import evenly_spread
 from isthmus.data.table_source import TableSource
 
 _MOST = 4096  # training samples that are kept of each column
@@ -15,8 +15,9 @@ _MOST = 4096  # training samples that are kept of each column
 
 @dataclass(frozen=True)
 class Usual:
-    """Columns of the training samples, each sorted by itself: what the columns of new samples are held against.
+    """Columns of training samples, each sorted by itself: what the columns of new samples are held against.
 
+    Of tables every column but dates, which move on by themselves; of other samples nothing.
     names : k. values : float64 (m, k), -inf where missing.
     """
 
@@ -26,18 +27,24 @@ class Usual:
     @classmethod
     def of(cls, samples: Any) -> Self:
         """Of training samples as a scorer opens them."""
-        n = len(samples) if isinstance(samples, Source) else 0
-        names, values = watched(samples.subset(evenly_spread(n, _MOST))) if n else ((), np.empty((0, 0)))
-        return cls(names, np.sort(values, 0))
+        values = watched(samples, evenly_spread(len(samples), _MOST))
+        names = (samples.schema.used[i].name for i in _places(samples))
+        return cls(tuple(names), np.sort(values, 0))
 
 
-def watched(samples: Any) -> tuple[tuple[str, ...], np.ndarray]:
-    """What is watched of opened samples beside their strangeness: names (k), values float64 (n, k).
+def watched(samples: Any, indices: np.ndarray) -> np.ndarray:
+    """The columns that are watched of some opened samples, float64 (n, k), -inf where missing.
 
-    Of tables every column but dates, which move on by themselves; categories by how rare they are in the training data.
+    A category counts by how rare it is in the training data, as its code does.
     """
     if not isinstance(samples, TableSource):
-        return (), np.empty((len(samples), 0))
-    used = [i for i, column in enumerate(samples.schema.used) if column.kind != "date"]
-    values = np.concatenate([chunk[:, used] for chunk in samples.chunks()])
-    return tuple(samples.schema.used[i].name for i in used), np.where(np.isnan(values), -np.inf, values)
+        return np.empty((len(indices), 0))
+    values = np.asarray(samples.take(indices), np.float64)[:, _places(samples)]
+    return np.where(np.isnan(values), -np.inf, values)
+
+
+def _places(samples: Any) -> list[int]:
+    """The used columns that are watched."""
+    if not isinstance(samples, TableSource):
+        return []
+    return [i for i, column in enumerate(samples.schema.used) if column.kind != "date"]

@@ -1,0 +1,190 @@
+"""How sure a detector's alarms are: p-values, false discoveries, contaminated training data, and drift.
+
+python bench/calibration.py p-values [--sets 30_satellite,...] [--splits 50] [--epochs 3]
+python bench/calibration.py drift [--streams 1000]
+
+p-values: a random 60 % of a set's normal rows are learned from, the others and as many anomalies as make a tenth are
+judged. Uniform: Kolmogorov-Smirnov of the p-values of normal rows at a level of 5 %, for as many samples as test and
+calibration rows together are worth, n m / (n + m). Contaminated: 3 % of the rows learned from are anomalies.
+"Trimmed" leaves out the share that is known to be anomalies, for comparison: it is what the package does not do.
+drift: streams of ten columns that go together, each with calibration rows of its own, under one trained detector.
+Alarms on 10,000 exchangeable rows; then half a standard deviation is added to one column, and rows until the alarm are
+counted. The same with normal rows of real tables, in a random order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from isthmus import AnomalyDetector, DriftMonitor
+from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
+from isthmus.anomalies.martingale import Martingale
+from isthmus.errors import IsthmusWarning
+
+DATA = Path(os.environ.get("ISTHMUS_DATA", "data")) / "adbench"
+SETS = ("2_annthyroid", "25_musk", "27_PageBlocks", "30_satellite")
+FDR = 0.1
+COLUMNS = 10
+
+
+def split(name: str, seed: int, contaminated: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows to learn from, rows to judge, and which of these are anomalies."""
+    with np.load(DATA / f"{name}.npz") as file:
+        X, y = file["X"].astype(np.float64), file["y"]
+    rng = np.random.default_rng(seed)
+    normal, strange = rng.permutation(np.flatnonzero(y == 0)), rng.permutation(np.flatnonzero(y == 1))
+    learned = int(0.6 * len(normal))
+    mixed_in = int(contaminated / (1 - contaminated) * learned)
+    if mixed_in > len(strange) // 2:
+        learned = int(len(strange) // 2 * (1 - contaminated) / contaminated)
+        mixed_in = len(strange) // 2
+    train = rng.permutation(np.concatenate([normal[:learned], strange[:mixed_in]]))
+    judged = normal[int(0.6 * len(normal)) :]
+    odd = strange[mixed_in:][: len(judged) // 9]
+    return X[train], X[np.concatenate([judged, odd])], np.arange(len(judged) + len(odd)) >= len(judged)
+
+
+def trimmed(calibration: Calibration, share: float) -> Calibration:
+    """The same without its strangest samples."""
+    kept = calibration.scores <= np.quantile(calibration.scores, 1 - share)
+    return Calibration.of(calibration.scores[kept], calibration.groups[kept])
+
+
+def uniform(p: np.ndarray, calibration: int) -> bool:
+    """Whether p-values from so many calibration samples pass as uniform at a level of 5 %."""
+    from scipy.stats import kstest, kstwobign
+
+    worth = len(p) * calibration / (len(p) + calibration)
+    return bool(kstwobign.sf(kstest(p, "uniform").statistic * np.sqrt(worth)) >= 0.05)
+
+
+def p_values(sets: list[str], splits: int, epochs: int | None) -> None:
+    """Tables in Markdown: uniformity and rates for each set, with and without contamination."""
+    print("| set | trained on | contamination | calibrated by | not uniform | p <= 0.01 | false discoveries | found |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in sets:
+        for contaminated in (0.0, 0.03):
+            rows: dict[str, list[tuple[float, ...]]] = {}
+            for seed in range(splits):
+                train, test, odd = split(name, seed, contaminated)
+                detector = AnomalyDetector(epochs=epochs, random_state=seed).fit(train)
+                strangeness = detector._strangeness(detector._open(test))
+                held_out = detector.calibration_
+                ways = {"None": held_out}
+                if contaminated:
+                    ways["unknown"] = Calibration.of(held_out.scores, held_out.groups, "unknown")
+                    ways["(trimmed)"] = trimmed(held_out, contaminated)
+                for way, calibration in ways.items():
+                    p = calibration.p_values(strangeness)
+                    found = benjamini_hochberg(p, FDR)
+                    figures = (
+                        len(calibration.scores),
+                        not uniform(p[~odd], len(calibration.scores)),
+                        (p[~odd] <= 0.01).mean(),
+                        (found & ~odd).sum() / max(1, found.sum()),
+                        found[odd].mean(),
+                    )
+                    rows.setdefault(way, []).append(tuple(float(figure) for figure in figures))
+            learned_from = f"{contaminated:.0%} anomalies" if contaminated else "normal rows"
+            for way, results in rows.items():
+                size, rejected, at_1, false, power = np.mean(results, 0)
+                print(
+                    f"| {name} | {learned_from} | {way} | {size:,.0f} | {rejected:.0%} | {at_1:.2%} | {false:.1%} "
+                    f"| {power:.1%} |",
+                    flush=True,
+                )
+
+
+def rows_of(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Rows (n, columns) whose columns go together."""
+    factors = rng.normal(size=(n, 3)) @ np.sin(np.arange(3 * COLUMNS).reshape(3, COLUMNS))
+    x: np.ndarray = factors + rng.normal(size=(n, COLUMNS))
+    return x
+
+
+def highest(detector: AnomalyDetector, seed: int, calibration: int, n: int, change: int | None) -> np.ndarray:
+    """Logarithms of the martingale along a stream of n rows, of which one column moves from row `change` on."""
+    rng = np.random.default_rng(seed)
+    x = rows_of(calibration + n, rng)
+    if change is not None:
+        column = seed % COLUMNS
+        x[calibration + change :, column] += 0.5 * x[:calibration, column].std()
+    statistics = np.column_stack([*detector._strangeness(detector._open(x)), x])
+    logs = Martingale([*statistics[:calibration].T], seed).after(statistics[calibration:])
+    mean: np.ndarray = np.logaddexp.reduce(logs, 1) - np.log(logs.shape[1])
+    return mean
+
+
+def drift(streams: int, epochs: int | None) -> None:
+    """Tables in Markdown: false alarms, and rows until a change is found."""
+    detector = AnomalyDetector(epochs=epochs, random_state=0).fit(rows_of(2000, np.random.default_rng(10**6)))
+    start = time.process_time()
+    found = np.array([highest(detector, seed, 500, 10_000, None).max() for seed in range(streams)])
+    seconds = time.process_time() - start
+    print("| alpha | streams of 10,000 rows with a false alarm |\n|---|---|")
+    for alpha in (0.1, 0.05, 0.01, 0.001):
+        print(f"| {alpha:g} | {(found >= -np.log(alpha)).mean():.2%} of {streams:,} |")
+    print(f"\n{streams * 10_000 / seconds:,.0f} rows a CPU second, scores included\n")
+    print("| calibration rows | change after | median rows until alarm | 90 % within | never |\n|---|---|---|---|---|")
+    for calibration in (200, 500, 2000):
+        for change in (0, 1000, 5000):
+            delays = []
+            for seed in range(max(10, streams // 10)):
+                alarms = np.flatnonzero(highest(detector, seed, calibration, change + 2000, change) >= np.log(100))
+                alarms = alarms[alarms >= change]
+                delays.append(alarms[0] - change + 1 if len(alarms) else np.inf)
+            middle, most = np.quantile(delays, [0.5, 0.9], method="higher")
+            never = np.isinf(delays).mean()
+            print(f"| {calibration:,} | {change:,} | {middle:,.0f} | {most:,.0f} | {never:.0%} |", flush=True)
+
+
+def drift_of_tables(sets: list[str], streams: int, epochs: int | None) -> None:
+    """A table in Markdown: what a monitor of a detector of 1,500 normal rows finds in the others."""
+    print("\n| set | columns | false alarms before | median rows until alarm | 90 % within | never |")
+    print("|---|---|---|---|---|---|")
+    for name in sets:
+        with np.load(DATA / f"{name}.npz") as file:
+            X = file["X"][file["y"] == 0].astype(np.float64)
+        X = X[:, X.std(0) > 0]
+        false, delays = 0, []
+        for seed in range(streams):
+            rows = np.random.default_rng(seed).permutation(X)
+            before, after = rows[1500 : (len(X) + 1500) // 2], rows[(len(X) + 1500) // 2 :]
+            after[:, seed % X.shape[1]] += 0.5 * rows[:1500, seed % X.shape[1]].std()
+            detector = AnomalyDetector(epochs=epochs, random_state=seed).fit(rows[:1500])
+            monitor = DriftMonitor(detector, random_state=seed)
+            false += monitor.update(before).alarm
+            since = monitor.update(after).since
+            delays.append(np.inf if since is None else since - len(before) + 1)
+        middle, most = np.quantile(delays, [0.5, 0.9], method="higher")
+        never = np.isinf(delays).mean()
+        print(
+            f"| {name} | {X.shape[1]} | {false} of {streams} | {middle:,.0f} | {most:,.0f} | {never:.0%} |", flush=True
+        )
+
+
+def main() -> None:
+    """Run the part that was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["p-values", "drift"])
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--splits", type=int, default=50)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--epochs", type=int)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore", IsthmusWarning)
+    if asked.part == "p-values":
+        p_values(asked.sets.split(","), asked.splits, asked.epochs)
+    else:
+        drift(asked.streams, asked.epochs)
+        drift_of_tables(asked.sets.split(","), max(10, asked.streams // 20), asked.epochs)
+
+
+if __name__ == "__main__":
+    main()
