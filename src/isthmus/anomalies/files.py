@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.anomalies.calibration import benjamini_hochberg
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
 
@@ -53,13 +52,15 @@ def judged_at_once(detector: AnomalyDetector, samples: Source) -> list[Source]:
 
 def judge(detector: AnomalyDetector, parts: Iterable[Source], fdr: float) -> Judged:
     """The scores and p-values of samples, and which are anomalies at a false-discovery rate. parts : of the samples."""
-    scores, p_values = [], []
-    for part in parts:
-        strangeness = detector._strangeness(detector._open(part))
-        scores.append(-strangeness.mean(0, dtype=np.float64))
-        p_values.append(detector.calibration_.p_values(strangeness))
+    scores, p_values = zip(*(scores_and_p_values(detector, part) for part in parts), strict=True)
     p = np.concatenate(p_values)
-    return Judged(np.concatenate(scores), p, benjamini_hochberg(p, fdr))
+    return Judged(np.concatenate(scores), p, detector.calibration_.discoveries(p, fdr))
+
+
+def scores_and_p_values(detector: AnomalyDetector, samples: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Both as `AnomalyDetector` gives them, float64 (n,), looking at the samples once."""
+    strangeness = detector._strangeness(detector._open(samples))
+    return -strangeness.mean(0, dtype=np.float64), detector.calibration_.p_values(strangeness)
 
 
 def results(detector: AnomalyDetector, samples: Source, judged: Judged, explained: np.ndarray) -> Iterator[Any]:

@@ -32,6 +32,7 @@ from isthmus.cli import (
     train_codec,
     train_denoiser,
     train_detector,
+    watch,
 )
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ app.command("map", rich_help_panel=_MAPS)(map.map_data)
 app.command("impute", rich_help_panel=_TABLES)(impute.impute)
 app.command("train-detector", rich_help_panel=_ANOMALIES)(train_detector.train_detector)
 app.command("detect", rich_help_panel=_ANOMALIES)(detect.detect)
+app.command("watch", rich_help_panel=_ANOMALIES)(watch.watch)
 app.command("info", rich_help_panel=_MODELS)(info.info)
 app.command("report", rich_help_panel=_MODELS)(report.report)
 app.command("explore", rich_help_panel=_MODELS)(explore.explore)
