@@ -93,7 +93,7 @@ def test_damaged_files_are_one_line_that_names_them(tmp_path: Path, suffix: str)
 def test_codes_with_leading_zeros_are_text_and_stay_so(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("zip,n\n" + "02139,7\n10001,8\n" * 4)
-    table, _ = read_table(path)
+    table = read_table(path).table
     assert table.column("zip").to_pylist()[:2] == ["02139", "10001"]
     assert open_table(path).schema.columns[0].kind == "category"
     assert open_source(path).take([0]).tolist() == [[2139, 7]]  # a matrix of numbers, as before

@@ -16,8 +16,9 @@ from isthmus.anomalies.calibration import Calibration
 from isthmus.anomalies.kinds import kind_of_data
 from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
 from isthmus.anomalies.watched import Usual
+from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
-from isthmus.estimators.table_estimator import TableEstimator
+from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.spec import is_real
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
@@ -186,10 +187,21 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     def explain(self, X: Any) -> Parts:
         """Which parts of samples are strange, and what would have been expected there.
 
-        Returns `Parts` with `scores` and `expected`: data frames where X is one. The scores of a row add up to
-        minus its `score_samples`.
+        Returns `Parts` with `scores` and `expected`: data frames with X's index where X is one (of a file, as pandas or
+        Arrow tables), else arrays. The scores of a table's row add up to minus its `score_samples`.
+
+        >>> import pandas as pd
+        >>> frame = pd.DataFrame({"width": range(100), "height": range(0, 200, 2)})
+        >>> detector = AnomalyDetector(epochs=5, random_state=0).fit(frame)
+        >>> odd = pd.DataFrame({"width": [50, 50], "height": [100, 900]}, index=["good", "bad"])
+        >>> detector.explain(odd).scores.loc["bad"].idxmax()
+        'height'
         """
-        return self.scorer_.parts(self._open(X))
+        samples = self._open(X)
+        parts = self.scorer_.parts(samples)
+        if isinstance(samples, TableSource) and not is_table_like(X):
+            return Parts(*(_matrix(frame) for frame in (parts.scores, parts.expected)))
+        return parts
 
     def _open(self, X: Any) -> Any:
         check_is_fitted(self)
@@ -256,3 +268,8 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
             "learned from": learned_from,
             "calibration": f"{len(self.calibration_.scores):,} samples that were not learned from",
         }
+
+
+def _matrix(table: Any) -> np.ndarray:
+    """An Arrow table of numbers as an array (n, columns)."""
+    return np.stack([column.to_numpy() for column in table.columns], 1)

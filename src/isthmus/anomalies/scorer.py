@@ -37,8 +37,9 @@ class Parts:
     """Which parts of samples are strange.
 
     scores : float32 (n, *parts), a column of a table, a pixel, or a time step and channel each; those of a table's row
-    add up to its strangeness. expected : the values that would have been expected, as the user gave them: a data frame
-    or an array (n, *sample).
+    add up to its strangeness. expected : the values that would have been expected, as the user gave them (n, *sample).
+    Of a table both are data frames of its kind, with its index: scores of the columns that are used, expected values
+    beside what is left out.
     """
 
     scores: Any
@@ -64,6 +65,11 @@ class Scorer(ABC):
     """What was learned of samples of one kind. Subclasses are found by their kind: see `SCORERS`."""
 
     kind: ClassVar[str]
+
+    @property
+    def schema(self) -> TableSchema | None:
+        """Of the table that was learned from; None for other samples."""
+        return None
 
     @classmethod
     @abstractmethod

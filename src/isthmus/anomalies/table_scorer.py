@@ -10,6 +10,7 @@ import torch
 
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
 from isthmus.data.base import evenly_spread
+from isthmus.data.columns import TableSchema
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.training.feed import as_tensor
@@ -25,6 +26,10 @@ class TableScorer(Scorer):
 
     def __init__(self, scaler: TableScaler, mean: np.ndarray) -> None:
         self.scaler, self.mean = scaler, mean
+
+    @property
+    def schema(self) -> TableSchema:
+        return self.scaler.schema
 
     @classmethod
     def opened(cls, X: Any, detector: Settings) -> TableSource:
@@ -49,7 +54,7 @@ class TableScorer(Scorer):
     def parts(self, samples: TableSource) -> Parts:
         scores = np.concatenate([self._costs(chunk) for chunk in samples.chunks(_BATCH)])
         outputs = torch.from_numpy(self.mean).expand(len(scores), -1)
-        return Parts(scores, self.scaler.frame_of(self.scaler.from_network(outputs)))
+        return Parts(samples.frame_with(scores), samples.rebuilt(self.scaler.from_network(outputs)))
 
     def to_dict(self) -> dict[str, Any]:
         return {"scaler": self.scaler.to_dict()}

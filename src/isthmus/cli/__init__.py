@@ -15,6 +15,7 @@ from isthmus.cli import (
     compress,
     data,
     denoise,
+    detect,
     embed,
     errors,
     evaluate,
@@ -30,11 +31,13 @@ from isthmus.cli import (
     train,
     train_codec,
     train_denoiser,
+    train_detector,
+    watch,
 )
 
 app = typer.Typer(
     name="isthmus",
-    help="Auto-encoders for data without labels: learn representations, compress, denoise, map.",
+    help="Auto-encoders for data without labels: learn representations, compress, denoise, map, find anomalies.",
     epilog="Example:  isthmus train mnist --latent-dim 10 --minutes 1 -o digits-10",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -42,7 +45,7 @@ app = typer.Typer(
 )
 
 _AUTOENCODERS, _COMPRESSION, _DENOISING = "Auto-encoders and their codes", "Compression", "Denoising"
-_MAPS, _TABLES, _MODELS, _DATA = "Maps", "Tables", "Any model", "Data"
+_MAPS, _TABLES, _ANOMALIES, _MODELS, _DATA = "Maps", "Tables", "Anomalies", "Any model", "Data"
 
 app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(train.train)
 app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(reconstruct.reconstruct)
@@ -59,6 +62,9 @@ app.command("train-denoiser", rich_help_panel=_DENOISING)(train_denoiser.train_d
 app.command("denoise", rich_help_panel=_DENOISING)(denoise.denoise)
 app.command("map", rich_help_panel=_MAPS)(map.map_data)
 app.command("impute", rich_help_panel=_TABLES)(impute.impute)
+app.command("train-detector", rich_help_panel=_ANOMALIES)(train_detector.train_detector)
+app.command("detect", rich_help_panel=_ANOMALIES)(detect.detect)
+app.command("watch", rich_help_panel=_ANOMALIES)(watch.watch)
 app.command("info", rich_help_panel=_MODELS)(info.info)
 app.command("report", rich_help_panel=_MODELS)(report.report)
 app.command("explore", rich_help_panel=_MODELS)(explore.explore)

@@ -11,6 +11,7 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.models import model_and_data
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, check_target
@@ -100,7 +101,7 @@ def denoise(
 
       isthmus denoise photos-denoiser noisy/ -o clean/ --std deviations/
     """
-    model, data = _model_and_data(inputs)
+    model, data = model_and_data(inputs)
     if epochs is not None and minutes is not None:
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
     if model is not None and any(value is not None for value in (noise, epochs, minutes, save_model)):
@@ -178,15 +179,6 @@ def _check_model(folder: Path, overwrite: bool) -> None:
     check_target(folder)
     if (folder / CONFIG).exists() and not overwrite:
         raise IsthmusError(f"{folder} holds a model; choose another --save-model, or give --overwrite")
-
-
-def _model_and_data(inputs: list[str]) -> tuple[str | None, str]:
-    if len(inputs) > 2:
-        raise typer.BadParameter(f"give DATA, or MODEL and DATA, not {len(inputs)} arguments")
-    *models, data = inputs
-    if not models and (Path(data) / CONFIG).is_file():
-        raise typer.BadParameter(f"{data} is a model; name the noisy data after it")
-    return (models[0] if models else None), data
 
 
 def _sheet(sheet: Path | None, output: Path, folder: Path | None, overwrite: bool) -> Path | None:

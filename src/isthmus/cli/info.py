@@ -76,7 +76,7 @@ def _of_table(
         if dialect.unclear:
             facts["in two ways"] = ", ".join(f"{name} ({cell})" for name, cell in dialect.unclear)
     else:
-        table, _ = read_table(path, settings)
+        table = read_table(path, settings).table
     facts |= {"rows": f"{table.num_rows:,}", "columns": f"{table.num_columns:,}"}
     return facts, TableSchema.of(table, columns.kinds, columns.markers)
 
@@ -94,7 +94,9 @@ def _describe(path: Path) -> tuple[dict[str, str], TableSchema | None]:
         import isthmus
 
         facts = isthmus.load(path, device="cpu").describe()
-    schema = (read_config(path).get("scaler") or {}).get("schema")
+    config = read_config(path)
+    scaler = config.get("scaler") or config.get("scorer", {}).get("scaler") or {}  # of detectors
+    schema = scaler.get("schema")
     return facts, None if schema is None else TableSchema.from_dict(schema)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import read_config
+from isthmus.estimators.model_folder import CONFIG, read_config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,19 @@ def load_model(folder: str, device: str, *abilities: str) -> Any:
         able = ", ".join(registry.estimators.that(*abilities))
         raise IsthmusError(f"{folder} holds a {name}, which cannot {' or '.join(missing)}; these can: {able}")
     return isthmus.load(folder, device=device)
+
+
+def model_and_data(inputs: list[str]) -> tuple[str | None, str]:
+    """Of one or two arguments, the folder of a model, if there is one, and the data."""
+    if len(inputs) > 2:
+        raise typer.BadParameter(f"give DATA, or MODEL and DATA, not {len(inputs)} arguments")
+    *models, data = inputs
+    if (Path(data) / CONFIG).is_file():
+        turned = models and not (Path(models[0]) / CONFIG).is_file()
+        raise typer.BadParameter(
+            f"{data} is a model; " + ("name it before the data" if turned else "name data after it")
+        )
+    return (models[0] if models else None), data
 
 
 def open_model(model: str, data: str, reading: options.Reading, device: str, *abilities: str) -> tuple[Any, Source]:
@@ -58,6 +72,8 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
     from isthmus.data.folders import ImageFiles
     from isthmus.data.table_scaling import TableScaler
 
+    if "detect" in registry.estimators.of(model).can:
+        return _open_to_judge(model, data, reading)
     if isinstance(model.scaler_, TableScaler):
         table = reading.table(data, schema=model.scaler_.schema)
         if table is None:
@@ -74,6 +90,28 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
             )
         return source.resized(*size)
     return source
+
+
+def open_to_detect(data: str, kind: str, reading: options.Reading, columns: options.ColumnKinds) -> Source:
+    """Data that a detector learns from. Samples keep their sizes. kind : as `AnomalyDetector` takes it."""
+    table = reading.table(data, columns.kinds, columns.markers) if kind in ("auto", "table") else None
+    if table is None:
+        return _samples(data, reading)
+    for column in table.schema.left_out:
+        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    return table
+
+
+def _open_to_judge(detector: Any, data: str, reading: options.Reading) -> Source:
+    """Data as a detector takes them."""
+    schema = detector.scorer_.schema
+    table = None if schema is None else reading.table(data, schema=schema)
+    return _samples(data, reading) if table is None else table
+
+
+def _samples(data: str, reading: options.Reading) -> Source:
+    resized = reading.mixed_sizes != "refuse"
+    return (reading if resized else replace(reading, mixed_sizes="keep")).open(data)
 
 
 def _image_mode(model: Any, data: str) -> str | None:

@@ -56,7 +56,7 @@ def report(
         write_report(estimator, folder, data, fitted, judged, saved_as=Path(model))
         return
     more = {} if noise is None else {"noise": noise}
-    what = open_for(estimator, data, reading) if "fill" in kind.can else data
+    what = open_for(estimator, data, reading) if kind.can & {"fill", "detect"} else data
     path = estimator.report(what, folder, title=Path(model).resolve().name, saved_as=model, **more)
     typer.echo(f"Report      {path}")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from isthmus.data.packed import compression_of, opened
 from isthmus.data.reading import reading
@@ -14,6 +16,7 @@ from isthmus.files import atomic_path
 
 TEXT = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")  # of JSON
+_MOST_EXCEL_ROWS = 1 << 20
 _PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 
 
@@ -38,8 +41,16 @@ def _format(path: Path) -> str:
     return inner if suffix in _PACKED and inner in (*TEXT, *_LINES) else suffix
 
 
-def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collection[str] = ()) -> tuple[Any, str]:
-    """The table in a file, and how it was read in one line, if there is something to say.
+class ReadTable(NamedTuple):
+    """An Arrow table; how it was read in one line, if there is something to say; columns that name its rows, if any."""
+
+    table: Any
+    said: str = ""
+    ids: Any = None
+
+
+def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collection[str] = ()) -> ReadTable:
+    """The table in a file.
 
     csv : how a text table is written, where that is known; see `Dialect`. aside : columns that do not matter.
 
@@ -50,10 +61,11 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
 
         table, dialect = read_csv(path, csv)
         refuse_unclear(dialect, path, lambda name: name not in aside)
-        return table.drop_columns([name for name in dialect.index if name in table.column_names]), dialect.sentence
+        ids = [name for name in dialect.index if name in table.column_names]
+        return ReadTable(table.drop_columns(ids), dialect.sentence, table.select(ids) if ids else None)
     if csv:
         raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(TEXT)} files, not for {path}")
-    return read_arrow(path), ""
+    return ReadTable(read_arrow(path))
 
 
 def read_parquet(path: Path) -> Any:
@@ -158,10 +170,52 @@ class _JsonLinesWriter:
         self._file.close()
 
 
+class _ExcelWriter:
+    """One sheet, row by row. Text is never a formula; whole numbers of more than 15 digits, as of cards, are text."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        try:
+            from openpyxl import Workbook
+        except ImportError as error:
+            raise MissingExtraError(f"writing {path.suffix} files", "openpyxl") from error
+        self._path, self._book, self._rows = path, Workbook(write_only=True), 1
+        self._sheet = self._book.create_sheet("table")
+        self._sheet.freeze_panes = "A2"
+        self._sheet.append([self._cell(name) for name in schema.names])
+
+    def write_table(self, table: Any) -> None:
+        self._rows += table.num_rows
+        if self._rows > _MOST_EXCEL_ROWS:
+            raise IsthmusError(f"an Excel file takes {_MOST_EXCEL_ROWS:,} rows at most; write .parquet or .csv")
+        for batch in table.to_batches(max_chunksize=10_000):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                self._sheet.append([self._cell(value) for value in row])
+
+    def close(self) -> None:
+        self._book.save(self._path)
+
+    def _cell(self, value: Any) -> Any:
+        if isinstance(value, bool | datetime.date) and getattr(value, "tzinfo", None) is None:
+            return value
+        if value is None or value != value:
+            return None
+        if isinstance(value, decimal.Decimal):
+            value = float(value)
+        if isinstance(value, int | float) and abs(value) < (10**15 if isinstance(value, int) else float("inf")):
+            return value
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
+        cell = WriteOnlyCell(self._sheet, ILLEGAL_CHARACTERS_RE.sub("", str(value)))
+        cell.data_type = "s"
+        return cell
+
+
 WRITERS: dict[str, Callable[[Path, Any], Any]] = {  # what has write_table and close
     ".csv": _csv_writer,
     ".parquet": _parquet_writer,
     ".feather": _arrow_writer,
     ".arrow": _arrow_writer,
     ".jsonl": _JsonLinesWriter,
+    ".xlsx": _ExcelWriter,
 }

@@ -32,8 +32,11 @@ class TableSource(ArraySource):
 
     table : the Arrow table. schema : of its columns. frame : the kind of data frame that it came as.
     index : of a pandas frame, else None. like : a pandas frame's columns, without rows, else None. rows : numbers of
-    the rows in the whole table, (n,).
+    the rows in the whole table, (n,). ids : an Arrow table of columns of a file that number or name its rows and are no
+    part of the table; None where there are none.
     """
+
+    ids: Any = None
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class TableSource(ArraySource):
         part.labels = None if self.labels is None else self.labels[indices]
         part.index = None if self.index is None else self.index[indices]
         part.rows = self.rows[indices]
+        part.ids = None if self.ids is None else self.ids.take(indices)
         return part
 
     def location(self, index: int) -> str:
@@ -69,7 +73,7 @@ class TableSource(ArraySource):
         if schema == self.schema:
             return self
         _tell_others(self.table.column_names, schema)
-        return TableSource(
+        source = TableSource(
             _with_columns(self.table, schema, missing_columns),
             schema,
             frame=self.frame,
@@ -78,6 +82,8 @@ class TableSource(ArraySource):
             name=self._given_name,
             labels=self.labels,
         )
+        source.ids = self.ids
+        return source
 
     def rebuilt(self, values: np.ndarray) -> Any:
         """Values (n, used columns) as a data frame of the kind that this came as."""
@@ -226,7 +232,7 @@ def _opened(
     """matrices : whether a table of numbers without holes comes as `open_table_to_learn` has it."""
     if isinstance(data, TableSource):
         return data if schema is None else data.read_as(schema, missing_columns)
-    name, said = None, ""
+    name, said, ids = None, "", None
     data = loaded(data)
     if is_frame(data):
         table = as_table(data)
@@ -234,7 +240,7 @@ def _opened(
         if labels is None and csv is None and is_streamed(path):
             told = {} if schema is not None else {"kinds": kinds, "markers": markers}
             return StreamedTable(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
-        table, said = read_table(path, csv, aside=drop)
+        table, said, ids = read_table(path, csv, aside=drop)
         name = str(data)
     else:
         return None
@@ -254,7 +260,7 @@ def _opened(
         table = _with_columns(table, schema, missing_columns)
     index, like = (data.index, data.iloc[:0]) if hasattr(data, "iloc") else (None, None)
     source = TableSource(table, schema, frame=frame_kind(data), index=index, like=like, name=name, labels=found)
-    source.said = said
+    source.said, source.ids = said, ids
     return source
 
 

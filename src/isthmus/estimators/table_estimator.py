@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from isthmus.data.columns import TableSchema
 from isthmus.data.frames import is_frame
+from isthmus.data.sources import Source, open_source
 from isthmus.data.table_source import TableSource, array_source, open_table
 from isthmus.errors import IsthmusError, sklearn_validation
 from isthmus.estimators.base import Estimator
@@ -30,12 +31,14 @@ class TableEstimator(Estimator):
             source = open_table(
                 X, self.column_kinds, self.missing_values, schema=schema, missing_columns=self.missing_columns
             )
-            if source is None:
-                raise IsthmusError(f"{X!r} is no table; give a data frame, or a CSV, Parquet, Arrow or JSON lines file")
-            if reset:
-                names = [column.name for column in source.schema.columns]
-                self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
-            return source
+            if source is not None:
+                if reset:
+                    names = [column.name for column in source.schema.columns]
+                    self.n_features_in_, self.feature_names_in_ = len(names), np.asarray(names, object)
+                return source
+            X = open_source(X)
+        if isinstance(X, Source):
+            X = _matrix(X)
         with sklearn_validation():
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         return array_source(X, self.column_kinds, self.missing_values, schema)
@@ -51,6 +54,17 @@ class TableEstimator(Estimator):
         """The names of the columns, as JSON values; None where they have none."""
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else [str(name) for name in names]
+
+
+def _matrix(source: Source) -> np.ndarray:
+    """The rows of a file of numbers, as of .npy."""
+    if len(source.shape) != 2:
+        raise IsthmusError(
+            f"{source.name} is no table: samples have shape {source.shape[1:]}; give a data frame, rows of numbers, or "
+            "a CSV, Parquet, Arrow or JSON lines file"
+        )
+    resident = source.resident()
+    return source.take(np.arange(len(source))) if resident is None else resident
 
 
 def is_table_like(X: Any) -> bool:

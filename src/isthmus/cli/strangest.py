@@ -1,0 +1,114 @@
+"""The strangest samples in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from isthmus import AnomalyDetector
+    from isthmus.anomalies.files import Judged
+    from isthmus.data.sources import Source
+    from isthmus.data.table_source import TableSource
+
+_PIPE = 1_000  # columns of what is no terminal: a line for each sample, however long
+_MOST_COLUMNS, _MOST_IDS = 6, 2  # of the table that are shown
+_GAP = 2  # between columns
+
+
+def print_summary(detector: AnomalyDetector, judged: Judged, fdr: float) -> None:
+    """How many samples are anomalies."""
+    n, found = len(judged.scores), int(judged.anomalies.sum())
+    what = {"table": "rows", "series": "time steps"}.get(detector.kind_, detector.kind_)
+    verb = "is an anomaly" if found < 2 else "are anomalies"
+    typer.echo(
+        f"{f'{found:,}' if found else 'None'} of {n:,} {what} {verb} at a false-discovery rate of {100 * fdr:.3g} %"
+    )
+
+
+def print_strangest(detector: AnomalyDetector, samples: Source, judged: Judged, strangest: np.ndarray) -> None:
+    """The strangest samples, the strangest first; of a table with the cells that make them so."""
+    from isthmus.data.sources import subset
+    from isthmus.data.table_source import TableSource
+
+    console, chosen = Console(), subset(samples, strangest)
+    columns: dict[str, list[Text]] = {
+        "p-value": [Text(f"{p:.2g}") for p in judged.p_values[strangest]],
+        "anomaly": [Text("yes", "bold red") if found else Text("") for found in judged.anomalies[strangest]],
+    }
+    if isinstance(chosen, TableSource):
+        columns = _ids(chosen) | columns
+        room = console.width - sum(map(_width, columns.items())) if console.is_terminal else _PIPE
+        columns |= _cells(detector, chosen, room)
+    else:
+        columns = {"sample": [Text(chosen.location(i)) for i in range(len(chosen))]} | columns
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for name in columns:
+        table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    _print(console, table)
+
+
+def _ids(rows: TableSource) -> dict[str, list[Text]]:
+    """What people know rows by."""
+    from isthmus.anomalies.files import others
+    from isthmus.evaluation.table_text import shown
+
+    ids = list(others(rows).items())[:_MOST_IDS]
+    numbers = {"row": [Text(str(row)) for row in rows.rows]}
+    return numbers | {name: [Text(shown(value)) for value in column.to_pylist()] for name, column in ids}
+
+
+def _cells(detector: AnomalyDetector, rows: TableSource, room: int) -> dict[str, list[Text]]:
+    """The columns that are guiltiest, as many as there is room for; guilty cells with what was expected."""
+    from isthmus.anomalies.files import guilty_cells, main_cells
+    from isthmus.evaluation.table_text import shown
+
+    found = guilty_cells(detector, rows)
+    guilty: list[dict[str, Any]] = [{cell.column: cell for cell in main_cells(row)} for row in found]
+    weights: dict[str, float] = {}
+    for row in guilty:
+        for name, cell in row.items():
+            weights[name] = weights.get(name, 0.0) + cell.score / sum(other.score for other in row.values())
+
+    def column(name: str) -> list[Text]:
+        given = rows.table.column(name).to_pylist() if name in rows.table.column_names else [None] * len(rows)
+        texts = []
+        for value, strange in zip(given, guilty, strict=True):
+            text = Text(shown(value), "bold red" if name in strange else "")
+            if name in strange and strange[name].expected != value:
+                text.append(f" (not {shown(strange[name].expected)})", "not bold default")
+            texts.append(text)
+        return texts
+
+    kept: dict[str, list[Text]] = {}
+    for name in sorted(weights, key=lambda name: -weights[name])[:_MOST_COLUMNS]:
+        texts = column(name)
+        room -= _width((name, texts))
+        if kept and room < 0:
+            break
+        kept[name] = texts
+    return {name: kept[name] for name in (column.name for column in rows.schema.used) if name in kept}
+
+
+def _width(column: tuple[str, list[Text]]) -> int:
+    name, texts = column
+    return max(Text(name).cell_len, *(text.cell_len for text in texts)) + _GAP
+
+
+def _print(console: Console, table: Table) -> None:
+    if console.is_terminal:
+        console.print()
+        console.print(table)
+        console.print()
+        return
+    wide = Console(width=_PIPE)
+    with wide.capture() as captured:
+        wide.print(table)
+    typer.echo("\n".join(("", *(line.rstrip() for line in captured.get().splitlines()), "")))

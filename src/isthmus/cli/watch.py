@@ -1,0 +1,237 @@
+"""`isthmus watch`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.models import load_model
+from isthmus.errors import IsthmusError
+
+if TYPE_CHECKING:
+    from isthmus import AnomalyDetector, DriftMonitor
+    from isthmus.anomalies.files import Guilt
+    from isthmus.anomalies.stream import Arrived
+    from isthmus.data.table_source import TableSource
+
+_SECONDS = 10.0  # from one writing of the state to the next
+
+
+@options.grouped
+def watch(
+    model: options.Model,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="Rows, line by line: - for standard input, or a file or pipe.", show_default=False
+        ),
+    ],
+    *,
+    p_value: Annotated[
+        float,
+        typer.Option("--p-value", help="Alarm for rows with a p-value up to this: so many of the normal ones, too."),
+    ] = 0.01,
+    drift: Annotated[
+        float, typer.Option("--drift", help="Chance of ever telling of a drift where there is none; 0 looks for none.")
+    ] = 0.01,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="JSON file that keeps what was seen of the stream; a later watch goes on from it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each alarm as a line of JSON.")] = False,
+    device: options.Device = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Tell alarms and errors only.")] = False,
+) -> None:
+    """Watch a stream of rows: alarms for anomalies as they arrive, and for a stream that has changed as a whole.
+
+    Rows are CSV with a line of names first, or JSON objects, one a line. A line that cannot be read is named, and the
+    watch goes on.
+
+    Examples:
+
+      tail -f log.csv | isthmus watch log-detector -
+
+      isthmus watch log-detector rows.jsonl --p-value 0.001 --state log-state.json --json
+    """
+    for flag, value, low in (("--p-value", p_value, p_value > 0), ("--drift", drift, drift >= 0)):
+        if not (low and value < 1):
+            raise typer.BadParameter(
+                f"{flag} {value:g} must be {'above' if flag == '--p-value' else 'at least'} 0 and below 1"
+            )
+    if source != "-":
+        options.check_data(source)
+    if state is not None:
+        options.check_writable(state)
+        if drift == 0:
+            raise typer.BadParameter("--state keeps what was seen for --drift, which is 0")
+    detector = load_model(model, device, "detect")
+    if detector.scorer_.schema is None:
+        raise IsthmusError(f"{model} holds a detector of {detector.kind_}; rows of a stream need one of tables")
+    _check_reach(detector, p_value)
+    watcher = Watcher(detector, _monitor(detector, drift, state), p_value, state, as_json)
+    with _ended() as ended:
+        try:
+            with _opened(source) as file:
+                if not quiet:
+                    name = "standard input" if source == "-" else source
+                    typer.echo(f"Watching {name}: alarms for p-values up to {p_value:g} (Ctrl-C ends)", err=True)
+                watcher.watch(file)
+        except KeyboardInterrupt:
+            pass
+        except BrokenPipeError:  # who read our alarms has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    watcher.keep()
+    if not quiet:
+        typer.echo(watcher.summary, err=True)
+    if ended:
+        raise typer.Exit(128 + ended[0])
+
+
+class Watcher:
+    """Judges rows as they arrive, and tells of those that are strange."""
+
+    def __init__(
+        self, detector: AnomalyDetector, monitor: DriftMonitor | None, p_value: float, state: Path | None, as_json: bool
+    ) -> None:
+        self._detector, self._monitor, self._p_value = detector, monitor, p_value
+        self._state, self._as_json, self._kept = state, as_json, time.monotonic()
+        self._rows = self._alarms = self._wrong = 0
+        self._has_drifted = False
+
+    def watch(self, file: IO[bytes]) -> None:
+        """Read a file to its end."""
+        from isthmus.anomalies.stream import RowReader, lines_of
+
+        schema = self._detector.scorer_.schema
+        assert schema is not None
+        reader = RowReader(schema)
+        for lines in lines_of(file):
+            arrived = reader.read(lines)
+            for number, what in arrived.wrong.items():
+                typer.echo(f"isthmus: line {number} is left out: {what}", err=True)
+            self._wrong += len(arrived.wrong)
+            if arrived.rows is not None:
+                self._judge(arrived.rows, arrived)
+
+    @property
+    def summary(self) -> str:
+        """What was seen, in a line."""
+        from isthmus.evaluation.theme import count
+
+        wrong = f", {count(self._wrong, 'line')} left out" if self._wrong else ""
+        return f"{count(self._rows, 'row')}, {count(self._alarms, 'alarm')}{wrong}"
+
+    def keep(self) -> None:
+        """Write the state, if that is asked for."""
+        if self._state is not None and self._monitor is not None:
+            self._monitor.save(self._state)
+        self._kept = time.monotonic()
+
+    def _judge(self, rows: TableSource, arrived: Arrived) -> None:
+        from isthmus.anomalies.files import guilty_cells, scores_and_p_values
+
+        _, p_values = scores_and_p_values(self._detector, rows)
+        found = (p_values <= self._p_value).nonzero()[0]
+        self._rows += len(rows)
+        self._alarms += len(found)
+        strange = rows.subset(found)
+        guilty, given = (guilty_cells(self._detector, strange), strange.table.to_pylist()) if len(found) else ([], [])
+        told = [
+            (arrived.lines[row], self._anomaly(arrived.lines[row], float(p_values[row]), *why))
+            for row, *why in zip(found, guilty, given, strict=True)
+        ]
+        told += self._drift(rows, arrived)
+        for _, text in sorted(told):
+            typer.echo(text)
+        sys.stdout.flush()
+        if time.monotonic() - self._kept > _SECONDS:
+            self.keep()
+
+    def _anomaly(self, line: int, p: float, cells: list[Guilt], row: dict[str, Any]) -> str:
+        """What is told of a strange row."""
+        if self._as_json:
+            return _json({"line": line, "alarm": "anomaly", "p_value": p, "why": [vars(c) for c in cells], "row": row})
+        from isthmus.anomalies.files import main_cells
+        from isthmus.evaluation.table_text import shown
+
+        why = ", ".join(f"{c.column} {shown(c.value)} (not {shown(c.expected)})" for c in main_cells(cells))
+        return f"line {line}: anomaly, p {p:.2g}: {why}"
+
+    def _drift(self, rows: TableSource, arrived: Arrived) -> list[tuple[int, str]]:
+        """What is told, once, where the stream has changed: a line's number and a text."""
+        if self._monitor is None:
+            return []
+        drift = self._monitor.update(rows)
+        if drift.since is None or self._has_drifted:
+            return []
+        self._has_drifted = True
+        line = arrived.lines[max(0, drift.since - (drift.seen - len(rows)))]  # 0: it was certain before this watch
+        if self._as_json:
+            return [(line, _json({"line": line, "alarm": "drift", "strongest": drift.strongest}))]
+        what = "rows are no longer like the training data"
+        return [(line, f"line {line}: drift: {what}, by {drift.strongest} above all")]
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, default=str, ensure_ascii=False)
+
+
+def _check_reach(detector: AnomalyDetector, p_value: float) -> None:
+    """Refuse a level that no row could reach."""
+    smallest = detector.calibration_.smallest
+    if smallest > p_value:
+        raise IsthmusError(
+            f"no row could have a p-value up to {p_value:g}: the smallest that there is is {smallest:.2g}, by "
+            f"{len(detector.calibration_.scores):,} calibration samples; train on more, or raise --p-value"
+        )
+
+
+def _monitor(detector: AnomalyDetector, alpha: float, state: Path | None) -> DriftMonitor | None:
+    """What looks for a drift; it goes on from the state, where there is one."""
+    if alpha == 0:
+        return None
+    from isthmus import DriftMonitor
+
+    if state is not None and state.exists():
+        return DriftMonitor.load(state, detector)
+    return DriftMonitor(detector, alpha)
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[IO[bytes]]:
+    """Standard input, or a file, packed or not."""
+    if source == "-":
+        yield sys.stdin.buffer
+        return
+    from isthmus.data.packed import compression_of, opened
+
+    path = Path(source).expanduser()
+    with opened(path, compression_of(path) if path.is_file() else None) as file:
+        yield file
+
+
+@contextmanager
+def _ended() -> Iterator[list[int]]:
+    """The signal that ended the watch: Ctrl-C and SIGTERM raise KeyboardInterrupt, so that the state is kept."""
+    ended: list[int] = []
+
+    def end(number: int, frame: Any) -> None:
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield ended
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

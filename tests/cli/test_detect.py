@@ -1,0 +1,153 @@
+"""`isthmus train-detector` and `isthmus detect`, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.cli.commandline import ask
+
+from isthmus import AnomalyDetector, load
+
+
+def orders(n: int, seed: int) -> pd.DataFrame:
+    """A price for each weight, a word, and an id."""
+    rng = np.random.default_rng(seed)
+    weight = rng.uniform(1, 9, n).round(2)
+    return pd.DataFrame(
+        {
+            "order": [f"A-{seed}-{i}" for i in range(n)],
+            "weight": weight,
+            "price": (10 * weight + rng.normal(0, 1, n)).round(2),
+            "land": rng.choice(["NL", "PL"], n),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """orders.csv, a detector of it, and new.csv, whose row 3 costs far too much."""
+    folder = tmp_path_factory.mktemp("detect")
+    orders(600, 0).to_csv(folder / "orders.csv", index=False)
+    new = orders(40, 1)
+    new.loc[3, "price"] = 9000.0
+    new.to_csv(folder / "new.csv", index=False)
+    new.to_parquet(folder / "new.parquet")
+    said = ask("train-detector", folder / "orders.csv", "--epochs", 2, "-q", "-o", folder / "m")
+    assert said.status == 0, said
+    assert "normal samples alone" in said.out and "order numbers or names the rows" in said.err
+    return folder
+
+
+def test_the_strangest_rows_are_printed_and_all_are_written(folder: Path) -> None:
+    said = ask("detect", folder / "m", folder / "new.csv", "--fdr", 0.4, "--top", 2, "-o", folder / "found.csv")
+    assert said.status == 0, said
+    assert said.out.startswith("1 of 40 rows is an anomaly at a false-discovery rate of 40 %\n")
+    printed = [line for line in said.out.splitlines() if line.startswith("3 ")]
+    assert len(printed) == 1 and "A-1-3" in printed[0] and "yes" in printed[0] and "9000 (not " in printed[0]
+    assert "\x1b" not in said.out
+    found = pd.read_csv(folder / "found.csv")
+    assert list(found)[:5] == ["row", "order", "score", "p_value", "anomaly"]
+    assert list(found["row"]) == list(range(40)) and list(found.index[found["anomaly"]]) == [3]
+    assert found.loc[3, ["order", "column_1", "value_1"]].tolist() == ["A-1-3", "price", 9000.0]
+    assert found["column_1"].notna().sum() == 2  # anomalies, and what was printed
+    detector, frame = load(folder / "m"), pd.read_csv(folder / "new.csv", index_col="order")
+    np.testing.assert_allclose(found["score"], detector.score_samples(frame), rtol=1e-5)
+    np.testing.assert_allclose(found["p_value"], detector.p_values(frame))
+    np.testing.assert_array_equal(found["anomaly"], detector.detect(frame, fdr=0.4))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".xlsx"])
+def test_every_format_holds_the_same(folder: Path, suffix: str) -> None:
+    output = folder / f"same{suffix}"
+    said = ask("detect", folder / "m", folder / "new.parquet", "--top", 1, "-q", "-o", output)
+    assert said.status == 0, said
+    match suffix:
+        case ".parquet":
+            found = pd.read_parquet(output)
+        case ".jsonl":
+            found = pd.DataFrame([json.loads(line) for line in output.read_text().splitlines()])
+        case _:
+            found = pd.read_excel(output)
+    assert found["anomaly"].dtype == bool and found.loc[3, "column_1"] == "price"
+    assert float(found.loc[3, "value_1"]) == 9000 and abs(float(found.loc[3, "expected_1"])) < 200
+    assert found["column_1"].isna().sum() == 39
+
+
+def test_what_is_written_is_the_same_block_by_block(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts = folder / "whole.jsonl", folder / "parts.jsonl"
+    assert ask("detect", folder / "m", folder / "new.csv", "-o", whole).status == 0
+    monkeypatch.setattr("isthmus.anomalies.files._ROWS", 7)
+    assert ask("detect", folder / "m", folder / "new.csv", "-o", parts).status == 0
+    first, second = (pd.read_json(path, lines=True) for path in (whole, parts))
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_guilty_cells_are_coloured_where_there_are_colours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    said = ask("detect", folder / "m", folder / "new.csv", "-q", "--top", 1)
+    assert said.status == 0 and "\x1b[1;31m9000" in said.out
+
+
+def test_without_a_model_it_learns_from_the_data(folder: Path) -> None:
+    command = ["detect", folder / "new.csv", "--epochs", 2, "-q", "--save-model", folder / "learned", "--top", 1]
+    said = ask(*command)
+    assert said.status == 0, said
+    assert "from " in said.out and "new.csv itself: samples of which some may be anomalies" in said.out
+    assert any(line.startswith("3 ") and "9000" in line for line in said.out.splitlines())
+    assert load(folder / "learned").contamination == "unknown"
+    assert ask(*command).status == 1  # it would be overwritten
+    said = ask("info", folder / "learned")
+    assert said.status == 0 and "calibration" in said.out and "price" in said.out
+
+
+def test_rows_of_numbers_without_names(tmp_path: Path) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    np.save(tmp_path / "x.npy", X)
+    assert ask("train-detector", tmp_path / "x.npy", "--epochs", 2, "-q", "-o", tmp_path / "m").status == 0
+    X[7, 2] = 1e3
+    np.save(tmp_path / "y.npy", X)
+    said = ask("detect", tmp_path / "m", tmp_path / "y.npy", "--top", 1)
+    assert said.status == 0 and said.out.splitlines()[3].split()[0] == "7" and "x2" in said.out, said
+    detector = load(tmp_path / "m")
+    assert detector.score_samples(X).argmin() == 7
+    assert isinstance(detector.explain(X).scores, np.ndarray)
+
+
+def test_wrong_inputs_are_one_line(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(AnomalyDetector, "fit", None)  # no work
+    (tmp_path / "empty.csv").write_text("")
+    pd.read_csv("new.csv")[["weight"]].to_csv(tmp_path / "lacks.csv", index=False)
+    for words, message in (
+        (("detect", "nowhere.csv"), "no file or folder 'nowhere.csv'"),
+        (("detect", "m"), "m is a model; name data after it"),
+        (("detect", "new.csv", "m"), "m is a model; name it before the data"),
+        (("detect", "m", "new.csv", "orders.csv"), "not 3 arguments"),
+        (("detect", "orders.csv", "new.csv"), "orders.csv is not a model"),
+        (("detect", "m", "new.csv", "--fdr", "2"), "--fdr 2 must be above 0 and below 1"),
+        (("detect", "m", "new.csv", "--epochs", "3"), "are for learning, without a model"),
+        (("detect", "m", "new.csv", "-o", "found.txt"), "must end in .csv or .parquet"),
+        (("detect", "m", "new.csv", "-o", "new.csv"), "is what is read"),
+        (("detect", "m", "new.csv", "-o", "orders.csv"), "give --overwrite"),
+        (("detect", "m", tmp_path / "lacks.csv"), "lacks column 'price'"),
+        (("detect", "m", tmp_path / "empty.csv"), "empty.csv"),
+        (("train-detector", tmp_path / "empty.csv", "-o", tmp_path / "e"), "empty.csv"),
+        (("train-detector", "new.csv", "--contamination", "0.7"), "at most 0.5"),
+        (("train-detector", "new.csv", "--contamination", "some"), "must be none, unknown or a share"),
+        (("train-detector", "new.csv", "-o", "m"), "holds a model"),
+        (("embed", "m", "new.csv", "-o", tmp_path / "x.npy"), "cannot encode"),
+    ):
+        said = ask(*words)
+        assert said.status in (1, 2) and message in said.err, (words, said)
+        assert "Traceback" not in said.err and said.err.count("isthmus: ") == 1
+
+
+def test_a_model_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None:
+    assert ask("train", folder / "new.csv", "--epochs", 1, "-q", "--no-report", "-o", tmp_path / "ae").status == 0
+    said = ask("detect", tmp_path / "ae", folder / "new.csv")
+    assert said.status == 1 and "cannot detect" in said.err and "AnomalyDetector" in said.err
