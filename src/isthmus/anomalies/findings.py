@@ -15,6 +15,7 @@ from isthmus.data.base import as_labels
 from isthmus.errors import IsthmusError
 
 FDR = 0.1  # at which samples count as flagged on pages
+UNITS = {"table": "row", "images": "image", "signals": "signal", "series": "time step"}
 _NORMAL = {"normal", "good", "ok", "inlier", "nominal", "benign", "healthy", "no", "none"}  # what people call the rest
 
 

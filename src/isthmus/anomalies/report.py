@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.anomalies.figures import histogram, p_value_plot
-from isthmus.anomalies.findings import FDR, Detector, Findings, Labels
+from isthmus.anomalies.findings import FDR, UNITS, Detector, Findings, Labels
 from isthmus.anomalies.strangest import columns_chart, strangest
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.charts import loss_curves
@@ -22,7 +22,6 @@ _LEVELS = (0.01, 0.05, FDR)
 _PLAIN = 0.01  # the p-value that is judged alone, for comparison
 _MOST_LABELS = 20
 _UNNAMED = ("", "table", "array", "list")  # what sources are called that have no name
-_UNITS = {"table": "row", "images": "image", "signals": "signal", "series": "time step"}
 
 
 def write_report(
@@ -30,7 +29,7 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and its figures into a folder, and return the page's path; see `AnomalyDetector.report`."""
     findings = Findings.of(detector, samples, labels)
-    unit = _UNITS[detector.kind_]
+    unit = UNITS[detector.kind_]
     named = str(getattr(samples, "name", ""))
     of = "" if named in _UNNAMED else f" of {PurePath(named).name}"
     today = datetime.date.today().isoformat()
@@ -85,8 +84,8 @@ def verdict(findings: Findings, unit: str) -> str:
         said.append(
             f"Mind what the calibration can tell: from {count(len(findings.usual), 'sample')} no p is below "
             f"{number(findings.smallest_p)}, and a list among {n:,} takes at least {count(fewest, unit)} of that p. "
-            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same. What helps "
-            f"is a larger calibration, or fewer {unit}s at a time."
+            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same. What "
+            f"helps is a larger calibration, or fewer {unit}s at a time."
         )
     return " ".join(said)
 
