@@ -203,6 +203,27 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
             return Parts(*(_matrix(frame) for frame in (parts.scores, parts.expected)))
         return parts
 
+    def report(
+        self,
+        X: Any,
+        folder: str | Path,
+        *,
+        y: Any = None,
+        title: str | None = None,
+        saved_as: str | Path | None = None,
+    ) -> Path:
+        """Write report.html into a folder: what is flagged and how sure that is, the strangest samples, and why.
+
+        X : as in `score_samples`. y : labels that judge, (n,), by default those of a Source; nothing is learned from
+        them. Of two values 1 beside 0, -1 beside 1 or what is not called "normal" are the anomalies; of more, each is
+        listed. title : by default the folder's name. saved_as : the model's folder, which the page names.
+        """
+        from isthmus.anomalies.report import write_report  # figures are slow to import
+
+        samples = self._open(X)
+        labels = getattr(samples, "labels", None) if y is None else y
+        return write_report(self, samples, Path(folder), labels=labels, title=title, saved_as=Path(saved_as or folder))
+
     def _open(self, X: Any) -> Any:
         check_is_fitted(self)
         return self.scorer_.open(X, self)

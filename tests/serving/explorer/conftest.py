@@ -29,13 +29,13 @@ class Explorer:
     errors: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
 
-    def open(self, url: str) -> None:
+    def open(self, url: str, awaited: str = ".picture img") -> None:
         """Open a page and wait until its first pictures are there."""
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self._seen(request.url, url))
         self.page.goto(url)
-        self.page.locator(".picture img").first.wait_for()
+        self.page.locator(awaited).first.wait_for()
 
     def picture(self, number: int = 0) -> str:
         """The address of a picture: of what is decoded, of the original, ..."""

@@ -5,34 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.core.property.descriptors import UnsetValueError
-from bokeh.models import (
-    ColumnDataSource,
-    CustomJS,
-    InlineStyleSheet,
-    LinearColorMapper,
-    PanTool,
-    Range1d,
-    ResetTool,
-    WheelZoomTool,
-)
+from bokeh.models import ColumnDataSource, CustomJS, InlineStyleSheet, LinearColorMapper, PanTool
 from bokeh.models.annotations.legends import Legend, LegendItem
 from bokeh.models.widgets.groups import RadioButtonGroup
 from bokeh.models.widgets.inputs import Select
-from bokeh.plotting import figure
 
 from isthmus.data.table_source import TableSource
-from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped, theme_colors
+from isthmus.evaluation.theme import LIGHT, Theme, clipped
 from isthmus.serving.explorer.atlas import Atlas
-from isthmus.serving.explorer.cards import served
 from isthmus.serving.explorer.labelled_data import LabelledData
-from isthmus.serving.explorer.live import script
+from isthmus.serving.explorer.plot import follow_theme, pixels, plot, point_style
 from isthmus.serving.explorer.table_rows import Coloring, palette
 
 _COLORED = 10  # classes with a colour of their own
 _MORE = 1.3  # times as many points are worth drawing all of them again
-_USUAL_SIZE = 600  # pixels of the map's sides
-_FEW = 5_000  # points that are drawn faster without a graphics card
 _HIDE = """
 const palette = mapper.palette.slice()
 const color = cb_obj.glyph.fill_color.value
@@ -52,7 +38,10 @@ class CodeScatter:
         self._atlas, self._theme, self._shown = atlas, theme, 0
         self.mode = RadioButtonGroup(labels=["Look around", "Draw a walk"], active=0, stylesheets=[style])
         self.pan = PanTool()
-        self.figure = self._figure(style)
+        plane = atlas.plane
+        x_ends, y_ends = ((float(plane.low[i]), float(plane.high[i])) for i in (0, 1))
+        labels = plane.names[0], plane.names[1]
+        self.figure = plot(x_ends, y_ends, labels, len(atlas), style, theme, pan=self.pan)
         self._slots: np.ndarray | None = None  # of a table's rows, in the palette
         self._items: list[LegendItem] = []
         self.choosers: list[Select] = []
@@ -62,10 +51,7 @@ class CodeScatter:
             self._add_chooser(atlas.samples.data, atlas.samples, style)
         self.path, self.route, self.spot, self._here = (ColumnDataSource({"x": [], "y": []}) for _ in range(4))
         self._add_walk()
-        if served():
-            pairs = list(zip(theme_colors(theme).values(), theme_colors(DARK).values(), strict=True))
-            colors = CustomJS(args={"figure": self.figure, "pairs": pairs}, code=script("colors.js"))
-            self.figure.js_on_change("inner_width", colors)  # which the browser sets when it has made the figure
+        follow_theme(self.figure, theme)
         self.update()
 
     def color_by(self, coloring: Coloring) -> None:
@@ -116,47 +102,10 @@ class CodeScatter:
     def units_per_pixel(self) -> tuple[float, float]:
         """How much of the map one pixel of the screen is."""
         x, y = self.figure.x_range, self.figure.y_range
-        width, height = (self._pixels(name) for name in ("inner_width", "inner_height"))
+        width, height = pixels(self.figure)
         return abs(x.end - x.start) / width, abs(y.end - y.start) / height
 
-    def _pixels(self, name: str) -> int:
-        try:
-            return getattr(self.figure, name) or _USUAL_SIZE
-        except UnsetValueError:  # only a browser sets these
-            return _USUAL_SIZE
-
-    def _figure(self, style: InlineStyleSheet) -> Any:
-        plane, theme = self._atlas.plane, self._theme
-        zoom = WheelZoomTool()
-        plot = figure(
-            x_range=Range1d(plane.low[0], plane.high[0]),
-            y_range=Range1d(plane.low[1], plane.high[1]),
-            x_axis_label=plane.names[0],
-            y_axis_label=plane.names[1],
-            tools=[self.pan, zoom, ResetTool()],
-            active_scroll=zoom,
-            output_backend="webgl" if len(self._atlas) > _FEW else "canvas",
-            sizing_mode="stretch_both",
-            min_height=420,
-            background_fill_color=theme.paper,
-            border_fill_color=theme.paper,
-            outline_line_color=theme.faint,
-            toolbar_location=None,
-            stylesheets=[style],
-            css_classes=["figure"],
-        )
-        plot.grid.grid_line_color = theme.faint
-        plot.grid.grid_line_alpha = 0.6
-        plot.axis.axis_line_color = plot.axis.major_tick_line_color = plot.axis.minor_tick_line_color = None
-        plot.axis.major_label_text_color = plot.axis.axis_label_text_color = theme.muted
-        plot.axis.axis_label_text_font_style = "normal"
-        plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = "12px"
-        plot.axis.axis_label_text_font = plot.axis.major_label_text_font = "Inter, Helvetica, Arial, sans-serif"
-        return plot
-
     def _add_points(self, samples: LabelledData) -> None:
-        count = len(self._atlas)
-        size, alpha = (7, 0.8) if count <= 2_000 else (4.5, 0.6) if count <= 15_000 else (3, 0.5)
         color: Any = self._theme.cool
         if isinstance(samples.data, TableSource):
             colors = palette(self._theme)
@@ -169,9 +118,8 @@ class CodeScatter:
             mapper = LinearColorMapper(palette=colors, low=-0.5, high=len(colors) - 0.5)
             color = {"field": "class", "transform": mapper}
             self._add_legend(_entries(samples, colors, self._theme), mapper)
-        self.figure.scatter(
-            "x", "y", source=self._points, size=size, color=color, alpha=alpha, line_color=None, name="points"
-        )
+        look = point_style(len(self._atlas))
+        self.figure.scatter("x", "y", source=self._points, color=color, line_color=None, name="points", **look)
 
     def _add_legend(self, entries: list[tuple[str, str, list[int]]], mapper: LinearColorMapper) -> None:
         """A name, a colour and the classes that have it; a click hides their points."""

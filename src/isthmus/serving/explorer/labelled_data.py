@@ -54,6 +54,13 @@ class LabelledData:
         assert self.data is not None
         return self.data[index] if isinstance(self.data, TableSource) else finite_sample(self.data, index)
 
+    def spread(self, most: int) -> LabelledData:
+        """At most that many of the samples, from all over."""
+        assert self.data is not None
+        chosen = evenly_spread(len(self), most)
+        classes = None if self.classes is None else self.classes[chosen]
+        return LabelledData(self.data.subset(chosen), self.names, classes)
+
     def label(self, index: int) -> str:
         """The name of a sample's class; nothing without labels."""
         return "" if self.classes is None else self.names[self.classes[index]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -42,7 +43,7 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
     if page is None:
         raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
     need_panel()
-    data = None if X is None else opened(model, X, page.mixed_sizes)
+    data = None if X is None else page.open(model, X)
     return page.prepare(model, LabelledData.of(data, y, class_names))
 
 
@@ -83,6 +84,21 @@ def _codec(model: Any, samples: LabelledData) -> Prepared:
     return Prepared(lambda: CodecPage(model, samples).layout, _words(model, "", samples))
 
 
+def _detector(model: Any, samples: LabelledData) -> Prepared:
+    from isthmus.anomalies.findings import Findings
+    from isthmus.serving.explorer.atlas import MOST_POINTS
+    from isthmus.serving.explorer.detector_page import DetectorPage
+
+    if samples.data is None:
+        raise IsthmusError("the page of a detector shows how strange samples are: give some, as data")
+    words = _words(model, "", samples)
+    if len(samples) > MOST_POINTS:
+        samples = samples.spread(MOST_POINTS)
+        words += f", of which {MOST_POINTS:,} are shown"
+    findings = Findings.of(model, samples.data)
+    return Prepared(lambda: DetectorPage(model, samples, findings).layout, words)
+
+
 def _words(model: Any, code: str, samples: LabelledData) -> str:
     source = samples.data
     data = "no data" if source is None else f"{count(len(source), 'sample')} of {PurePath(source.name).name}"
@@ -91,16 +107,17 @@ def _words(model: Any, code: str, samples: LabelledData) -> str:
 
 @dataclass(frozen=True)
 class _Page:
-    """A kind of page. mixed_sizes : whether samples may differ in size. prepare : a model and its data."""
+    """A kind of page. open : the user's data as a model takes them. prepare : a model and its data."""
 
-    mixed_sizes: str
+    open: Callable[[Any, Any], Source]
     prepare: Callable[[Any, LabelledData], Prepared]
 
 
 _PAGES = {  # by what a model can do; the first that fits is taken
-    "decode": _Page("refuse", _encoder_decoder),
-    "clean": _Page("keep", _denoiser),
-    "compress": _Page("keep", _codec),
+    "decode": _Page(opened, _encoder_decoder),
+    "clean": _Page(partial(opened, mixed_sizes="keep"), _denoiser),
+    "compress": _Page(partial(opened, mixed_sizes="keep"), _codec),
+    "detect": _Page(lambda model, X: model.scorer_.open(X, model), _detector),
 }
 
 

@@ -59,7 +59,7 @@ class Viewer:
             wide = len(self.center) > _MOST_ROWS
             return self._bars(sample, size, self.height(size)) if wide else self._rows(sample, size)
         return (
-            self._line(sample, size, self.height(size)) if self.kind == "signals" else _image(self.pixels(sample), size)
+            self._line(sample, size, self.height(size)) if self.kind == "signals" else image(self.pixels(sample), size)
         )
 
     def height(self, width: int) -> int:
@@ -71,7 +71,7 @@ class Viewer:
         """A sample small, in a square of `size` pixels."""
         if self.kind == "table":
             return self._bars(sample, size, size)
-        return self._line(sample, size, size) if self.kind == "signals" else _image(self.pixels(sample), size)
+        return self._line(sample, size, size) if self.kind == "signals" else image(self.pixels(sample), size)
 
     def difference(self, a: np.ndarray, b: np.ndarray, size: int) -> Markup:
         """a - b: orange where it is above 0, green where it is below; half the range is the full colour."""
@@ -79,7 +79,7 @@ class Viewer:
         if self.kind in ("signals", "table"):
             return self._line(change + (self.high + self.low) / 2, size, self.height(size))
         mean = self._slice(channels_last(change, self.axis)).mean(-1)
-        return _image(signed_alpha(mean, (self.high - self.low) / 2, LIGHT), size)
+        return image(signed_alpha(mean, (self.high - self.low) / 2, LIGHT), size)
 
     @property
     def of_differences(self) -> str:
@@ -153,7 +153,7 @@ def _range(dtype: np.dtype, values: np.ndarray, kind: str) -> tuple[float, float
     return low - margin, high + margin
 
 
-def _image(pixels: np.ndarray, size: int) -> Markup:
+def image(pixels: np.ndarray, size: int) -> Markup:
     """uint8 (height, width[, channels]) as an <img> that fills a square; small ones keep their pixels."""
     from PIL import Image
 

@@ -1,0 +1,118 @@
+"""What a detector says about data, as its report and its page show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import Any, Protocol
+
+import numpy as np
+
+from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
+from isthmus.anomalies.scorer import Parts, Scorer
+from isthmus.data.base import as_labels
+from isthmus.errors import IsthmusError
+
+FDR = 0.1  # at which samples count as flagged on pages
+UNITS = {"table": "row", "images": "image", "signals": "signal", "series": "time step"}
+_NORMAL = {"normal", "good", "ok", "inlier", "nominal", "benign", "healthy", "no", "none"}  # what people call the rest
+
+
+class Detector(Protocol):
+    """What pages need to know about a detector."""
+
+    kind_: str
+    contamination: Any
+    scorer_: Scorer
+    calibration_: Calibration
+    offset_: float
+    history_: list[dict[str, Any]]
+
+    def explain(self, X: Any) -> Parts: ...
+
+    def describe(self) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels that judge. values : of each sample, text or whole numbers, (n,). strange : which of the samples are
+    anomalies, bool (n,); None where that cannot be told from the labels.
+    """
+
+    values: np.ndarray
+    strange: np.ndarray | None
+
+    @classmethod
+    def of(cls, labels: Any, n: int) -> Labels:
+        """Labels of n samples. Of two values, the anomalies are True, 1 beside 0, -1 beside 1 as scikit-learn has it,
+        or what is not called "normal" or the like.
+
+        Raises IsthmusError where there is not one label for each sample.
+        """
+        values = as_labels(labels, "labels")
+        if len(values) != n:
+            raise IsthmusError(f"there are {len(values):,} labels for {n:,} samples; give one for each")
+        return cls(values, _strange(values))
+
+
+def _strange(values: np.ndarray) -> np.ndarray | None:
+    """Which are labels of anomalies."""
+    found = set(np.unique(values).tolist())
+    strange: np.ndarray | None = None
+    if found <= {0, 1}:
+        strange = values == 1
+    elif found <= {-1, 1}:
+        strange = values == -1
+    elif values.dtype.kind == "U":
+        normal = [value for value in found if value.strip().lower() in _NORMAL]
+        strange = values != normal[0] if len(normal) == 1 else None
+    return strange if strange is not None and 0 < strange.sum() < len(strange) else None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a detector says about n samples.
+
+    strangeness : higher is stranger, float64 (n,). p : conformal p-values, float64 (n,). usual : the strangeness of the
+    calibration samples, float64 (m,). smallest_p : that any sample could have. threshold : above which `predict` flags.
+    labels : where there are some.
+    """
+
+    strangeness: np.ndarray
+    p: np.ndarray
+    usual: np.ndarray
+    smallest_p: float
+    threshold: float
+    labels: Labels | None = None
+
+    @classmethod
+    def of(cls, detector: Detector, samples: Any, labels: Any = None) -> Findings:
+        """samples : as the detector's scorer has opened them. labels : one for each, or None."""
+        each = detector.scorer_.strangeness(samples)  # (groups, n)
+        calibration = detector.calibration_
+        smallest = calibration.p_values(np.full((len(each), 1), np.inf, each.dtype))
+        return cls(
+            each.mean(0, dtype=np.float64),
+            calibration.p_values(each),
+            calibration.scores,
+            float(smallest[0]),
+            -detector.offset_,
+            None if labels is None else Labels.of(labels, each.shape[1]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.p)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The samples from the strangest on, (n,)."""
+        return np.argsort(-self.strangeness, kind="stable")
+
+    def flagged(self, fdr: float = FDR) -> np.ndarray:
+        """Which samples are anomalies at a false-discovery rate, bool (n,)."""
+        return benjamini_hochberg(self.p, fdr)
+
+    def fewest(self, fdr: float = FDR) -> int:
+        """How many samples must have the smallest p that there is before any of them can be flagged."""
+        return ceil(len(self) * self.smallest_p / fdr - 1e-9)

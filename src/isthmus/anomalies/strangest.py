@@ -1,0 +1,202 @@
+"""The strangest samples and why they are strange, as sections of a detector's report: one maker for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.anomalies.figures import guilty_columns
+from isthmus.anomalies.findings import Detector, Findings
+from isthmus.data.base import evenly_spread
+from isthmus.data.channels_last import channels_last
+from isthmus.data.frames import as_table, is_frame
+from isthmus.data.scaling import finite_sample, sample_channel_axis
+from isthmus.data.sources import Source, subset
+from isthmus.data.table_source import TableSource
+from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, sample_rows
+from isthmus.evaluation.figures.style import Plate
+from isthmus.evaluation.page import Cell, Row, Samples, Section, Table
+from isthmus.evaluation.pictures import shown_range
+from isthmus.evaluation.table_text import GONE, shown
+from isthmus.evaluation.theme import Theme, clipped, count, number, share, signed_alpha
+
+_LISTED, _SHOWN, _MOST_LINES = 20, 4, 40
+_REASONS = 3  # columns that are named for a row
+_GUILTY = 0.1  # of a row's strangeness, from which on a column is named
+_MOST_EXPLAINED = 2_000  # rows
+
+
+def strangest(detector: Detector, samples: Any, findings: Findings) -> list[Section]:
+    """Sections about the strangest samples."""
+    maker: Callable[[Detector, Any, Findings], list[Section]] = _MAKERS[detector.kind_]
+    return maker(detector, samples, findings)
+
+
+def _head(findings: Findings, index: int, flagged: np.ndarray) -> str:
+    """What is said of a sample beside its number."""
+    said = f"p {number(findings.p[index])}" + (", flagged" if flagged[index] else "")
+    return said if findings.labels is None else f"{said}, labelled {clipped(str(findings.labels.values[index]), 12)}"
+
+
+# Rows of tables
+
+
+def _rows(detector: Detector, table: TableSource, findings: Findings) -> list[Section]:
+    picks = findings.order[:_LISTED]
+    rows = table.subset(picks)
+    names = [column.name for column in table.schema.used]
+    guilt, expected = explained(detector, rows)
+    texts = [[shown(v) for v in rows.table.column(name).to_pylist()] for name in names]  # columns, rows
+    guesses = [[shown(v) for v in expected.column(name).to_pylist()] for name in names]
+    listing = _listing(findings, picks, names, guilt, texts, guesses)
+    sections = [
+        Section("The strangest rows", text=_how_to_read(len(names)), listing=listing),
+        Section("Cell by cell", samples=_cells(findings, picks[:_SHOWN], names, guilt, texts, guesses)),
+    ]
+    return sections
+
+
+def explained(detector: Detector, rows: TableSource) -> tuple[np.ndarray, Any]:
+    """The share of each column in the strangeness of rows, (n, columns), and the expected rows, an Arrow table."""
+    parts = detector.explain(rows)
+    scores = parts.scores
+    if is_frame(scores):
+        scores = np.stack([column.to_numpy() for column in as_table(scores).columns], 1)
+    above = np.clip(np.nan_to_num(np.asarray(scores, np.float64)), 0, None)
+    names = [column.name for column in rows.schema.used]
+    expected = as_table(parts.expected) if is_frame(parts.expected) else _named(parts.expected, names)
+    return above / np.maximum(above.sum(1, keepdims=True), 1e-12), expected
+
+
+def _named(values: np.ndarray, names: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    return pa.table(dict(zip(names, np.asarray(values).T, strict=True)))
+
+
+def _how_to_read(columns: int) -> str:
+    return (
+        f"What makes a row strange: of {columns:,} columns the three that carry most of its strangeness, if that is a "
+        f"tenth or more, with the value that would have been expected. {GONE} is a missing cell."
+    )
+
+
+def _listing(
+    findings: Findings,
+    picks: np.ndarray,
+    names: Sequence[str],
+    guilt: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    guesses: Sequence[Sequence[str]],
+) -> Table:
+    flagged, rows = findings.flagged(), []
+    for place, index in enumerate(picks.tolist()):
+        order = np.argsort(-guilt[place], kind="stable")[:_REASONS]
+        guilty = [j for j in order.tolist() if guilt[place, j] >= _GUILTY] or order[:1].tolist()
+        why = "; ".join(
+            f"{clipped(names[j], 24)} {texts[j][place]} (expected {guesses[j][place]})"
+            if texts[j][place] != guesses[j][place]
+            else f"{clipped(names[j], 24)} {texts[j][place]}"
+            for j in guilty
+        )
+        own = [] if findings.labels is None else [str(findings.labels.values[index])]
+        cells = [number(findings.strangeness[index]), number(findings.p[index]), "yes" if flagged[index] else "no"]
+        rows.append(Row(f"row {index:,}", (*cells, *own, why)))
+    label = [] if findings.labels is None else ["label"]
+    return Table(("", "strangeness", "p", "flagged", *label, "because of"), rows, ("strangeness", "p"))
+
+
+def _cells(
+    findings: Findings,
+    picks: np.ndarray,
+    names: Sequence[str],
+    guilt: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    guesses: Sequence[Sequence[str]],
+) -> Samples:
+    """The strangest rows whole; of many columns the guiltiest, in the table's order."""
+    flagged, n = findings.flagged(), len(picks)
+    most = np.sort(np.argsort(-guilt[:n].max(0), kind="stable")[:_MOST_LINES])
+    lines = []
+    for j in most.tolist():
+        cells: list[Cell] = []
+        for i in range(n):
+            shade = 0.65 * min(1.0, 2 * guilt[i, j]) if guilt[i, j] >= _GUILTY / 2 else 0.0
+            note = share(guilt[i, j]) if shade else ""
+            cells += [Cell(texts[j][i], shade, note), Cell(guesses[j][i])]
+        lines.append((names[j], cells))
+    heads = [(f"row {index:,}", _head(findings, index, flagged)) for index in picks.tolist()]
+    return Samples(heads, ("value", "expected"), lines)
+
+
+def columns_chart(detector: Detector, table: TableSource, findings: Findings) -> Plate | None:
+    """Which columns are guilty how often; None where there is one column only."""
+    chosen, called, what = np.flatnonzero(findings.flagged()), "flagged rows", "rows that are flagged at an FDR of 10 %"
+    if not len(chosen):
+        chosen = np.sort(findings.order[: max(1, len(findings) // 100)])
+        called, what = "the strangest rows", f"{count(len(chosen), 'row')} that are strangest, since none is flagged"
+    others = np.setdiff1d(np.arange(len(findings)), chosen, assume_unique=True)
+    names = [column.name for column in table.schema.used]
+    shares = []
+    for rows in (chosen, others if len(others) else chosen):
+        some = rows[evenly_spread(len(rows), _MOST_EXPLAINED)]
+        guiltiest = explained(detector, table.subset(some))[0].argmax(1)
+        shares.append(np.bincount(guiltiest, minlength=len(names)) / len(some))
+    caption = (
+        f"How often each column carries the largest part of the strangeness: bars for the {what}, strokes for the "
+        f"other rows."
+    )
+    if max(len(chosen), len(others)) > _MOST_EXPLAINED:
+        caption += f" Of each, at most {_MOST_EXPLAINED:,} were explained, evenly spread."
+    return guilty_columns(names, shares[0], shares[1], (called, "the others"), caption)
+
+
+# Images, and signals
+
+
+def _images(detector: Detector, source: Source, findings: Findings) -> list[Section]:
+    """Image, what was expected, and where it differs, for the strangest and for one in the middle."""
+    picks = findings.order[:COLUMNS]
+    samples, expected, heat = explained_samples(detector, source, picks)
+    flagged = findings.flagged()
+    limits = shown_range(np.concatenate([sample.ravel() for sample in samples]), "images")
+    ends = limits if samples[0].dtype.kind == "f" else (0.0, float(np.iinfo(samples[0].dtype).max))
+    top = max(float(np.quantile(np.concatenate([one.ravel() for one in heat]), 0.995)), 1e-12)
+
+    def heated(theme: Theme) -> list[np.ndarray]:
+        return [signed_alpha(np.clip(one, 0, None), top, theme) for one in heat]
+
+    rows = [
+        SampleRow(
+            "image", "strangest first", lambda theme: [as_cell(s, ends) for s in samples],
+            [_head(findings, index, flagged) for index in picks.tolist()],
+        ),
+        SampleRow("expected", "", lambda theme: [as_cell(s, ends) for s in expected]),
+        SampleRow("strange there", "", heated, [f"image {index:,}" for index in picks.tolist()]),
+    ]  # fmt: skip
+    caption = (
+        f"The {count(len(picks), 'strangest image')}: as they are, what would have been expected, and where they "
+        f"are strange, on one scale for all."
+    )
+    return [Section("The strangest images", [sample_rows("strangest", caption, rows)])]
+
+
+def explained_samples(
+    detector: Detector, source: Source, picks: np.ndarray
+) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
+    """Samples and the expected ones, (*spatial, channels), and the strangeness of each place, (*spatial)."""
+    some = subset(source, picks)
+    parts = detector.explain(some)
+    samples, guesses, heat = [], [], []
+    for i in range(len(picks)):
+        sample, expected, scores = finite_sample(some, i), np.asarray(parts.expected[i]), np.asarray(parts.scores[i])
+        axis = sample_channel_axis(sample.shape, "auto")
+        samples.append(channels_last(sample, axis))
+        guesses.append(channels_last(expected, axis))
+        heat.append(channels_last(scores, axis).sum(-1) if scores.ndim == sample.ndim and axis is not None else scores)
+    return samples, guesses, heat
+
+
+_MAKERS: dict[str, Callable[[Detector, Any, Findings], list[Section]]] = {"table": _rows, "images": _images}

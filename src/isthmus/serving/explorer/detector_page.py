@@ -1,0 +1,217 @@
+"""The page of a detector: samples by how strange they are, a list at any false-discovery rate, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import panel as pn
+from bokeh.models import ColumnDataSource, LinearColorMapper
+from bokeh.models.annotations.geometry import Span
+from bokeh.models.widgets.sliders import Slider
+from markupsafe import Markup
+
+from isthmus.anomalies.findings import FDR, UNITS, Findings
+from isthmus.anomalies.strangest import explained, explained_samples
+from isthmus.data.table_source import TableSource
+from isthmus.evaluation.table_text import shown
+from isthmus.evaluation.theme import LIGHT, clipped, number, signed_alpha
+from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, figures, on_event
+from isthmus.serving.explorer.labelled_data import LabelledData
+from isthmus.serving.explorer.live import Newest
+from isthmus.serving.explorer.plot import follow_theme, pixels, plot, point_style
+from isthmus.serving.explorer.views import Viewer, image
+
+_WIDE, _SIDE = 560, 190  # pixels of a row's explanation, and of each picture
+_TALLEST, _LINE = 420, 19  # pixels of a row's explanation, and of a column in it
+_STRONGEST = 0.995  # quantile of the strangeness of pixels that has the full colour
+_GUILTY = 0.1  # share from which on a value is marked
+_MARGIN = 0.04  # around the points, as a share
+
+
+class DetectorPage:
+    """One session's page. findings : of the samples, in their order."""
+
+    def __init__(self, model: Any, samples: LabelledData, findings: Findings) -> None:
+        self._model, self._samples, self._findings = model, samples, findings
+        self._unit = UNITS[model.kind_]
+        self._style = style = Style()
+        self._place = 0  # of the sample shown, in the order of strangeness
+        self._y = _heights(findings.strangeness)
+        self._mapper = LinearColorMapper(palette=[LIGHT.warm, LIGHT.cool])
+        self._here = ColumnDataSource({"x": [], "y": []})
+        self._figure = self._scatter()
+        self._facts, self._message, self._about = style.text(kind="facts"), style.text(), style.text(kind="facts")
+        table = isinstance(samples.data, TableSource)
+        height = min(_TALLEST, _LINE * (samples.data.shape[1] + 1)) if isinstance(samples.data, TableSource) else _SIDE
+        self._pictures = [Picture(style, _WIDE if table else _SIDE, height) for _ in range(1 if table else 3)]
+        self._slider = Slider(
+            title="false-discovery rate", start=0.01, end=0.5, step=0.01, value=FDR, format="0 %", width=280,
+            stylesheets=[style.sheet],
+        )  # fmt: skip
+        self._rate = Newest(self._flagged, self._show_flagged, self._say, sliders=[self._slider])
+        tap = Newest(self._tapped, self._stand_on, self._say)
+        tap.listen(self._figure, "tap", "doubletap", "press")
+        self._chooser = Chooser(style, samples, self._stand_on, lambda name, array: None, self._say, files=False)
+        self._next = style.button("Next strangest")
+        self._next.on_click(lambda: self._step(1))
+        self._back = style.button("Strangest")
+        self._back.on_click(lambda: self._step(-self._place))
+        self.layout = self._layout()
+        self._show_flagged(self._flagged((FDR,)))
+        self._stand_on(int(findings.order[0]))
+
+    # What is computed
+
+    def _flagged(self, values: tuple[float, ...]) -> tuple[int, float]:
+        """How many samples are flagged at a rate, and a p between theirs and those of the others."""
+        mask = self._findings.flagged(values[0])
+        if not mask.any():
+            return 0, 0.0
+        p = self._findings.p
+        rest = p[~mask]
+        return int(mask.sum()), float((p[mask].max() + (rest.min() if len(rest) else 2.0)) / 2)
+
+    def _tapped(self, place: tuple[float, ...]) -> int:
+        """The sample nearest to a click, in pixels."""
+        ranges = self._figure.x_range, self._figure.y_range
+        (x0, x1), (y0, y1) = ((one.start, one.end) for one in ranges)
+        width, height = pixels(self._figure)
+        x, y = place
+        if self._logarithmic:
+            y, y0, y1 = np.log([max(y, 1e-300), y0, y1]).tolist()
+        own = np.log(self._y) if self._logarithmic else self._y
+        across = (np.arange(len(own)) - x) * width / (x1 - x0)
+        return int((across**2 + ((own - y) * height / (y1 - y0)) ** 2).argmin())
+
+    # What is shown
+
+    def _show_flagged(self, found: tuple[int, float]) -> None:
+        flagged, cut = found
+        self._mapper.update(low=cut - 1, high=cut + 1)  # p below the cut are in the first of two colours
+        rate, n = self._slider.value, len(self._findings)
+        facts = [
+            (f"flagged, of {n:,}", f"{flagged:,}"),
+            ("of these normal, at most", f"{rate * flagged:,.1f}"),
+            ("smallest possible p", number(self._findings.smallest_p)),
+        ]
+        fewest = self._findings.fewest(rate)
+        if fewest > 1:
+            facts.append(("of that p are needed for a list", f"{fewest:,}"))
+        self._facts.text = as_html(figures(facts))
+
+    def _stand_on(self, index: int) -> None:
+        self._place = int(np.flatnonzero(self._findings.order == index)[0])
+        self._chooser.set(index)
+        self._here.data = {"x": [index], "y": [self._y[index]]}
+        self._say("")
+        for picture, content in zip(self._pictures, self._explained(index), strict=True):
+            picture.show(*content)
+        findings = self._findings
+        self._about.text = as_html(
+            figures(
+                [
+                    (f"place among {len(findings):,}, the strangest first", f"{self._place + 1:,}"),
+                    ("strangeness", number(findings.strangeness[index])),
+                    ("p", number(findings.p[index])),
+                ]
+            )
+        )
+
+    def _step(self, by: int) -> None:
+        order = self._findings.order
+        self._stand_on(int(order[min(self._place + by, len(order) - 1)]))
+
+    def _explained(self, index: int) -> list[tuple[Markup, str, str]]:
+        """Drawing, caption and note of each picture."""
+        data, title = self._samples.data, self._samples.title(index)
+        if isinstance(data, TableSource):
+            row = data.subset(np.array([index]))
+            return [(_row(self._model, row), f"{title}: the strangest columns first", "")]
+        assert data is not None
+        (sample,), (expected,), (heat,) = explained_samples(self._model, data, np.array([index]))
+        viewer = Viewer.of([sample], sample.ndim - 1, table=False)
+        top = max(float(np.quantile(heat, _STRONGEST)), 1e-12)
+        colors = image(signed_alpha(np.clip(heat, 0, None), top, LIGHT), _SIDE)
+        return [
+            (viewer.picture(sample, _SIDE), title, ""),
+            (viewer.picture(expected, _SIDE), "Expected", ""),
+            (colors, "Strange there", "the stronger, the stranger"),
+        ]
+
+    def _say(self, message: str) -> None:
+        self._message.text = as_html(message)
+
+    # The page
+
+    @property
+    def _logarithmic(self) -> bool:
+        return bool(self._y.min() > 0)
+
+    def _scatter(self) -> Any:
+        n, y = len(self._findings), self._y
+        low, high = float(y.min()), float(y.max())
+        if self._logarithmic:
+            margin = (high / low) ** _MARGIN * 1.05
+            ends = low / margin, high * margin
+        else:
+            margin = _MARGIN * (high - low) or 0.5
+            ends = low - margin, high + margin
+        labels = f"{self._unit}, in the order of the data", "strangeness"
+        wide = max(1.0, _MARGIN * n)
+        figure = plot(
+            (-wide, n - 1 + wide), ends, labels, n, self._style.sheet, y_scale="log" if self._logarithmic else "linear"
+        )
+        order = self._findings.order[::-1]  # the strangest are drawn last, and lie above
+        points = ColumnDataSource({"x": order, "y": y[order], "p": self._findings.p[order]})
+        color = {"field": "p", "transform": self._mapper}
+        figure.scatter("x", "y", source=points, color=color, line_color=None, **point_style(n))
+        for width, ink in ((6, LIGHT.paper), (2.5, LIGHT.ink)):
+            ring = {"size": 18, "fill_color": None, "line_color": ink, "line_width": width}
+            figure.scatter("x", "y", source=self._here, level="overlay", **ring)
+        figure.add_layout(
+            Span(
+                location=self._findings.threshold, dimension="width", line_dash="dashed", line_color=LIGHT.muted,
+                line_width=1.5,
+            )
+        )  # fmt: skip
+        follow_theme(figure)
+        return figure
+
+    def _layout(self) -> pn.viewable.Viewable:
+        style, fit = self._style, self._style.button("All points", width=90)
+        on_event(fit, "button_click", "figure.reset.emit()", figure=self._figure)
+        said = style.text("Flagged are the orange ones; the dashed line is what predict goes by.")
+        left = style.box("map", style.box("bar", fit, said), self._figure, column=True)
+        pictures = style.box("beside", *(picture.layout for picture in self._pictures))
+        buttons = style.box("beside", self._back, self._next)
+        right = style.box(
+            "side",
+            style.card("What is flagged", self._slider, self._facts),
+            style.card("Why", self._chooser.layout, buttons, self._about, pictures, self._message),
+            column=True,
+        )
+        page: pn.viewable.Viewable = style.box("page", left, right)
+        return page
+
+
+def _heights(strangeness: np.ndarray) -> np.ndarray:
+    """Where points are drawn: of positive values, those near 0 at a thousandth of the middle."""
+    middle = float(np.median(strangeness))
+    heights: np.ndarray = np.maximum(strangeness, 1e-3 * middle) if strangeness.min() >= 0 < middle else strangeness
+    return heights
+
+
+def _row(model: Any, row: TableSource) -> Markup:
+    """A row's columns from the guiltiest on: the value, what was expected, and the share of the strangeness."""
+    (shares,), expected = explained(model, row)
+    line = Markup('<tr><th title="{}">{}</th><td{}>{}</td><td>{}</td><td>{}</td></tr>')
+    mark, lines = Markup(' class="wrong"'), []
+    for j in np.argsort(-shares, kind="stable").tolist():
+        name = row.schema.used[j].name
+        value, guess = (shown(table.column(name)[0].as_py()) for table in (row.table, expected))
+        wrong = mark if shares[j] >= _GUILTY else ""
+        lines.append(line.format(name, clipped(name, 24), wrong, value, guess, f"{shares[j]:.1%}"))
+    head = Markup("<tr><th></th><td>value</td><td>expected</td><td>share</td></tr>")
+    table = Markup('<div class="row pair blame" style="width:{}px"><table>{}{}</table></div>')
+    return table.format(_WIDE, head, Markup("").join(lines))

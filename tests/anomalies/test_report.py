@@ -1,0 +1,85 @@
+"""The report of a detector: what is flagged, what could not be, and why the strangest samples are strange."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.anomalies.test_detector import people
+
+from isthmus import AnomalyDetector, IsthmusError
+from isthmus.anomalies.findings import Findings, Labels
+
+
+@pytest.fixture(scope="module")
+def detector() -> AnomalyDetector:
+    return AnomalyDetector(epochs=2, random_state=0).fit(people(400).rename(columns={"smoker": "<b>smoker"}))
+
+
+def new_rows() -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of which the first forty have an impossible height."""
+    rows = people(200, seed=1).rename(columns={"smoker": "<b>smoker"})
+    rows.loc[:39, "height"] = 912.0
+    return rows, (np.arange(200) < 40).astype(int)
+
+
+def test_the_page_says_what_is_strange_and_why(
+    check_page: Any, quick: None, detector: AnomalyDetector, tmp_path: Path
+) -> None:
+    rows, labels = new_rows()
+    page = check_page(detector.report(rows, tmp_path / "model", y=labels, title="<i>people"))
+    assert page.figures >= {"strangeness", "p_values", "columns"}
+    said = " ".join(page.words)
+    assert not {"i", "b"} & {tag for tag, _ in page.tags}
+    flagged = int(detector.detect(rows, fdr=0.1).sum())
+    assert flagged >= 40 and f"{flagged} rows are flagged out of 200" in said
+    assert "height 912 (expected 17" in said and "labelled 1" in said
+    assert "AUROC" in said and "normal samples alone" in said and "AnomalyDetector.load('model')" in said
+
+
+def test_without_labels_nothing_is_judged_by_them(
+    check_page: Any, quick: None, detector: AnomalyDetector, tmp_path: Path
+) -> None:
+    said = " ".join(check_page(detector.report(new_rows()[0], tmp_path, title="people", saved_as="m")).words)
+    assert "AUROC" not in said and "label" not in said.lower()
+
+
+def test_a_calibration_that_cannot_reach_is_told(
+    check_page: Any, quick: None, detector: AnomalyDetector, tmp_path: Path
+) -> None:
+    rows = people(1000, seed=2).rename(columns={"smoker": "<b>smoker"})
+    rows.loc[0, "height"] = 912.0
+    findings = Findings.of(detector, detector._open(rows))
+    assert findings.p[0] == findings.smallest_p == 1 / (len(findings.usual) + 1)
+    assert findings.order[0] == 0 and not findings.flagged().any()
+    as_strange = np.where(np.arange(1000) < findings.fewest(), np.inf, 0.0)[None]
+    for extra, found in ((0, findings.fewest()), (1, 0)):  # as many as are said to be needed, and one fewer
+        p = detector.calibration_.p_values(np.where(np.arange(1000) < extra, 0.0, as_strange))
+        assert int(Findings(as_strange[0], p, findings.usual, findings.smallest_p, 0.0).flagged().sum()) == found
+    said = " ".join(check_page(detector.report(rows, tmp_path)).words)
+    assert "Nothing is flagged" in said and f"at least {findings.fewest()} rows" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "strange"),
+    [
+        ([0, 1, 0], [0, 1, 0]),
+        ([True, False, False], [1, 0, 0]),
+        ([1, -1, 1], [0, 1, 0]),
+        (["Normal", "scratch", "dent"], [0, 1, 1]),
+        (["cat", "dog", "dog"], None),
+        ([0, 0, 0], None),
+        ([0, 1, 2], None),
+    ],
+)
+def test_which_labels_are_anomalies(values: list[Any], strange: list[int] | None) -> None:
+    found = Labels.of(values, 3).strange
+    assert found is None if strange is None else found is not None and found.astype(int).tolist() == strange
+
+
+def test_labels_of_another_number_are_refused(detector: AnomalyDetector, tmp_path: Path) -> None:
+    with pytest.raises(IsthmusError, match="3 labels for 200 samples"):
+        detector.report(new_rows()[0], tmp_path, y=[0, 1, 0])
