@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.columns import tell_columns
 from isthmus.cli.models import load_model
 from isthmus.errors import IsthmusError
 
@@ -64,13 +65,14 @@ def impute(
     if save_model is not None:
         options.check_output(save_model, overwrite, folder=True)
     imputer = None if model is None else load_model(model, device, "fill")
-    schema = None if imputer is None else imputer.scaler_.schema
-    table = reading.table(data, columns.kinds, columns.markers, schema=schema)
+    if imputer is None:
+        table = reading.table(data, columns.kinds, columns.markers)
+    else:
+        table = reading.table(data, schema=imputer.schema_, told=imputer.missing_columns)
     if table is None:
         raise IsthmusError(f"{data} is no table; give a CSV, Parquet, Arrow, JSON lines or Excel file")
-    for column in table.schema.left_out:
-        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
     if imputer is None:
+        tell_columns(data, table.schema)
         settings = {"epochs": epochs, "minutes": minutes, "random_state": seed, "device": device}
         imputer = _learned(table, settings, columns, quiet)
         if save_model is not None:

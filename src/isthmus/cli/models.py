@@ -11,6 +11,7 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.columns import tell_columns
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
@@ -62,8 +63,8 @@ def _training(data: str, reading: options.Reading, columns: options.ColumnKinds)
     table = None if data in registry.named_datasets else reading.table_to_learn(data, columns.kinds, columns.markers)
     if table is None:
         return reading.open(data)
-    for column in table.schema.left_out if isinstance(table, TableSource) else ():
-        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    if isinstance(table, TableSource):
+        tell_columns(data, table.schema)
     return table
 
 
@@ -75,7 +76,8 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
     if "detect" in registry.estimators.of(model).can:
         return _open_to_judge(model, data, reading)
     if isinstance(model.scaler_, TableScaler):
-        table = reading.table(data, schema=model.scaler_.schema)
+        told = getattr(model, "missing_columns", "refuse")
+        table = reading.table(data, schema=model.scaler_.schema, told=told)
         if table is None:
             raise IsthmusError(f"{data} is no table, and the model takes rows of a table")
         return table

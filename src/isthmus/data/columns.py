@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from isthmus.data.column_doubts import doubt
 from isthmus.data.column_guessing import Guess, guess
 from isthmus.data.column_kinds import ColumnKind, parse_kind
 from isthmus.data.column_texts import converted, unconverted
@@ -99,9 +100,7 @@ class TableSchema:
         Raises IsthmusError for names that occur twice, unknown names or kinds, and where no column can be used.
         """
         names = table.column_names
-        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-        if twice is not None:
-            raise IsthmusError(f"the table has two columns of the name {twice!r}; rename one of them")
+        refuse_twice(names)
         for name in kinds or {}:
             if name not in names:
                 raise unknown_name("column", name, names)
@@ -180,6 +179,15 @@ def holds_numbers(table: Any, kinds: Mapping[str, str] | None = None, markers: S
     return all(_holds_numbers(name, table.column(name), kinds.get(name), markers) for name in names)
 
 
+def refuse_twice(names: Sequence[str]) -> None:
+    """Raise IsthmusError where two columns have one name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise IsthmusError(f"the table has two columns of the name {name!r}; rename one of them")
+        seen.add(name)
+
+
 def _holds_numbers(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -> bool:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -210,10 +218,12 @@ def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -
     example = str(cells[0].as_py())[:40] if len(cells) else ""
     guessed = Guess("category") if is_category and len(cells) else guess(name, cells, distinct, rows)
     kind, written, note = guessed.kind, guessed.written, guessed.note
+    if guessed.odd is not None:
+        note += f" in row {pc.index(array, guessed.odd).as_py()}; make such cells numbers or dates, or missing"
     options: dict[str, Any] = {}
     if wanted is not None:
         (kind, options), note = parse_kind(name, wanted), ""
-        written = written if kind in ("number", "date") else {}
+        written = written if kind in ("number", "date", "duration") else {}
         if not len(cells) and kind != "ignore":
             raise IsthmusError(f"column {name!r} has no value at all, and cannot be a {kind}")
     try:
@@ -227,6 +237,7 @@ def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -
     if kind != "ignore":
         settings |= {"markers": list(markers)} if markers else {}
         settings |= {"categories": categories} if categories else {}
+    note = "; ".join(filter(None, (note, doubt(kind, converted(cells, written), array.null_count))))
     return Column(name, kind, rows, array.null_count, distinct, example, settings, note)
 
 
