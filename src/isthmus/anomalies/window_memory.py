@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_NEAREST = 0.01  # the share of the remembered windows whose farthest one counts
+_NEAREST = 0.05  # the share of the remembered windows whose farthest one counts
 _BATCH = 1 << 22  # distances that are held at a time
 
 
@@ -57,7 +57,7 @@ class WindowMemory:
                 near = np.abs(some[:, None] + first - self.places) < self.window
                 distances.masked_fill_(torch.from_numpy(near), torch.inf)
                 k -= int(near.sum(1).max())
-            found, which = distances.topk(max(1, round(_NEAREST * k)), largest=False)
+            found, which = distances.topk(max(1, min(k, round(_NEAREST * len(self.windows)))), largest=False)
             expected = self._flat[which].mean(1).unflatten(1, self.windows.shape[1:])
             yield Nearest(some, found[:, -1].sqrt().numpy(), expected.numpy())
 

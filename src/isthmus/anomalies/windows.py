@@ -10,7 +10,7 @@ from isthmus.errors import IsthmusError
 from isthmus.spec import is_integer
 
 LEAST_WINDOWS = 3  # lengths of a window that a series to learn from must have
-_SHORTEST, _LONGEST, _WITHOUT_PERIOD = 8, 1024, 128
+_SHORTEST, _WANTED, _LONGEST, _WITHOUT_PERIOD = 8, 32, 1024, 128  # lengths of windows, in steps
 _MOST_LAGS, _MOST_STEPS = 1000, 100_000  # of which the period is looked for, and the steps that are looked at
 _TAILS = 0.005  # share of the values at each end that may not decide
 _CLEAR, _CHANCE = 0.1, 8.0  # least rise of the autocorrelation at a period, and what chance may reach, times √n
@@ -21,8 +21,8 @@ _STRIDES = 8  # windows that hold a time step
 def choose_window(series: Sequence[np.ndarray], asked: int | None) -> tuple[int, str]:
     """How many time steps are looked at together, and why, in words.
 
-    series : each (n, channels). asked : what the user said; None for two periods of the longest series, or 128 where it
-    has none, and at most a quarter of all steps.
+    series : each (n, channels). asked : what the user said; None for two periods of the longest series, between 32 and
+    1,024 steps, or 128 where it has none; and at most a third of all steps.
 
     Raises IsthmusError where a series is too short.
     """
@@ -46,9 +46,10 @@ def choose_window(series: Sequence[np.ndarray], asked: int | None) -> tuple[int,
         )
     period = dominant_period(longest)
     wanted, why = (_WITHOUT_PERIOD, "no period was found") if period is None else (2 * period, f"period of {period:,}")
-    window = max(_SHORTEST, min(wanted, least, _LONGEST))
-    if window != max(wanted, _SHORTEST):
-        why += f", but the series are short: {window:,} of {wanted:,}" if window == least else f", at most {_LONGEST:,}"
+    wanted = int(np.clip(wanted, _WANTED, _LONGEST))
+    window = min(wanted, least)
+    if window < wanted:
+        why += f"; {wanted:,} would be looked at in longer series"
     return window, why
 
 
