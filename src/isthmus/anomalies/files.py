@@ -76,15 +76,23 @@ def results(detector: AnomalyDetector, samples: Source, judged: Judged, explaine
 
     wanted = judged.anomalies.copy()
     wanted[explained] = True
-    for rows in _blocks(len(samples), _ROWS):
-        part = subset(samples, rows)
+    for rows, part in _in_parts(samples):
         columns = _places(part, rows) | _others(part)
         columns |= {
             "score": judged.scores[rows],
             "p_value": judged.p_values[rows],
             "anomaly": judged.anomalies[rows],
         }
-        yield pa.table(columns | _reasons(detector, samples, rows, wanted[rows]))
+        yield pa.table(columns | _reasons(detector, part, wanted[rows]))
+
+
+def _in_parts(samples: Source) -> Iterator[tuple[np.ndarray, Source]]:
+    """Numbers of samples that are written at a time, and these."""
+    if isinstance(samples, TableSource):
+        yield from samples.in_parts(_ROWS)
+        return
+    for rows in _blocks(len(samples), _ROWS):
+        yield rows, subset(samples, rows)
 
 
 @dataclass(frozen=True)
@@ -166,10 +174,10 @@ def _free(name: str) -> str:
     return f"{name} (given)" if name in ours else name
 
 
-def _reasons(detector: AnomalyDetector, samples: Source, rows: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+def _reasons(detector: AnomalyDetector, part: Source, wanted: np.ndarray) -> dict[str, Any]:
     """The columns that say why, empty where that is not wanted."""
-    if isinstance(samples, TableSource):
-        return _guilty_columns(detector, samples.subset(rows[wanted]), wanted)
+    if isinstance(part, TableSource):
+        return _guilty_columns(detector, part.subset(np.flatnonzero(wanted)), wanted)
     return {}
 
 

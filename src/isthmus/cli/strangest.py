@@ -42,6 +42,7 @@ def print_strangest(detector: AnomalyDetector, samples: Source, judged: Judged, 
         "anomaly": [Text("yes", "bold red") if found else Text("") for found in judged.anomalies[strangest]],
     }
     if isinstance(chosen, TableSource):
+        chosen = chosen.in_memory()
         columns = _ids(chosen) | columns
         room = console.width - sum(map(_width, columns.items())) if console.is_terminal else _PIPE
         columns |= _cells(detector, chosen, room)
