@@ -100,7 +100,12 @@ def test_a_stream_that_has_changed_is_told_once_and_remembered(folder: Path) -> 
 
 def test_alarms_as_json_hold_the_row_and_why(folder: Path) -> None:
     (alarm,) = watched(folder, ['{"a": 0, "b": 0, "kind": "x"}', '{"a": 0, "b": 500, "kind": "x", "id": 7}'])
-    assert alarm["line"] == 2 and alarm["why"][0]["column"] == "b" and alarm["why"][0]["value"] == 500
+    assert (
+        alarm["line"] == 2
+        and alarm["why"][0]["column"] == "b"
+        and alarm["why"][0]["value"] == 500
+        and alarm["why"][0]["share"] > 0.9
+    )
     assert alarm["row"]["id"] == "7" and alarm["p_value"] < 0.01
 
 

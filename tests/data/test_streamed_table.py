@@ -13,7 +13,7 @@ import pytest
 from pyarrow import feather
 from tests.cli.commandline import ask
 
-from isthmus import AutoEncoder, Imputer, IsthmusError
+from isthmus import AnomalyDetector, AutoEncoder, Imputer, IsthmusError
 from isthmus.data import table_source, table_streaming
 from isthmus.data.sources import subset
 from isthmus.data.table_source import StreamedTable, open_table
@@ -153,3 +153,29 @@ def test_rows_of_an_odd_number_of_narrow_columns_are_recognised(path: Path) -> N
     model = AutoEncoder(2, hidden=(8,), epochs=1, random_state=0).fit(path)
     with pytest.raises(IsthmusError, match="copies of training rows"):
         model.sample(40, random_state=0, where={"b": (0.0, 0.2), "a": "x", "c": True})
+
+
+@pytest.mark.parametrize("size", [30, 64, 1000])
+def test_it_comes_in_parts_that_are_in_memory(path: Path, size: int) -> None:
+    source = open_table(path)
+    rows = np.random.default_rng(0).permutation(N)[:300]
+    for whole in (source, subset(source, rows), subset(source, rows[:5])):
+        assert isinstance(whole, StreamedTable)
+        numbers, parts = zip(*whole.in_parts(size), strict=True)
+        np.testing.assert_array_equal(np.concatenate(numbers), np.arange(len(whole)))
+        np.testing.assert_array_equal(np.concatenate([part.rows for part in parts]), whole.rows)
+        for here, part in zip(numbers, parts, strict=True):
+            assert len(part) <= size and not isinstance(part, StreamedTable)
+            np.testing.assert_array_equal(part.take(np.arange(len(part))), whole.take(here))
+            assert part.table.column("note").to_pylist() == [f"note {i} of many" for i in part.rows]
+
+
+def test_anomalies_are_written_block_by_block(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.anomalies.files._ROWS", 64)
+    model, found = tmp_path / "m", tmp_path / "found.parquet"
+    assert ask("train-detector", path, "--epochs", 1, "-q", "-o", model).status == 0
+    assert ask("detect", model, path, "-q", "-o", found).status == 0
+    rows = pd.read_parquet(found)
+    assert rows["row"].tolist() == list(range(N)) and rows["note"].tolist() == frame()["note"].tolist()
+    detector = AnomalyDetector.load(model)
+    np.testing.assert_allclose(rows["score"], detector.score_samples(frame()), rtol=1e-5)

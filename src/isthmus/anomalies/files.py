@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+import io
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.anomalies.findings import Findings
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
+from isthmus.files import atomic_path
 
 if TYPE_CHECKING:
     from isthmus.anomalies.detector import AnomalyDetector
 
 _ROWS, _SAMPLES = 1 << 15, 256  # of a table, or others, that are judged at a time
+_AXES = ["z", "y", "x"]
 _MOST_GUILTY = 3  # parts of a sample that are named
-_GUILTY = 0.5  # of the score of a row's guiltiest cell: from there on a cell counts as guilty, too
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What a detector says of n samples.
-
-    scores : float64 (n,), the higher, the more normal. p_values : float64 (n,). anomalies : bool (n,).
-    """
-
-    scores: np.ndarray
-    p_values: np.ndarray
-    anomalies: np.ndarray
-
-    def strangest(self, most: int) -> np.ndarray:
-        """The numbers of the strangest samples, the strangest first."""
-        return np.argsort(self.scores, kind="stable")[:most]
+_GUILTY = 0.5  # of the share of a row's guiltiest cell: from there on a cell counts as guilty, too
 
 
 def opened(detector: AnomalyDetector, samples: Source) -> Source:
@@ -42,57 +31,54 @@ def opened(detector: AnomalyDetector, samples: Source) -> Source:
     return table
 
 
-def judged_at_once(detector: AnomalyDetector, samples: Source) -> list[Source]:
-    """Parts of the samples that can be judged one after the other; a series is looked at as a whole."""
+def in_parts(detector: AnomalyDetector, samples: Source) -> Iterator[Any]:
+    """The samples as the detector's scorer takes them, part by part; a series is looked at as a whole."""
     size = _ROWS if isinstance(samples, TableSource) else _SAMPLES
-    if detector.kind_ == "series" or len(samples) <= size:
-        return [samples]
-    return [subset(samples, rows) for rows in _blocks(len(samples), size)]
+    whole = detector.kind_ == "series"
+    for rows in _blocks(len(samples), len(samples) if whole else size):
+        yield detector._open(samples if whole else subset(samples, rows))
 
 
-def judge(detector: AnomalyDetector, parts: Iterable[Source], fdr: float) -> Judged:
-    """The scores and p-values of samples, and which are anomalies at a false-discovery rate. parts : of the samples."""
-    scores, p_values = zip(*(scores_and_p_values(detector, part) for part in parts), strict=True)
-    p = np.concatenate(p_values)
-    return Judged(np.concatenate(scores), p, detector.calibration_.discoveries(p, fdr))
-
-
-def scores_and_p_values(detector: AnomalyDetector, samples: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Both as `AnomalyDetector` gives them, float64 (n,), looking at the samples once."""
-    strangeness = detector._strangeness(detector._open(samples))
-    return -strangeness.mean(0, dtype=np.float64), detector.calibration_.p_values(strangeness)
-
-
-def results(detector: AnomalyDetector, samples: Source, judged: Judged, explained: np.ndarray) -> Iterator[Any]:
+def results(
+    detector: AnomalyDetector, samples: Source, findings: Findings, anomalies: np.ndarray, explained: np.ndarray
+) -> Iterator[Any]:
     """Arrow tables with a row for each sample, to be written below each other.
 
-    explained : the numbers of samples that come with a reason beside those that are anomalies.
+    anomalies : bool (n,). explained : the numbers of samples that come with a reason beside these.
 
-    Columns: where the sample is; columns of a table that the model does not look at, as an id; score, p_value, anomaly;
-    then why. Of a table, up to three columns, the guiltiest first, each with its score, its value and the value that
-    would have been expected. Of anything else the strangest place.
+    Columns: where the sample is; columns of a table that the model does not look at, as an id; score (as
+    `score_samples`), p_value, anomaly; then why. Of a table, up to three columns, the guiltiest first, each with its
+    share of the strangeness, its value and the value that would have been expected. Of others the strangest place.
     """
     import pyarrow as pa
 
-    wanted = judged.anomalies.copy()
+    wanted = anomalies.copy()
     wanted[explained] = True
-    for rows in _blocks(len(samples), _ROWS):
-        part = subset(samples, rows)
+    for rows, part in _in_memory(samples):
         columns = _places(part, rows) | _others(part)
         columns |= {
-            "score": judged.scores[rows],
-            "p_value": judged.p_values[rows],
-            "anomaly": judged.anomalies[rows],
+            "score": -findings.strangeness[rows],
+            "p_value": findings.p[rows],
+            "anomaly": anomalies[rows],
         }
-        yield pa.table(columns | _reasons(detector, samples, rows, wanted[rows]))
+        yield pa.table(columns | _reasons(detector, part, wanted[rows]))
+
+
+def _in_memory(samples: Source) -> Iterator[tuple[np.ndarray, Source]]:
+    """Numbers of samples that are written at a time, and these."""
+    if isinstance(samples, TableSource):
+        yield from samples.in_parts(_ROWS)
+        return
+    for rows in _blocks(len(samples), _SAMPLES):
+        yield rows, subset(samples, rows)
 
 
 @dataclass(frozen=True)
 class Guilt:
-    """A cell that is strange. score : what it adds to the row's strangeness. value, expected : as in the table."""
+    """A cell that is strange. share : of the row's strangeness. value, expected : as in the table."""
 
     column: str
-    score: float
+    share: float
     value: Any
     expected: Any
 
@@ -103,9 +89,10 @@ def guilty_cells(detector: AnomalyDetector, rows: TableSource, most: int = _MOST
     rows.frame = "arrow"  # of its explanation
     parts = detector.explain(rows)
     names = parts.scores.column_names
-    scores = np.stack([column.to_numpy() for column in parts.scores.columns], 1)
+    scores = np.stack([column.to_numpy() for column in parts.scores.columns], 1).clip(min=0)
     if not len(scores):
         return []
+    scores /= np.maximum(scores.sum(1, keepdims=True), 1e-30)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :most]
     given = {name: rows.table.column(name) for name in {names[j] for j in order.ravel()} & {*rows.table.column_names}}
     return [
@@ -125,7 +112,7 @@ def guilty_cells(detector: AnomalyDetector, rows: TableSource, most: int = _MOST
 
 def main_cells(cells: Sequence[Guilt]) -> list[Guilt]:
     """Of the guiltiest cells of a row those that are at least half as guilty as the first."""
-    return [cell for cell in cells if cell.score >= _GUILTY * cells[0].score]
+    return [cell for cell in cells if cell.share >= _GUILTY * cells[0].share]
 
 
 def others(rows: TableSource) -> dict[str, Any]:
@@ -136,6 +123,33 @@ def others(rows: TableSource) -> dict[str, Any]:
     named = {name or "index": rows.ids.column(name) for name in rows.ids.column_names} if rows.ids is not None else {}
     left = [field.name for field in table.schema if field.name not in used and not pa.types.is_nested(field.type)]
     return named | {name: table.column(name) for name in left}
+
+
+def sheet(
+    detector: AnomalyDetector, images: Source, findings: Findings, anomalies: np.ndarray, most: int, path: Path
+) -> None:
+    """A picture of the strangest images, what was expected of them, and where they are strange.
+
+    most : of them. path : of a PNG.
+    """
+    from PIL import Image
+
+    from isthmus.anomalies.strangest import image_rows
+    from isthmus.evaluation.figures.sample_rows import COLUMNS
+    from isthmus.evaluation.figures.style import poster
+    from isthmus.evaluation.theme import LIGHT
+
+    bands = []
+    for start in range(0, min(most, len(images)), COLUMNS):
+        plate = image_rows(detector, images, findings, anomalies, start)
+        bands.append(Image.open(io.BytesIO(poster(plate.draw, LIGHT))).convert("RGB"))
+    whole = Image.new("RGB", (max(band.width for band in bands), sum(band.height for band in bands)), LIGHT.paper)
+    top = 0
+    for band in bands:
+        whole.paste(band, (0, top))
+        top += band.height
+    with atomic_path(path) as temporary:
+        whole.save(temporary, "PNG")
 
 
 def _blocks(n: int, size: int) -> Iterator[np.ndarray]:
@@ -161,16 +175,36 @@ def _others(part: Source) -> dict[str, Any]:
 def _free(name: str) -> str:
     """A column's name that is none of ours."""
     ours = {"row", "score", "p_value", "anomaly"} | {
-        f"{what}_{i}" for i in range(1, _MOST_GUILTY + 1) for what in ("column", "score", "value", "expected")
+        f"{what}_{i}" for i in range(1, _MOST_GUILTY + 1) for what in ("column", "share", "value", "expected")
     }
     return f"{name} (given)" if name in ours else name
 
 
-def _reasons(detector: AnomalyDetector, samples: Source, rows: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+def _reasons(detector: AnomalyDetector, part: Source, wanted: np.ndarray) -> dict[str, Any]:
     """The columns that say why, empty where that is not wanted."""
-    if isinstance(samples, TableSource):
-        return _guilty_columns(detector, samples.subset(rows[wanted]), wanted)
-    return {}
+    strange = np.flatnonzero(wanted)
+    if isinstance(part, TableSource):
+        return _guilty_columns(detector, part.subset(strange), wanted)
+    return _place_columns(detector, part, strange, wanted)
+
+
+def _place_columns(detector: AnomalyDetector, part: Source, strange: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
+    import pyarrow as pa
+
+    places = strangest_places(detector, subset(part, strange)) if len(strange) else []
+    dimensions = len(places[0]) if places else len(part.shape) - 1
+    names = _AXES[-dimensions:] if detector.kind_ == "images" else ["step"]
+    return {
+        f"strangest_{name}": _spread([place[i] for place in places], wanted, pa.int64()) for i, name in enumerate(names)
+    }
+
+
+def strangest_places(detector: AnomalyDetector, samples: Source) -> list[tuple[int, ...]]:
+    """The place in each image or signal where it is strangest, counted from 0: its row and column, or its step."""
+    from isthmus.anomalies.strangest import explained_samples  # figures are slow to import
+
+    _, _, heat = explained_samples(detector, samples, np.arange(len(samples)))
+    return [tuple(map(int, np.unravel_index(int(one.argmax()), one.shape))) for one in heat]
 
 
 def _guilty_columns(detector: AnomalyDetector, strange: TableSource, wanted: np.ndarray) -> dict[str, Any]:
@@ -182,7 +216,7 @@ def _guilty_columns(detector: AnomalyDetector, strange: TableSource, wanted: np.
         cells = [row[rank] if rank < len(row) else None for row in found]
         for what, type_ in (
             ("column", pa.string()),
-            ("score", pa.float64()),
+            ("share", pa.float64()),
             ("value", pa.string()),
             ("expected", pa.string()),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
@@ -89,16 +90,24 @@ class Findings:
     @classmethod
     def of(cls, detector: Detector, samples: Any, labels: Any = None) -> Findings:
         """samples : as the detector's scorer has opened them. labels : one for each, or None."""
-        each = detector.scorer_.strangeness(samples)  # (groups, n)
+        return cls.of_parts(detector, [samples], labels)
+
+    @classmethod
+    def of_parts(cls, detector: Detector, parts: Iterable[Any], labels: Any = None) -> Findings:
+        """Of samples that come in parts, one after the other, which are not kept."""
         calibration = detector.calibration_
-        smallest = calibration.p_values(np.full((len(each), 1), np.inf, each.dtype))
+        strangeness, p = [], []
+        for samples in parts:
+            each = detector.scorer_.strangeness(samples)  # (groups, n)
+            strangeness.append(each.mean(0, dtype=np.float64))
+            p.append(calibration.p_values(each))
         return cls(
-            each.mean(0, dtype=np.float64),
-            calibration.p_values(each),
+            np.concatenate(strangeness),
+            np.concatenate(p),
             calibration.scores,
-            float(smallest[0]),
+            calibration.smallest,
             -detector.offset_,
-            None if labels is None else Labels.of(labels, each.shape[1]),
+            None if labels is None else Labels.of(labels, sum(map(len, p))),
         )
 
     def __len__(self) -> int:

@@ -113,6 +113,7 @@ class Scorer(ABC):
 
 SCORERS = {  # kind of samples: where its scorer is
     "table": ("isthmus.anomalies.table_scorer", "TableScorer"),
+    "series": ("isthmus.anomalies.series_scorer", "SeriesScorer"),
 }
 KINDS = ("auto", *SCORERS)
 

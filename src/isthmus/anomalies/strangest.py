@@ -157,10 +157,16 @@ def columns_chart(detector: Detector, table: TableSource, findings: Findings) ->
 
 
 def _images(detector: Detector, source: Source, findings: Findings) -> list[Section]:
-    """Image, what was expected, and where it differs, for the strangest and for one in the middle."""
-    picks = findings.order[:COLUMNS]
+    return [Section("The strangest images", [image_rows(detector, source, findings, findings.flagged())])]
+
+
+def image_rows(detector: Detector, source: Source, findings: Findings, flagged: np.ndarray, start: int = 0) -> Plate:
+    """Images, what was expected, and where they differ: the strangest, from the one of rank `start` on.
+
+    flagged : which images count as anomalies, bool (n,).
+    """
+    picks = findings.order[start : start + COLUMNS]
     samples, expected, heat = explained_samples(detector, source, picks)
-    flagged = findings.flagged()
     limits = shown_range(np.concatenate([sample.ravel() for sample in samples]), "images")
     ends = limits if samples[0].dtype.kind == "f" else (0.0, float(np.iinfo(samples[0].dtype).max))
     top = max(float(np.quantile(np.concatenate([one.ravel() for one in heat]), 0.995)), 1e-12)
@@ -180,7 +186,7 @@ def _images(detector: Detector, source: Source, findings: Findings) -> list[Sect
         f"The {count(len(picks), 'strangest image')}: as they are, what would have been expected, and where they "
         f"are strange, on one scale for all."
     )
-    return [Section("The strangest images", [sample_rows("strangest", caption, rows)])]
+    return sample_rows("strangest", caption, rows)
 
 
 def explained_samples(

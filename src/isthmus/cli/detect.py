@@ -39,6 +39,12 @@ def detect(
         float, typer.Option("--fdr", help="False-discovery rate: the share of false ones among those that are flagged.")
     ] = 0.1,
     top: Annotated[int, typer.Option("--top", help="How many of the strangest are printed.", min=0)] = 10,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Picture (.png) of the strangest images, and where they are strange.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.html: how sure it is, the strangest samples, and why.")
+    ] = None,
     contamination: Contamination = "unknown",
     kind: Kind = "auto",
     window: Window = None,
@@ -72,7 +78,7 @@ def detect(
     if not 0 < fdr < 1:
         raise typer.BadParameter(f"--fdr {fdr:g} must be above 0 and below 1")
     options.check_data(data)
-    _check_outputs(output, save_model, data, overwrite)
+    _check_outputs(output, sheet, report, save_model, data, overwrite)
     if model is not None:
         learned = (epochs, minutes, save_model, window, columns.column, columns.missing_value)
         if any(value is not None for value in learned) or (contamination, kind) != ("unknown", "auto"):
@@ -97,30 +103,43 @@ def detect(
         samples = open_to_detect(data, kind, reading, columns)
         detector = _learned(settings, samples, save_model, quiet)
 
-    from isthmus.anomalies.files import judge, judged_at_once, opened, results
+    from isthmus.anomalies.files import in_parts, opened, results
+    from isthmus.anomalies.files import sheet as write_sheet
+    from isthmus.anomalies.findings import Findings
     from isthmus.cli.strangest import print_strangest, print_summary
     from isthmus.data.table_files import write_tables
 
     samples = opened(detector, samples)
-    judged = judge(
-        detector, track(judged_at_once(detector, samples), len(samples), "judging", count=len, quiet=quiet), fdr
-    )
-    strangest = judged.strangest(top)
-    print_summary(detector, judged, fdr)
+    parts = track(in_parts(detector, samples), len(samples), "judging", count=len, quiet=quiet)
+    findings = Findings.of_parts(detector, parts)
+    anomalies = detector.calibration_.discoveries(findings.p, fdr)
+    strangest = findings.order[:top]
+    print_summary(detector, anomalies, fdr)
     if len(strangest):
-        print_strangest(detector, samples, judged, strangest)
+        print_strangest(detector, samples, findings, anomalies, strangest)
     if output is not None:
-        rows = results(detector, samples, judged, strangest)
+        rows = results(detector, samples, findings, anomalies, strangest)
         write_tables(output, track(rows, len(samples), "writing", count=len, quiet=quiet))
         typer.echo(f"Output      {output}")
+    if sheet is not None:
+        write_sheet(detector, samples, findings, anomalies, top, sheet)
+        typer.echo(f"Sheet       {sheet}")
+    if report is not None:
+        saved_as = model or save_model
+        typer.echo(f"Report      {detector.report(samples, report, title=Path(data).stem, saved_as=saved_as)}")
 
 
-def _check_outputs(output: Path | None, save_model: Path | None, data: str, overwrite: bool) -> None:
-    if output is not None:
-        from isthmus.data.table_files import WRITERS
+def _check_outputs(
+    output: Path | None, sheet: Path | None, report: Path | None, save_model: Path | None, data: str, overwrite: bool
+) -> None:
+    from isthmus.data.table_files import WRITERS
 
-        options.check_not_input(output, data)
-        options.check_output(output, overwrite, folder=False, suffixes=tuple(WRITERS))
+    for path, suffixes in ((output, tuple(WRITERS)), (sheet, (".png",))):
+        if path is not None:
+            options.check_not_input(path, data)
+            options.check_output(path, overwrite, folder=False, suffixes=suffixes)
+    if report is not None:
+        options.check_folder(report)
     if save_model is not None:
         options.check_output(save_model, overwrite, folder=True)
 

@@ -103,10 +103,8 @@ def _prepared(folder: str, data: str | None, reading: options.Reading, device: s
         return prepared(model, None)
     try:
         can = estimators.of(model).can
-        source: Any = data  # which detectors open themselves: a table, images or a series
-        if "detect" not in can:
-            decodes = "decode" in can
-            source = open_for(model, data, reading) if decodes else open_source(data, on_mixed_sizes="keep")
+        opens = can & {"decode", "detect"}
+        source: Any = open_for(model, data, reading) if opens else open_source(data, on_mixed_sizes="keep")
     except IsthmusError as error:
         raise IsthmusError(f"{data} is no folder of a model, and as data: {error}") from error
     return prepared(model, source, class_names=options.class_names(data))

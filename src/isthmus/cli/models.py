@@ -96,7 +96,7 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
 
 def open_to_detect(data: str, kind: str, reading: options.Reading, columns: options.ColumnKinds) -> Source:
     """Data that a detector learns from. Samples keep their sizes. kind : as `AnomalyDetector` takes it."""
-    table = reading.table(data, columns.kinds, columns.markers) if kind in ("auto", "table") else None
+    table = reading.table(data, columns.kinds, columns.markers) if kind in ("auto", "table", "series") else None
     if table is None:
         return _samples(data, reading)
     for column in table.schema.left_out:

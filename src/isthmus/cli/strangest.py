@@ -12,7 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector
-    from isthmus.anomalies.files import Judged
+    from isthmus.anomalies.findings import Findings
     from isthmus.data.sources import Source
     from isthmus.data.table_source import TableSource
 
@@ -21,38 +21,53 @@ _MOST_COLUMNS, _MOST_IDS = 6, 2  # of the table that are shown
 _GAP = 2  # between columns
 
 
-def print_summary(detector: AnomalyDetector, judged: Judged, fdr: float) -> None:
+def print_summary(detector: AnomalyDetector, anomalies: np.ndarray, fdr: float) -> None:
     """How many samples are anomalies."""
-    n, found = len(judged.scores), int(judged.anomalies.sum())
-    what = {"table": "rows", "series": "time steps"}.get(detector.kind_, detector.kind_)
+    from isthmus.anomalies.findings import UNITS
+    from isthmus.evaluation.theme import count
+
+    found, of_all = int(anomalies.sum()), count(len(anomalies), UNITS[detector.kind_])
     verb = "is an anomaly" if found < 2 else "are anomalies"
-    typer.echo(
-        f"{f'{found:,}' if found else 'None'} of {n:,} {what} {verb} at a false-discovery rate of {100 * fdr:.3g} %"
-    )
+    number = f"{found:,}" if found else "None"
+    typer.echo(f"{number} of {of_all} {verb} at a false-discovery rate of {100 * fdr:.3g} %")
 
 
-def print_strangest(detector: AnomalyDetector, samples: Source, judged: Judged, strangest: np.ndarray) -> None:
+def print_strangest(
+    detector: AnomalyDetector, samples: Source, findings: Findings, anomalies: np.ndarray, strangest: np.ndarray
+) -> None:
     """The strangest samples, the strangest first; of a table with the cells that make them so."""
+    from isthmus.anomalies.files import strangest_places
     from isthmus.data.sources import subset
     from isthmus.data.table_source import TableSource
 
     console, chosen = Console(), subset(samples, strangest)
     columns: dict[str, list[Text]] = {
-        "p-value": [Text(f"{p:.2g}") for p in judged.p_values[strangest]],
-        "anomaly": [Text("yes", "bold red") if found else Text("") for found in judged.anomalies[strangest]],
+        "p-value": [Text(f"{p:.2g}") for p in findings.p[strangest]],
+        "anomaly": [Text("yes", "bold red") if found else Text("") for found in anomalies[strangest]],
     }
     if isinstance(chosen, TableSource):
+        chosen = chosen.in_memory()
         columns = _ids(chosen) | columns
         room = console.width - sum(map(_width, columns.items())) if console.is_terminal else _PIPE
         columns |= _cells(detector, chosen, room)
     else:
         columns = {"sample": [Text(chosen.location(i)) for i in range(len(chosen))]} | columns
+        columns["strangest at"] = [Text(_in_words(place)) for place in strangest_places(detector, chosen)]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in columns:
         table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     _print(console, table)
+
+
+def _in_words(place: tuple[int, ...]) -> str:
+    """A place in an image, from the left and the top, or a time step."""
+    return (
+        " ".join(f"{axis} {at}" for axis, at in zip("xyz", place[::-1], strict=False))
+        if len(place) > 1
+        else str(*place)
+    )
 
 
 def _ids(rows: TableSource) -> dict[str, list[Text]]:
@@ -75,7 +90,7 @@ def _cells(detector: AnomalyDetector, rows: TableSource, room: int) -> dict[str,
     weights: dict[str, float] = {}
     for row in guilty:
         for name, cell in row.items():
-            weights[name] = weights.get(name, 0.0) + cell.score / sum(other.score for other in row.values())
+            weights[name] = weights.get(name, 0.0) + cell.share / sum(other.share for other in row.values())
 
     def column(name: str) -> list[Text]:
         given = rows.table.column(name).to_pylist() if name in rows.table.column_names else [None] * len(rows)

@@ -138,9 +138,9 @@ class Watcher:
         self._kept = time.monotonic()
 
     def _judge(self, rows: TableSource, arrived: Arrived) -> None:
-        from isthmus.anomalies.files import guilty_cells, scores_and_p_values
+        from isthmus.anomalies.files import guilty_cells
 
-        _, p_values = scores_and_p_values(self._detector, rows)
+        p_values = self._detector.p_values(rows)
         found = (p_values <= self._p_value).nonzero()[0]
         self._rows += len(rows)
         self._alarms += len(found)

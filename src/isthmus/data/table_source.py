@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
 from isthmus.data.in_memory import loaded
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
-from isthmus.data.table_streaming import dataset, is_streamed, streamed
+from isthmus.data.table_streaming import dataset, is_streamed, streamed, tables_of
 from isthmus.data.tables import Columns, arrow_source, labels_of
 from isthmus.errors import unknown_name
 
@@ -83,6 +83,25 @@ class TableSource(ArraySource):
         source.ids = self.ids
         return source
 
+    def in_parts(self, size: int) -> Iterator[tuple[np.ndarray, TableSource]]:
+        """Successive parts of `size` rows in memory, and the numbers of their rows here."""
+        table = self.table
+        for start in range(0, len(self), size):
+            yield self._part(start, table.slice(start, size))
+
+    def in_memory(self) -> TableSource:
+        """The same rows, of which nothing is read again."""
+        return self._part(0, self.table)[1]
+
+    def _part(self, start: int, table: Any) -> tuple[np.ndarray, TableSource]:
+        """The rows from `start` on as a source of its own. table : of these rows."""
+        here = np.arange(start, start + len(table))
+        index = None if self.index is None else self.index[here]
+        part = TableSource(table, self.schema, frame=self.frame, index=index, like=self.like, name=self._given_name)
+        part.labels = None if self.labels is None else self.labels[here]
+        part.rows, part.ids = self.rows[here], None if self.ids is None else self.ids.take(here)
+        return here, part
+
     def rebuilt(self, values: np.ndarray) -> Any:
         """Values (n, used columns) as a data frame of the kind that this came as."""
         return self.as_given(self.schema.decode(values, self.table if self.schema.left_out else None))
@@ -143,6 +162,16 @@ class StreamedTable(TableSource):
             whole = dataset(self._path)
             names = [name for name in self.schema.arrow.names if name in whole.schema.names]
             return with_empty_columns(whole.take(self.rows, columns=names), self._lacking, self.schema)
+
+    def in_parts(self, size: int) -> Iterator[tuple[np.ndarray, TableSource]]:
+        """Successive parts of `size` rows in memory, and the numbers of their rows here; the file is read once."""
+        if self._mapped is None or not np.array_equal(self.rows, np.arange(len(self._array))):  # some rows of the file
+            yield from super().in_parts(size)
+            return
+        start = 0
+        for table in tables_of(self._path, size):
+            yield self._part(start, table.select([n for n in self.schema.arrow.names if n in table.column_names]))
+            start += len(table)
 
     def subset(self, indices: np.ndarray) -> TableSource:
         """Some rows: as numbers in memory where they are few, else nothing is read yet."""

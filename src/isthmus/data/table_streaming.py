@@ -136,6 +136,21 @@ def dataset(path: Path) -> Any:
     return ds.dataset(path, format=_FORMATS[path.suffix.lower()])
 
 
+def tables_of(path: Path, size: int) -> Iterator[Any]:
+    """The table as Arrow tables of `size` rows, in order; the last may be shorter."""
+    import pyarrow as pa
+
+    kept: list[Any] = []
+    for batch in _batches(path):
+        kept.append(batch)
+        while sum(map(len, kept)) >= size:
+            table = pa.Table.from_batches(kept)
+            yield table.slice(0, size)
+            kept = table.slice(size).to_batches()
+    if kept:
+        yield pa.Table.from_batches(kept)
+
+
 def _batches(path: Path) -> Iterator[Any]:
     """The table's batches in order; none is read ahead, and what was read is given back."""
     import pyarrow as pa
