@@ -75,8 +75,8 @@ class Findings:
     """What a detector says about n samples.
 
     strangeness : higher is stranger, float64 (n,). p : conformal p-values, float64 (n,). usual : the strangeness of the
-    calibration samples, float64 (m,). smallest_p : that any sample could have. threshold : above which `predict` flags.
-    labels : where there are some.
+    calibration samples that count as normal, float64 (m,). smallest_p : that any sample could have. threshold : above
+    which `predict` flags. labels : where there are some.
     """
 
     strangeness: np.ndarray
@@ -91,12 +91,11 @@ class Findings:
         """samples : as the detector's scorer has opened them. labels : one for each, or None."""
         each = detector.scorer_.strangeness(samples)  # (groups, n)
         calibration = detector.calibration_
-        smallest = calibration.p_values(np.full((len(each), 1), np.inf, each.dtype))
         return cls(
             each.mean(0, dtype=np.float64),
             calibration.p_values(each),
-            calibration.scores,
-            float(smallest[0]),
+            calibration.scores[calibration.weights > 0],
+            calibration.smallest,
             -detector.offset_,
             None if labels is None else Labels.of(labels, each.shape[1]),
         )
@@ -116,3 +115,12 @@ class Findings:
     def fewest(self, fdr: float = FDR) -> int:
         """How many samples must have the smallest p that there is before any of them can be flagged."""
         return ceil(len(self) * self.smallest_p / fdr - 1e-9)
+
+    @cached_property
+    def extreme(self) -> int:
+        """How many samples are stranger than all that calibrate."""
+        return int((self.p <= self.smallest_p * (1 + 1e-9)).sum())
+
+    def needed(self, fdr: float = FDR) -> int:
+        """How many calibration samples it takes to flag those that are stranger than all."""
+        return ceil(len(self) / (fdr * max(self.extreme, 1)))

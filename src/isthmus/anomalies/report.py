@@ -84,8 +84,12 @@ def verdict(findings: Findings, unit: str) -> str:
         said.append(
             f"Mind what the calibration can tell: from {count(len(findings.usual), 'sample')} no p is below "
             f"{number(findings.smallest_p)}, and a list among {n:,} takes at least {count(fewest, unit)} of that p. "
-            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same. What "
-            f"helps is a larger calibration, or fewer {unit}s at a time."
+            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same."
+        )
+    if not found and findings.extreme:
+        said.append(
+            f"{_are(findings.extreme, unit)} stranger than all that calibrate: {findings.needed():,} calibration "
+            f"samples would flag them, or fewer {unit}s at a time."
         )
     return " ".join(said)
 
@@ -205,6 +209,7 @@ def _model_section(detector: Detector, findings: Findings, name: str) -> Section
     data = {"table": "data.csv", "images": "photos/"}.get(detector.kind_, "data.npy")
     shell = f"isthmus detect {shlex.quote(name)} {data} --fdr 0.1 -o anomalies.csv"
     facts = detector.describe() | {
+        "assumed": detector.calibration_.assumed,
         "smallest possible p": f"{number(findings.smallest_p)}, 1 in {1 / findings.smallest_p:,.0f}",
         "needed for a list": f"at FDR 10 %, {count(findings.fewest(), 'sample')} with the smallest p among these "
         f"{len(findings):,}",
