@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
-from isthmus.anomalies.scorer import Parts, Scorer
+from isthmus.anomalies.scorer import Scorer
 from isthmus.data.base import as_labels
 from isthmus.errors import IsthmusError
 
@@ -28,8 +28,6 @@ class Detector(Protocol):
     calibration_: Calibration
     offset_: float
     history_: list[dict[str, Any]]
-
-    def explain(self, X: Any) -> Parts: ...
 
     def describe(self) -> dict[str, str]: ...
 

@@ -60,7 +60,7 @@ def _rows(detector: Detector, table: TableSource, findings: Findings) -> list[Se
 
 def explained(detector: Detector, rows: TableSource) -> tuple[np.ndarray, Any]:
     """The share of each column in the strangeness of rows, (n, columns), and the expected rows, an Arrow table."""
-    parts = detector.explain(rows)
+    parts = detector.scorer_.parts(rows)
     scores = parts.scores
     if is_frame(scores):
         scores = np.stack([column.to_numpy() for column in as_table(scores).columns], 1)
@@ -188,7 +188,7 @@ def explained_samples(
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Samples and the expected ones, (*spatial, channels), and the strangeness of each place, (*spatial)."""
     some = subset(source, picks)
-    parts = detector.explain(some)
+    parts = detector.scorer_.parts(some)
     samples, guesses, heat = [], [], []
     for i in range(len(picks)):
         sample, expected, scores = finite_sample(some, i), np.asarray(parts.expected[i]), np.asarray(parts.scores[i])

@@ -96,7 +96,7 @@ def write_onnx(module: nn.Module, example: np.ndarray, path: Path, takes: str, g
     with torch.inference_mode():
         out = module(x)
     expected = [one.numpy() for one in (out if isinstance(out, tuple) else (out,))]
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    with atomic_path(path) as temporary, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         for name in ("torch.onnx", "onnxscript", "onnx_ir"):
             logging.getLogger(name).setLevel(logging.ERROR)
