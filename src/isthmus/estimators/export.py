@@ -85,10 +85,18 @@ def plausible_samples(scaler: Scaler, rng: np.random.Generator) -> np.ndarray:
     return np.ascontiguousarray(scaler.from_network(scaled))
 
 
-def write_onnx(module: nn.Module, example: np.ndarray, path: Path, takes: str, gives: Sequence[str]) -> Path:
+def write_onnx(
+    module: nn.Module,
+    example: np.ndarray,
+    path: Path,
+    takes: str,
+    gives: Sequence[str],
+    tolerance: float = TOLERANCE,
+) -> Path:
     """Write a module that takes a free number of samples, and compare the file with torch.
 
-    takes, gives : names of what goes in and of what comes out, a tensor or a tuple of them.
+    takes, gives : names of what goes in and of what comes out, a tensor or a tuple of them. tolerance : the largest
+    difference to torch, as a share of the largest value.
     """
     import onnxruntime
 
@@ -115,7 +123,7 @@ def write_onnx(module: nn.Module, example: np.ndarray, path: Path, takes: str, g
         session = onnxruntime.InferenceSession(temporary.read_bytes(), providers=["CPUExecutionProvider"])
         for part in (slice(None), slice(0, 1)):  # another number of samples, too
             for found, right in zip(session.run(None, {takes: example[part]}), expected, strict=True):
-                _compare(found, right[part], path)
+                _compare(found, right[part], path, tolerance)
     return path
 
 
@@ -127,8 +135,8 @@ def _asinh(x: Any) -> Any:
     return op.Mul(op.Sign(x), op.Log(op.Add(op.Abs(x), op.Sqrt(op.Add(op.Mul(x, x), one)))))
 
 
-def _compare(found: np.ndarray, expected: np.ndarray, path: Path) -> None:
-    allowed = TOLERANCE * max(1.0, float(np.abs(expected).max()))
+def _compare(found: np.ndarray, expected: np.ndarray, path: Path, tolerance: float) -> None:
+    allowed = tolerance * max(1.0, float(np.abs(expected).max()))
     difference = float(np.abs(found - expected).max())
     if found.shape != expected.shape or not difference <= allowed:
         raise IsthmusError(
