@@ -41,8 +41,8 @@ def _bins(values: np.ndarray) -> np.ndarray:
     if low == high:
         return np.array([low - 0.5, high + 0.5])
     middle = float(np.median(values))
-    if middle > 0 and high > 8 * middle:
-        start = max(low, float(np.quantile(values, 0.001)), 1e-3 * middle)
+    start = float(np.quantile(values, 0.001))
+    if start > 1e-3 * middle > 0 and high > 8 * middle:
         return np.geomspace(start, high * (1 + 1e-9), _BINS + 1)
     return np.linspace(low, high, _BINS + 1)
 

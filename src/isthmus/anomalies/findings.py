@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
-from isthmus.anomalies.scorer import Parts, Scorer
+from isthmus.anomalies.scorer import Scorer
 from isthmus.data.base import as_labels
 from isthmus.errors import IsthmusError
 
@@ -29,8 +29,6 @@ class Detector(Protocol):
     calibration_: Calibration
     offset_: float
     history_: list[dict[str, Any]]
-
-    def explain(self, X: Any) -> Parts: ...
 
     def describe(self) -> dict[str, str]: ...
 
@@ -76,8 +74,8 @@ class Findings:
     """What a detector says about n samples.
 
     strangeness : higher is stranger, float64 (n,). p : conformal p-values, float64 (n,). usual : the strangeness of the
-    calibration samples, float64 (m,). smallest_p : that any sample could have. threshold : above which `predict` flags.
-    labels : where there are some.
+    calibration samples that count as normal, float64 (m,). smallest_p : that any sample could have. threshold : above
+    which `predict` flags. labels : where there are some.
     """
 
     strangeness: np.ndarray
@@ -104,7 +102,7 @@ class Findings:
         return cls(
             np.concatenate(strangeness),
             np.concatenate(p),
-            calibration.scores,
+            calibration.scores[calibration.weights > 0],
             calibration.smallest,
             -detector.offset_,
             None if labels is None else Labels.of(labels, sum(map(len, p))),
@@ -125,3 +123,12 @@ class Findings:
     def fewest(self, fdr: float = FDR) -> int:
         """How many samples must have the smallest p that there is before any of them can be flagged."""
         return ceil(len(self) * self.smallest_p / fdr - 1e-9)
+
+    @cached_property
+    def extreme(self) -> int:
+        """How many samples are stranger than all that calibrate."""
+        return int((self.p <= self.smallest_p * (1 + 1e-9)).sum())
+
+    def needed(self, fdr: float = FDR) -> int:
+        """How many calibration samples it takes to flag those that are stranger than all."""
+        return ceil(len(self) / (fdr * max(self.extreme, 1)))

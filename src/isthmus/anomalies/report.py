@@ -80,12 +80,16 @@ def verdict(findings: Findings, unit: str) -> str:
         ]
     else:
         said = [f"Nothing is flagged among {count(n, unit)} at a false-discovery rate of 10 %."]
-    if fewest > 1:
+    if fewest > 1 and not found:
         said.append(
             f"Mind what the calibration can tell: from {count(len(findings.usual), 'sample')} no p is below "
             f"{number(findings.smallest_p)}, and a list among {n:,} takes at least {count(fewest, unit)} of that p. "
-            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same. What "
-            f"helps is a larger calibration, or fewer {unit}s at a time."
+            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same."
+        )
+    if not found and findings.extreme:
+        said.append(
+            f"{_are(findings.extreme, unit)} stranger than all that calibrate: {findings.needed():,} calibration "
+            f"samples would flag them, or fewer {unit}s at a time."
         )
     return " ".join(said)
 
@@ -97,9 +101,12 @@ def _are(n: int, unit: str) -> str:
 def _headlines(findings: Findings, unit: str) -> list[Headline]:
     n, found = len(findings), int(findings.flagged().sum())
     below = int((findings.p < _PLAIN).sum())
+    chance = f"normal {unit}s alone would give about {_PLAIN * n:,.0f}"
+    if findings.smallest_p >= _PLAIN:
+        chance = f"which cannot be: no p is below {number(findings.smallest_p)}"
     rows = [
         Headline("Flagged", f"{found:,}", "", f"of {count(n, unit)} at an FDR of 10 %"),
-        Headline(f"p below {_PLAIN:g}", f"{below:,}", "", f"normal {unit}s alone would give about {_PLAIN * n:,.0f}"),
+        Headline(f"p below {_PLAIN:g}", f"{below:,}", "", chance),
         Headline(
             "Smallest possible p", number(findings.smallest_p), "",
             f"from {count(len(findings.usual), 'calibration sample')}",
@@ -115,24 +122,25 @@ def _headlines(findings: Findings, unit: str) -> list[Headline]:
 def _how_flagged(what: str) -> str:
     return (
         f"A p-value is the chance that a normal sample is as strange. Of many {what} some have a small one by chance: "
-        "a list at a false-discovery rate (FDR) allows for that; on average at most that share of it is normal."
+        "a list at a false-discovery rate (FDR) allows for that; on average at most that share of it is normal. With "
+        "this calibration a list has no fewer entries than its “least”."
     )
 
 
 def _flagged(findings: Findings) -> Table:
-    n = len(findings)
-    lists = {f"FDR {level:.0%}".replace("%", " %"): (findings.flagged(level), level) for level in _LEVELS}
-    rows = []
-    for label, (mask, level) in lists.items():
-        found = int(mask.sum())
-        rows.append(Row(label, (f"{found:,}", share(found / n), f"{level * found:,.1f}", *_true(findings, mask))))
+    n, rows = len(findings), []
+    for level in _LEVELS:
+        mask = findings.flagged(level)
+        found, least = int(mask.sum()), findings.fewest(level)
+        cells = (f"{found:,}", f"{level * found:,.1f}", f"{least:,}" if least <= n else f"{least:,}, too many")
+        rows.append(Row(f"FDR {100 * level:g} %", (*cells, *_true(findings, mask))))
     below = findings.p < _PLAIN
-    cells = (f"{int(below.sum()):,}", share(float(below.mean())), f"{_PLAIN * n:,.1f}", *_true(findings, below))
-    rows.append(Row(f"p below {_PLAIN:g}", cells))
+    cells = (f"{int(below.sum()):,}", f"{_PLAIN * n:,.1f}", "1")
+    rows.append(Row(f"p below {_PLAIN:g}", (*cells, *_true(findings, below))))
     loud = findings.strangeness > findings.threshold
-    rows.append(Row("predict", (f"{int(loud.sum()):,}", share(float(loud.mean())), "–", *_true(findings, loud))))
+    rows.append(Row("predict", (f"{int(loud.sum()):,}", "–", "1", *_true(findings, loud))))
     by_labels = findings.labels is not None and findings.labels.strange is not None
-    return Table(("flagged", "of all", "normal, at most", *(["normal by labels"] if by_labels else [])), rows)
+    return Table(("flagged", "normal, at most", "least", *(["normal by labels"] if by_labels else [])), rows)
 
 
 def _true(findings: Findings, mask: np.ndarray) -> list[str]:
@@ -205,6 +213,7 @@ def _model_section(detector: Detector, findings: Findings, name: str) -> Section
     data = {"table": "data.csv", "images": "photos/"}.get(detector.kind_, "data.npy")
     shell = f"isthmus detect {shlex.quote(name)} {data} --fdr 0.1 -o anomalies.csv"
     facts = detector.describe() | {
+        "assumed": detector.calibration_.assumed,
         "smallest possible p": f"{number(findings.smallest_p)}, 1 in {1 / findings.smallest_p:,.0f}",
         "needed for a list": f"at FDR 10 %, {count(findings.fewest(), 'sample')} with the smallest p among these "
         f"{len(findings):,}",

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from isthmus.errors import unknown_name
+from isthmus.errors import IsthmusError, unknown_name
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from isthmus.data.columns import TableSchema
+    from isthmus.data.scaling import Scaler
     from isthmus.data.table_source import TableSource
     from isthmus.training.run import Run, Trained
 
@@ -65,6 +68,7 @@ class Scorer(ABC):
     """What was learned of samples of one kind. Subclasses are found by their kind: see `SCORERS`."""
 
     kind: ClassVar[str]
+    scaler: Scaler  # between the user's units and those of the network
 
     @property
     def schema(self) -> TableSchema | None:
@@ -92,6 +96,16 @@ class Scorer(ABC):
     @abstractmethod
     def parts(self, samples: Any) -> Parts:
         """Which parts of samples are strange."""
+
+    def module(self) -> nn.Module:
+        """What `strangeness` and `parts` are computed with, as one torch module, which is what ONNX files hold.
+
+        Its `forward` takes samples in the network's units (n, *scaler.network_shape), and gives the strangeness (n,),
+        which is the mean over the groups, and that of each part (n, *parts).
+
+        Raises IsthmusError where no module alone says how strange samples are.
+        """
+        raise IsthmusError(f"a detector of {self.kind} is more than one network, and cannot be written as ONNX")
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

@@ -8,24 +8,25 @@ from typing import Any
 import numpy as np
 
 from isthmus.anomalies.figures import guilty_columns
-from isthmus.anomalies.findings import Detector, Findings
+from isthmus.anomalies.findings import UNITS, Detector, Findings
 from isthmus.data.base import evenly_spread
 from isthmus.data.channels_last import channels_last
 from isthmus.data.frames import as_table, is_frame
 from isthmus.data.scaling import finite_sample, sample_channel_axis
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
-from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, sample_rows
+from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, as_difference, sample_rows
 from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.page import Cell, Row, Samples, Section, Table
 from isthmus.evaluation.pictures import shown_range
 from isthmus.evaluation.table_text import GONE, shown
-from isthmus.evaluation.theme import Theme, clipped, count, number, share, signed_alpha
+from isthmus.evaluation.theme import Theme, clipped, count, number, share
 
 _LISTED, _SHOWN, _MOST_LINES = 20, 4, 40
 _REASONS = 3  # columns that are named for a row
 _GUILTY = 0.1  # of a row's strangeness, from which on a column is named
 _MOST_EXPLAINED = 2_000  # rows
+_STRONGEST = 0.995  # quantile of the strangeness of pixels that has the full colour
 
 
 def strangest(detector: Detector, samples: Any, findings: Findings) -> list[Section]:
@@ -60,7 +61,7 @@ def _rows(detector: Detector, table: TableSource, findings: Findings) -> list[Se
 
 def explained(detector: Detector, rows: TableSource) -> tuple[np.ndarray, Any]:
     """The share of each column in the strangeness of rows, (n, columns), and the expected rows, an Arrow table."""
-    parts = detector.explain(rows)
+    parts = detector.scorer_.parts(rows)
     scores = parts.scores
     if is_frame(scores):
         scores = np.stack([column.to_numpy() for column in as_table(scores).columns], 1)
@@ -156,37 +157,46 @@ def columns_chart(detector: Detector, table: TableSource, findings: Findings) ->
 # Images, and signals
 
 
-def _images(detector: Detector, source: Source, findings: Findings) -> list[Section]:
-    return [Section("The strangest images", [image_rows(detector, source, findings, findings.flagged())])]
+def _samples(detector: Detector, source: Source, findings: Findings) -> list[Section]:
+    what = UNITS[detector.kind_] + "s"
+    return [Section(f"The strangest {what}", [image_rows(detector, source, findings, findings.flagged())])]
 
 
 def image_rows(detector: Detector, source: Source, findings: Findings, flagged: np.ndarray, start: int = 0) -> Plate:
-    """Images, what was expected, and where they differ: the strangest, from the one of rank `start` on.
+    """Samples, what was expected, and where they are strange: the strangest, from the one of rank `start` on.
 
-    flagged : which images count as anomalies, bool (n,).
+    flagged : which samples count as anomalies, bool (n,).
     """
-    picks = findings.order[start : start + COLUMNS]
+    picks, unit = findings.order[start : start + COLUMNS], UNITS[detector.kind_]
     samples, expected, heat = explained_samples(detector, source, picks)
-    limits = shown_range(np.concatenate([sample.ravel() for sample in samples]), "images")
-    ends = limits if samples[0].dtype.kind == "f" else (0.0, float(np.iinfo(samples[0].dtype).max))
-    top = max(float(np.quantile(np.concatenate([one.ravel() for one in heat]), 0.995)), 1e-12)
+    ends = _ends(samples, unit)
+    top = max(float(np.quantile(np.concatenate([one.ravel() for one in heat]), _STRONGEST)), 1e-12)
 
     def heated(theme: Theme) -> list[np.ndarray]:
-        return [signed_alpha(np.clip(one, 0, None), top, theme) for one in heat]
+        if samples[0].ndim == 2:  # a line over time
+            return [as_cell(one[:, None], (0, float(max(one.max() for one in heat)))) for one in heat]
+        return [as_difference(one[..., None], np.zeros_like(one[..., None]), top, theme) for one in heat]
 
+    labels = findings.labels
+    said = [] if labels is None else [f"labelled {clipped(str(labels.values[i]), 11)}" for i in picks]
+    notes = [f"p {number(findings.p[i])}" + (", flagged" if flagged[i] else "") for i in picks]
     rows = [
-        SampleRow(
-            "image", "strangest first", lambda theme: [as_cell(s, ends) for s in samples],
-            [_head(findings, index, flagged) for index in picks.tolist()],
-        ),
-        SampleRow("expected", "", lambda theme: [as_cell(s, ends) for s in expected]),
-        SampleRow("strange there", "", heated, [f"image {index:,}" for index in picks.tolist()]),
-    ]  # fmt: skip
+        SampleRow(unit, "strangest first", lambda theme: [as_cell(s, ends) for s in samples], notes),
+        SampleRow("expected", "", lambda theme: [as_cell(s, ends) for s in expected], said),
+        SampleRow("strange there", "", heated, [f"{unit} {i:,}" for i in picks]),
+    ]
     caption = (
-        f"The {count(len(picks), 'strangest image')}: as they are, what would have been expected, and where they "
-        f"are strange, on one scale for all."
+        f"The strangest {unit}s: as they are, what would have been expected, and where they are strange, on one scale "
+        f"for all."
     )
     return sample_rows("strangest", caption, rows)
+
+
+def _ends(samples: list[np.ndarray], unit: str) -> tuple[float, float]:
+    """The values shown as black and white, or at the bottom and the top of a line."""
+    if unit == "image" and samples[0].dtype.kind != "f":
+        return 0.0, float(np.iinfo(samples[0].dtype).max) if samples[0].dtype.kind in "iu" else 1.0
+    return shown_range(np.concatenate([sample.ravel() for sample in samples]), f"{unit}s")
 
 
 def explained_samples(
@@ -194,15 +204,21 @@ def explained_samples(
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Samples and the expected ones, (*spatial, channels), and the strangeness of each place, (*spatial)."""
     some = subset(source, picks)
-    parts = detector.explain(some)
+    parts = detector.scorer_.parts(some)
     samples, guesses, heat = [], [], []
     for i in range(len(picks)):
         sample, expected, scores = finite_sample(some, i), np.asarray(parts.expected[i]), np.asarray(parts.scores[i])
         axis = sample_channel_axis(sample.shape, "auto")
+        if detector.kind_ == "signals":
+            axis = None if sample.ndim == 1 else int(np.argmin(sample.shape))
         samples.append(channels_last(sample, axis))
         guesses.append(channels_last(expected, axis))
-        heat.append(channels_last(scores, axis).sum(-1) if scores.ndim == sample.ndim and axis is not None else scores)
+        heat.append(channels_last(scores, axis).sum(-1) if scores.ndim == sample.ndim else scores)
     return samples, guesses, heat
 
 
-_MAKERS: dict[str, Callable[[Detector, Any, Findings], list[Section]]] = {"table": _rows, "images": _images}
+_MAKERS: dict[str, Callable[[Detector, Any, Findings], list[Section]]] = {
+    "table": _rows,
+    "images": _samples,
+    "signals": _samples,
+}

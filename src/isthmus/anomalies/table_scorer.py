@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
 from isthmus.data.base import evenly_spread
@@ -23,6 +24,7 @@ class TableScorer(Scorer):
     """Each cell's cost under its column's mean or frequencies."""
 
     kind = "table"
+    scaler: TableScaler
 
     def __init__(self, scaler: TableScaler, mean: np.ndarray) -> None:
         self.scaler, self.mean = scaler, mean
@@ -48,11 +50,14 @@ class TableScorer(Scorer):
     def open(self, X: Any, detector: Settings) -> TableSource:
         return detector._open_table(X, self.scaler.schema)
 
+    def module(self) -> nn.Module:
+        return _Costs(self.scaler, torch.from_numpy(self.mean))
+
     def strangeness(self, samples: TableSource) -> np.ndarray:
-        return np.concatenate([self._costs(chunk).sum(1) for chunk in samples.chunks(_BATCH)])[None]
+        return np.concatenate([self._judged(chunk)[0].numpy() for chunk in samples.chunks(_BATCH)])[None]
 
     def parts(self, samples: TableSource) -> Parts:
-        scores = np.concatenate([self._costs(chunk) for chunk in samples.chunks(_BATCH)])
+        scores = np.concatenate([self._judged(chunk)[1].numpy() for chunk in samples.chunks(_BATCH)])
         outputs = torch.from_numpy(self.mean).expand(len(scores), -1)
         return Parts(samples.frame_with(scores), samples.rebuilt(self.scaler.from_network(outputs)))
 
@@ -70,8 +75,18 @@ class TableScorer(Scorer):
         used, left = self.scaler.schema.used, self.scaler.schema.left_out
         return {"columns": f"{len(used)} used" + (f", {len(left)} left out" if left else "")}
 
-    def _costs(self, chunk: np.ndarray) -> np.ndarray:
-        x = self.scaler.to_network(as_tensor(chunk))
-        outputs = torch.from_numpy(self.mean).expand(len(x), -1)
-        costs: np.ndarray = self.scaler.losses(outputs, x).numpy()
-        return costs
+    def _judged(self, chunk: np.ndarray) -> tuple[Tensor, Tensor]:
+        judged: tuple[Tensor, Tensor] = self.module()(self.scaler.to_network(as_tensor(chunk)))
+        return judged
+
+
+class _Costs(nn.Module):
+    """Rows (n, *network_shape) -> strangeness (n,), and that of each column (n, columns)."""
+
+    def __init__(self, scaler: TableScaler, mean: Tensor) -> None:
+        super().__init__()
+        self.scaler, self.mean = scaler, mean
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        costs = self.scaler.losses(self.mean.expand(x.shape[0], -1), x)
+        return costs.sum(1), costs

@@ -99,7 +99,7 @@ class Categories(Block):
 
     def features(self, values: Tensor) -> Tensor:
         seen = ~values.isnan()
-        x = torch.zeros((len(values), self.width))
+        x = torch.zeros((values.shape[0], self.width))  # a size that ONNX may leave open, as len() may not
         places = self._starts + values.nan_to_num(0.0).long()
         return x.scatter_add_(1, places, seen.float())
 
@@ -159,7 +159,7 @@ class Dates(Block):
     def losses(self, outputs: Tensor, features: Tensor) -> Tensor:
         count = len(self._mean)
         errors = (outputs - features) ** 2
-        periods = torch.zeros((len(errors), count), dtype=errors.dtype)
+        periods = torch.zeros((errors.shape[0], count), dtype=errors.dtype)
         periods.index_add_(1, self.owner[count:], errors[:, count:])
         share = 1 + torch.zeros(count).index_add_(0, self._of, torch.ones(len(self._of)))
         return (errors[:, :count] + periods) / share  # a sine and a cosine together vary by 1
@@ -170,7 +170,7 @@ BLOCKS: dict[str, type[Block]] = {"numbers": Numbers, "categories": Categories, 
 
 def _spread(x: Tensor, slots: Tensor, beyond: float = -1e9) -> Tensor:
     """Features (n, width) by column, (n, c, slots); `beyond` where a column has fewer."""
-    padded = torch.cat([x, x.new_full((len(x), 1), beyond)], 1)
+    padded = torch.cat([x, x.new_full((x.shape[0], 1), beyond)], 1)
     return padded[:, slots]
 
 

@@ -113,7 +113,7 @@ class TableScaler(Scaler):
         """What a network's outputs cost, cell by cell, (n, columns); 0 for cells that are missing in the target."""
         import torch
 
-        losses = torch.zeros((len(outputs), len(self.schema.used)), device=outputs.device)
+        losses = torch.zeros((outputs.shape[0], len(self.schema.used)), device=outputs.device)
         for (block, part), (_, right) in zip(self.parts(outputs), self.parts(target), strict=True):
             losses[:, block.columns] = block.losses(part, right)
         return losses * ~self.missing(target)

@@ -44,10 +44,9 @@ def test_a_list_at_any_rate_and_why(detector: AnomalyDetector, rows: pd.DataFram
         flagged, cut = page._flagged((rate,))
         expected = detector.detect(rows, fdr=rate)
         assert flagged == expected.sum() and ((findings.p < cut) == expected).all()
-    ((content, caption, _),) = page._explained(100)
-    assert (
-        "sample 100" in caption and content.index("&lt;i&gt;twice") < content.index("x<") and "<i>twice" not in content
-    )
+    page._stand_on(100)
+    content = page._row.text
+    assert content.index("&lt;i&gt;twice") < content.index("x<") and "<i>twice" not in content
     assert content.count("wrong") == 1 and "900" in content
     assert page._tapped((100.2, float(findings.strangeness[100]))) == 100
     with pytest.raises(IsthmusError, match="give some, as data"):
@@ -57,7 +56,7 @@ def test_a_list_at_any_rate_and_why(detector: AnomalyDetector, rows: pd.DataFram
 def test_in_a_browser(detector: AnomalyDetector, rows: pd.DataFrame, explorer: Any) -> None:
     cell = isthmus.explore(detector, rows)
     try:
-        explorer.open(cell.url, ".picture tr")
+        explorer.open(cell.url, ".blame tr")
         page = explorer.page
 
         def facts() -> list[str]:

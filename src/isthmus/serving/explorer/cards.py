@@ -83,9 +83,7 @@ class Picture:
         painter = CustomJS(args=arguments, code=script("paint.js"))
         self._content.js_on_change("data", painter)
         self.div.js_on_change("visible", painter)  # without this tie the source would be no part of the page
-        self.layout = pn.Column(
-            self._caption, self.div, self._note, width=size + 2, margin=0, styles={"max-width": "100%"}
-        )
+        self.layout = pn.Column(self._caption, self.div, self._note, width=size + 2, margin=0)
 
     def show(self, content: Markup | str, caption: str, note: str = "") -> None:
         """Another sample; no content where there is none."""

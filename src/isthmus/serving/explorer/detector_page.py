@@ -22,8 +22,7 @@ from isthmus.serving.explorer.live import Newest
 from isthmus.serving.explorer.plot import follow_theme, pixels, plot, point_style
 from isthmus.serving.explorer.views import Viewer, image
 
-_WIDE, _SIDE = 560, 190  # pixels of a row's explanation, and of each picture
-_TALLEST, _LINE = 420, 19  # pixels of a row's explanation, and of a column in it
+_SIDE = 190  # pixels of a picture
 _STRONGEST = 0.995  # quantile of the strangeness of pixels that has the full colour
 _GUILTY = 0.1  # share from which on a value is marked
 _MARGIN = 0.04  # around the points, as a share
@@ -42,9 +41,9 @@ class DetectorPage:
         self._here = ColumnDataSource({"x": [], "y": []})
         self._figure = self._scatter()
         self._facts, self._message, self._about = style.text(kind="facts"), style.text(), style.text(kind="facts")
+        self._row = style.text(kind="blame")
         table = isinstance(samples.data, TableSource)
-        height = min(_TALLEST, _LINE * (samples.data.shape[1] + 1)) if isinstance(samples.data, TableSource) else _SIDE
-        self._pictures = [Picture(style, _WIDE if table else _SIDE, height) for _ in range(1 if table else 3)]
+        self._pictures = [] if table else [Picture(style, _SIDE) for _ in range(3)]
         self._slider = Slider(
             title="false-discovery rate", start=0.01, end=0.5, step=0.01, value=FDR, format="0 %", width=280,
             stylesheets=[style.sheet],
@@ -105,7 +104,9 @@ class DetectorPage:
         self._chooser.set(index)
         self._here.data = {"x": [index], "y": [self._y[index]]}
         self._say("")
-        for picture, content in zip(self._pictures, self._explained(index), strict=True):
+        if isinstance(self._samples.data, TableSource):
+            self._row.text = as_html(_row(self._model, self._samples.data.subset(np.array([index]))))
+        for picture, content in zip(self._pictures, self._drawn(index), strict=False):
             picture.show(*content)
         findings = self._findings
         self._about.text = as_html(
@@ -122,13 +123,11 @@ class DetectorPage:
         order = self._findings.order
         self._stand_on(int(order[min(self._place + by, len(order) - 1)]))
 
-    def _explained(self, index: int) -> list[tuple[Markup, str, str]]:
-        """Drawing, caption and note of each picture."""
+    def _drawn(self, index: int) -> list[tuple[Markup, str, str]]:
+        """Drawing, caption and note of each picture of a sample."""
         data, title = self._samples.data, self._samples.title(index)
-        if isinstance(data, TableSource):
-            row = data.subset(np.array([index]))
-            return [(_row(self._model, row), f"{title}: the strangest columns first", "")]
-        assert data is not None
+        if data is None or not self._pictures:
+            return []
         (sample,), (expected,), (heat,) = explained_samples(self._model, data, np.array([index]))
         viewer = Viewer.of([sample], sample.ndim - 1, table=False)
         top = max(float(np.quantile(heat, _STRONGEST)), 1e-12)
@@ -183,12 +182,12 @@ class DetectorPage:
         on_event(fit, "button_click", "figure.reset.emit()", figure=self._figure)
         said = style.text("Flagged are the orange ones; the dashed line is what predict goes by.")
         left = style.box("map", style.box("bar", fit, said), self._figure, column=True)
-        pictures = style.box("beside", *(picture.layout for picture in self._pictures))
+        pictures = [style.box("beside", *(one.layout for one in self._pictures))] if self._pictures else [self._row]
         buttons = style.box("beside", self._back, self._next)
         right = style.box(
             "side",
             style.card("What is flagged", self._slider, self._facts),
-            style.card("Why", self._chooser.layout, buttons, self._about, pictures, self._message),
+            style.card("Why", self._chooser.layout, buttons, self._about, *pictures, self._message),
             column=True,
         )
         page: pn.viewable.Viewable = style.box("page", left, right)
@@ -213,5 +212,4 @@ def _row(model: Any, row: TableSource) -> Markup:
         wrong = mark if shares[j] >= _GUILTY else ""
         lines.append(line.format(name, clipped(name, 24), wrong, value, guess, f"{shares[j]:.1%}"))
     head = Markup("<tr><th></th><td>value</td><td>expected</td><td>share</td></tr>")
-    table = Markup('<div class="row pair blame" style="width:{}px"><table>{}{}</table></div>')
-    return table.format(_WIDE, head, Markup("").join(lines))
+    return Markup('<div class="row blame"><table>{}{}</table></div>').format(head, Markup("").join(lines))

@@ -1,0 +1,61 @@
+"""The ONNX file of a detector says what the detector says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.anomalies.test_detector import people
+
+from isthmus import AnomalyDetector, IsthmusError
+from isthmus.anomalies.scorer import Scorer
+
+
+def test_of_a_table_with_columns_of_every_kind(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from isthmus.anomalies.export import export_onnx
+
+    rng = np.random.default_rng(0)
+    train, rows = (people(300, seed).assign(income=np.exp(rng.normal(0, 3, 300))) for seed in (0, 1))
+    detector = AnomalyDetector(epochs=2, random_state=0).fit(train)
+    rows.loc[:9, "height"], rows.loc[5:14, "smoker"] = 1e4, "never seen"
+    path, description = export_onnx(detector, tmp_path)
+    said = json.loads(description.read_text())
+    assert [column["name"] for column in said["columns"]] == list(rows.columns)
+    session = onnxruntime.InferenceSession(path)
+    for some in (rows, rows[:1]):
+        strangeness, parts = session.run(None, {"X": as_said(some, said)})
+        np.testing.assert_allclose(strangeness, -detector.score_samples(some), rtol=1e-4)
+        np.testing.assert_allclose(parts, detector.explain(some).scores, rtol=1e-4, atol=1e-4)
+    flagged = strangeness > said["threshold"]
+    assert (flagged == (detector.predict(rows[:1]) == -1)).all()
+
+
+def as_said(rows: pd.DataFrame, said: dict) -> np.ndarray:
+    """Rows as the file's description has them, by hand."""
+    columns = []
+    for column in said["columns"]:
+        cells = rows[column["name"]]
+        if "values" in column:
+            places = {value: place for place, value in enumerate(column["values"])}
+            columns.append([np.nan if pd.isna(cell) else places.get(cell, len(places)) for cell in cells])
+        elif column["kind"] == "date":
+            columns.append([np.nan if pd.isna(cell) else cell.timestamp() for cell in cells])
+        else:
+            columns.append(cells)
+    return np.stack([np.asarray(column, np.float64) for column in columns], 1)
+
+
+def test_what_is_no_network_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from isthmus.anomalies.export import export_onnx
+
+    detector = AnomalyDetector(epochs=2, random_state=0).fit(people())
+    monkeypatch.setattr(type(detector.scorer_), "module", Scorer.module)
+    with pytest.raises(IsthmusError, match="cannot be written as ONNX"):
+        export_onnx(detector, tmp_path)
