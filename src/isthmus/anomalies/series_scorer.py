@@ -20,17 +20,17 @@ from isthmus.errors import IsthmusError, warn
 from isthmus.estimators.table_estimator import is_table_like
 from isthmus.training.run import Run
 
-_REMEMBERED = 3000  # windows
 _TOLD_IRREGULAR = 0.05
 
 
 class SeriesScorer(Scorer):
     """How far the windows that hold a time step are from those of other times.
 
-        series ──▶ windows of two periods ──▶ distances to the nearest 1 % of those remembered ──▶ mean at each step
+        series ──▶ windows of two periods ──▶ nearest window in each stretch of time ──▶ the distance that
+        a tenth of the stretches keep ──▶ its mean over the windows that hold a step
 
-    Windows that were learned from are compared with those that do not overlap, so that a series can be judged that was
-    learned from.
+    Windows that were learned from are compared with those that they do not overlap, so that a series can be judged
+    that was learned from, and all of it calibrates.
     """
 
     kind = "series"
@@ -76,11 +76,11 @@ class SeriesScorer(Scorer):
         scale = np.nanstd(together, 0)
         scale[scale <= 1e-12 * np.abs(mean)] = 1.0
         first = np.cumsum([0, *map(len, values)])
-        places, windows = _remembered([(filled(x) - mean) / scale for x in values], first, window, run.seed)
+        memory = WindowMemory.of([(filled(x) - mean) / scale for x in values], window, run.seed)
         known = [(int(first[i]), len(x), _digest(x)) for i, x in enumerate(values)]
         told = {"window": f"{window:,} time steps ({why})"} | _times_told(samples)
         schema = None if samples[0].table is None else samples[0].table.schema
-        scorer = cls(WindowMemory(windows, places), mean, scale, known, told, schema)
+        scorer = cls(memory, mean, scale, known, told, schema)
         calibration = scorer.strangeness(samples)[0].astype(np.float64)
         return Learned(scorer, calibration, np.zeros(len(calibration), np.int64), None)
 
@@ -126,9 +126,12 @@ class SeriesScorer(Scorer):
         return cls(memory, arrays["mean"], arrays["scale"], values["known"], values["told"], schema)
 
     def describe(self) -> dict[str, str]:
-        windows, length, channels = self.memory.windows.shape
-        remembered = f"{windows:,} of {length:,} time steps and {channels} channel{'s' * (channels > 1)}"
-        return self.told | {"remembered windows": remembered}
+        stretches, each, length, channels = self.memory.windows.shape
+        plural = "s" * (channels > 1)
+        return self.told | {
+            "remembered": f"{stretches * each:,} windows of {length:,} time steps and {channels} channel{plural}, from "
+            f"{stretches:,} stretches of time"
+        }
 
     def _nearest(self, series: Series) -> Iterator[Nearest]:
         z = ((series.values - self.mean) / self.scale).astype(np.float32)
@@ -185,20 +188,6 @@ def opened(X: Any, detector: Settings, schema: TableSchema | None) -> list[Serie
     if worst.irregular > _TOLD_IRREGULAR:
         warn(f"{100 * worst.irregular:.0f} % of the time steps are irregular; they are taken as if they were even")
     return series
-
-
-def _remembered(z: Sequence[np.ndarray], first: np.ndarray, window: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windows of series (n, channels), spread over the time at random intervals, and where each begins.
-
-    Even intervals could meet a period always at the same phase.
-    """
-    places = np.concatenate([np.arange(a, a + len(x) - window + 1) for a, x in zip(first, z, strict=False)])
-    if len(places) > _REMEMBERED:
-        edges = np.linspace(0, len(places), _REMEMBERED + 1)
-        drawn = np.random.default_rng([seed, 2]).uniform(edges[:-1], edges[1:])
-        places = places[np.minimum(drawn.astype(np.int64), len(places) - 1)]
-    together = np.concatenate(z).astype(np.float32)
-    return places, np.stack([together[place : place + window] for place in places.tolist()])
 
 
 def _digest(values: np.ndarray) -> str:
