@@ -61,7 +61,8 @@ def test_the_window_is_two_periods_as_asked_for_or_what_there_is_room_for() -> N
     model = detector().fit(x)
     assert isinstance(model.scorer_, SeriesScorer)
     assert model.scorer_.window == 2 * PERIOD and "period of 25" in model.describe()["window"]
-    assert detector(window=30).fit(x).scorer_.to_dict()["window"] == 30
+    told = detector(window=30).fit(x).scorer_
+    assert isinstance(told, SeriesScorer) and told.window == 30
     assert dominant_period(np.random.default_rng(0).normal(size=(500, 1))) is None
     assert choose_window([np.zeros((90, 1))], None)[0] == 30
 
