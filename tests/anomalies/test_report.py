@@ -56,8 +56,9 @@ def test_a_calibration_that_cannot_reach_is_told(
     assert findings.p[0] == findings.smallest_p == 1 / (len(findings.usual) + 1)
     assert findings.order[0] == 0 and not findings.flagged().any()
     as_strange = np.where(np.arange(1000) < findings.fewest(), np.inf, 0.0)[None]
+    groups = len(detector.calibration_.of_groups())
     for extra, found in ((0, findings.fewest()), (1, 0)):  # as many as are said to be needed, and one fewer
-        p = detector.calibration_.p_values(np.where(np.arange(1000) < extra, 0.0, as_strange))
+        p = detector.calibration_.p_values(np.tile(np.where(np.arange(1000) < extra, 0.0, as_strange), (groups, 1)))
         assert int(Findings(as_strange[0], p, findings.usual, findings.smallest_p, 0.0).flagged().sum()) == found
     said = " ".join(check_page(detector.report(rows, tmp_path)).words)
     assert "Nothing is flagged" in said and f"at least {findings.fewest()} rows" in said

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from isthmus.anomalies import table_learning
+from isthmus.anomalies.cell_network import CellNetwork
+from isthmus.anomalies.judges import HiddenCells
+from isthmus.anomalies.panel import Panel
+from isthmus.anomalies.rows import CHUNK, Rows, RowView
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
-from isthmus.data.base import evenly_spread
 from isthmus.data.columns import TableSchema
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.training.feed import as_tensor
 from isthmus.training.run import Run
 
-_BATCH = 2048
+_BLOCK = 32  # rows
 
 
 class TableScorer(Scorer):
-    """Each cell's cost under its column's mean or frequencies."""
+    """What networks and neighbours say of a row, column by column.
+
+        cells ──▶ features ──┬── networks: cells from the other cells, and where rows are dense ──┐
+                             └── the nearest other rows, the centre                             ──┴─▶ + ──▶ strangeness
+
+    Rows are divided into groups; the networks and neighbours of a group never saw its rows. A cell that is missing adds
+    nothing.
+    """
 
     kind = "table"
     scaler: TableScaler
 
-    def __init__(self, scaler: TableScaler, mean: np.ndarray) -> None:
-        self.scaler, self.mean = scaler, mean
+    def __init__(self, view: RowView, panel: Panel, hidden: HiddenCells, kept: Mapping[str, np.ndarray]) -> None:
+        """kept : what the judges are made of again, beside the network's weights."""
+        self.scaler, self.view, self.panel = view.scaler, view, panel
+        self._hidden, self._kept = hidden, dict(kept)
 
     @property
     def schema(self) -> TableSchema:
         return self.scaler.schema
+
+    @property
+    def network(self) -> CellNetwork:
+        """The members, one for each group."""
+        return self._hidden.network
 
     @classmethod
     def opened(cls, X: Any, detector: Settings) -> TableSource:
@@ -39,54 +57,69 @@ class TableScorer(Scorer):
 
     @classmethod
     def learn(cls, run: Run, samples: TableSource, detector: Settings) -> Learned:
-        scaler = TableScaler.of(samples.schema, samples.frame)
-        held_out = run.held_out(len(samples), max(1, len(samples) // 5))
-        x = scaler.to_network(as_tensor(samples.take(evenly_spread(len(samples), 10_000))))
-        mean = x[:, : scaler.width].mean(0).clamp(min=1e-6).numpy()
-        scorer = cls(scaler, mean)
-        scores = scorer.strangeness(samples.subset(held_out))[0].astype(np.float64)
-        return Learned(scorer, scores, np.zeros(len(scores), np.int64), None)
+        found = table_learning.learn(run, samples, is_contaminated=detector.contamination is not None)
+        scorer = cls(found.view, found.panel, found.hidden, found.kept)
+        return Learned(scorer, found.scores, found.groups, found.trained)
 
     def open(self, X: Any, detector: Settings) -> TableSource:
-        return detector._open_table(X, self.scaler.schema)
+        return detector._open_table(X, self.schema)
 
     def module(self) -> nn.Module:
-        return _Costs(self.scaler, torch.from_numpy(self.mean))
+        return _Judged(self.view, self.panel, self.network)
 
+    @torch.inference_mode()
     def strangeness(self, samples: TableSource) -> np.ndarray:
-        return np.concatenate([self._judged(chunk)[0].numpy() for chunk in samples.chunks(_BATCH)])[None]
+        return torch.cat([self.panel.scores(rows)[:, :n] for rows, n in self._rows(samples)], 1).numpy()
 
+    @torch.inference_mode()
     def parts(self, samples: TableSource) -> Parts:
-        scores = np.concatenate([self._judged(chunk)[1].numpy() for chunk in samples.chunks(_BATCH)])
-        outputs = torch.from_numpy(self.mean).expand(len(scores), -1)
-        return Parts(samples.frame_with(scores), samples.rebuilt(self.scaler.from_network(outputs)))
+        scores, values = [], []
+        for rows, n in self._rows(samples):
+            scores.append(self.panel.parts(rows)[:n].numpy())
+            values.append(self.view.values(self._hidden.expected(rows).mean(0)[:n]))
+        return Parts(samples.frame_with(np.concatenate(scores)), samples.rebuilt(np.concatenate(values)))
 
     def to_dict(self) -> dict[str, Any]:
         return {"scaler": self.scaler.to_dict()}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {"mean": self.mean}
+        weights = {f"network.{name}": v.cpu().numpy() for name, v in self.network.state_dict().items()}
+        return weights | self._kept | {"usual": self.panel.usual.numpy()} | self.view.arrays()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TableScorer:
-        return cls(TableScaler.from_dict(values["scaler"], {}), arrays["mean"])
+        view = RowView.from_dict(values["scaler"], arrays)
+        weights = {k.removeprefix("network."): torch.from_numpy(v) for k, v in arrays.items() if "network." in k}
+        members, _, hidden = weights["first.weight"].shape
+        network = CellNetwork(view.owner, members, hidden)
+        network.load_state_dict(weights)
+        kept = {name: array for name, array in arrays.items() if name in table_learning.KEPT}
+        judges, hidden_cells = table_learning.panel_of(network.eval(), view, kept)
+        return cls(view, Panel(judges, torch.from_numpy(arrays["usual"])), hidden_cells, kept)
 
     def describe(self) -> dict[str, str]:
-        used, left = self.scaler.schema.used, self.scaler.schema.left_out
-        return {"columns": f"{len(used)} used" + (f", {len(left)} left out" if left else "")}
+        used, left = self.schema.used, self.schema.left_out
+        rows = {"columns": f"{len(used)} used" + (f", {len(left)} left out" if left else "")}
+        rows["network"] = f"{self.network.members} members, each for a group of rows that it never saw"
+        return rows
 
-    def _judged(self, chunk: np.ndarray) -> tuple[Tensor, Tensor]:
-        judged: tuple[Tensor, Tensor] = self.module()(self.scaler.to_network(as_tensor(chunk)))
-        return judged
+    def _rows(self, samples: TableSource) -> Iterator[tuple[Rows, int]]:
+        """A few rows at a time, filled up to whole blocks, and how many there are.
+
+        Products of other sizes round otherwise: a row's score should not depend on the rows beside it.
+        """
+        for chunk in samples.chunks(CHUNK):
+            filled = np.concatenate([chunk, chunk[:1].repeat(-len(chunk) % _BLOCK, 0)])
+            yield self.view.rows(self.scaler.to_network(as_tensor(filled))), len(chunk)
 
 
-class _Costs(nn.Module):
-    """Rows (n, *network_shape) -> strangeness (n,), and that of each column (n, columns)."""
+class _Judged(nn.Module):
+    """Rows (n, *network_shape) -> strangeness (n,), and what each column adds to it (n, columns)."""
 
-    def __init__(self, scaler: TableScaler, mean: Tensor) -> None:
+    def __init__(self, view: RowView, panel: Panel, network: CellNetwork) -> None:
         super().__init__()
-        self.scaler, self.mean = scaler, mean
+        self.view, self.panel, self.network = view, panel, network
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        costs = self.scaler.losses(self.mean.expand(x.shape[0], -1), x)
-        return costs.sum(1), costs
+        parts = self.panel.parts(self.view.rows(x))
+        return parts.sum(1), parts

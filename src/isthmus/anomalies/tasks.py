@@ -1,0 +1,98 @@
+"""What the network of a table learns: to give back rows whose cells were hidden or moved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isthmus.anomalies.cell_network import CellNetwork
+from isthmus.anomalies.rows import RowView
+from isthmus.training.feed import SourceFeed
+from isthmus.training.order import mixed
+from isthmus.training.task import Loss, Task
+
+_HIDDEN = (0.1, 0.5)  # share of a row's known cells that are hidden, drawn for each row
+_HIDDEN_CATEGORIES = 0.3  # share of the categories that are hidden in rows with noise, which these cannot hold
+
+
+def group_of(rows: np.ndarray, groups: int, seed: int, n: int) -> np.ndarray:
+    """The group of each of some rows among `n`, int64: a hash of its number, and even where there are few.
+
+    The model of a group does not learn from the group's rows, which can therefore judge it.
+    """
+    if n < 50 * groups:
+        return rows % groups
+    z = rows.astype(np.uint64) + np.uint64(seed)
+    found: np.ndarray = (mixed(z * np.uint64(0x9E3779B97F4A7C15)) % np.uint64(groups)).astype(np.int64)
+    return found
+
+
+class GroupFeed:
+    """Rows as networks see them (n, width + columns), and the group of each (n,)."""
+
+    def __init__(self, feed: SourceFeed, groups: int, seed: int) -> None:
+        self._feed, self._groups, self._seed = feed, groups, seed
+
+    def __len__(self) -> int:
+        return len(self._feed)
+
+    def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """One batch for each array of row numbers."""
+        kept = []
+
+        def remembered() -> Iterator[np.ndarray]:
+            for indices in order:
+                kept.append(indices)
+                yield indices
+
+        for x in self._feed.batches(remembered()):
+            groups = group_of(kept.pop(0), self._groups, self._seed, len(self))
+            yield x, torch.from_numpy(groups).to(x.device)
+
+
+class DamagedRowsTask(Task):
+    """The mean cost of rows that were damaged: half of them have cells hidden, the others noise in all cells.
+
+    levels : the least and the largest standard deviation of the noise, drawn evenly on a logarithmic scale.
+    dropped : share of each batch that is not learned from: the rows that are worst. They are those that may not belong.
+    """
+
+    network: CellNetwork
+
+    def __init__(self, network: CellNetwork, view: RowView, levels: tuple[float, float], dropped: float) -> None:
+        super().__init__(network)
+        self._view, self._levels, self._dropped = view, levels, dropped
+
+    def forward(self, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Loss:
+        """batch : as of `GroupFeed`."""
+        rows, group = self._view.rows(batch[0]), batch[1]
+        members, n, device = self.network.members, len(group), group.device
+        drawn = torch.rand((3, members, n, 1), generator=generator, device=device)
+        hides = drawn[0] < 0.5
+        low, high = _HIDDEN
+        categories = self._view.is_category * _HIDDEN_CATEGORIES
+        share = torch.where(hides, low + (high - low) * drawn[1], categories)
+        lot = torch.rand((members, n, rows.seen.shape[1]), generator=generator, device=device)
+        hidden = rows.seen & (lot < share)
+        least, largest = (math.log(level) for level in self._levels)
+        level = torch.exp(least + (largest - least) * drawn[2]) * ~hides
+        noise = torch.randn((members, *rows.bent.shape), generator=generator, device=device)
+        noisy = rows.bent + level * noise * self._view.is_additive
+        outputs = self.network(noisy, rows.seen & ~hidden, level)
+        counted = torch.where(hides, hidden, rows.seen)
+        cost = (self._view.costs(outputs, rows) * counted).sum(2) / counted.sum(2).clamp(min=1)  # (members, n)
+        own = group == torch.arange(members, device=device)[:, None]
+        usual = torch.where(hides, torch.ones_like(level), level**2 / (1 + level**2))[..., 0]
+        kept = self._kept((cost.detach() / usual).masked_fill(own, -math.inf)) & ~own
+        return Loss((cost * kept).sum() / kept.sum().clamp(min=1) * members)
+
+    def _kept(self, cost: Tensor) -> Tensor:
+        """Which rows are learned from, (members, n)."""
+        count = int(self._dropped * cost.shape[1])
+        if not count:
+            return torch.ones_like(cost, dtype=torch.bool)
+        return cost < cost.topk(count, dim=1).values[:, -1:]
