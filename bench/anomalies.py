@@ -2,12 +2,12 @@
 
 python bench/anomalies.py [--sets 2_annthyroid,6_cardio] [--seeds 3] [--how clean,contaminated] [--pyod PYTHON]
 
-Ten sets of ADBench (Han et al. 2022), whose labels only judge. "clean": trained on half of the normal rows, judged on the
-other half and all anomalies; "contaminated": trained and judged on all rows. AUROC and average precision, means over
-seeds. `--pyod` names a Python in whose environment PyOD is (see bench/peers/pyod_scores.py).
+Ten sets of ADBench (Han et al. 2022), whose labels only judge. "clean": trained on half of the normal rows, judged on
+the other half and all anomalies; "contaminated": trained and judged on all rows. AUROC and average precision, means
+over seeds. `--pyod` names a Python in whose environment PyOD is (see bench/peers/pyod_scores.py).
 
-The explanations: one cell of a row that was not trained on is replaced by one from the outer hundredth of its column; the
-rank of that column among those that `explain` blames.
+The explanations: one cell of a row that was not trained on is replaced by one from the outer hundredth of its column;
+the rank of that column among those that `explain` blames.
 """
 
 from __future__ import annotations
