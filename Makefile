@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables clean
+.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -80,6 +80,9 @@ bench-manifold: $(VENV)/.installed-dev
 bench-tables: $(VENV)/.installed-dev
 	$(BIN)/python bench/imputation.py
 	$(BIN)/python bench/synthetic.py
+
+bench-anomalies: $(VENV)/.installed-dev
+	$(BIN)/python bench/anomalies.py
 
 clean:
 	rm -rf $(VENV) demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,8 +1,8 @@
 """Anomaly scores by PyOD, in an environment of its own: pip install pyod==3.6.7 torch==2.13.0.
 
 python bench/peers/pyod_scores.py IN.npz OUT.npz, where IN has train (n, columns), test (m, columns) and seed. OUT has
-the scores (m,) and the seconds of each way. Columns are standardised as the training data say, as is usual; the rest is
-PyOD's own defaults.
+the scores (m,) and the seconds of each way. Columns are standardised as the training data say, as is usual; the rest
+is PyOD's own defaults.
 """
 
 import sys
