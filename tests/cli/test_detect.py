@@ -151,3 +151,39 @@ def test_a_model_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> Non
     assert ask("train", folder / "new.csv", "--epochs", 1, "-q", "--no-report", "-o", tmp_path / "ae").status == 0
     said = ask("detect", tmp_path / "ae", folder / "new.csv")
     assert said.status == 1 and "cannot detect" in said.err and "AnomalyDetector" in said.err
+
+
+def test_steps_of_a_series_are_judged_as_a_whole_and_known_by_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.anomalies.files._ROWS", 100)
+    monkeypatch.chdir(tmp_path)
+    t = np.arange(800)
+    frame = pd.DataFrame(
+        {
+            "when": pd.date_range("2026-01-01", periods=800, freq="h"),
+            "load": np.sin(t / 4) + 0.02 * np.random.default_rng(0).normal(size=800),
+            "heat": np.cos(t / 4),
+        }
+    )
+    frame.to_csv("usual.csv", index=False)
+    frame.loc[500:505, "load"] = 5.0
+    frame.to_csv("new.csv", index=False)
+    np.save("line.npy", frame["load"].to_numpy())
+    assert ask("train-detector", "usual.csv", "--kind", "series", "-q", "-o", "m").status == 0
+    said = ask("detect", "m", "new.csv", "--top", 2, "-o", "found.csv")
+    assert said.status == 0, said
+    first, second = (line.split() for line in said.out.splitlines()[3:5])
+    assert 500 <= int(first[0]) <= 505 and first[1] == "2026-01-21" and "5" in first and "(not" in first
+    assert abs(int(second[0]) - int(first[0])) > 20
+    found = pd.read_csv("found.csv")
+    assert list(found)[:3] == ["row", "when", "score"] and len(found) == 800
+    strange = found[found["anomaly"]]
+    assert 500 in strange.index and (strange.loc[500:505, "column_1"] == "load").all()
+    detector = load("m")
+    np.testing.assert_allclose(found["score"], detector.score_samples(frame), rtol=1e-4)
+    scores = detector.explain(frame.set_axis(range(100, 900))).scores
+    assert list(scores.columns) == ["load", "heat"] and scores.index[0] == 100
+    said = ask("detect", "line.npy", "--kind", "series", "--top", 1)
+    assert said.status == 0 and 480 < int(said.out.splitlines()[4].split()[0]) < 525, said
+    assert "of tables" in ask("watch", "m", "new.csv").err

@@ -75,6 +75,11 @@ class Scorer(ABC):
         """Of the table that was learned from; None for other samples."""
         return None
 
+    @property
+    def apart(self) -> int:
+        """How far from each other time steps of a series must be to be two events; 0 for samples that are no steps."""
+        return 0
+
     @classmethod
     @abstractmethod
     def opened(cls, X: Any, detector: Settings) -> Any:

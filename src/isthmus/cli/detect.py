@@ -103,26 +103,25 @@ def detect(
         samples = open_to_detect(data, kind, reading, columns)
         detector = _learned(settings, samples, save_model, quiet)
 
-    from isthmus.anomalies.files import in_parts, opened, results
-    from isthmus.anomalies.files import sheet as write_sheet
+    from isthmus.anomalies import files
     from isthmus.anomalies.findings import Findings
     from isthmus.cli.strangest import print_strangest, print_summary
     from isthmus.data.table_files import write_tables
 
-    samples = opened(detector, samples)
-    parts = track(in_parts(detector, samples), len(samples), "judging", count=len, quiet=quiet)
+    samples = files.opened(detector, samples)
+    parts = track(files.in_parts(detector, samples), len(samples), "judging", count=len, quiet=quiet)
     findings = Findings.of_parts(detector, parts)
     anomalies = detector.calibration_.discoveries(findings.p, fdr)
-    strangest = findings.order[:top]
+    strangest = files.strangest(detector, findings, top)
     print_summary(detector, anomalies, fdr)
     if len(strangest):
         print_strangest(detector, samples, findings, anomalies, strangest)
     if output is not None:
-        rows = results(detector, samples, findings, anomalies, strangest)
+        rows = files.results(detector, samples, findings, anomalies, strangest)
         write_tables(output, track(rows, len(samples), "writing", count=len, quiet=quiet))
         typer.echo(f"Output      {output}")
     if sheet is not None:
-        write_sheet(detector, samples, findings, anomalies, top, sheet)
+        files.sheet(detector, samples, findings, anomalies, top, sheet)
         typer.echo(f"Sheet       {sheet}")
     if report is not None:
         saved_as = model or save_model
