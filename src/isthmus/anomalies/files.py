@@ -49,13 +49,13 @@ def strangest(detector: AnomalyDetector, findings: Findings, most: int) -> np.nd
     """The numbers of the strangest samples, the strangest first; time steps of a series at least a window apart."""
     if detector.kind_ != "series":
         return findings.order[:most]
-    free, found = np.ones(len(findings), bool), list[int]()
+    window, free, found = detector.scorer_.window, np.ones(len(findings), bool), list[int]()
     for step in findings.order.tolist():
         if len(found) == most:
             break
         if free[step]:
             found.append(step)
-            free[max(0, step - detector.scorer_.apart) : step + detector.scorer_.apart + 1] = False
+            free[max(0, step - window) : step + window + 1] = False
     return np.array(found, np.int64)
 
 

@@ -76,9 +76,9 @@ class Scorer(ABC):
         return None
 
     @property
-    def apart(self) -> int:
-        """How far from each other time steps of a series must be to be two events; 0 for samples that are no steps."""
-        return 0
+    def window(self) -> int:
+        """Time steps of a series that are looked at together; 1 where each sample is looked at by itself."""
+        return 1
 
     @classmethod
     @abstractmethod

@@ -58,10 +58,6 @@ class SeriesScorer(Scorer):
         return self.memory.window
 
     @property
-    def apart(self) -> int:
-        return self.window
-
-    @property
     def schema(self) -> TableSchema | None:
         return self._schema
 
