@@ -177,7 +177,7 @@ def others(rows: TableSource, series: bool = False) -> dict[str, Any]:
     return named | {name: table.column(name) for name in left}
 
 
-def sheet(
+def write_sheet(
     detector: AnomalyDetector, images: Source, findings: Findings, anomalies: np.ndarray, most: int, path: Path
 ) -> None:
     """A picture of the strangest images, what was expected of them, and where they are strange.
