@@ -138,7 +138,7 @@ def test_wrong_inputs_are_one_line(folder: Path, tmp_path: Path, monkeypatch: py
         (("detect", "m", "new.csv", "-o", "found.txt"), "must end in .csv or .parquet"),
         (("detect", "m", "new.csv", "-o", "new.csv"), "is what is read"),
         (("detect", "m", "new.csv", "-o", "orders.csv"), "give --overwrite"),
-        (("detect", "m", tmp_path / "lacks.csv"), "lacks column 'price'"),
+        (("detect", "m", tmp_path / "lacks.csv"), "lacks columns 'price', 'land'"),
         (("detect", "m", tmp_path / "empty.csv"), "empty.csv"),
         (("train-detector", tmp_path / "empty.csv", "-o", tmp_path / "e"), "empty.csv"),
         (("train-detector", "new.csv", "--contamination", "0.7"), "at most 0.5"),
@@ -149,6 +149,14 @@ def test_wrong_inputs_are_one_line(folder: Path, tmp_path: Path, monkeypatch: py
         said = ask(*words)
         assert said.status in (1, 2) and message in said.err, (words, said)
         assert "Traceback" not in said.err and said.err.count("isthmus: ") == 1
+
+
+def test_columns_that_are_missing_may_count_as_unknown(folder: Path, tmp_path: Path) -> None:
+    pd.read_csv(folder / "new.csv").drop(columns="land").to_csv(tmp_path / "lacks.csv", index=False)
+    words = ("detect", folder / "m", tmp_path / "lacks.csv", "--missing-columns", "fill", "--top", 1)
+    said = ask(*words, "-o", tmp_path / "found.parquet")
+    assert said.status == 0 and any(line.startswith("3 ") for line in said.out.splitlines()), said
+    assert pd.read_parquet(tmp_path / "found.parquet")["column_1"][3] == "price"
 
 
 def test_a_model_of_another_kind_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def open_to_detect(data: str, kind: str, reading: options.Reading, columns: opti
 def _open_to_judge(detector: Any, data: str, reading: options.Reading) -> Source:
     """Data as a detector takes them."""
     schema = detector.scorer_.schema
-    table = None if schema is None else reading.table(data, schema=schema)
+    table = None if schema is None else reading.table(data, schema=schema, told=detector.missing_columns)
     return _samples(data, detector.kind_, reading) if table is None else table
 
 
