@@ -52,7 +52,7 @@ def test_the_strangest_rows_are_printed_and_all_are_written(folder: Path) -> Non
     found = pd.read_csv(folder / "found.csv")
     assert list(found)[:5] == ["row", "order", "score", "p_value", "anomaly"]
     assert list(found["row"]) == list(range(40)) and list(found.index[found["anomaly"]]) == [3]
-    assert found.loc[3, ["order", "column_1", "value_1"]].tolist() == ["A-1-3", "price", 9000.0]
+    assert found.loc[3, ["order", "column_1"]].tolist() == ["A-1-3", "price"] and float(found["value_1"][3]) == 9000
     assert found["column_1"].notna().sum() == 2  # anomalies, and what was printed
     detector, frame = load(folder / "m"), pd.read_csv(folder / "new.csv", index_col="order")
     np.testing.assert_allclose(found["score"], detector.score_samples(frame), rtol=1e-5)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ROWS, _SAMPLES = 1 << 15, 256  # of a table, or others, that are judged at a time
 _AXES = ["z", "y", "x"]
+_MARGIN = 48  # pixels around a sheet
 _MOST_GUILTY = 3  # parts of a sample that are named
 _GUILTY = 0.5  # of the share of a row's guiltiest cell: from there on a cell counts as guilty, too
 
@@ -182,7 +183,7 @@ def write_sheet(
 ) -> None:
     """A picture of the strangest images, what was expected of them, and where they are strange.
 
-    most : of them. path : of a PNG.
+    most : of them, at least 1. path : of a PNG.
     """
     from PIL import Image
 
@@ -191,15 +192,16 @@ def write_sheet(
     from isthmus.evaluation.figures.style import poster
     from isthmus.evaluation.theme import LIGHT
 
-    bands = []
-    for start in range(0, min(most, len(images)), COLUMNS):
-        plate = image_rows(detector, images, findings, anomalies, start)
+    bands, samples = [], detector._open(images)
+    for start in range(0, most, COLUMNS):
+        ranks = slice(start, min(start + COLUMNS, most))
+        plate = image_rows(detector, samples, findings, anomalies, ranks)
         bands.append(Image.open(io.BytesIO(poster(plate.draw, LIGHT))).convert("RGB"))
-    whole = Image.new("RGB", (max(band.width for band in bands), sum(band.height for band in bands)), LIGHT.paper)
-    top = 0
+    size = bands[0].width + 2 * _MARGIN, sum(band.height + _MARGIN for band in bands) + _MARGIN
+    whole, top = Image.new("RGB", size, LIGHT.paper), _MARGIN
     for band in bands:
-        whole.paste(band, (0, top))
-        top += band.height
+        whole.paste(band, (_MARGIN, top))
+        top += band.height + _MARGIN
     with atomic_path(path) as temporary:
         whole.save(temporary, "PNG")
 
@@ -260,7 +262,7 @@ def strangest_places(detector: AnomalyDetector, samples: Source) -> list[tuple[i
     """The place in each image or signal where it is strangest, counted from 0: its row and column, or its step."""
     from isthmus.anomalies.strangest import explained_samples  # figures are slow to import
 
-    _, _, heat = explained_samples(detector, samples, np.arange(len(samples)))
+    _, _, heat = explained_samples(detector, detector._open(samples), np.arange(len(samples)))
     return [tuple(map(int, np.unravel_index(int(one.argmax()), one.shape))) for one in heat]
 
 
