@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import bz2
+import datetime
 import gzip
 import lzma
 import zipfile
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from isthmus.data import table_files
 from isthmus.data.sources import open_source
 from isthmus.data.table_files import WRITERS, is_table, read_table, write_table
 from isthmus.data.table_source import open_table
@@ -96,6 +100,36 @@ def test_excel(tmp_path: Path) -> None:
     FRAME.assign(x=[1, "a", 2, 3]).to_excel(path, index=False)
     with pytest.raises(IsthmusError, match=r"column 'x' mixes types: 'a' \(str\) in row 1"):
         open_table(path)
+
+
+def test_what_is_written_to_excel_is_never_a_formula_and_keeps_its_digits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl: pip install 'isthmus[formats]'")
+    day = datetime.datetime(2026, 1, 2, 3, 4)
+    columns: dict[str, list[Any]] = {
+        "=1+1": ["=cmd()", "a\x00b", None],
+        "card": [4929000000000001, 12, None],
+        "x": [1.5, float("nan"), float("inf")],
+        "sure": [True, False, None],
+        "at": [day, None, day],
+        "money": [Decimal("1.25"), None, Decimal("2.00")],
+        "list": [[1, 2], None, []],
+    }
+    write_table(tmp_path / "t.xlsx", pa.table(columns))
+    rows = list(openpyxl.load_workbook(tmp_path / "t.xlsx").active.values)
+    assert rows == [
+        tuple(columns),
+        ("=cmd()", "4929000000000001", 1.5, True, day, 1.25, "[1, 2]"),
+        ("ab", 12, None, False, None, None, None),
+        (None, None, "inf", None, day, 2, "[]"),
+    ]
+    cell = openpyxl.load_workbook(tmp_path / "t.xlsx").active["A2"]
+    assert cell.data_type == "s"
+    monkeypatch.setattr(table_files, "_MOST_EXCEL_ROWS", 3)
+    with pytest.raises(IsthmusError, match="3 rows are too many for an Excel file, which takes 2"):
+        write_table(tmp_path / "u.xlsx", pa.table(columns))
+    assert not (tmp_path / "u.xlsx").exists()
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".feather", ".jsonl", ".jsonl.gz", ".xlsx"])

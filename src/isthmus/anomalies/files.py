@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.anomalies.findings import Findings
+from isthmus.anomalies.scorer import Parts
+from isthmus.data.series import NUMBERS
 from isthmus.data.sources import Source, subset
-from isthmus.data.table_source import TableSource
+from isthmus.data.table_source import TableSource, array_source
+from isthmus.estimators.table_estimator import matrix_of
 from isthmus.files import atomic_path
 
 if TYPE_CHECKING:
@@ -21,22 +24,40 @@ if TYPE_CHECKING:
 
 _ROWS, _SAMPLES = 1 << 15, 256  # of a table, or others, that are judged at a time
 _AXES = ["z", "y", "x"]
+_MARGIN = 48  # pixels around a sheet
 _MOST_GUILTY = 3  # parts of a sample that are named
 _GUILTY = 0.5  # of the share of a row's guiltiest cell: from there on a cell counts as guilty, too
 
 
 def opened(detector: AnomalyDetector, samples: Source) -> Source:
     """Samples to be judged: rows of numbers as a table, whose columns can be named."""
-    table: Source = detector._open(samples) if detector.kind_ == "table" else samples
+    if isinstance(samples, TableSource) or detector.kind_ not in ("table", "series"):
+        return samples
+    table: Source = array_source(matrix_of(samples), None, (), detector.scorer_.schema)
     return table
 
 
 def in_parts(detector: AnomalyDetector, samples: Source) -> Iterator[Any]:
     """The samples as the detector's scorer takes them, part by part; a series is looked at as a whole."""
-    size = _ROWS if isinstance(samples, TableSource) else _SAMPLES
-    whole = detector.kind_ == "series"
-    for rows in _blocks(len(samples), len(samples) if whole else size):
-        yield detector._open(samples if whole else subset(samples, rows))
+    if detector.kind_ == "series":
+        yield detector._open(_as_taken(detector, samples))
+        return
+    for rows in _blocks(len(samples), _ROWS if isinstance(samples, TableSource) else _SAMPLES):
+        yield detector._open(subset(samples, rows))
+
+
+def strangest(detector: AnomalyDetector, findings: Findings, most: int) -> np.ndarray:
+    """The numbers of the strangest samples, the strangest first; time steps of a series at least a window apart."""
+    if detector.kind_ != "series":
+        return findings.order[:most]
+    window, free, found = detector.scorer_.window, np.ones(len(findings), bool), list[int]()
+    for step in findings.order.tolist():
+        if len(found) == most:
+            break
+        if free[step]:
+            found.append(step)
+            free[max(0, step - window) : step + window + 1] = False
+    return np.array(found, np.int64)
 
 
 def results(
@@ -54,14 +75,16 @@ def results(
 
     wanted = anomalies.copy()
     wanted[explained] = True
+    series = detector.kind_ == "series"
+    steps = _explained(detector, samples) if series and isinstance(samples, TableSource) else None
     for rows, part in _in_memory(samples):
-        columns = _places(part, rows) | _others(part)
+        columns = _places(part, rows) | _others(part, series)
         columns |= {
             "score": -findings.strangeness[rows],
             "p_value": findings.p[rows],
             "anomaly": anomalies[rows],
         }
-        yield pa.table(columns | _reasons(detector, part, wanted[rows]))
+        yield pa.table(columns | _reasons(detector, part, rows, wanted[rows], steps))
 
 
 def _in_memory(samples: Source) -> Iterator[tuple[np.ndarray, Source]]:
@@ -83,18 +106,44 @@ class Guilt:
     expected: Any
 
 
-def guilty_cells(detector: AnomalyDetector, rows: TableSource, most: int = _MOST_GUILTY) -> list[list[Guilt]]:
-    """The cells of each row that make it strange, the guiltiest first."""
+def guilty_cells(detector: AnomalyDetector, rows: TableSource) -> list[list[Guilt]]:
+    """The cells of each row that make it strange, the guiltiest first, at most three."""
+    return _guilty(_explained(detector, rows), rows.table) if len(rows) else []
+
+
+def guilty_channels(detector: AnomalyDetector, series: TableSource, steps: np.ndarray) -> list[list[Guilt]]:
+    """The same of some time steps of a series, which is looked at as a whole."""
+    return _guilty_steps(_explained(detector, series), series.table.take(steps), steps)
+
+
+def _explained(detector: AnomalyDetector, rows: TableSource) -> Parts:
+    """The parts of rows or time steps, as Arrow tables."""
     rows = copy.copy(rows)
-    rows.frame = "arrow"  # of its explanation
-    parts = detector.explain(rows)
+    rows.frame = "arrow"
+    parts = detector.explain(_as_taken(detector, rows))
+    if not isinstance(parts.scores, np.ndarray):
+        return parts
+    names = [column.name for column in rows.schema.used]
+    return Parts(*(_table(dict(zip(names, values.T, strict=True))) for values in (parts.scores, parts.expected)))
+
+
+def _as_taken(detector: AnomalyDetector, samples: Source) -> Any:
+    """An array where a series was learned from one, whose channels have no names."""
+    learned_from_array = detector.kind_ == "series" and detector.scorer_.schema is None
+    return samples.take(np.arange(len(samples))) if learned_from_array else samples
+
+
+def _guilty_steps(parts: Parts, table: Any, steps: np.ndarray) -> list[list[Guilt]]:
+    return _guilty(Parts(parts.scores.take(steps), parts.expected.take(steps)), table) if len(steps) else []
+
+
+def _guilty(parts: Parts, table: Any) -> list[list[Guilt]]:
+    """parts : as Arrow tables. table : the rows."""
     names = parts.scores.column_names
     scores = np.stack([column.to_numpy() for column in parts.scores.columns], 1).clip(min=0)
-    if not len(scores):
-        return []
     scores /= np.maximum(scores.sum(1, keepdims=True), 1e-30)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :most]
-    given = {name: rows.table.column(name) for name in {names[j] for j in order.ravel()} & {*rows.table.column_names}}
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :_MOST_GUILTY]
+    given = {name: table.column(name) for name in {names[j] for j in order.ravel()} & {*table.column_names}}
     return [
         [
             Guilt(
@@ -115,22 +164,26 @@ def main_cells(cells: Sequence[Guilt]) -> list[Guilt]:
     return [cell for cell in cells if cell.share >= _GUILTY * cells[0].share]
 
 
-def others(rows: TableSource) -> dict[str, Any]:
-    """Columns that the model does not look at, by which people know a row: ids, free text, what it was not told of."""
+def others(rows: TableSource, series: bool = False) -> dict[str, Any]:
+    """Columns that the model does not judge, by which people know a row: ids, free text, what it was not told of.
+
+    series : whether rows are time steps, which are known by their time.
+    """
     import pyarrow as pa
 
-    used, table = {column.name for column in rows.schema.used}, rows.table
+    judged = [column.name for column in rows.schema.used if not series or column.kind in NUMBERS]
+    used, table = set(judged), rows.table
     named = {name or "index": rows.ids.column(name) for name in rows.ids.column_names} if rows.ids is not None else {}
     left = [field.name for field in table.schema if field.name not in used and not pa.types.is_nested(field.type)]
     return named | {name: table.column(name) for name in left}
 
 
-def sheet(
+def write_sheet(
     detector: AnomalyDetector, images: Source, findings: Findings, anomalies: np.ndarray, most: int, path: Path
 ) -> None:
     """A picture of the strangest images, what was expected of them, and where they are strange.
 
-    most : of them. path : of a PNG.
+    most : of them, at least 1. path : of a PNG.
     """
     from PIL import Image
 
@@ -139,15 +192,16 @@ def sheet(
     from isthmus.evaluation.figures.style import poster
     from isthmus.evaluation.theme import LIGHT
 
-    bands = []
-    for start in range(0, min(most, len(images)), COLUMNS):
-        plate = image_rows(detector, images, findings, anomalies, start)
+    bands, samples = [], detector._open(images)
+    for start in range(0, most, COLUMNS):
+        ranks = slice(start, min(start + COLUMNS, most))
+        plate = image_rows(detector, samples, findings, anomalies, ranks)
         bands.append(Image.open(io.BytesIO(poster(plate.draw, LIGHT))).convert("RGB"))
-    whole = Image.new("RGB", (max(band.width for band in bands), sum(band.height for band in bands)), LIGHT.paper)
-    top = 0
+    size = bands[0].width + 2 * _MARGIN, sum(band.height + _MARGIN for band in bands) + _MARGIN
+    whole, top = Image.new("RGB", size, LIGHT.paper), _MARGIN
     for band in bands:
-        whole.paste(band, (0, top))
-        top += band.height
+        whole.paste(band, (_MARGIN, top))
+        top += band.height + _MARGIN
     with atomic_path(path) as temporary:
         whole.save(temporary, "PNG")
 
@@ -166,10 +220,10 @@ def _places(part: Source, rows: np.ndarray) -> dict[str, Any]:
     return {"file": [part.location(i) for i in range(len(part))]}
 
 
-def _others(part: Source) -> dict[str, Any]:
+def _others(part: Source, series: bool) -> dict[str, Any]:
     if not isinstance(part, TableSource):
         return {}
-    return {_free(name): column for name, column in others(part).items()}
+    return {_free(name): column for name, column in others(part, series).items()}
 
 
 def _free(name: str) -> str:
@@ -180,12 +234,17 @@ def _free(name: str) -> str:
     return f"{name} (given)" if name in ours else name
 
 
-def _reasons(detector: AnomalyDetector, part: Source, wanted: np.ndarray) -> dict[str, Any]:
-    """The columns that say why, empty where that is not wanted."""
+def _reasons(
+    detector: AnomalyDetector, part: Source, rows: np.ndarray, wanted: np.ndarray, steps: Parts | None
+) -> dict[str, Any]:
+    """The columns that say why, empty where that is not wanted. steps : the parts of a whole series."""
     strange = np.flatnonzero(wanted)
-    if isinstance(part, TableSource):
-        return _guilty_columns(detector, part.subset(strange), wanted)
-    return _place_columns(detector, part, strange, wanted)
+    if not isinstance(part, TableSource):
+        return _place_columns(detector, part, strange, wanted)
+    if steps is not None:
+        found = _guilty_steps(steps, part.table.take(strange), rows[strange])
+        return _guilty_columns(found, wanted, len(steps.scores.column_names))
+    return _guilty_columns(guilty_cells(detector, part.subset(strange)), wanted, len(part.schema.used))
 
 
 def _place_columns(detector: AnomalyDetector, part: Source, strange: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
@@ -203,16 +262,16 @@ def strangest_places(detector: AnomalyDetector, samples: Source) -> list[tuple[i
     """The place in each image or signal where it is strangest, counted from 0: its row and column, or its step."""
     from isthmus.anomalies.strangest import explained_samples  # figures are slow to import
 
-    _, _, heat = explained_samples(detector, samples, np.arange(len(samples)))
+    _, _, heat = explained_samples(detector, detector._open(samples), np.arange(len(samples)))
     return [tuple(map(int, np.unravel_index(int(one.argmax()), one.shape))) for one in heat]
 
 
-def _guilty_columns(detector: AnomalyDetector, strange: TableSource, wanted: np.ndarray) -> dict[str, Any]:
+def _guilty_columns(found: list[list[Guilt]], wanted: np.ndarray, most: int) -> dict[str, Any]:
+    """found : the guilty cells of what is wanted. most : columns that there are."""
     import pyarrow as pa
 
-    found = guilty_cells(detector, strange) if len(strange) else []
     columns: dict[str, Any] = {}
-    for rank in range(min(_MOST_GUILTY, len(strange.schema.used))):
+    for rank in range(min(_MOST_GUILTY, most)):
         cells = [row[rank] if rank < len(row) else None for row in found]
         for what, type_ in (
             ("column", pa.string()),
@@ -224,6 +283,12 @@ def _guilty_columns(detector: AnomalyDetector, strange: TableSource, wanted: np.
             texts = own if type_ != pa.string() else [None if value is None else str(value) for value in own]
             columns[f"{what}_{rank + 1}"] = _spread(texts, wanted, type_)
     return columns
+
+
+def _table(columns: dict[str, Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.table(columns)
 
 
 def _spread(values: list[Any], wanted: np.ndarray, type_: Any) -> Any:

@@ -75,6 +75,11 @@ class Scorer(ABC):
         """Of the table that was learned from; None for other samples."""
         return None
 
+    @property
+    def window(self) -> int:
+        """Time steps of a series that are looked at together; 1 where each sample is looked at by itself."""
+        return 1
+
     @classmethod
     @abstractmethod
     def opened(cls, X: Any, detector: Settings) -> Any:

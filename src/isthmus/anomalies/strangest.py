@@ -162,12 +162,14 @@ def _samples(detector: Detector, source: Source, findings: Findings) -> list[Sec
     return [Section(f"The strangest {what}", [image_rows(detector, source, findings, findings.flagged())])]
 
 
-def image_rows(detector: Detector, source: Source, findings: Findings, flagged: np.ndarray, start: int = 0) -> Plate:
-    """Samples, what was expected, and where they are strange: the strangest, from the one of rank `start` on.
+def image_rows(
+    detector: Detector, source: Source, findings: Findings, flagged: np.ndarray, ranks: slice = slice(COLUMNS)
+) -> Plate:
+    """Samples, what was expected, and where they are strange: the strangest.
 
-    flagged : which samples count as anomalies, bool (n,).
+    flagged : which samples count as anomalies, bool (n,). ranks : which of the strangest, at most `COLUMNS`.
     """
-    picks, unit = findings.order[start : start + COLUMNS], UNITS[detector.kind_]
+    picks, unit = findings.order[ranks], UNITS[detector.kind_]
     samples, expected, heat = explained_samples(detector, source, picks)
     ends = _ends(samples, unit)
     top = max(float(np.quantile(np.concatenate([one.ravel() for one in heat]), _STRONGEST)), 1e-12)
@@ -183,13 +185,18 @@ def image_rows(detector: Detector, source: Source, findings: Findings, flagged: 
     rows = [
         SampleRow(unit, "strangest first", lambda theme: [as_cell(s, ends) for s in samples], notes),
         SampleRow("expected", "", lambda theme: [as_cell(s, ends) for s in expected], said),
-        SampleRow("strange there", "", heated, [f"{unit} {i:,}" for i in picks]),
+        SampleRow("strange there", "", heated, [_called(source, int(i), unit) for i in picks]),
     ]
     caption = (
         f"The strangest {unit}s: as they are, what would have been expected, and where they are strange, on one scale "
         f"for all."
     )
     return sample_rows("strangest", caption, rows)
+
+
+def _called(source: Source, index: int, unit: str) -> str:
+    """A sample by its file's name, or its number."""
+    return f"{unit} {index:,}" if source.paths is None else clipped(source.paths[index].name, 18)
 
 
 def _ends(samples: list[np.ndarray], unit: str) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,10 @@ from isthmus.cli.progress import track
 from isthmus.cli.train_detector import Contamination, Kind, Window, parse_contamination
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from isthmus import AnomalyDetector
+    from isthmus.anomalies.findings import Findings
     from isthmus.data.sources import Source
 
 
@@ -78,55 +83,112 @@ def detect(
     if not 0 < fdr < 1:
         raise typer.BadParameter(f"--fdr {fdr:g} must be above 0 and below 1")
     options.check_data(data)
+
+    from isthmus.anomalies import files
+    from isthmus.anomalies.kinds import kind_of_data
+
     _check_outputs(output, sheet, report, save_model, data, overwrite)
+    settings = {
+        "contamination": parse_contamination(contamination),
+        "kind": kind,
+        "window": window,
+        "epochs": epochs,
+        "minutes": minutes,
+        "device": device,
+        "random_state": seed,
+        "column_kinds": columns.kinds or None,
+        "missing_values": columns.markers,
+    }
     if model is not None:
-        learned = (epochs, minutes, save_model, window, columns.column, columns.missing_value)
-        if any(value is not None for value in learned) or (contamination, kind) != ("unknown", "auto"):
-            raise typer.BadParameter(
-                "--contamination, --kind, --window, --epochs, --minutes, --save-model, --column and --missing-value "
-                "are for learning, without a model"
-            )
+        _refuse_settings(settings, save_model)
         detector = load_model(model, device, "detect")
         samples = open_for(detector, data, reading)
+        _check_samples(samples, detector.kind_, output, sheet)
     else:
-        settings = {
-            "contamination": parse_contamination(contamination),
-            "kind": kind,
-            "window": window,
-            "epochs": epochs,
-            "minutes": minutes,
-            "device": device,
-            "random_state": seed,
-            "column_kinds": columns.kinds or None,
-            "missing_values": columns.markers,
-        }
         samples = open_to_detect(data, kind, reading, columns)
+        _check_samples(samples, kind_of_data(samples, kind), output, sheet)
         detector = _learned(settings, samples, save_model, quiet)
-
-    from isthmus.anomalies.files import in_parts, opened, results
-    from isthmus.anomalies.files import sheet as write_sheet
-    from isthmus.anomalies.findings import Findings
-    from isthmus.cli.strangest import print_strangest, print_summary
-    from isthmus.data.table_files import write_tables
-
-    samples = opened(detector, samples)
-    parts = track(in_parts(detector, samples), len(samples), "judging", count=len, quiet=quiet)
-    findings = Findings.of_parts(detector, parts)
-    anomalies = detector.calibration_.discoveries(findings.p, fdr)
-    strangest = findings.order[:top]
-    print_summary(detector, anomalies, fdr)
-    if len(strangest):
-        print_strangest(detector, samples, findings, anomalies, strangest)
+    found = Found.of(detector, files.opened(detector, samples), fdr, top, quiet)
+    found.show()
     if output is not None:
-        rows = results(detector, samples, findings, anomalies, strangest)
-        write_tables(output, track(rows, len(samples), "writing", count=len, quiet=quiet))
-        typer.echo(f"Output      {output}")
+        found.write(output)
     if sheet is not None:
-        write_sheet(detector, samples, findings, anomalies, top, sheet)
-        typer.echo(f"Sheet       {sheet}")
+        found.draw(sheet)
     if report is not None:
-        saved_as = model or save_model
-        typer.echo(f"Report      {detector.report(samples, report, title=Path(data).stem, saved_as=saved_as)}")
+        found.report(report, Path(data).stem, model or save_model)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in samples. anomalies : which are such at the rate, bool (n,). strangest : numbers of samples."""
+
+    detector: AnomalyDetector
+    samples: Source
+    findings: Findings
+    anomalies: np.ndarray
+    strangest: np.ndarray
+    fdr: float
+    quiet: bool
+
+    @classmethod
+    def of(cls, detector: AnomalyDetector, samples: Source, fdr: float, top: int, quiet: bool) -> Found:
+        """Judge samples. top : how many of the strangest are told."""
+        from isthmus.anomalies import files
+        from isthmus.anomalies.findings import Findings
+
+        parts = track(files.in_parts(detector, samples), len(samples), "judging", count=len, quiet=quiet)
+        findings = Findings.of_parts(detector, parts)
+        anomalies = detector.calibration_.discoveries(findings.p, fdr)
+        return cls(detector, samples, findings, anomalies, files.strangest(detector, findings, top), fdr, quiet)
+
+    def show(self) -> None:
+        """Print how many there are, and the strangest."""
+        from isthmus.cli.strangest import print_strangest, print_summary
+
+        print_summary(self.detector, self.anomalies, self.fdr)
+        if len(self.strangest):
+            print_strangest(self.detector, self.samples, self.findings, self.anomalies, self.strangest)
+
+    def write(self, output: Path) -> None:
+        """A file with a row for each sample."""
+        from isthmus.anomalies.files import results
+        from isthmus.data.table_files import write_tables
+
+        tables = results(self.detector, self.samples, self.findings, self.anomalies, self.strangest)
+        write_tables(output, track(tables, len(self.samples), "writing", count=len, quiet=self.quiet))
+        typer.echo(f"Output      {output}")
+
+    def draw(self, sheet: Path) -> None:
+        """A picture of the strangest images."""
+        from isthmus.anomalies.files import write_sheet
+
+        write_sheet(self.detector, self.samples, self.findings, self.anomalies, max(1, len(self.strangest)), sheet)
+        typer.echo(f"Sheet       {sheet}")
+
+    def report(self, folder: Path, title: str, saved_as: str | Path | None) -> None:
+        """report.html in a folder."""
+        typer.echo(f"Report      {self.detector.report(self.samples, folder, title=title, saved_as=saved_as)}")
+
+
+def _refuse_settings(settings: dict[str, Any], save_model: Path | None) -> None:
+    """Refuse, beside a model, what says how one is learned."""
+    usual = {"contamination": "unknown", "kind": "auto", "missing_values": []}
+    others = ("device", "random_state")
+    if save_model is not None or any(v != usual.get(name) for name, v in settings.items() if name not in others):
+        raise typer.BadParameter(
+            "--contamination, --kind, --window, --epochs, --minutes, --save-model, --column and --missing-value are "
+            "for learning, without a model"
+        )
+
+
+def _check_samples(samples: Source, kind: str, output: Path | None, sheet: Path | None) -> None:
+    """Refuse what cannot be written of such samples, before the work."""
+    from isthmus.data.table_files import check_format
+
+    if output is not None:
+        check_format(output, len(samples))
+    if sheet is not None and kind != "images":
+        raise typer.BadParameter(f"--sheet is for images, and the data were read as {kind}")
 
 
 def _check_outputs(

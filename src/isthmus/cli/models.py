@@ -98,7 +98,7 @@ def open_to_detect(data: str, kind: str, reading: options.Reading, columns: opti
     """Data that a detector learns from. Samples keep their sizes. kind : as `AnomalyDetector` takes it."""
     table = reading.table(data, columns.kinds, columns.markers) if kind in ("auto", "table", "series") else None
     if table is None:
-        return _samples(data, reading)
+        return _samples(data, kind, reading)
     for column in table.schema.left_out:
         typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
     return table
@@ -107,11 +107,19 @@ def open_to_detect(data: str, kind: str, reading: options.Reading, columns: opti
 def _open_to_judge(detector: Any, data: str, reading: options.Reading) -> Source:
     """Data as a detector takes them."""
     schema = detector.scorer_.schema
-    table = None if schema is None else reading.table(data, schema=schema)
-    return _samples(data, reading) if table is None else table
+    table = None if schema is None else reading.table(data, schema=schema, told=detector.missing_columns)
+    return _samples(data, detector.kind_, reading) if table is None else table
 
 
-def _samples(data: str, reading: options.Reading) -> Source:
+def _samples(data: str, kind: str, reading: options.Reading) -> Source:
+    """Samples of any size; a series of one channel may be a line of numbers."""
+    from isthmus.data.base import ArraySource
+    from isthmus.data.files import map_npy
+
+    path = Path(data).expanduser()
+    if kind == "series" and path.suffix.lower() == ".npy" and path.is_file():
+        array = map_npy(path)
+        return ArraySource(array[:, None] if array.ndim == 1 else array, name=data)
     resized = reading.mixed_sizes != "refuse"
     return (reading if resized else replace(reading, mixed_sizes="keep")).open(data)
 

@@ -75,7 +75,7 @@ def watch(
         if drift == 0:
             raise typer.BadParameter("--state keeps what was seen for --drift, which is 0")
     detector = load_model(model, device, "detect")
-    if detector.scorer_.schema is None:
+    if detector.kind_ != "table":
         raise IsthmusError(f"{model} holds a detector of {detector.kind_}; rows of a stream need one of tables")
     _check_reach(detector, p_value)
     watcher = Watcher(detector, _monitor(detector, drift, state), p_value, state, as_json)

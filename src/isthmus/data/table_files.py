@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import importlib.util
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -139,6 +140,18 @@ READERS: dict[str, Callable[[Path], Any]] = {
 }
 
 
+def check_format(path: Path, rows: int) -> None:
+    """Refuse, before the work, a format that does not take so many rows or needs what is not installed."""
+    if path.suffix.lower() == ".xlsx":
+        if importlib.util.find_spec("openpyxl") is None:
+            raise MissingExtraError(f"writing {path}", "openpyxl")
+        if rows >= _MOST_EXCEL_ROWS:
+            raise IsthmusError(
+                f"{rows:,} rows are too many for an Excel file, which takes {_MOST_EXCEL_ROWS - 1:,}; write .parquet "
+                "or .csv"
+            )
+
+
 def write_table(path: Path, table: Any) -> None:
     """Write an Arrow table in the format that the file's name says, whole or not at all."""
     write_tables(path, [table])
@@ -210,19 +223,19 @@ class _ExcelWriter:
     """One sheet, row by row. Text is never a formula; whole numbers of more than 15 digits, as of cards, are text."""
 
     def __init__(self, path: Path, schema: Any) -> None:
-        try:
-            from openpyxl import Workbook
-        except ImportError as error:
-            raise MissingExtraError(f"writing {path.suffix} files", "openpyxl") from error
-        self._path, self._book, self._rows = path, Workbook(write_only=True), 1
+        check_format(path, 0)
+        from openpyxl import Workbook
+
+        self._path, self._book, self._rows = path, Workbook(write_only=True), 0
         self._sheet = self._book.create_sheet("table")
         self._sheet.freeze_panes = "A2"
         self._sheet.append([self._cell(name) for name in schema.names])
 
     def write_table(self, table: Any) -> None:
         self._rows += table.num_rows
-        if self._rows > _MOST_EXCEL_ROWS:
-            raise IsthmusError(f"an Excel file takes {_MOST_EXCEL_ROWS:,} rows at most; write .parquet or .csv")
+        if self._rows >= _MOST_EXCEL_ROWS:
+            self._sheet.close()
+        check_format(self._path, self._rows)
         for batch in table.to_batches(max_chunksize=10_000):
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 self._sheet.append([self._cell(value) for value in row])

@@ -160,8 +160,7 @@ class StreamedTable(TableSource):
         """The rows as an Arrow table."""
         with reading(self._path, "a table"):
             whole = dataset(self._path)
-            names = [name for name in self.schema.arrow.names if name in whole.schema.names]
-            return with_empty_columns(whole.take(self.rows, columns=names), self._lacking, self.schema)
+            return self._completed(whole.take(self.rows, columns=self._known(whole.schema.names)))
 
     def in_parts(self, size: int) -> Iterator[tuple[np.ndarray, TableSource]]:
         """Successive parts of `size` rows in memory, and the numbers of their rows here; the file is read once."""
@@ -170,8 +169,16 @@ class StreamedTable(TableSource):
             return
         start = 0
         for table in tables_of(self._path, size):
-            yield self._part(start, table.select([n for n in self.schema.arrow.names if n in table.column_names]))
+            yield self._part(start, self._completed(table.select(self._known(table.column_names))))
             start += len(table)
+
+    def _known(self, names: Sequence[str]) -> list[str]:
+        """Of the file's columns those that the schema knows, in its order."""
+        return [name for name in self.schema.arrow.names if name in names]
+
+    def _completed(self, table: Any) -> Any:
+        """A table of the file with empty columns for those that it lacks."""
+        return with_empty_columns(table, self._lacking, self.schema)
 
     def subset(self, indices: np.ndarray) -> TableSource:
         """Some rows: as numbers in memory where they are few, else nothing is read yet."""

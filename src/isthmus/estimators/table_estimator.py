@@ -38,7 +38,7 @@ class TableEstimator(Estimator):
                 return source
             X = open_source(X)
         if isinstance(X, Source):
-            X = _matrix(X)
+            X = matrix_of(X)
         with sklearn_validation():
             X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite="allow-nan")
         return array_source(X, self.column_kinds, self.missing_values, schema)
@@ -56,7 +56,7 @@ class TableEstimator(Estimator):
         return None if names is None else [str(name) for name in names]
 
 
-def _matrix(source: Source) -> np.ndarray:
+def matrix_of(source: Source) -> np.ndarray:
     """The rows of a file of numbers, as of .npy."""
     if len(source.shape) != 2:
         raise IsthmusError(
