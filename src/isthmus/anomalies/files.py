@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.anomalies.findings import Findings
+from isthmus.anomalies.scorer import Parts
+from isthmus.data.series import NUMBERS
 from isthmus.data.sources import Source, subset
-from isthmus.data.table_source import TableSource
+from isthmus.data.table_source import TableSource, array_source
 from isthmus.files import atomic_path
 
 if TYPE_CHECKING:
     from isthmus.anomalies.detector import AnomalyDetector
+
+Explain = Callable[[TableSource], Parts]
 
 _ROWS, _SAMPLES = 1 << 15, 256  # of a table, or others, that are judged at a time
 _AXES = ["z", "y", "x"]
@@ -26,7 +30,9 @@ _GUILTY = 0.5  # of the share of a row's guiltiest cell: from there on a cell co
 
 
 def opened(detector: AnomalyDetector, samples: Source) -> Source:
-    """Samples to be judged: rows of numbers as a table, whose columns can be named."""
+    """Samples to be judged: rows of numbers, and series, as a table, whose columns can be named."""
+    if detector.kind_ == "series" and not isinstance(samples, TableSource):
+        return array_source(samples.take(np.arange(len(samples))).reshape(len(samples), -1), None, (), None)
     table: Source = detector._open(samples) if detector.kind_ == "table" else samples
     return table
 
@@ -54,14 +60,15 @@ def results(
 
     wanted = anomalies.copy()
     wanted[explained] = True
+    explain = explainer(detector, samples)
     for rows, part in _in_memory(samples):
-        columns = _places(part, rows) | _others(part)
+        columns = _places(part, rows) | _others(part, detector.kind_)
         columns |= {
             "score": -findings.strangeness[rows],
             "p_value": findings.p[rows],
             "anomaly": anomalies[rows],
         }
-        yield pa.table(columns | _reasons(detector, part, wanted[rows]))
+        yield pa.table(columns | _reasons(detector, explain, part, wanted[rows]))
 
 
 def _in_memory(samples: Source) -> Iterator[tuple[np.ndarray, Source]]:
@@ -83,11 +90,23 @@ class Guilt:
     expected: Any
 
 
-def guilty_cells(detector: AnomalyDetector, rows: TableSource, most: int = _MOST_GUILTY) -> list[list[Guilt]]:
-    """The cells of each row that make it strange, the guiltiest first."""
+def explainer(detector: AnomalyDetector, samples: Source) -> Explain:
+    """What explains some rows of a table, as Arrow tables; the steps of a series are explained with all others."""
+    if not (detector.kind_ == "series" and isinstance(samples, TableSource)):
+        return lambda rows: detector.explain(_as_arrow(rows))
+    whole = detector.explain(_as_arrow(samples))
+    return lambda rows: Parts(whole.scores.take(rows.rows), whole.expected.take(rows.rows))
+
+
+def _as_arrow(rows: TableSource) -> TableSource:
     rows = copy.copy(rows)
     rows.frame = "arrow"  # of its explanation
-    parts = detector.explain(rows)
+    return rows
+
+
+def guilty_cells(explain: Explain, rows: TableSource, most: int = _MOST_GUILTY) -> list[list[Guilt]]:
+    """The cells of each row that make it strange, the guiltiest first. explain : see `explainer`."""
+    parts = explain(rows)
     names = parts.scores.column_names
     scores = np.stack([column.to_numpy() for column in parts.scores.columns], 1).clip(min=0)
     if not len(scores):
@@ -115,11 +134,15 @@ def main_cells(cells: Sequence[Guilt]) -> list[Guilt]:
     return [cell for cell in cells if cell.share >= _GUILTY * cells[0].share]
 
 
-def others(rows: TableSource) -> dict[str, Any]:
-    """Columns that the model does not look at, by which people know a row: ids, free text, what it was not told of."""
+def others(rows: TableSource, kind: str = "table") -> dict[str, Any]:
+    """Columns that the model does not look at, by which people know a row: ids, free text, what it was not told of.
+
+    kind : of the samples; a series is looked at without its times.
+    """
     import pyarrow as pa
 
-    used, table = {column.name for column in rows.schema.used}, rows.table
+    seen = [column for column in rows.schema.used if kind != "series" or column.kind in NUMBERS]
+    used, table = {column.name for column in seen}, rows.table
     named = {name or "index": rows.ids.column(name) for name in rows.ids.column_names} if rows.ids is not None else {}
     left = [field.name for field in table.schema if field.name not in used and not pa.types.is_nested(field.type)]
     return named | {name: table.column(name) for name in left}
@@ -166,10 +189,10 @@ def _places(part: Source, rows: np.ndarray) -> dict[str, Any]:
     return {"file": [part.location(i) for i in range(len(part))]}
 
 
-def _others(part: Source) -> dict[str, Any]:
+def _others(part: Source, kind: str) -> dict[str, Any]:
     if not isinstance(part, TableSource):
         return {}
-    return {_free(name): column for name, column in others(part).items()}
+    return {_free(name): column for name, column in others(part, kind).items()}
 
 
 def _free(name: str) -> str:
@@ -180,11 +203,11 @@ def _free(name: str) -> str:
     return f"{name} (given)" if name in ours else name
 
 
-def _reasons(detector: AnomalyDetector, part: Source, wanted: np.ndarray) -> dict[str, Any]:
+def _reasons(detector: AnomalyDetector, explain: Explain, part: Source, wanted: np.ndarray) -> dict[str, Any]:
     """The columns that say why, empty where that is not wanted."""
     strange = np.flatnonzero(wanted)
     if isinstance(part, TableSource):
-        return _guilty_columns(detector, part.subset(strange), wanted)
+        return _guilty_columns(explain, part.subset(strange), wanted)
     return _place_columns(detector, part, strange, wanted)
 
 
@@ -207,12 +230,12 @@ def strangest_places(detector: AnomalyDetector, samples: Source) -> list[tuple[i
     return [tuple(map(int, np.unravel_index(int(one.argmax()), one.shape))) for one in heat]
 
 
-def _guilty_columns(detector: AnomalyDetector, strange: TableSource, wanted: np.ndarray) -> dict[str, Any]:
+def _guilty_columns(explain: Explain, strange: TableSource, wanted: np.ndarray) -> dict[str, Any]:
     import pyarrow as pa
 
-    found = guilty_cells(detector, strange) if len(strange) else []
+    found = guilty_cells(explain, strange) if len(strange) else []
     columns: dict[str, Any] = {}
-    for rank in range(min(_MOST_GUILTY, len(strange.schema.used))):
+    for rank in range(min(_MOST_GUILTY, max(map(len, found), default=0) or len(strange.schema.used))):
         cells = [row[rank] if rank < len(row) else None for row in found]
         for what, type_ in (
             ("column", pa.string()),

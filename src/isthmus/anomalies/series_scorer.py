@@ -109,7 +109,7 @@ class SeriesScorer(Scorer):
             share = np.divide(errors, total, out=np.full_like(errors, 1 / errors.shape[1]), where=total > 0)
             scores.append((share * self._strangeness(series)[:, None]).astype(np.float32))
             expected.append(guess)
-        return Parts(np.concatenate(scores), self._as_given(np.concatenate(expected), samples))
+        return Parts(*(self._as_given(np.concatenate(each), samples) for each in (scores, expected)))
 
     def to_dict(self) -> dict[str, Any]:
         schema = None if self._schema is None else self._schema.to_dict()

@@ -12,6 +12,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector
+    from isthmus.anomalies.files import Explain
     from isthmus.anomalies.findings import Findings
     from isthmus.data.sources import Source
     from isthmus.data.table_source import TableSource
@@ -36,7 +37,7 @@ def print_strangest(
     detector: AnomalyDetector, samples: Source, findings: Findings, anomalies: np.ndarray, strangest: np.ndarray
 ) -> None:
     """The strangest samples, the strangest first; of a table with the cells that make them so."""
-    from isthmus.anomalies.files import strangest_places
+    from isthmus.anomalies.files import explainer, strangest_places
     from isthmus.data.sources import subset
     from isthmus.data.table_source import TableSource
 
@@ -47,9 +48,9 @@ def print_strangest(
     }
     if isinstance(chosen, TableSource):
         chosen = chosen.in_memory()
-        columns = _ids(chosen) | columns
+        columns = _ids(chosen, detector.kind_) | columns
         room = console.width - sum(map(_width, columns.items())) if console.is_terminal else _PIPE
-        columns |= _cells(detector, chosen, room)
+        columns |= _cells(explainer(detector, samples), chosen, room)
     else:
         columns = {"sample": [Text(chosen.location(i)) for i in range(len(chosen))]} | columns
         columns["strangest at"] = [Text(_in_words(place)) for place in strangest_places(detector, chosen)]
@@ -70,22 +71,22 @@ def _in_words(place: tuple[int, ...]) -> str:
     )
 
 
-def _ids(rows: TableSource) -> dict[str, list[Text]]:
+def _ids(rows: TableSource, kind: str) -> dict[str, list[Text]]:
     """What people know rows by."""
     from isthmus.anomalies.files import others
     from isthmus.evaluation.table_text import shown
 
-    ids = list(others(rows).items())[:_MOST_IDS]
+    ids = list(others(rows, kind).items())[:_MOST_IDS]
     numbers = {"row": [Text(str(row)) for row in rows.rows]}
     return numbers | {name: [Text(shown(value)) for value in column.to_pylist()] for name, column in ids}
 
 
-def _cells(detector: AnomalyDetector, rows: TableSource, room: int) -> dict[str, list[Text]]:
+def _cells(explain: Explain, rows: TableSource, room: int) -> dict[str, list[Text]]:
     """The columns that are guiltiest, as many as there is room for; guilty cells with what was expected."""
     from isthmus.anomalies.files import guilty_cells, main_cells
     from isthmus.evaluation.table_text import shown
 
-    found = guilty_cells(detector, rows)
+    found = guilty_cells(explain, rows)
     guilty: list[dict[str, Any]] = [{cell.column: cell for cell in main_cells(row)} for row in found]
     weights: dict[str, float] = {}
     for row in guilty:

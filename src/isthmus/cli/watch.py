@@ -138,14 +138,18 @@ class Watcher:
         self._kept = time.monotonic()
 
     def _judge(self, rows: TableSource, arrived: Arrived) -> None:
-        from isthmus.anomalies.files import guilty_cells
+        from isthmus.anomalies.files import explainer, guilty_cells
 
         p_values = self._detector.p_values(rows)
         found = (p_values <= self._p_value).nonzero()[0]
         self._rows += len(rows)
         self._alarms += len(found)
         strange = rows.subset(found)
-        guilty, given = (guilty_cells(self._detector, strange), strange.table.to_pylist()) if len(found) else ([], [])
+        guilty, given = (
+            (guilty_cells(explainer(self._detector, strange), strange), strange.table.to_pylist())
+            if len(found)
+            else ([], [])
+        )
         told = [
             (arrived.lines[row], self._anomaly(arrived.lines[row], float(p_values[row]), *why))
             for row, *why in zip(found, guilty, given, strict=True)
