@@ -14,10 +14,12 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ from sklearn.metrics import average_precision_score
 
 import machine
 from isthmus import AnomalyDetector
-from isthmus.anomalies.windows import StepMeans, starts_in
+from isthmus.anomalies.windows import StepMeans, choose_window, starts_in
 from series_metrics import events_found, vus_pr
 
 DATA = Path(os.environ.get("ISTHMUS_DATA", "data")) / "nab"
@@ -95,7 +97,6 @@ PEERS: dict[str, Peer] = {"PCA": pca, "PCA, error": pca_error, "isolation forest
 
 def judged_by(peer: Peer, x: np.ndarray, train: int, window: int) -> np.ndarray:
     """A peer's score of each step, (n,)."""
-    window = min(window, train // 3)
     z = (x - x[:train].mean()) / (x[:train].std() or 1.0)
     views, starts = np.lib.stride_tricks.sliding_window_view(z, window), starts_in(len(z), window)
     learned = np.unique(np.linspace(0, train - window, _MOST_WINDOWS).astype(int))
@@ -109,55 +110,90 @@ def averaged(scores: np.ndarray, starts: np.ndarray, window: int, n: int) -> np.
     return means.means()
 
 
-def profile(python: str, x: np.ndarray, train: int, window: int) -> np.ndarray:
-    """The matrix profile, averaged over the windows that hold a step, (n,)."""
-    window = min(window, train // 3)
+def profiles(python: str, jobs: dict[str, tuple[np.ndarray, int, int]]) -> dict[str, np.ndarray]:
+    """Matrix profiles, averaged over the windows that hold a step, (n,). jobs : values, window and steps to train."""
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / "in.npz", Path(folder) / "out.npy"
-        np.savez(given, x=x, window=window, train=train)
+        given, found = Path(folder) / "in.npz", Path(folder) / "out.npz"
+        arrays = {f"x_{job}": x for job, (x, _, _) in jobs.items()}
+        np.savez(given, **arrays, **{f"settings_{job}": np.array(job_[1:]) for job, job_ in jobs.items()})  # type: ignore[arg-type]
         script = Path(__file__).parent / "peers" / "stumpy_profile.py"
         subprocess.run([python, str(script), str(given), str(found)], check=True)
-        return averaged(np.load(found), np.arange(len(x) - window + 1), window, len(x))
+        read = np.load(found)
+        windows = {job: window for job, (_, window, _) in jobs.items()}
+        return {job: averaged(read[job], np.arange(len(read[job])), windows[job], len(jobs[job][0])) for job in jobs}
 
 
-def ways_of(x: np.ndarray, train: int, stumpy: str | None) -> Iterator[tuple[str, np.ndarray, float]]:
-    """Each way's name, scores (n,) and CPU seconds."""
+def windows_of(x: np.ndarray, train: int) -> dict[str, int]:
+    """The windows that peers are run with."""
+    ours = choose_window([x[:train, None]], None)[0]
+    return {"TSB-AD's window": min(tsb_window(x[:train]), train // 3), "our window": ours}
+
+
+def ways_of(x: np.ndarray, train: int) -> Iterator[tuple[str, np.ndarray, float]]:
+    """Each way's name, scores (n,) and CPU seconds, but for the matrix profile."""
     started = time.process_time()
     contamination = "unknown" if train == len(x) else None
     detector = AnomalyDetector(contamination, kind="series", random_state=0).fit(x[:train])
     yield "isthmus", -detector.score_samples(x), time.process_time() - started
-    for whose, window in (("TSB-AD's window", tsb_window(x[:train])), ("our window", detector.scorer_.window)):  # type: ignore[attr-defined]
+    for whose, window in windows_of(x, train).items():
         for name, peer in PEERS.items():
             started = time.process_time()
             scores = judged_by(peer, x, train, window)
             yield f"{name}, {whose}", scores, time.process_time() - started
-        if stumpy is not None:
-            yield f"matrix profile, {whose}", profile(stumpy, x, train, window), float("nan")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A series, of which the steps from `first` on are judged; 0: all, by what was learned from the whole."""
+
+    name: str
+    seconds: np.ndarray
+    x: np.ndarray
+    labels: np.ndarray
+    first: int
+
+    @property
+    def train(self) -> int:
+        """How many steps are learned from."""
+        return self.first or len(self.x)
+
+    @property
+    def protocol(self) -> str:
+        """In words."""
+        return "first 15 %" if self.first else "whole"
+
+    def judged(self, way: str, scores: np.ndarray, cpu: float) -> dict[str, Any]:
+        """A row of the results."""
+        labels, scores = self.labels[self.first :], scores[self.first :]
+        return {
+            "protocol": self.protocol,
+            "way": way,
+            "series": self.name,
+            "AUC-PR": float(average_precision_score(labels, scores)),
+            "VUS-PR": vus_pr(labels, scores, min(tsb_window(self.x), _MOST_BUFFER)),
+            "events": events_found(labels, scores, self.seconds[self.first :]),
+            "seconds": cpu,
+        }
 
 
 def measured(options: argparse.Namespace) -> list[dict[str, Any]]:
     """A row for each series, protocol and way."""
-    rows = []
-    for name, seconds, x, labels in series_of(options.data, options.groups):
-        for protocol, first in (("whole", 0), ("first 15 %", int(0.15 * len(x)))):
-            if not labels[first:].any():
-                continue
-            buffer = min(tsb_window(x), _MOST_BUFFER)
-            for way, scores, cpu in ways_of(x, first or len(x), options.stumpy):
-                part = labels[first:], scores[first:]
-                rows.append(
-                    {
-                        "protocol": protocol,
-                        "way": way,
-                        "series": name,
-                        "AUC-PR": float(average_precision_score(*part)),
-                        "VUS-PR": vus_pr(*part, buffer),
-                        "events": events_found(*part, seconds[first:]),
-                        "seconds": cpu,
-                    }
-                )
-            if options.per_series:
-                print(rows[-1]["series"], protocol, flush=True)
+    found = list(series_of(options.data, options.groups))
+    every = [Case(*one, int(share * len(one[2]))) for share in (0, 0.15) for one in found]
+    cases = [case for case in every if case.labels[case.first :].any()]
+    rows: list[dict[str, Any]] = []
+    jobs: dict[str, tuple[np.ndarray, int, int]] = {}
+    cases_of: dict[str, tuple[Case, str]] = {}
+    for case in cases:
+        rows += [case.judged(*way) for way in ways_of(case.x, case.train)]
+        for whose, window in windows_of(case.x, case.train).items():
+            job = str(len(jobs))
+            jobs[job], cases_of[job] = (case.x, window, case.train), (case, f"matrix profile, {whose}")
+        print(case.name, case.protocol, file=sys.stderr, flush=True)
+    if options.stumpy is not None:
+        for job, scores in profiles(options.stumpy, jobs).items():
+            case, way = cases_of[job]
+            rows.append(case.judged(way, scores, float("nan")))
     return rows
 
 
@@ -197,10 +233,9 @@ def main() -> None:
     if options.picture is not None:
         from series_picture import picture
 
-        name, seconds, x, labels = next(s for s in series_of(options.data, options.groups) if "machine" in s[0])
+        _, seconds, x, labels = next(s for s in series_of(options.data, options.groups) if "machine" in s[0])
         detector = AnomalyDetector("unknown", kind="series", random_state=0).fit(x)
         options.picture.write_bytes(picture(seconds, x, -detector.score_samples(x), labels))
-        print(f"{options.picture}: {name}")
         return
     print(machine.machine())
     with warnings.catch_warnings():

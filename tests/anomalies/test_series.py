@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.cli.commandline import ask
 
 from isthmus import AnomalyDetector, IsthmusError, load
 from isthmus.anomalies.windows import choose_window, dominant_period
@@ -70,7 +71,7 @@ def test_dates_are_read_and_irregular_ones_told(tmp_path: Path) -> None:
     frame = pd.DataFrame({"when": times, "load": x[:, 0], "heat": x[:, 1], "note": "fine"})
     frame.to_csv(tmp_path / "series.csv", index=False)
     of_file = detector().fit(tmp_path / "series.csv")
-    assert "0:15:00" in of_file.describe()["time"] and list(of_file.explain(frame).expected.columns) == ["load", "heat"]
+    assert "0:15:00" in of_file.describe()["time"] and list(of_file.explain(frame).scores.columns) == ["load", "heat"]
     assert of_file.score_samples(frame) == pytest.approx(detector().fit(x).score_samples(x), rel=1e-3)
     gaps = frame[np.random.default_rng(0).random(400) < 0.7]
     with pytest.warns(IsthmusWarning, match="% of the time steps are irregular"):
@@ -128,3 +129,18 @@ def test_new_series_must_be_as_long_as_a_window_and_have_the_channels() -> None:
         model.score_samples(waves(20))
     with pytest.raises(IsthmusError, match="1 channels; the model was trained on 2"):
         model.score_samples(np.zeros(100))
+
+
+def test_the_command_lists_times_and_draws_the_series(tmp_path: Path) -> None:
+    x = waves(600)
+    x[300:310, 1] += 3
+    times = pd.date_range("2026-01-01", periods=600, freq="h")
+    pd.DataFrame({"when": times, "load": x[:, 0], "heat": x[:, 1]}).to_csv(tmp_path / "series.csv", index=False)
+    files = ("-o", tmp_path / "o.csv", "--report", tmp_path / "r")
+    said = ask("detect", tmp_path / "series.csv", "--kind", "series", *files)
+    assert said.status == 0 and "of 600 time steps" in said.out and "2026-01-13" in said.out
+    found = pd.read_csv(tmp_path / "o.csv", parse_dates=["when"])
+    strangest = found.loc[found["score"].idxmin()]
+    assert abs(strangest["row"] - 305) < 25 and strangest["when"] == times[strangest["row"]]
+    assert strangest["column_1"] == "heat"
+    assert "Along the time" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")

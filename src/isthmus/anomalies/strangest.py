@@ -9,10 +9,12 @@ import numpy as np
 
 from isthmus.anomalies.figures import guilty_columns
 from isthmus.anomalies.findings import UNITS, Detector, Findings
+from isthmus.anomalies.series_figure import series_plate
 from isthmus.data.base import evenly_spread
 from isthmus.data.channels_last import channels_last
 from isthmus.data.frames import as_table, is_frame
 from isthmus.data.scaling import finite_sample, sample_channel_axis
+from isthmus.data.series import Series
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, as_difference, sample_rows
@@ -224,8 +226,24 @@ def explained_samples(
     return samples, guesses, heat
 
 
+# Series
+
+
+def _series(detector: Detector, series: Sequence[Series], findings: Findings) -> list[Section]:
+    ends = np.cumsum([len(one) for one in series])
+    flagged = findings.flagged()
+    plates = []
+    for i in range(min(_SHOWN, len(series))):
+        own = slice(ends[i] - len(series[i]), ends[i])
+        plates.append(series_plate(f"series-{i + 1}", series[i].channels(), findings.strangeness[own], flagged[own]))
+    more = "" if len(series) == len(plates) else f" The first {len(plates)} of {len(series)} series are shown."
+    text = "Windows that hold a strange step are strange, too: strangeness rises before it and falls after it."
+    return [Section("Along the time", plates=plates, text=text + more)]
+
+
 _MAKERS: dict[str, Callable[[Detector, Any, Findings], list[Section]]] = {
     "table": _rows,
     "images": _samples,
     "signals": _samples,
+    "series": _series,
 }

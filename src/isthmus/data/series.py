@@ -13,6 +13,7 @@ from isthmus.data.in_memory import as_array, is_list_of_arrays, is_list_of_paths
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 
+NUMBERS = ("number", "duration")  # kinds of columns that are channels
 _EVEN = 0.1  # a step of time that differs by more than this share from the usual one is irregular
 
 
@@ -30,6 +31,13 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def channels(self) -> list[tuple[str, np.ndarray]]:
+        """Name and values (n,) of each channel."""
+        names = [f"channel {i}" for i in range(self.values.shape[1])]
+        if self.table is not None:
+            names = [column.name for column in self.table.schema.used if column.kind in NUMBERS]
+        return list(zip(names, self.values.T, strict=True))
 
     @property
     def step(self) -> float | None:
@@ -88,9 +96,6 @@ def series_of_table(table: TableSource) -> Series:
     dates = [i for i, kind in enumerate(kinds) if kind == "date"]
     times = rows[:, dates[0]] if dates else None if table.index is None else _times(table.index)
     return Series(series.values, times, table)
-
-
-NUMBERS = ("number", "duration")  # kinds of columns that are channels
 
 
 def as_members(X: Any) -> Sequence[Any]:
