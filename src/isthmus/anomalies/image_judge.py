@@ -19,7 +19,7 @@ from isthmus.training.task import in_memory_order
 
 _SMOOTHING = {1: 2.0, 2: 1.2, 3: 1.0}  # of heat maps, in values, by the number of axes
 _TOP, _MOST_TOP = 0.05, 256  # share of a heat map's values, and how many, that count for the whole
-_USUAL = 3.0  # deviations of errors that say nothing
+_NEAREST = 2.0  # deviations below the usual distance that count as none
 _LEAST = 1e-6  # of what logarithms are taken of
 
 
@@ -37,12 +37,15 @@ class ImageJudge:
     spread: Tensor
 
     def strangeness(self, x: Tensor) -> Tensor:
-        """How strange samples (N, C, *S) are, (N,), in deviations of what is usual.
+        """How strange samples (N, C, *S) are, (N,): in deviations of what is usual, as a whole and by errors together.
 
-        As a whole, and errors of guesses where they are beyond the usual: a small defect changes the whole little.
+        A square root of a sum of squares: of two that are usual the larger counts, and a small defect, which changes
+        the whole little, still shows.
         """
         apart, errors = ((statistics(self.network, self.bank, x) - self.centre) / self.spread).unbind(1)
-        return errors if self.bank is None else apart + (errors - _USUAL).clamp(min=0)
+        if self.bank is None:
+            return errors
+        return torch.hypot((apart + _NEAREST).clamp(min=0), errors.clamp(min=0))
 
     def heat(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Of samples (N, C, *S): the error of guesses for each value, smoothed, 1 where usual; and the guesses."""

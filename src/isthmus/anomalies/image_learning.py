@@ -27,7 +27,7 @@ _LENGTH = Length(samples=20_000, least_steps=600, most_epochs=1_000)
 _LEARNING_RATE = 0.01
 _SIZE = "small"
 _FOLDS, _MANY = 4, 400  # samples from which a part of them is set aside; with fewer, each is set aside in turn
-_CALIBRATION, _MOST_CALIBRATION = 0.2, 2_000
+_CALIBRATION, _MOST_CALIBRATION = 0.2, 1_000
 _MOST_IN_BANK = 10_000
 _MEASURED = 500  # samples by which the two statistics are brought to one scale
 _LEAST_SPREAD = 0.02
