@@ -13,8 +13,8 @@ from sklearn.decomposition import PCA
 
 from isthmus import Denoiser, IsthmusError, datasets, load
 from isthmus.corruptions import Corruption
-from isthmus.denoising import inference as cleaning
-from isthmus.denoising.network import SIZES, DenoisingNetwork
+from isthmus.data import tiles as tiling
+from isthmus.networks.unet import SIZES, UNet
 
 DIGITS = datasets.load("digits")
 TRAIN, TEST = ((part.images / 255).astype(np.float32) for part in (DIGITS.train, DIGITS.test))
@@ -111,16 +111,16 @@ def test_tiles_leave_no_seams(d: int, size: str, monkeypatch: pytest.MonkeyPatch
     widths, blocks = SIZES[size]
     if d == 3:
         widths, blocks = (8, 8, 8)[: len(widths)], (1, 1, 1)[: len(blocks)]
-    network = DenoisingNetwork(d, 1, 1, widths, blocks).eval()
+    network = UNet(d, 1, 1, widths, blocks).eval()
     for parameter in network.parameters():
         parameter.data = parameter.data + 0.02 * torch.randn(parameter.shape)
     shape = {1: (3001,), 2: (301, 410), 3: (18, 150, 21)}[d]
     x = torch.rand(1, 1, *shape)
     with torch.inference_mode():
         whole, result = network(x), torch.zeros_like(x)
-        monkeypatch.setattr(cleaning, "_TILE_VALUES", {1: 400, 2: 120**2, 3: 24**3}[d])
+        monkeypatch.setattr(tiling, "_TILE_VALUES", {1: 400, 2: 120**2, 3: 24**3}[d])
         count = 0
-        tiles: Any = cleaning.tiles(shape, 1, 8, network.reach)
+        tiles: Any = tiling.tiles(shape, 1, 8, network.reach)
         for read, kept, place in tiles:
             result[..., *place] = network(x[..., *read])[..., *kept]
             count += 1

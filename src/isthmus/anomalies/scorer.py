@@ -31,6 +31,8 @@ class Settings(Protocol):
     contamination: float | str | None
     method: str
     window: int | None
+    kind: str
+    device: Any
 
     def _open_table(self, X: Any, schema: TableSchema | None) -> TableSource: ...
 
@@ -133,6 +135,8 @@ class Scorer(ABC):
 SCORERS = {  # kind of samples: where its scorer is
     "table": ("isthmus.anomalies.table_scorer", "TableScorer"),
     "series": ("isthmus.anomalies.series_scorer", "SeriesScorer"),
+    "images": ("isthmus.anomalies.image_scorer", "ImageScorer"),
+    "signals": ("isthmus.anomalies.image_scorer", "ImageScorer"),
 }
 KINDS = ("auto", *SCORERS)
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from isthmus.denoising.network import DenoisingNetwork
+from isthmus.networks.unet import UNet
 from isthmus.spec import Spec
 
 GRID = 4  # a blind spot every so many values on each axis
@@ -46,7 +46,7 @@ class Blind(Spec):
         return guess + share * (seen - guess), share * self.noise
 
 
-def without_itself(network: DenoisingNetwork, x: Tensor, *, rows: int = 0) -> tuple[Tensor, Tensor]:
+def without_itself(network: UNet, x: Tensor, *, rows: int = 0) -> tuple[Tensor, Tensor]:
     """Every value from the others alone: one pass for each grid of blind spots."""
     guess, variance = torch.empty_like(x), torch.empty_like(x)
     for grid in blind_grid(x.shape[2:], rows):

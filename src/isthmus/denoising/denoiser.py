@@ -17,17 +17,18 @@ from isthmus.data.channels_last import channels_last, from_channels_last, grey_i
 from isthmus.data.in_memory import loaded, refuse_masked
 from isthmus.data.scaling import finite_sample, sample_channel_axis, unit_of
 from isthmus.data.sources import Source, open_source
+from isthmus.data.tiles import blocks
 from isthmus.data.units import Units, sound_scale
 from isthmus.denoising.blind_spots import Blind
 from isthmus.denoising.float_units import FloatUnits
-from isthmus.denoising.inference import Cleaner, blocks
+from isthmus.denoising.inference import Cleaner
 from isthmus.denoising.learning import learn_denoiser
-from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
 from isthmus.denoising.risk import NoiseVariance, caution
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError, sklearn_validation, unknown_name, warn
 from isthmus.estimators.base import Estimator
 from isthmus.estimators.network_estimator import is_array_like
+from isthmus.networks.unet import SIZES, UNet, UNetSpec
 from isthmus.spec import parse_corruption
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
@@ -71,8 +72,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
     Attributes
     ----------
-    network_ : DenoisingNetwork, the torch module
-    network_spec_ : DenoisingSpec, what it is made of
+    network_ : UNet, the torch module
+    network_spec_ : UNetSpec, what it is made of
     noise_ : str or None, the noise as it was given, or estimated; "poisson:30 above 0.1" is photon noise of what is
         above 0.1, the value that a camera gives to darkness
     blind_ : Blind or None, how values are cleaned that the network does not see
@@ -122,7 +123,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self.random_state = random_state
         self.verbose = verbose
 
-    network_: DenoisingNetwork
+    network_: UNet
     units_: Units
     _floats = FloatUnits()
     _usage = "clean = model.denoise(noisy)"
@@ -268,7 +269,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         return {name: tensor.detach().cpu().numpy() for name, tensor in self.network_.state_dict().items()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        self.network_spec_ = DenoisingSpec.from_dict(config["network"])
+        self.network_spec_ = UNetSpec.from_dict(config["network"])
         self.network_ = self.network_spec_.build()
         self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
         in_best_memory_order(self.network_.eval(), self.network_spec_.num_spatial_dims + 2)

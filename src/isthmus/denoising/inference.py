@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.data.base import Source
-from isthmus.data.scaling import check_finite, finite_sample, to_dtype
+from isthmus.data.scaling import to_dtype
+from isthmus.data.tiles import tiles
 from isthmus.denoising.blind_spots import Blind, without_itself
-from isthmus.denoising.network import DenoisingNetwork, DenoisingSpec
 from isthmus.denoising.risk import Judgement, NoiseVariance, still
 from isthmus.errors import IsthmusError
+from isthmus.networks.unet import UNet, UNetSpec
 from isthmus.training.task import in_memory_order
 
-_TILE_VALUES = 1 << 19  # of one tile or batch
 _STEP = 8  # tiles begin at multiples of it, those of blind spots too
 Result = tuple[Tensor, Tensor]  # the clean samples and the variances of their errors
-Slices = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -36,8 +33,8 @@ class Cleaner:
     which samples are judged one by one, if it is known.
     """
 
-    network: DenoisingNetwork
-    spec: DenoisingSpec
+    network: UNet
+    spec: UNetSpec
     blind: Blind | None
     zero: float
     unit: float
@@ -139,20 +136,6 @@ def _left(share: float, noise: Any, error: Any) -> Any:
     return (1 - share) ** 2 * noise + (2 - share) * share * error
 
 
-def blocks(data: Source) -> Iterator[np.ndarray]:
-    """Arrays (n, ...) of samples of one shape, a few at a time; NaN are refused."""
-    if not data.uniform:
-        for index in range(len(data)):
-            yield finite_sample(data, index)[None]
-        return
-    size = max(1, _TILE_VALUES // max(1, math.prod(data.shape[1:])))
-    start = 0
-    for chunk in data.chunks(size):
-        check_finite(data, chunk, start)
-        start += len(chunk)
-        yield chunk
-
-
 def averaged(function: Callable[[Tensor], Result], x: Tensor, *, turns: bool) -> Result:
     """The mean over all flips of the axes and, with `turns`, quarter turns of the last two.
 
@@ -170,23 +153,3 @@ def averaged(function: Callable[[Tensor], Result], x: Tensor, *, turns: bool) ->
         total = [a + b for a, b in zip(total, back, strict=True)] if total else back
     guess, variance = (part / len(ways) for part in total)
     return guess, variance
-
-
-def tiles(size: Sequence[int], channels: int, step: int, reach: int) -> Iterator[tuple[Slices, Slices, Slices]]:
-    """Parts of a large sample: what is read, what is kept of that, and where it goes.
-
-    A part reads `reach` values around what is kept, and begins at a multiple of `step`: the result is that of the
-    whole.
-    """
-    d = len(size)
-    side = max(step, int((_TILE_VALUES / channels) ** (1 / d)) // step * step)
-    margin = -(-reach // step) * step
-    if math.prod(size) * channels <= _TILE_VALUES:
-        side = max(size)
-    for start in itertools.product(*(range(0, n, side) for n in size)):
-        ends = [min(n, a + side) for a, n in zip(start, size, strict=True)]
-        low = [max(0, a - margin) for a in start]
-        high = [min(n, b + margin) for b, n in zip(ends, size, strict=True)]
-        read = tuple(map(slice, low, high))
-        kept = tuple(slice(a - b, c - b) for a, b, c in zip(start, low, ends, strict=True))
-        yield read, kept, tuple(map(slice, start, ends))

@@ -13,13 +13,13 @@ import torch
 from isthmus.corruptions import ROW_REACH, Corruption
 from isthmus.data.scaling import unit_of
 from isthmus.denoising.blind_spots import Blind, without_itself
-from isthmus.denoising.network import SIZES, DenoisingNetwork, DenoisingSpec
 from isthmus.denoising.noise import estimate_deviation, estimate_gains, is_correlated
 from isthmus.denoising.risk import KNOWN, NoiseVariance, Removal, clipped_ends, power_of_details
 from isthmus.denoising.tasks import BlindSpotTask, DenoisingTask, ErrorTask, RiskTask
 from isthmus.device import in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
+from isthmus.networks.unet import SIZES, UNet, UNetSpec
 from isthmus.spec import Choice, parse_corruption
 from isthmus.training.crops import CropFeed
 from isthmus.training.run import Length, Run, Trained, digest
@@ -58,8 +58,8 @@ class Learned:
     turns : whether samples may be turned over, and around.
     """
 
-    network: DenoisingNetwork
-    spec: DenoisingSpec
+    network: UNet
+    spec: UNetSpec
     trained: Trained
     noise: str | None
     blind: Blind | None
@@ -88,7 +88,7 @@ def learn_denoiser(
     low, high, centre, deviation = _moments(fitting, scale, channels)
     ends = (0.0, 1.0) if scale != 1 else (low, high)
     widths, blocks = SIZES[size]
-    spec = DenoisingSpec(d, channels, targets or channels, widths, blocks, centre, deviation)
+    spec = UNetSpec(d, channels, targets or channels, widths, blocks, centre, deviation)
     with seeded(run.seed):
         network = spec.build()
     in_best_memory_order(network.to(run.device), d + 2)
@@ -272,7 +272,7 @@ def _removal(task: DenoisingTask, feed: CropFeed, validation: np.ndarray, run: R
 
 
 @torch.inference_mode()
-def _with_mix(blind: Blind, network: DenoisingNetwork, feed: CropFeed, run: Run) -> Blind:
+def _with_mix(blind: Blind, network: UNet, feed: CropFeed, run: Run) -> Blind:
     """The error of guesses without the value itself, by the guess's level, measured on the training samples."""
     guesses, squares, values = [], [], 0
     order = np.random.default_rng([run.seed, 7]).permutation(len(feed))

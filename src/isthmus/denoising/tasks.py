@@ -9,8 +9,8 @@ from torch import Tensor
 
 from isthmus.corruptions import Corruption
 from isthmus.denoising.blind_spots import blind_grid, hide
-from isthmus.denoising.network import DenoisingNetwork
 from isthmus.denoising.risk import NoiseVariance, Removal
+from isthmus.networks.unet import UNet
 from isthmus.training.task import Loss, Task, in_memory_order
 
 _VALIDATED = 64  # samples in a batch of the validation
@@ -26,9 +26,9 @@ class DenoisingTask(Task):
     flips, turns : whether samples are turned over, and around, at random.
     """
 
-    network: DenoisingNetwork
+    network: UNet
 
-    def __init__(self, network: DenoisingNetwork, *, flips: bool, turns: bool) -> None:
+    def __init__(self, network: UNet, *, flips: bool, turns: bool) -> None:
         super().__init__(network, validation_batch=_VALIDATED)
         self.flips, self.turns = flips, turns
 
@@ -58,7 +58,7 @@ class ErrorTask(DenoisingTask):
 
     def __init__(
         self,
-        network: DenoisingNetwork,
+        network: UNet,
         *,
         flips: bool,
         turns: bool,
@@ -107,7 +107,7 @@ class RiskTask(DenoisingTask):
     variance : of the noise, given what was seen.
     """
 
-    def __init__(self, network: DenoisingNetwork, *, flips: bool, turns: bool, variance: NoiseVariance) -> None:
+    def __init__(self, network: UNet, *, flips: bool, turns: bool, variance: NoiseVariance) -> None:
         super().__init__(network, flips=flips, turns=turns)
         self.variance = variance
 
@@ -147,7 +147,7 @@ class BlindSpotTask(DenoisingTask):
 
     def __init__(
         self,
-        network: DenoisingNetwork,
+        network: UNet,
         *,
         flips: bool,
         turns: bool,

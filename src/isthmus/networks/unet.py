@@ -1,8 +1,9 @@
-"""An auto-encoder that cleans: a spatial code, skip connections, and an output that is the input minus what is wrong.
+"""An auto-encoder with a spatial code, skip connections, and an output that is the input minus what is wrong.
 
-A flat code caps a denoiser at its own reconstruction error. Here the code keeps the places, every stage of the encoder
-hands its result to the decoder's stage of the same size (Ronneberger et al. 2015, "U-Net", arXiv:1505.04597), and the
-network learns the noise, not the picture (Zhang et al. 2017, "Beyond a Gaussian denoiser", arXiv:1608.03981).
+A flat code caps what is cleaned at its own reconstruction error. Here the code keeps the places, every stage of the
+encoder hands its result to the decoder's stage of the same size (Ronneberger et al. 2015, "U-Net", arXiv:1505.04597),
+and the network learns what to change, not the picture (Zhang et al. 2017, "Beyond a Gaussian denoiser",
+arXiv:1608.03981).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _FLOOR = -14.0  # least logarithm of a variance in scaled units
 
 
 @dataclass(frozen=True)
-class DenoisingSpec(Spec):
-    """What a `DenoisingNetwork` is made of; see there."""
+class UNetSpec(Spec):
+    """What a `UNet` is made of; see there."""
 
     num_spatial_dims: int
     in_channels: int
@@ -43,9 +44,9 @@ class DenoisingSpec(Spec):
     centre: float = 0.0
     deviation: float = 1.0
 
-    def build(self) -> DenoisingNetwork:
+    def build(self) -> UNet:
         """The network, its weights drawn from torch's generator."""
-        return DenoisingNetwork(**self.to_dict())
+        return UNet(**self.to_dict())
 
 
 class ResidualBlock(nn.Module):
@@ -61,7 +62,7 @@ class ResidualBlock(nn.Module):
         return x + change
 
 
-class DenoisingNetwork(nn.Module):
+class UNet(nn.Module):
     """x (N, in_channels, *S) ──▶ clean x' (N, out_channels, *S), and the logarithm of the variance of its error.
 
         fold ─▶ conv ─▶ blocks ─────────────── + ─▶ blocks ─▶ conv ─▶ unfold ─▶ x - noise
