@@ -103,3 +103,15 @@ def test_an_imputer_has_a_report(mixed: Path) -> None:
     said = ask(*command, "--report", mixed / "holes", "--save-model", mixed / "imputer")
     assert said.status == 0 and "15 cells" in said.out and (mixed / "holes" / "report.html").is_file()
     assert ask("report", mixed / "imputer", mixed / "mixed.csv", "-o", mixed / "holes2").status == 0
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_missing_column_can_be_filled(mixed: Path) -> None:
+    pd.read_csv(mixed / "mixed.csv").drop(columns="a").to_csv(mixed / "fewer.csv", index=False)
+    command = ["embed", mixed / "m2", mixed / "fewer.csv", "-o", mixed / "fewer.npy", "--overwrite"]
+    said = ask(*command)
+    assert said.status == 1 and "lacks column 'a'" in said.err and "--missing-columns fill" in said.err
+    said = ask(*command, "--missing-columns", "fill")
+    assert said.status == 0 and "count as unknown: 'a'" in said.err, said
+    assert "did you mean 'fill'" in ask(*command, "--missing-columns", "fil").err
+    assert "words, dates or holes" in ask("embed", mixed / "m", *command[2:], "--missing-columns", "fill").err

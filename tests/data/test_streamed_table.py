@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 from tests.cli.commandline import ask
 
 from isthmus import AutoEncoder, Imputer, IsthmusError
@@ -110,3 +113,41 @@ def test_a_wrong_cell_is_named_with_its_row_in_the_file(path: Path) -> None:
     wrong.to_parquet(path) if path.suffix == ".parquet" else wrong.to_feather(path)
     with pytest.raises(IsthmusError, match="column 'x' holds inf in row 321"):
         open_table(path)
+
+
+def test_columns_of_new_data_are_found_by_name(path: Path, tmp_path: Path) -> None:
+    """Those that the model does not know are told, one that is missing is refused, or empty if asked for."""
+    schema, other = open_table(path).schema, path.with_name(f"other{path.suffix}")
+    new = frame().drop(columns="n").assign(more=1.0).iloc[:, ::-1]
+    new.to_parquet(other) if path.suffix == ".parquet" else new.to_feather(other)
+    with (
+        pytest.raises(IsthmusError, match=r"lacks column 'n', .*--missing-columns fill"),
+        pytest.warns(match="the model does not know are ignored: 'more'"),
+    ):
+        open_table(other, schema=schema)
+    with pytest.warns(match="are ignored: .more."), pytest.warns(match="count as unknown: 'n'"):
+        found = open_table(other, schema=schema, missing_columns="fill")
+    values, expected = (source.take(np.arange(N)) for source in (found, open_table(path)))
+    names = [column.name for column in schema.used]
+    assert np.isnan(values[:, names.index("n")]).all()
+    kept = [j for j, name in enumerate(names) if name != "n"]
+    np.testing.assert_array_equal(values[:, kept], expected[:, kept])
+    filled = found.filled(np.nan_to_num(values))
+    assert filled.column_names == list(frame().columns) and filled.column("n").null_count == 0
+
+
+def test_what_cannot_be_streamed_is_one_line(path: Path) -> None:
+    table = pa.table([pa.array([1.0, None]), pa.array(["a", "b"])], names=["x", "x"])
+    for rows, message in ((2, "two columns of the name 'x'"), (0, "has 0 rows")):
+        part = (table if rows else table.rename_columns(["x", "y"])).slice(0, rows)
+        pq.write_table(part, path) if path.suffix == ".parquet" else feather.write_feather(part, path)
+        with pytest.raises(IsthmusError, match=message):
+            open_table(path)
+
+
+def test_rows_of_an_odd_number_of_narrow_columns_are_recognised(path: Path) -> None:
+    values = pd.DataFrame({"a": ["x", "y", None] * 40, "b": np.float32([0.1, 2.5, np.nan] * 40), "c": [True, False] * 60})
+    values.to_parquet(path) if path.suffix == ".parquet" else values.to_feather(path)
+    model = AutoEncoder(2, hidden=(8,), epochs=1, random_state=0).fit(path)
+    with pytest.raises(IsthmusError, match="copies of training rows"):
+        model.sample(40, random_state=0, where={"b": (0.0, 0.2), "a": "x", "c": True})

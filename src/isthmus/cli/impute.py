@@ -64,8 +64,10 @@ def impute(
     if save_model is not None:
         options.check_output(save_model, overwrite, folder=True)
     imputer = None if model is None else load_model(model, device, "fill")
-    schema = None if imputer is None else imputer.scaler_.schema
-    table = reading.table(data, columns.kinds, columns.markers, schema=schema)
+    if imputer is None:
+        table = reading.table(data, columns.kinds, columns.markers)
+    else:
+        table = reading.table(data, schema=imputer.schema_, told=imputer.missing_columns)
     if table is None:
         raise IsthmusError(f"{data} is no table; give a CSV, Parquet, Arrow, JSON lines or Excel file")
     for column in table.schema.left_out:

@@ -75,7 +75,8 @@ def open_for(model: Any, data: str, reading: options.Reading) -> Source:
     if "detect" in registry.estimators.of(model).can:
         return _open_to_judge(model, data, reading)
     if isinstance(model.scaler_, TableScaler):
-        table = reading.table(data, schema=model.scaler_.schema)
+        told = getattr(model, "missing_columns", "refuse")
+        table = reading.table(data, schema=model.scaler_.schema, told=told)
         if table is None:
             raise IsthmusError(f"{data} is no table, and the model takes rows of a table")
         return table

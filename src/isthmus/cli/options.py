@@ -102,6 +102,16 @@ class Reading:
             rich_help_panel=READING,
         ),
     ] = None
+    missing_columns: Annotated[
+        str | None,
+        typer.Option(
+            "--missing-columns",
+            help="Where a table lacks columns of the model: refuse, or fill to take their cells for unknown.",
+            metavar="NAME",
+            show_default="what the model was told",
+            rich_help_panel=READING,
+        ),
+    ] = None
 
     csv: Csv = None
 
@@ -110,13 +120,19 @@ class Reading:
         data: str,
         kinds: Mapping[str, str] | None = None,
         markers: Sequence[Any] = (),
+        *,
         schema: TableSchema | None = None,
+        told: str = "refuse",
     ) -> TableSource | None:
-        """A table with columns of any kind; None for other data. See `open_table`."""
+        """A table with columns of any kind; None for other data. See `open_table`.
+
+        told : what a model was told of missing columns; --missing-columns goes before.
+        """
         from isthmus.data.table_source import open_table
 
+        asked = self.missing_columns or told
         with advice():
-            source = open_table(data, kinds, markers, schema=schema, **self._of_tables())
+            source = open_table(data, kinds, markers, schema=schema, missing_columns=asked, **self._of_tables())
         _tell_how(data, source)
         return source
 
@@ -147,6 +163,8 @@ class Reading:
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source
 
+        if self.missing_columns == "fill":
+            raise IsthmusError("--missing-columns fill is for models of tables with words, dates or holes")
         with advice():
             source = open_source(
                 data,

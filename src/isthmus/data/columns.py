@@ -12,6 +12,7 @@ import numpy as np
 
 from isthmus.data.column_guessing import Guess, guess
 from isthmus.data.column_kinds import ColumnKind, parse_kind
+from isthmus.data.column_matching import refuse_twice
 from isthmus.data.column_texts import converted, unconverted
 from isthmus.data.column_types import categories_of, known, restored
 from isthmus.errors import IsthmusError, unknown_name
@@ -99,9 +100,7 @@ class TableSchema:
         Raises IsthmusError for names that occur twice, unknown names or kinds, and where no column can be used.
         """
         names = table.column_names
-        twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-        if twice is not None:
-            raise IsthmusError(f"the table has two columns of the name {twice!r}; rename one of them")
+        refuse_twice(names)
         for name in kinds or {}:
             if name not in names:
                 raise unknown_name("column", name, names)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import ArraySource
+from isthmus.data.column_matching import matched_by_name, with_empty_columns
 from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema, holds_numbers
 from isthmus.data.files import read_samples
@@ -20,11 +21,9 @@ from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
 from isthmus.data.table_streaming import dataset, is_streamed, streamed
 from isthmus.data.tables import Columns, arrow_source, labels_of
-from isthmus.errors import unknown_name, warn
+from isthmus.errors import unknown_name
 
 _FEW_BYTES = 1 << 26  # of a part of a streamed table that is kept in memory
-
-MISSING_COLUMNS = ("refuse", "fill")
 
 
 class TableSource(ArraySource):
@@ -72,9 +71,8 @@ class TableSource(ArraySource):
         """The same table with the columns that another schema names; see `open_table`."""
         if schema == self.schema:
             return self
-        _tell_others(self.table.column_names, schema)
         source = TableSource(
-            _with_columns(self.table, schema, missing_columns),
+            matched_by_name(self.table, schema, missing_columns),
             schema,
             frame=self.frame,
             index=self.index,
@@ -131,7 +129,7 @@ class StreamedTable(TableSource):
     """
 
     def __init__(self, path: Path, schema: TableSchema | None, *, name: str, frame: str, **of: Any) -> None:
-        schema, self._file, matrix = streamed(path, schema, **of)
+        schema, self._lacking, self._file, matrix = streamed(path, schema, **of)
         names = [column.name for column in schema.used]
         ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
         self._path, self.schema, self.frame = path, schema, frame
@@ -142,7 +140,9 @@ class StreamedTable(TableSource):
     def table(self) -> Any:
         """The rows as an Arrow table."""
         with reading(self._path, "a table"):
-            return dataset(self._path).take(self.rows, columns=self.schema.arrow.names)
+            whole = dataset(self._path)
+            names = [name for name in self.schema.arrow.names if name in whole.schema.names]
+            return with_empty_columns(whole.take(self.rows, columns=names), self._lacking, self.schema)
 
     def subset(self, indices: np.ndarray) -> TableSource:
         """Some rows: as numbers in memory where they are few, else nothing is read yet."""
@@ -169,7 +169,9 @@ class StreamedTable(TableSource):
         """The same table with the columns that another schema names."""
         if schema == self.schema:
             return self
-        whole = StreamedTable(self._path, schema, name=self.name, frame=self.frame)
+        whole = StreamedTable(
+            self._path, schema, name=self.name, frame=self.frame, missing_columns=missing_columns
+        )
         return whole if len(whole) == len(self) else whole.subset(self.rows)
 
     @property
@@ -238,7 +240,7 @@ def _opened(
         table = as_table(data)
     elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
         if labels is None and csv is None and is_streamed(path):
-            told = {} if schema is not None else {"kinds": kinds, "markers": markers}
+            told = {"missing_columns": missing_columns} if schema is not None else {"kinds": kinds, "markers": markers}
             return StreamedTable(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
         table, said, ids = read_table(path, csv, aside=drop)
         name = str(data)
@@ -256,8 +258,7 @@ def _opened(
     if schema is None:
         schema = TableSchema.of(table, kinds, markers)
     else:
-        _tell_others(table.column_names, schema)
-        table = _with_columns(table, schema, missing_columns)
+        table = matched_by_name(table, schema, missing_columns)
     index, like = (data.index, data.iloc[:0]) if hasattr(data, "iloc") else (None, None)
     source = TableSource(table, schema, frame=frame_kind(data), index=index, like=like, name=name, labels=found)
     source.said, source.ids = said, ids
@@ -278,26 +279,3 @@ def array_source(
 
     table = pa.table({f"x{j}": pa.array(column, from_pandas=True) for j, column in enumerate(array.T)})
     return TableSource(table, TableSchema.of(table, kinds, markers) if schema is None else schema)
-
-
-def _with_columns(table: Any, schema: TableSchema, missing_columns: str) -> Any:
-    """A table with empty columns in place of those that it lacks, where that is asked for."""
-    import pyarrow as pa
-
-    if missing_columns not in MISSING_COLUMNS:
-        raise unknown_name("missing_columns", missing_columns, MISSING_COLUMNS)
-    lacking = [column.name for column in schema.used if column.name not in table.column_names]
-    if missing_columns == "refuse" or not lacking:
-        return table  # `TableSchema.encode` refuses it
-    warn(f"columns that the model was trained with are missing, and count as unknown: {', '.join(map(repr, lacking))}")
-    for name in lacking:
-        table = table.append_column(name, pa.nulls(len(table), schema.arrow.field(name).type))
-    return table
-
-
-def _tell_others(names: Sequence[str], schema: TableSchema) -> None:
-    known = {column.name for column in schema.columns}
-    others = [name for name in names if name not in known]
-    if others:
-        listed = ", ".join(map(repr, others[:4])) + (", ..." if len(others) > 4 else "")
-        warn(f"columns that the model does not know are ignored: {listed}")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from isthmus.data.column_matching import columns_to_fill, refuse_twice, with_empty_columns
 from isthmus.data.columns import Column, TableSchema
 from isthmus.data.reading import reading
+from isthmus.errors import IsthmusError
 
 LARGEST_READ_WHOLE = 1 << 28  # bytes of cells: tables up to this size are read at once
 _FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
@@ -33,19 +35,34 @@ def is_streamed(path: Path) -> bool:
     return path.stat().st_size > LARGEST_READ_WHOLE
 
 
-def streamed(path: Path, schema: TableSchema | None, **of: Any) -> tuple[TableSchema, BinaryIO, np.memmap]:
-    """The schema of a table in a Parquet or Arrow file, and its rows as numbers: a file without a name, and its map.
+def streamed(
+    path: Path,
+    schema: TableSchema | None,
+    *,
+    drop: Collection[str] = (),
+    missing_columns: str = "refuse",
+    **of: Any,
+) -> tuple[TableSchema, list[str], BinaryIO, np.memmap]:
+    """The schema of a table in a Parquet or Arrow file, the columns that it lacks, and its rows as numbers.
 
-    schema : of the training data; without it, it is measured in some rows, and its ranges are widened to those of all.
-    of : `kinds` and `markers` of `TableSchema.of`, and `drop`, names of columns that are left aside.
+    The rows are a file without a name, and its map. schema : of the training data; without it, it is measured in some
+    rows, and its ranges are widened to those of all. drop : names of columns that are left aside. missing_columns : see
+    `columns_to_fill`. of : `kinds` and `markers` of `TableSchema.of`.
     """
     with reading(path, "a table"):
-        rows, aside = dataset(path).count_rows(), set(of.pop("drop", ()))
+        names = _names(path)
+        refuse_twice(names)
+        rows = dataset(path).count_rows()
+    if rows == 0:
+        raise IsthmusError(f"{path} has 0 rows; at least 1 is needed")
+    aside = set(drop)
     found = schema or _measured(path, rows, aside, **of)
+    others = [name for name in names if name not in aside]
+    lacking = [] if schema is None else columns_to_fill(others, schema, missing_columns)
     file = cast("BinaryIO", tempfile.TemporaryFile(prefix="isthmus-"))  # noqa: SIM115  # gone when it is closed
-    found = _write(file, path, found, rows, is_new=schema is None)
+    found = _write(file, path, found, rows, lacking, is_new=schema is None)
     file.flush()
-    return found, file, np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
+    return found, lacking, file, np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
 
 
 def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
@@ -61,15 +78,21 @@ def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
     return TableSchema.of(table.select([column for column in table.column_names if column not in aside]), **of)
 
 
-def _write(file: BinaryIO, path: Path, schema: TableSchema, rows: int, *, is_new: bool) -> TableSchema:
-    """Write the rows as numbers; the schema, with the ranges and the numbers of missing cells of all rows if new."""
+def _write(
+    file: BinaryIO, path: Path, schema: TableSchema, rows: int, lacking: Sequence[str], *, is_new: bool
+) -> TableSchema:
+    """Write the rows as numbers; the schema, with the ranges and the numbers of missing cells of all rows if new.
+
+    lacking : columns that the file has not.
+    """
     import pyarrow as pa
 
     dtype, done = _dtype(schema), 0
     missing = np.zeros(len(schema.used), np.int64)
     low, high = np.full(len(schema.used), np.inf), np.full(len(schema.used), -np.inf)
     for batch in _batches(path):
-        matrix = schema.encode(pa.Table.from_batches([batch]), first_row=done)
+        table = with_empty_columns(pa.Table.from_batches([batch]), lacking, schema)
+        matrix = schema.encode(table, first_row=done)
         gone = np.isnan(matrix)
         missing += gone.sum(0)
         low = np.minimum(low, np.where(gone, np.inf, matrix).min(0))
@@ -93,6 +116,17 @@ def _dtype(schema: TableSchema) -> np.dtype:
     narrow = ("float", "halffloat", "bool", "int8", "uint8", "int16", "uint16")
     fits = (c.is_category or str(schema.arrow.field(c.name).type) in narrow for c in schema.used)
     return np.dtype(np.float32 if all(fits) else np.float64)
+
+
+def _names(path: Path) -> list[str]:
+    """The columns' names, of which two may be one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if _FORMATS[path.suffix.lower()] == "parquet":
+        return list(pq.read_schema(path).names)
+    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as batches:
+        return list(batches.schema.names)
 
 
 def dataset(path: Path) -> Any:

@@ -76,8 +76,8 @@ class RowPrivacy:
 
 
 def row_hashes(values: np.ndarray) -> np.ndarray:
-    """64 bits for each row (n, columns) of float64, in which all NaN are alike: uint64 (n,)."""
-    known = np.where(np.isnan(values), np.nan, values + 0.0)  # -0.0 is 0.0
+    """64 bits for each row of numbers (n, columns), in which all NaN are alike: uint64 (n,)."""
+    known = np.where(np.isnan(values), np.nan, values.astype(np.float64) + 0.0)  # -0.0 is 0.0
     bits = np.ascontiguousarray(known).view(np.uint64)
     hashes = np.full(len(values), 0x9E3779B97F4A7C15, np.uint64)
     for column in bits.T:
