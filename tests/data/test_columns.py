@@ -101,7 +101,29 @@ def test_every_kind_takes_a_type_or_refuses_it_in_one_line(kind: str, name: str,
         (["12/31/2020"], "date", "read as %m/%d/%Y"),
         (["01/02/2020"], "date", "read as %d/%m/%Y; month and day could be exchanged"),
         (["05-Mar-2021"], "date", "read as %d-%b-%Y"),
-        (["3 kg", "4 kg"], "category", ""),
+        (["01/02/21"], "date", "read as %d/%m/%y; years of two digits are 1969 to 2068; month and day could be exchanged"),
+        (["3/14/2021 1:05 PM"], "date", "read as %m/%d/%Y %I:%M %p"),
+        (["2:05:00", "12:30:59"], "duration", "spans of time"),
+        (["3 kg", "4 kg"], "number", "read as numbers: '3 kg' is 3"),
+        (["1.234,50 €", "-3,00 €"], "number", "read as numbers: '1.234,50 €' is 1234.5"),
+        (["1.234 €", "980 €"], "number", "read as numbers: '1.234 €' is 1234"),
+        (["$1,234", "$980"], "number", "read as numbers: '$1,234' is 1234"),
+        (["($5.00)", "$1,000.25"], "number", "read as numbers: '$1,000.25' is 1000.25"),
+        (["5.5-", "12.0"], "number", "read as numbers: '5.5-' is -5.5"),
+        (["12,5 %", "3 %"], "number", "read as numbers: '12,5 %' is 12.5"),
+        (["1,234 kg", "3,500 kg"], "category", ""),  # three decimals, or a thousand
+        (["1A", "2A"], "category", ""),
+        (["A11", "A12"], "category", ""),
+        (["007 kg", "012 kg"], "category", ""),
+        (["OK", "no", "ok "], "category", "'OK' and 'ok ' differ in capitals or spaces only, and count as two"),
+        (["x", None], "category", "'x' or nothing: if nothing means no, write that into the table"),
+        ([-999.0, 1.5, 2.5, -999.0], "number", "2 cells hold -999, far from all others: if that means missing, say "
+                                               "missing_values=[-999] (--missing-value -999)"),
+        ([99, 99, 98, 40], "number", ""),
+        (["<0.5", *map(str, range(60))], "ignore",
+         "numbers, but for '<0.5' in row 0; make such cells numbers or dates, or missing"),
+        ([None, *(f"{d % 28 + 1:02d}.{d % 12 + 1:02d}.2021" for d in range(60)), "31.02.2021"], "ignore",
+         "dates, but for '31.02.2021' in row 61; make such cells numbers or dates, or missing"),
         ([f"word {i}" for i in range(60)], "ignore", "free text: 60 different texts in 60 rows"),
         ([f"k{i}" for i in range(60)], "ignore", "an identifier: 60 different texts in 60 rows"),
         (list(range(7, 40)), "ignore", "counts the rows"),
@@ -138,6 +160,28 @@ def test_text_that_spells_dates_is_written_as_it_came(form: str) -> None:
     schema = TableSchema.of(table)
     assert schema.columns[0].kind == "date"
     assert schema.decode(schema.encode(table)).column("day").to_pylist() == texts
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1.234,50 €", "-3,99 €", "12,00 €"],
+        ["$1,234", "$980", "-$5"],
+        ["(1,234.50)", "866.97"],
+        ["5.5-", "12.0"],
+        ["CHF 12'000.50", "CHF 3.20"],
+        ["12,5 %", "3 %"],
+        ["2:05:00", "112:30:59"],
+        ["05:30", "12:05"],
+    ],
+)
+def test_text_with_marks_is_written_as_it_came(cells: list[str]) -> None:
+    table = pa.table({"x": [*cells, None]})
+    schema = TableSchema.of(table)
+    assert schema.columns[0].kind in ("number", "duration")
+    assert schema.decode(schema.encode(table)).equals(table)
+    with pytest.raises(IsthmusError, match="column 'x' holds 'some' .* in row 1, where"):
+        schema.encode(pa.table({"x": [cells[0], "some"]}))
 
 
 def test_of_many_categories_the_commonest_are_told_apart() -> None:

@@ -219,3 +219,31 @@ def test_settings_are_checked(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((3, 2)))
     with pytest.raises(IsthmusError, match=r"are for \.csv and \.tsv files"):
         open_source(tmp_path / "x.npy", csv={"header": "no"})
+
+
+ROWS = "".join(f"{i},{i / 4},on\n" for i in range(6))
+
+
+@pytest.mark.parametrize(
+    ("head", "names", "said"),
+    [
+        ("t,temp,state\ns,°C,\n", ["t", "temp", "state"], "names in line 1, units in line 2 left out"),
+        ("one,one,two\nQ1,Q2,Q1\n", ["one Q1", "one Q2", "two Q1"], "names in lines 1 and 2"),
+        ("one,,two\nQ1,Q2,Q1\n", ["one Q1", "one Q2", "two Q1"], "names in lines 1 and 2"),
+        ("t,temp,state\n0,<0.1,off\n", ["t", "temp", "state"], "names in line 1"),
+    ],
+)
+def test_a_second_line_of_names_or_units(head: str, names: list[str], said: str) -> None:
+    table, dialect = read_csv((head + ROWS).encode())
+    assert table.column_names == names and dialect.sentence.endswith(said)
+    assert table.num_rows == 6 + ("off" in head)
+    again, _ = read_csv((head + ROWS).encode(), dialect)
+    assert again.equals(table)
+
+
+def test_a_line_of_totals_and_empty_columns_at_the_end() -> None:
+    rows = "".join(f"{what},{n},{n * 1.5},,\n" for what, n in zip("abcd", (3, 5, 8, 2), strict=True))
+    table, dialect = read_csv(f"what,n,price,,\n{rows}Total,18,27.0,,\n".encode())
+    assert table.column_names == ["what", "n", "price"] and table.num_rows == 5
+    assert "the last row ('Total') is the sum of those above" in dialect.sentence
+    assert "sum" not in read_csv(f"what,n,price,,\n{rows}e,18,28.0,,\n".encode())[1].sentence

@@ -68,6 +68,15 @@ def test_packed_text(tmp_path: Path, suffix: str, packing: str) -> None:
     assert open_source(path, drop_columns=["word", "day"]).shape == (4, 3)
 
 
+def test_a_zip_archive_is_what_is_in_it(tmp_path: Path) -> None:
+    for member, is_read in (("t.csv", True), ("t.png", False)):
+        with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+            archive.writestr(member, FRAME.to_csv(index=False))
+        assert is_table(tmp_path / "archive.zip") == is_read
+        if is_read:
+            assert [column.kind for column in open_table(tmp_path / "archive.zip").schema.columns] == KINDS
+
+
 def test_excel(tmp_path: Path) -> None:
     pytest.importorskip("openpyxl", reason="needs openpyxl: pip install 'isthmus[formats]'")
     path = tmp_path / "t.xlsx"
@@ -75,6 +84,15 @@ def test_excel(tmp_path: Path) -> None:
     source = open_table(path)
     assert [column.kind for column in source.schema.columns] == KINDS
     np.testing.assert_array_equal(source.take(range(4)), open_table(FRAME).take(range(4)))
+    FRAME.to_excel(path, index=False, startrow=3)
+    assert [column.kind for column in open_table(path).schema.columns] == KINDS
+    with pd.ExcelWriter(path) as book:
+        for sheet in ("sales", "notes"):
+            FRAME.to_excel(book, index=False, startrow=3, sheet_name=sheet)
+        book.sheets["sales"]["A1"] = "Sales of the year"
+    titled = open_table(path)
+    assert titled.said == "sheet 'sales', the first of 2; 3 line(s) before the table left out"
+    np.testing.assert_array_equal(titled.take(range(4)), source.take(range(4)))
     FRAME.assign(x=[1, "a", 2, 3]).to_excel(path, index=False)
     with pytest.raises(IsthmusError, match=r"column 'x' mixes types: 'a' \(str\) in row 1"):
         open_table(path)

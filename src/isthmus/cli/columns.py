@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,6 +22,15 @@ def print_facts(facts: Mapping[str, str]) -> None:
     for key, value in facts.items():
         table.add_row(Text(key, "bold"), Text(value))
     Console().print(table)
+
+
+def tell_columns(data: str, schema: TableSchema) -> None:
+    """Say on standard error which columns are left out and why, and what of the others is not plain."""
+    for column in schema.columns:
+        if not column.is_used:
+            typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+        elif column.note:
+            typer.echo(f"{data}: column {column.name!r}: {column.note}.", err=True)
 
 
 def print_columns(schema: TableSchema) -> None:

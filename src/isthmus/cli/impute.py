@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.columns import tell_columns
 from isthmus.cli.models import load_model
 from isthmus.errors import IsthmusError
 
@@ -70,9 +71,8 @@ def impute(
         table = reading.table(data, schema=imputer.schema_, told=imputer.missing_columns)
     if table is None:
         raise IsthmusError(f"{data} is no table; give a CSV, Parquet, Arrow, JSON lines or Excel file")
-    for column in table.schema.left_out:
-        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
     if imputer is None:
+        tell_columns(data, table.schema)
         settings = {"epochs": epochs, "minutes": minutes, "random_state": seed, "device": device}
         imputer = _learned(table, settings, columns, quiet)
         if save_model is not None:

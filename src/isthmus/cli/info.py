@@ -67,7 +67,7 @@ def _of_table(
     from isthmus.data.table_files import is_text_table, read_table
 
     settings = parse_settings(csv) if csv else None
-    facts = {}
+    facts: dict[str, str] = {}
     if is_text_table(path):
         with options.advice():
             table, dialect = read_csv(path, settings)
@@ -76,7 +76,8 @@ def _of_table(
         if dialect.unclear:
             facts["in two ways"] = ", ".join(f"{name} ({cell})" for name, cell in dialect.unclear)
     else:
-        table = read_table(path, settings).table
+        table, said, _ = read_table(path, settings)
+        facts |= {"read as": said} if said else {}
     facts |= {"rows": f"{table.num_rows:,}", "columns": f"{table.num_columns:,}"}
     return facts, TableSchema.of(table, columns.kinds, columns.markers)
 

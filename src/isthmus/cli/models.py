@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.columns import tell_columns
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
@@ -62,8 +61,8 @@ def _training(data: str, reading: options.Reading, columns: options.ColumnKinds)
     table = None if data in registry.named_datasets else reading.table_to_learn(data, columns.kinds, columns.markers)
     if table is None:
         return reading.open(data)
-    for column in table.schema.left_out if isinstance(table, TableSource) else ():
-        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    if isinstance(table, TableSource):
+        tell_columns(data, table.schema)
     return table
 
 

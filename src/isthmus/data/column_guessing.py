@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.column_texts import spelled
+from isthmus.data.column_texts import nearly_spelled, spelled
 from isthmus.data.column_types import is_binary, is_text
 
 _FEW = 20  # different texts that are always categories
@@ -22,11 +22,15 @@ _NAMES_ID = re.compile(r"(?:^|.*[_\s\-.])(?:id|ids|uuid|guid|ssn)|.*[a-z]I[dD]",
 
 @dataclass(frozen=True)
 class Guess:
-    """kind : a name of `column_kinds`. written : how text spells it, see `column_texts`. note : why, for people."""
+    """kind : a name of `column_kinds`. written : how text spells it, see `column_texts`. note : why, for people.
+
+    odd : the first cell that is not what nearly all others are, and for which the column is left out.
+    """
 
     kind: str
     note: str = ""
     written: dict[str, Any] = field(default_factory=dict)
+    odd: str | None = None
 
 
 def guess(name: str, known: Any, distinct: int, rows: int) -> Guess:
@@ -80,6 +84,9 @@ def _guess_text(known: Any, distinct: int) -> Guess:
         kind, written, note = found
         return Guess(kind, note, written)
     if distinct > max(_FEW, _MOST_DISTINCT * len(known)):
+        nearly = nearly_spelled(known)
+        if nearly is not None:
+            return Guess("ignore", f"{nearly[0]}, but for {nearly[1]!r}", odd=nearly[1])
         what = "free text" if pc.any(pc.match_substring(known.slice(0, 1000), " ")).as_py() else "an identifier"
         return Guess("ignore", f"{what}: {distinct:,} different texts in {len(known):,} rows")
     return Guess("category")

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from isthmus.data.column_doubts import doubt
 from isthmus.data.column_guessing import Guess, guess
 from isthmus.data.column_kinds import ColumnKind, parse_kind
 from isthmus.data.column_matching import refuse_twice
@@ -209,10 +210,12 @@ def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -
     example = str(cells[0].as_py())[:40] if len(cells) else ""
     guessed = Guess("category") if is_category and len(cells) else guess(name, cells, distinct, rows)
     kind, written, note = guessed.kind, guessed.written, guessed.note
+    if guessed.odd is not None:
+        note += f" in row {pc.index(array, guessed.odd).as_py()}; make such cells numbers or dates, or missing"
     options: dict[str, Any] = {}
     if wanted is not None:
         (kind, options), note = parse_kind(name, wanted), ""
-        written = written if kind in ("number", "date") else {}
+        written = written if kind in ("number", "date", "duration") else {}
         if not len(cells) and kind != "ignore":
             raise IsthmusError(f"column {name!r} has no value at all, and cannot be a {kind}")
     try:
@@ -226,6 +229,7 @@ def _column(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -
     if kind != "ignore":
         settings |= {"markers": list(markers)} if markers else {}
         settings |= {"categories": categories} if categories else {}
+    note = "; ".join(filter(None, (note, doubt(kind, converted(cells, written), array.null_count))))
     return Column(name, kind, rows, array.null_count, distinct, example, settings, note)
 
 

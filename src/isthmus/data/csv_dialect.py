@@ -27,7 +27,8 @@ class Dialect:
 
     encoding : a Python codec. delimiter : between columns; "whitespace" for any run of spaces and tabs. quote : around
     cells. decimal : "." or ",". thousands : what stands between groups of three digits, or None. header : whether there
-    is a line of names. index : the names of leading columns that number or name the rows, and are no features.
+    is a line of names. second : what a second line below it is: "" where there is none, "names" that are joined with those
+    of the first, or "units" that are left out. index : the names of leading columns that number or name the rows, and are no features.
     comment : what lines that are left out begin with, or None. skipped : lines before the names, or before the first
     row. compression : "gzip", "bz2", "zstd", "xz", "zip" or None. newline : at the end of lines. assumed : what was
     taken without a proof, in words. unclear : columns (name, a cell) whose numbers can be read in two ways, and which
@@ -43,6 +44,7 @@ class Dialect:
     decimal: str = "."
     thousands: str | None = None
     header: bool = True
+    second: str = ""
     index: tuple[str, ...] = ()
     comment: str | None = None
     skipped: int = 0
@@ -58,7 +60,10 @@ class Dialect:
         parts += ["decimal commas"] if self.decimal == "," else []
         parts += [f"{self.thousands!r} between thousands"] if self.thousands else []
         parts += [f"cells in {self.quote}"] if self.quote != '"' else []
-        parts.append(f"names in line {self.skipped + 1}" if self.header else "no line of names")
+        line = self.skipped + 1
+        lines = f"lines {line} and {line + 1}" if self.second == "names" else f"line {line}"
+        parts.append(f"names in {lines}" if self.header else "no line of names")
+        parts += [f"units in line {line + 1} left out"] if self.second == "units" else []
         if self.index:
             parts.append(f"{', '.join(name or 'the unnamed column' for name in self.index)} numbers or names the rows")
         parts += [f"lines that begin with {self.comment} left out"] if self.comment else []

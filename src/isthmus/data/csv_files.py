@@ -25,6 +25,7 @@ from isthmus.data.number_texts import (
 )
 from isthmus.data.packed import opened
 from isthmus.data.reading import reading
+from isthmus.data.total_row import total_row
 from isthmus.errors import ReadingError, unknown_name
 
 _BLOCK, _MOST_BLOCK = 1 << 20, 1 << 30
@@ -108,9 +109,11 @@ def _read(data: Path | bytes, given: Dialect | dict[str, Any], with_codes: bool)
             page = code_page(file.read())
         known = dialect.but(encoding=page) if isinstance(given, Dialect) else given | {"encoding": page}
         return _read(data, known, with_codes)
-    if layout.names[-1].startswith("Unnamed: ") and table.columns[-1].null_count == table.num_rows:
-        table = table.remove_column(table.num_columns - 1)  # lines end in a delimiter
+    while table.column_names[-1].startswith("Unnamed: ") and table.columns[-1].null_count == table.num_rows:
+        table = table.remove_column(table.num_columns - 1)  # lines end in delimiters
     table, dialect = _with_numbers(data, table, dialect, layout, settings)
+    total = total_row(table)
+    dialect = dialect.but(assumed=(*dialect.assumed, total)) if total else dialect
     index = settings["index"] if "index" in settings else _index(table, dialect)
     for name in index:
         if name not in table.column_names:

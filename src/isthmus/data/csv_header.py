@@ -16,6 +16,7 @@ import numpy as np
 from isthmus.data.number_texts import MISSING, is_number
 
 _ENOUGH_CELLS = 20  # of one form, so that another form in the first row is no accident
+_LEAST_BELOW = 5  # rows of numbers below a second line of names, so that it is no row with odd cells
 _LONG = 8  # numbers that rise by chance once in 40,000 rows
 
 
@@ -47,6 +48,26 @@ def names_or_row(first: Sequence[str], body: Sequence[Sequence[str]]) -> Verdict
         return Verdict(False)  # a row with a gap
     indexed = first[0] == "" and all(row[0] not in MISSING for row in body)
     return _numbers_as_names([first[j] for j in numbers], [columns[j] for j in numbers], body, numbers, indexed)
+
+
+def second_line(found: Sequence[Sequence[str]]) -> str:
+    """What the row below the names is, as `Dialect.second` has it: one that holds words where all rows below have numbers.
+
+    found : the first rows, with the names; cells have no spaces around.
+    """
+    if len(found) < 2 + _LEAST_BELOW or len(found[0]) != len(found[1]):
+        return ""
+    names, second = found[:2]
+    body = [row for row in found[2:] if len(row) == len(names)]
+    columns = [[row[j] for row in body if row[j] not in MISSING] for j in range(len(names))]
+    numeric = [j for j, column in enumerate(columns) if column and all(map(is_number, column))]
+    words = [j for j in numeric if second[j] not in MISSING]
+    if any(is_number(second[j]) for j in words) or 2 * len(words) < len(numeric):
+        return ""
+    alone = len(words) == 1 and not any(cell for j, cell in enumerate(second) if j != words[0])
+    if len(words) < 2 and not alone:
+        return ""
+    return "units" if len(set(names)) == len(names) and "" not in names[1:] else "names"
 
 
 def _numbers_as_names(

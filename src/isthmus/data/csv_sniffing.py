@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from isthmus.data.csv_dialect import Ambiguous, Dialect
-from isthmus.data.csv_header import Verdict, names_or_row
+from isthmus.data.csv_header import Verdict, names_or_row, second_line
 from isthmus.data.number_texts import MISSING, Notation, fitting_notations, is_number
 from isthmus.data.packed import compression_of, opened
 
@@ -82,6 +82,9 @@ def laid_out(lines: Sequence[str], dialect: Dialect) -> Layout:
     used = 0
     if dialect.header:
         (names, used), found = (found[0] if found else ([], 0)), found[1:]
+        if dialect.second:
+            (more, used), found = found[0], found[1:]
+            names = _joined(names, more) if dialect.second == "names" else names
     rows = [row for row, _ in found]
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else len(names)
     names = names if dialect.header else [f"x{i}" for i in range(width)]
@@ -289,7 +292,8 @@ def _headed(dialect: Dialect, lines: Sequence[str], given: Mapping[str, Any]) ->
         what = f"line {dialect.skipped + 1} ({listed}) may be a line of names or a row: nothing proves either"
         raise Ambiguous(what, "header=yes", "header=no")
     assumed = (*dialect.assumed, verdict.assumed) if verdict.assumed else dialect.assumed
-    dialect = dialect.but(header=verdict.header, assumed=assumed)
+    second = second_line(found) if verdict.header else ""
+    dialect = dialect.but(header=verdict.header, second=second, assumed=assumed)
     return dialect, laid_out(lines, dialect)
 
 
@@ -336,6 +340,15 @@ def _decimal(layout: Layout, given: Mapping[str, Any]) -> str:
         if found and {notation.decimal for notation in found} == {","}:
             return ","
     return Notation().decimal
+
+
+def _joined(above: Sequence[str], below: Sequence[str]) -> list[str]:
+    """The names of two lines, of which the upper one may name several columns once."""
+    names, last = [], ""
+    for name, more in zip(above, below, strict=True):
+        last = name or last
+        names.append(" ".join(filter(None, (last, more))))
+    return names
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

@@ -42,9 +42,23 @@ def opened(data: Path | bytes, compression: str | None) -> Iterator[BinaryIO]:
                 yield cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
             case "zip":
                 packed = zipfile.ZipFile(raw)
-                names = [name for name in packed.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+                names = _members(packed)
                 if len(names) != 1:
                     raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
                 yield cast("BinaryIO", packed.open(names[0]))
             case _:
                 yield raw
+
+
+def only_member(path: Path) -> str:
+    """The name of the only file in a zip archive; "" where there are others, or it is no archive."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            names = _members(packed)
+    except (zipfile.BadZipFile, OSError):
+        return ""
+    return names[0] if len(names) == 1 else ""
+
+
+def _members(packed: zipfile.ZipFile) -> list[str]:
+    return [name for name in packed.namelist() if not name.endswith("/") and "__MACOSX" not in name]

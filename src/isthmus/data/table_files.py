@@ -9,14 +9,16 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from isthmus.data.packed import compression_of, opened
+from isthmus.data.packed import compression_of, only_member, opened
 from isthmus.data.reading import reading
+from isthmus.data.total_row import total_row
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 
 TEXT = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson")  # of JSON
 _MOST_EXCEL_ROWS = 1 << 20
+_EXCEL, _TITLE_ROWS = ".xlsx", 50  # rows in which a table begins
 _PACKED = (".gz", ".bz2", ".zst", ".xz", ".zip")
 
 
@@ -38,6 +40,8 @@ def read_arrow(path: Path) -> Any:
 def _format(path: Path) -> str:
     """The suffix of a file's name that says how it is written: .csv of table.csv.gz."""
     suffix, inner = path.suffix.lower(), Path(path.stem).suffix.lower()
+    if suffix == ".zip" and inner not in (*TEXT, *_LINES) and path.is_file():
+        inner = Path(only_member(path)).suffix.lower()
     return inner if suffix in _PACKED and inner in (*TEXT, *_LINES) else suffix
 
 
@@ -65,7 +69,7 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
         return ReadTable(table.drop_columns(ids), dialect.sentence, table.select(ids) if ids else None)
     if csv:
         raise IsthmusError(f"settings of CSV files (csv) are for {' and '.join(TEXT)} files, not for {path}")
-    return ReadTable(read_arrow(path))
+    return ReadTable(*_told_excel(path)) if _format(path) == _EXCEL else ReadTable(read_arrow(path))
 
 
 def read_parquet(path: Path) -> Any:
@@ -98,6 +102,11 @@ def read_json_lines(path: Path) -> Any:
 
 def read_excel(path: Path) -> Any:
     """The first sheet of an Excel file."""
+    return _told_excel(path)[0]
+
+
+def _told_excel(path: Path) -> tuple[Any, str]:
+    """The table in the first sheet of an Excel file, below its title if it has one, and what of that is to be said."""
     try:
         import openpyxl  # noqa: F401  # what pandas reads it with
         import pandas
@@ -105,8 +114,17 @@ def read_excel(path: Path) -> Any:
         raise MissingExtraError(f"reading {path}", "pandas", "openpyxl") from error
     from isthmus.data.frames import as_table
 
-    with reading(path, "an Excel file"):
-        return as_table(pandas.read_excel(path))
+    with reading(path, "an Excel file"), pandas.ExcelFile(path) as book:
+        filled = pandas.read_excel(book, header=None, nrows=_TITLE_ROWS).notna().sum(axis=1).to_numpy()
+        titles = int((2 * filled > filled.max(initial=0)).argmax()) if len(filled) else 0
+        table = as_table(pandas.read_excel(book, skiprows=titles))
+        first, *others = book.sheet_names
+    said = [
+        f"sheet {first!r}, the first of {len(others) + 1}" if others else "",
+        f"{titles} line(s) before the table left out" if titles else "",
+        total_row(table),
+    ]
+    return table, "; ".join(filter(None, said))
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
@@ -117,7 +135,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".arrows": read_feather,
     ".ipc": read_feather,
     **dict.fromkeys(_LINES, read_json_lines),
-    ".xlsx": read_excel,
+    _EXCEL: read_excel,
 }
 
 

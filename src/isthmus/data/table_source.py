@@ -169,9 +169,7 @@ class StreamedTable(TableSource):
         """The same table with the columns that another schema names."""
         if schema == self.schema:
             return self
-        whole = StreamedTable(
-            self._path, schema, name=self.name, frame=self.frame, missing_columns=missing_columns
-        )
+        whole = StreamedTable(self._path, schema, name=self.name, frame=self.frame, missing_columns=missing_columns)
         return whole if len(whole) == len(self) else whole.subset(self.rows)
 
     @property
