@@ -80,9 +80,9 @@ def measured(name: str, folder: Path, seeds: int, size: int) -> dict[str, str]:
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(frame))
         held = int(HELD_OUT * len(frame))
-        parts = [frame.iloc[rows].reset_index(drop=True) for rows in (order[held:], order[:held])]
+        train, test = (frame.iloc[rows].reset_index(drop=True) for rows in (order[held:], order[:held]))
         classes = labels[order[held:]], labels[order[:held]]
-        for who, codes in (("isthmus", ours(*parts, size, seed)), ("FAMD", famd(*parts, size))):
+        for who, codes in (("isthmus", ours(train, test, size, seed)), ("FAMD", famd(train, test, size))):
             for judge, score in (("linear", linear_probe), ("5-NN", nearest_neighbours)):
                 told = score(codes[0], classes[0], codes[1], classes[1])
                 found.setdefault(f"{judge}, {who}", []).append(100 * told)

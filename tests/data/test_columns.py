@@ -101,7 +101,8 @@ def test_every_kind_takes_a_type_or_refuses_it_in_one_line(kind: str, name: str,
         (["12/31/2020"], "date", "read as %m/%d/%Y"),
         (["01/02/2020"], "date", "read as %d/%m/%Y; month and day could be exchanged"),
         (["05-Mar-2021"], "date", "read as %d-%b-%Y"),
-        (["01/02/21"], "date", "read as %d/%m/%y; years of two digits are 1969 to 2068; month and day could be exchanged"),
+        (["01/02/21"], "date",
+         "read as %d/%m/%y; years of two digits are 1969 to 2068; month and day could be exchanged"),
         (["3/14/2021 1:05 PM"], "date", "read as %m/%d/%Y %I:%M %p"),
         (["2:05:00", "12:30:59"], "duration", "spans of time"),
         (["3 kg", "4 kg"], "number", "read as numbers: '3 kg' is 3"),
@@ -180,7 +181,7 @@ def test_text_with_marks_is_written_as_it_came(cells: list[str]) -> None:
     schema = TableSchema.of(table)
     assert schema.columns[0].kind in ("number", "duration")
     assert schema.decode(schema.encode(table)).equals(table)
-    with pytest.raises(IsthmusError, match="column 'x' holds 'some' .* in row 1, where"):
+    with pytest.raises(IsthmusError, match=r"column 'x' holds 'some' .* in row 1, where"):
         schema.encode(pa.table({"x": [cells[0], "some"]}))
 
 

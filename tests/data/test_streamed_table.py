@@ -147,7 +147,7 @@ def test_what_cannot_be_streamed_is_one_line(path: Path) -> None:
 
 def test_rows_of_an_odd_number_of_narrow_columns_are_recognised(path: Path) -> None:
     values = pd.DataFrame(
-        {"a": ["x", "y", None] * 40, "b": np.float32([0.1, 2.5, np.nan] * 40), "c": [True, False] * 60}
+        {"a": ["x", "y", None] * 40, "b": np.array([0.1, 2.5, np.nan] * 40, np.float32), "c": [True, False] * 60}
     )
     values.to_parquet(path) if path.suffix == ".parquet" else values.to_feather(path)
     model = AutoEncoder(2, hidden=(8,), epochs=1, random_state=0).fit(path)

@@ -127,3 +127,9 @@ def test_how_text_is_read_is_said_and_can_be_told(tmp_path: Path) -> None:
     write_table(tmp_path / "t.parquet", source.table)
     with pytest.raises(IsthmusError, match=r"are for \.csv and \.tsv files"):
         open_table(tmp_path / "t.parquet", csv=told)
+
+
+def test_lists_are_written_to_text_as_json(tmp_path: Path) -> None:
+    table = pa.table({"n": [1, 2, 3], "tags": [["a", "b"], None, []], "place": [{"x": 1.5}, {"x": None}, None]})
+    write_table(tmp_path / "t.csv", table)
+    assert pd.read_csv(tmp_path / "t.csv")["tags"].dropna().tolist() == ['["a", "b"]', "[]"]

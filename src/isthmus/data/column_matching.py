@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from isthmus.data.columns import TableSchema, refuse_twice
 from isthmus.errors import IsthmusError, unknown_name, warn
-
-if TYPE_CHECKING:
-    from isthmus.data.columns import TableSchema
 
 MISSING_COLUMNS = ("refuse", "fill")
 
@@ -50,15 +48,6 @@ def with_empty_columns(table: Any, names: Sequence[str], schema: TableSchema) ->
     for name in names:
         table = table.append_column(name, pa.nulls(table.num_rows, schema.arrow.field(name).type))
     return table
-
-
-def refuse_twice(names: Sequence[str]) -> None:
-    """Raise IsthmusError where two columns have one name."""
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise IsthmusError(f"the table has two columns of the name {name!r}; rename one of them")
-        seen.add(name)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -35,11 +35,11 @@ def spelled(known: Any) -> tuple[str, dict[str, Any], str] | None:
     padded = pc.any(pc.match_substring_regex(some, r"^[+-]?0\d")).as_py()  # "007" is a code
     if not padded and _converts(some, {"text": NUMBER}) and _converts(known, {"text": NUMBER}):
         return "number", {"text": NUMBER}, "numbers written as text"
-    form = marked_numbers(known)
-    if form is not None:
+    marks = marked_numbers(known)
+    if marks is not None:
         example = max(some.to_pylist(), key=len)
-        value = read_marked(known.filter(pc.equal(known, example)).slice(0, 1), form)[0].as_py()
-        return "number", {"text": NUMBER, "marks": form}, f"read as numbers: {example!r} is {value:.12g}"
+        value = read_marked(known.filter(pc.equal(known, example)).slice(0, 1), marks)[0].as_py()
+        return "number", {"text": NUMBER, "marks": marks}, f"read as numbers: {example!r} is {value:.12g}"
     if pc.all(pc.match_substring_regex(known, _SPAN)).as_py():
         example = some[0].as_py()
         padded = pc.all(pc.match_substring_regex(some, r"^\d\d+:")).as_py()
@@ -49,7 +49,7 @@ def spelled(known: Any) -> tuple[str, dict[str, Any], str] | None:
 
 
 def nearly_spelled(known: Any) -> tuple[str, str] | None:
-    """What most cells of a column of words are, "numbers" or "dates", and the first cell that is not; None for words."""
+    """What most cells of a column of text are, "numbers" or "dates", and the first that is not; None for words."""
     import pyarrow.compute as pc
 
     some = pc.utf8_trim_whitespace(known.slice(0, _SOME)).to_pylist()

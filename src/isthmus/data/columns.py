@@ -13,7 +13,6 @@ import numpy as np
 from isthmus.data.column_doubts import doubt
 from isthmus.data.column_guessing import Guess, guess
 from isthmus.data.column_kinds import ColumnKind, parse_kind
-from isthmus.data.column_matching import refuse_twice
 from isthmus.data.column_texts import converted, unconverted
 from isthmus.data.column_types import categories_of, known, restored
 from isthmus.errors import IsthmusError, unknown_name
@@ -178,6 +177,15 @@ def holds_numbers(table: Any, kinds: Mapping[str, str] | None = None, markers: S
     if table.num_rows == 0 or len({*names}) < len(names) or not {*kinds} <= {*names}:
         return False
     return all(_holds_numbers(name, table.column(name), kinds.get(name), markers) for name in names)
+
+
+def refuse_twice(names: Sequence[str]) -> None:
+    """Raise IsthmusError where two columns have one name."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise IsthmusError(f"the table has two columns of the name {name!r}; rename one of them")
+        seen.add(name)
 
 
 def _holds_numbers(name: str, array: Any, wanted: str | None, markers: Sequence[Any]) -> bool:

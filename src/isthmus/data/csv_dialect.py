@@ -27,12 +27,12 @@ class Dialect:
 
     encoding : a Python codec. delimiter : between columns; "whitespace" for any run of spaces and tabs. quote : around
     cells. decimal : "." or ",". thousands : what stands between groups of three digits, or None. header : whether there
-    is a line of names. second : what a second line below it is: "" where there is none, "names" that are joined with those
-    of the first, or "units" that are left out. index : the names of leading columns that number or name the rows, and are no features.
-    comment : what lines that are left out begin with, or None. skipped : lines before the names, or before the first
-    row. compression : "gzip", "bz2", "zstd", "xz", "zip" or None. newline : at the end of lines. assumed : what was
-    taken without a proof, in words. unclear : columns (name, a cell) whose numbers can be read in two ways, and which
-    are left as text.
+    is a line of names. second : what a second line below it is: "" where there is none, "names" that are joined with
+    those of the first, or "units" that are left out. index : the names of leading columns that number or name the rows,
+    and are no features. comment : what lines that are left out begin with, or None. skipped : lines before the names,
+    or before the first row. compression : "gzip", "bz2", "zstd", "xz", "zip" or None. newline : at the end of lines.
+    assumed : what was taken without a proof, in words. unclear : columns (name, a cell) whose numbers can be read in
+    two ways, and which are left as text.
 
     >>> Dialect(delimiter=";", decimal=",").sentence
     "columns between ';', decimal commas, names in line 1"

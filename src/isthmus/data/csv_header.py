@@ -51,7 +51,7 @@ def names_or_row(first: Sequence[str], body: Sequence[Sequence[str]]) -> Verdict
 
 
 def second_line(found: Sequence[Sequence[str]]) -> str:
-    """What the row below the names is, as `Dialect.second` has it: one that holds words where all rows below have numbers.
+    """What the row below the names is, as `Dialect.second` has it, where it holds words above numbers.
 
     found : the first rows, with the names; cells have no spaces around.
     """

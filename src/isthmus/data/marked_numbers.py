@@ -9,30 +9,8 @@ from typing import Any
 
 from isthmus.data.number_texts import PLAIN, Notation, as_numbers, column_notations
 
-_CODES = [
-    "EUR",
-    "USD",
-    "GBP",
-    "CHF",
-    "JPY",
-    "CNY",
-    "INR",
-    "SEK",
-    "NOK",
-    "DKK",
-    "PLN",
-    "CZK",
-    "HUF",
-    "BRL",
-    "CAD",
-    "AUD",
-    "NZD",
-    "ZAR",
-    "MXN",
-    "TRY",
-    "KRW",
-]
-_CURRENCY = rf"(?:[A-Z]{{0,3}}[$€£¥₹₽₩₺₫฿₪]|{'|'.join(_CODES)})"
+_CODES = "EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|BRL|CAD|AUD|NZD|ZAR|MXN|TRY|KRW"
+_CURRENCY = rf"(?:[A-Z]{{0,3}}[$€£¥₹₽₩₺₫฿₪]|{_CODES})"
 _SPACE = r"[ \u00a0\u202f]"
 _DIGITS = r"\d(?:[\d.,'’ \u00a0\u202f]*\d)?|[.,]\d+"
 _CELL = re.compile(
@@ -47,8 +25,8 @@ _MINUS = "[-−]"
 def marked_numbers(known: Any) -> dict[str, Any] | None:
     """How an Arrow column of text, without missing cells or spaces around, writes numbers with marks; None for words.
 
-    JSON values: before, after : the marks. decimal, thousands : of the notation. places : digits after the decimal mark,
-    or None where they differ. negative : the form of what is below zero, as in "(5)", "5-", "-$5", "$-5".
+    JSON values: before, after : the marks. decimal, thousands : of the notation. places : digits after the decimal
+    mark, or None where they differ. negative : the form of what is below zero, as in "(5)", "5-", "-$5", "$-5".
 
     A thousand is told from three decimals by the currency; without one, None where nothing tells them apart.
 
@@ -101,16 +79,18 @@ def write_marked(value: float, form: Mapping[str, Any], decimals: int | None) ->
     if form["places"] is None and "." in digits:
         digits = digits.rstrip("0").rstrip(".")
     digits = digits.translate({ord(","): form["thousands"] or "", ord("."): form["decimal"]})
+    bare: str = form["before"] + digits + form["after"]
     if value >= 0:
-        return form["before"] + digits + form["after"]
-    bare = form["before"] + digits + form["after"]
-    by_form = {
-        "(5)": f"({bare})",
-        "5-": f"{form['before']}{digits}{form['after']}-",
-        "$-5": f"{form['before']}-{digits}{form['after']}",
-        "−5": f"−{bare}",
-    }
-    return by_form.get(form["negative"], f"-{bare}")
+        return bare
+    match form["negative"]:
+        case "(5)":
+            return f"({bare})"
+        case "5-":
+            return f"{bare}-"
+        case "$-5":
+            return f"{form['before']}-{digits}{form['after']}"
+        case minus:
+            return f"{minus[0]}{bare}"
 
 
 def _negative(cells: list[re.Match[str]]) -> str:

@@ -155,12 +155,6 @@ def write_tables(path: Path, tables: Iterable[Any]) -> None:
         writer.close()
 
 
-def _csv_writer(path: Path, schema: Any) -> Any:
-    from pyarrow import csv
-
-    return csv.CSVWriter(path, schema, write_options=csv.WriteOptions(quoting_style="needed"))
-
-
 def _parquet_writer(path: Path, schema: Any) -> Any:
     import pyarrow.parquet
 
@@ -173,6 +167,30 @@ def _arrow_writer(path: Path, schema: Any) -> Any:
     return pa.ipc.new_file(
         str(path), schema, options=pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
     )
+
+
+class _CsvWriter:
+    """Cells that hold lists or the like are written as JSON."""
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        self._nested = [i for i, type_ in enumerate(schema.types) if pa.types.is_nested(type_)]
+        for i in self._nested:
+            schema = schema.set(i, pa.field(schema.names[i], pa.string()))
+        self._writer = csv.CSVWriter(path, schema, write_options=csv.WriteOptions(quoting_style="needed"))
+
+    def write_table(self, table: Any) -> None:
+        import pyarrow as pa
+
+        for i in self._nested:
+            cells = (cell if cell is None else json.dumps(cell, default=str) for cell in table.column(i).to_pylist())
+            table = table.set_column(i, table.column_names[i], pa.array(cells, pa.string()))
+        self._writer.write_table(table)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 class _JsonLinesWriter:
@@ -230,7 +248,7 @@ class _ExcelWriter:
 
 
 WRITERS: dict[str, Callable[[Path, Any], Any]] = {  # what has write_table and close
-    ".csv": _csv_writer,
+    ".csv": _CsvWriter,
     ".parquet": _parquet_writer,
     ".feather": _arrow_writer,
     ".arrow": _arrow_writer,

@@ -10,8 +10,8 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from isthmus.data.column_matching import columns_to_fill, refuse_twice, with_empty_columns
-from isthmus.data.columns import Column, TableSchema
+from isthmus.data.column_matching import columns_to_fill, with_empty_columns
+from isthmus.data.columns import Column, TableSchema, refuse_twice
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError
 
