@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.columns import tell_columns
@@ -97,8 +99,7 @@ def open_to_detect(data: str, kind: str, reading: options.Reading, columns: opti
     table = reading.table(data, columns.kinds, columns.markers) if kind in ("auto", "table") else None
     if table is None:
         return _samples(data, reading)
-    for column in table.schema.left_out:
-        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    tell_columns(data, table.schema)
     return table
 
 
