@@ -80,6 +80,7 @@ bench-manifold: $(VENV)/.installed-dev
 bench-tables: $(VENV)/.installed-dev
 	$(BIN)/python bench/imputation.py
 	$(BIN)/python bench/synthetic.py
+	$(BIN)/python bench/table_codes.py
 
 clean:
 	rm -rf $(VENV) demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis
