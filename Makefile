@@ -80,6 +80,7 @@ bench-manifold: $(VENV)/.installed-dev
 bench-tables: $(VENV)/.installed-dev
 	$(BIN)/python bench/imputation.py
 	$(BIN)/python bench/synthetic.py
+	$(BIN)/python bench/table_codes.py
 
 bench-anomalies: $(VENV)/.installed-dev
 	$(BIN)/python bench/anomalies.py

@@ -99,8 +99,7 @@ def open_to_detect(data: str, kind: str, reading: options.Reading, columns: opti
     table = reading.table(data, columns.kinds, columns.markers) if kind in ("auto", "table", "series") else None
     if table is None:
         return _samples(data, kind, reading)
-    for column in table.schema.left_out:
-        typer.echo(f"{data}: column {column.name!r} is left out: {column.note or 'as told'}.", err=True)
+    tell_columns(data, table.schema)
     return table
 
 
