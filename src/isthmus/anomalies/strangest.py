@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.anomalies.figures import guilty_columns
 from isthmus.anomalies.findings import UNITS, Detector, Findings
+from isthmus.anomalies.series_report import series_sections
 from isthmus.data.base import evenly_spread
 from isthmus.data.channels_last import channels_last
 from isthmus.data.frames import as_table, is_frame
@@ -221,4 +222,5 @@ _MAKERS: dict[str, Callable[[Detector, Any, Findings], list[Section]]] = {
     "table": _rows,
     "images": _samples,
     "signals": _samples,
+    "series": series_sections,
 }

@@ -94,6 +94,8 @@ def _detector(model: Any, samples: LabelledData) -> Prepared:
 
     if samples.data is None:
         raise IsthmusError("the page of a detector shows how strange samples are: give some, as data")
+    if model.kind_ == "series":
+        return _detector_of_series(model, samples.data)
     words = _words(model, "", samples)
     if len(samples) > _MOST_JUDGED:
         samples = samples.spread(_MOST_JUDGED)
@@ -103,6 +105,18 @@ def _detector(model: Any, samples: LabelledData) -> Prepared:
     findings = Findings.of(model, data)
     explain = Rows(model, data) if isinstance(data, TableSource) else Places(model, data)
     return Prepared(lambda: DetectorPage(model, findings, explain, samples.title).layout, words)
+
+
+def _detector_of_series(model: Any, series: Any) -> Prepared:
+    """series : a list of `Series`."""
+    from isthmus.anomalies.findings import Findings
+    from isthmus.serving.explorer.detector_page import DetectorPage
+    from isthmus.serving.explorer.series_explanations import Steps
+
+    findings = Findings.of(model, series)
+    steps = Steps(model, series, findings)
+    words = f"{type(model).__name__} · {count(len(findings), 'time step')}"
+    return Prepared(lambda: DetectorPage(model, findings, steps, steps.title).layout, words)
 
 
 def _words(model: Any, code: str, samples: LabelledData) -> str:
