@@ -80,8 +80,8 @@ def _named(values: np.ndarray, names: Sequence[str]) -> Any:
 
 def _how_to_read(columns: int) -> str:
     return (
-        f"What makes a row strange: of {columns:,} columns the three that carry most of its strangeness, if that is a "
-        f"tenth or more, with the value that would have been expected. {GONE} is a missing cell."
+        f"The strangest first, and what makes each so: of {columns:,} columns the three that carry most of its "
+        f"strangeness, if that is a tenth or more, with the value that would have been expected. {GONE} is a missing cell."
     )
 
 
@@ -104,10 +104,10 @@ def _listing(
             for j in guilty
         )
         own = [] if findings.labels is None else [str(findings.labels.values[index])]
-        cells = [number(findings.strangeness[index]), number(findings.p[index]), "yes" if flagged[index] else "no"]
-        rows.append(Row(f"row {index:,}", (*cells, *own, why)))
+        p = number(findings.p[index]) + (", flagged" if flagged[index] else "")
+        rows.append(Row(f"row {index:,}", (p, *own, why)))
     label = [] if findings.labels is None else ["label"]
-    return Table(("", "strangeness", "p", "flagged", *label, "because of"), rows, ("strangeness", "p"))
+    return Table(("", "p", *label, "because of"), rows)
 
 
 def _cells(
@@ -128,7 +128,7 @@ def _cells(
             shade = 0.65 * min(1.0, 2 * guilt[i, j]) if guilt[i, j] >= _GUILTY / 2 else 0.0
             note = share(guilt[i, j]) if shade else ""
             cells += [Cell(texts[j][i], shade, note), Cell(guesses[j][i])]
-        lines.append((names[j], cells))
+        lines.append((clipped(names[j], 26), cells))
     heads = [(f"row {index:,}", _head(findings, index, flagged)) for index in picks.tolist()]
     return Samples(heads, ("value", "expected"), lines)
 

@@ -24,15 +24,24 @@ _MARGIN = 0.04  # around the points, as a share
 
 
 class DetectorPage:
-    """One session's page. findings : of the samples, in their order. explain, title : of the sample of a number."""
+    """One session's page.
+
+    findings : of the samples, in their order. explain, title : of the sample of a number. tour : samples that one goes
+    through from the strangest on; by default all.
+    """
 
     def __init__(
-        self, model: Any, findings: Findings, explain: Callable[[int], Markup], title: Callable[[int], str]
+        self,
+        model: Any,
+        findings: Findings,
+        explain: Callable[[int], Markup],
+        title: Callable[[int], str],
+        tour: np.ndarray | None = None,
     ) -> None:
         self._explain, self._title, self._findings = explain, title, findings
+        self._tour, self._next_stop = findings.order if tour is None else tour, 0
         self._unit = UNITS[model.kind_]
         self._style = style = Style()
-        self._place = 0  # of the sample shown, in the order of strangeness
         self._y = _heights(findings.strangeness)
         self._mapper = LinearColorMapper(palette=[LIGHT.warm, LIGHT.cool])
         self._here = ColumnDataSource({"x": [], "y": []})
@@ -48,12 +57,12 @@ class DetectorPage:
         tap.listen(self._figure, "tap", "doubletap", "press")
         self._chooser = Chooser(style, findings, self._stand_on, lambda name, array: None, self._say, files=False)
         self._next = style.button("Next strangest")
-        self._next.on_click(lambda: self._step(1))
+        self._next.on_click(lambda: self._go_on(self._next_stop))
         self._back = style.button("Strangest")
-        self._back.on_click(lambda: self._step(-self._place))
+        self._back.on_click(lambda: self._go_on(0))
         self.layout = self._layout()
         self._show_flagged(self._flagged((FDR,)))
-        self._stand_on(int(findings.order[0]))
+        self._go_on(0)
 
     # What is computed
 
@@ -95,7 +104,7 @@ class DetectorPage:
         self._facts.text = as_html(figures(facts))
 
     def _stand_on(self, index: int) -> None:
-        self._place = int(np.flatnonzero(self._findings.order == index)[0])
+        place = int(np.flatnonzero(self._findings.order == index)[0])
         self._chooser.set(index)
         self._here.data = {"x": [index], "y": [self._y[index]]}
         self._say(self._title(index))
@@ -104,16 +113,17 @@ class DetectorPage:
         self._about.text = as_html(
             figures(
                 [
-                    (f"place among {len(findings):,}, the strangest first", f"{self._place + 1:,}"),
+                    (f"place among {len(findings):,}, the strangest first", f"{place + 1:,}"),
                     ("strangeness", number(findings.strangeness[index])),
                     ("p", number(findings.p[index])),
                 ]
             )
         )
 
-    def _step(self, by: int) -> None:
-        order = self._findings.order
-        self._stand_on(int(order[min(self._place + by, len(order) - 1)]))
+    def _go_on(self, stop: int) -> None:
+        """To a stop of the tour, whose number may be one too large."""
+        self._next_stop = min(stop, len(self._tour) - 1) + 1
+        self._stand_on(int(self._tour[self._next_stop - 1]))
 
     def _say(self, message: str) -> None:
         self._message.text = as_html(message)

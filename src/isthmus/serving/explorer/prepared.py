@@ -116,7 +116,7 @@ def _detector_of_series(model: Any, series: Any) -> Prepared:
     findings = Findings.of(model, series)
     steps = Steps(model, series, findings)
     words = f"{type(model).__name__} · {count(len(findings), 'time step')}"
-    return Prepared(lambda: DetectorPage(model, findings, steps, steps.title).layout, words)
+    return Prepared(lambda: DetectorPage(model, findings, steps, steps.title, steps.tour()).layout, words)
 
 
 def _words(model: Any, code: str, samples: LabelledData) -> str:

@@ -11,11 +11,13 @@ from markupsafe import Markup
 from isthmus.anomalies.findings import Findings
 from isthmus.anomalies.series_figures import Track
 from isthmus.anomalies.series_report import tracks_of
+from isthmus.anomalies.stretches import stretches
 from isthmus.data.series import Series
 from isthmus.evaluation.theme import clipped, share
 from isthmus.serving.explorer.views import Viewer
 
 _WIDTH, _HEIGHT = 560, 200
+_MOST_STRETCHES = 100
 _CHANNELS = 3  # that are drawn, the guiltiest first
 
 
@@ -41,6 +43,12 @@ class Steps:
         when = self._tracks[owner].when(step)
         return when if len(self._series) == 1 else f"series {owner}, {when}"
 
+    def tour(self) -> np.ndarray:
+        """The strangest step of each stretch, the strangest stretch first."""
+        flagged, strangeness = self._findings.flagged(), self._findings.strangeness
+        gap = int(self._model.scorer_.window) // 2
+        return np.array([one.peak for one in stretches(strangeness, flagged, gap, _MOST_STRETCHES)])
+
     def __call__(self, index: int) -> Markup:
         owner, step = self.place(index)
         track, around = self._tracks[owner], int(self._model.scorer_.window)
@@ -54,7 +62,5 @@ class Steps:
                 both, _WIDTH, _HEIGHT, mark=(step - start) / (stop - start)
             )
             drawn.append(figure.format(picture, clipped(track.names[j], 40), share(float(shares[j]))))
-        ends = Markup("<p>{}: {} to {}; green is what was expected</p>").format(
-            self.title(index), track.when(start), track.when(stop - 1)
-        )
+        ends = Markup("<p>{} to {}; green is what was expected</p>").format(track.when(start), track.when(stop - 1))
         return Markup('<div class="figures">{}{}</div>').format(ends, Markup("").join(drawn))
