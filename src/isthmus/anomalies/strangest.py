@@ -81,7 +81,7 @@ def _named(values: np.ndarray, names: Sequence[str]) -> Any:
 def _how_to_read(columns: int) -> str:
     return (
         f"The strangest first, and what makes each so: of {columns:,} columns the three that carry most of its "
-        f"strangeness, if that is a tenth or more, with the value that would have been expected. {GONE} is a missing cell."
+        f"strangeness, if that is a tenth or more, with the value that would have been expected. {GONE}: missing."
     )
 
 
