@@ -84,3 +84,17 @@ def test_which_labels_are_anomalies(values: list[Any], strange: list[int] | None
 def test_labels_of_another_number_are_refused(detector: AnomalyDetector, tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match="3 labels for 200 samples"):
         detector.report(new_rows()[0], tmp_path, y=[0, 1, 0])
+
+
+def test_a_series_is_shown_over_time_with_its_strange_stretches(check_page: Any, quick: None, tmp_path: Path) -> None:
+    rng, steps = np.random.default_rng(0), np.arange(900)
+    usual = np.stack([np.sin(steps / 8), rng.normal(size=900)], 1) + 0.05 * rng.normal(size=(900, 2))
+    frame = pd.DataFrame(usual, columns=["<b>load", "noise"])
+    frame.insert(0, "time", pd.Timestamp("2024-01-01") + pd.to_timedelta(steps, "h"))
+    detector = AnomalyDetector(kind="series", random_state=0).fit(frame)
+    frame.loc[500:559, "<b>load"] = 3.0
+    page = check_page(detector.report(frame, tmp_path / "model", y=(frame["<b>load"] == 3.0).astype(int)))
+    said = " ".join(page.words)
+    assert "b" not in {tag for tag, _ in page.tags} and "<b>load (" in said
+    assert page.figures >= {"series", "stretch_1", "strangeness", "p_values"}
+    assert "2024-01-2" in said  # step 500 is on the 21st

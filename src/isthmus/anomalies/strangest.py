@@ -9,12 +9,11 @@ import numpy as np
 
 from isthmus.anomalies.figures import guilty_columns
 from isthmus.anomalies.findings import UNITS, Detector, Findings
-from isthmus.anomalies.series_figure import series_plate
+from isthmus.anomalies.series_report import series_sections
 from isthmus.data.base import evenly_spread
 from isthmus.data.channels_last import channels_last
 from isthmus.data.frames import as_table, is_frame
 from isthmus.data.scaling import finite_sample, sample_channel_axis
-from isthmus.data.series import Series
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, as_difference, sample_rows
@@ -81,8 +80,8 @@ def _named(values: np.ndarray, names: Sequence[str]) -> Any:
 
 def _how_to_read(columns: int) -> str:
     return (
-        f"What makes a row strange: of {columns:,} columns the three that carry most of its strangeness, if that is a "
-        f"tenth or more, with the value that would have been expected. {GONE} is a missing cell."
+        f"The strangest first, and what makes each so: of {columns:,} columns the three that carry most of its "
+        f"strangeness, if that is a tenth or more, with the value that would have been expected. {GONE}: missing."
     )
 
 
@@ -105,10 +104,10 @@ def _listing(
             for j in guilty
         )
         own = [] if findings.labels is None else [str(findings.labels.values[index])]
-        cells = [number(findings.strangeness[index]), number(findings.p[index]), "yes" if flagged[index] else "no"]
-        rows.append(Row(f"row {index:,}", (*cells, *own, why)))
+        p = number(findings.p[index]) + (", flagged" if flagged[index] else "")
+        rows.append(Row(f"row {index:,}", (p, *own, why)))
     label = [] if findings.labels is None else ["label"]
-    return Table(("", "strangeness", "p", "flagged", *label, "because of"), rows, ("strangeness", "p"))
+    return Table(("", "p", *label, "because of"), rows)
 
 
 def _cells(
@@ -129,7 +128,7 @@ def _cells(
             shade = 0.65 * min(1.0, 2 * guilt[i, j]) if guilt[i, j] >= _GUILTY / 2 else 0.0
             note = share(guilt[i, j]) if shade else ""
             cells += [Cell(texts[j][i], shade, note), Cell(guesses[j][i])]
-        lines.append((names[j], cells))
+        lines.append((clipped(names[j], 26), cells))
     heads = [(f"row {index:,}", _head(findings, index, flagged)) for index in picks.tolist()]
     return Samples(heads, ("value", "expected"), lines)
 
@@ -229,21 +228,9 @@ def explained_samples(
 # Series
 
 
-def _series(detector: Detector, series: Sequence[Series], findings: Findings) -> list[Section]:
-    ends = np.cumsum([len(one) for one in series])
-    flagged = findings.flagged()
-    plates = []
-    for i in range(min(_SHOWN, len(series))):
-        own = slice(ends[i] - len(series[i]), ends[i])
-        plates.append(series_plate(f"series-{i + 1}", series[i].channels(), findings.strangeness[own], flagged[own]))
-    more = "" if len(series) == len(plates) else f" The first {len(plates)} of {len(series)} series are shown."
-    text = "Windows that hold a strange step are strange, too: strangeness rises before it and falls after it."
-    return [Section("Along the time", plates=plates, text=text + more)]
-
-
 _MAKERS: dict[str, Callable[[Detector, Any, Findings], list[Section]]] = {
     "table": _rows,
     "images": _samples,
     "signals": _samples,
-    "series": _series,
+    "series": series_sections,
 }

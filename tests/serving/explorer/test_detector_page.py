@@ -12,6 +12,7 @@ import isthmus
 from isthmus import AnomalyDetector, IsthmusError
 from isthmus.anomalies.findings import Findings
 from isthmus.serving.explorer.detector_page import DetectorPage
+from isthmus.serving.explorer.explanations import Rows
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.prepared import prepared
 
@@ -36,16 +37,16 @@ def rows() -> pd.DataFrame:
     return table
 
 
+@pytest.mark.filterwarnings("ignore:.*none is flagged")
 def test_a_list_at_any_rate_and_why(detector: AnomalyDetector, rows: pd.DataFrame) -> None:
     data = detector.scorer_.open(rows, detector)
     findings = Findings.of(detector, data)
-    page = DetectorPage(detector, LabelledData.of(data), findings)
+    page = DetectorPage(detector, findings, Rows(detector, data), LabelledData.of(data).title)
     for rate in (0.01, 0.1, 0.5):
         flagged, cut = page._flagged((rate,))
         expected = detector.detect(rows, fdr=rate)
         assert flagged == expected.sum() and ((findings.p < cut) == expected).all()
-    page._stand_on(100)
-    content = page._row.text
+    content = Rows(detector, data)(100)
     assert content.index("&lt;i&gt;twice") < content.index("x<") and "<i>twice" not in content
     assert content.count("wrong") == 1 and "900" in content
     assert page._tapped((100.2, float(findings.strangeness[100]))) == 100

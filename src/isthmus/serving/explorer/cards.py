@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from markupsafe import Markup, escape
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.theme import DARK, css_variables
 from isthmus.serving.explorer.dropped_file import read_dropped
-from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import script
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
@@ -104,7 +103,7 @@ class Chooser:
     def __init__(
         self,
         style: Style,
-        samples: LabelledData,
+        samples: Sized,
         on_sample: Callable[[int], None],
         on_file: Callable[[str, np.ndarray], None],
         on_error: Callable[[str], None],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,38 +13,41 @@ from bokeh.models.widgets.sliders import Slider
 from markupsafe import Markup
 
 from isthmus.anomalies.findings import FDR, UNITS, Findings
-from isthmus.anomalies.strangest import explained, explained_samples
-from isthmus.data.table_source import TableSource
-from isthmus.evaluation.table_text import shown
-from isthmus.evaluation.theme import LIGHT, clipped, number, signed_alpha
-from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, figures, on_event
-from isthmus.serving.explorer.labelled_data import LabelledData
+from isthmus.data.base import evenly_spread
+from isthmus.evaluation.theme import LIGHT, number
+from isthmus.serving.explorer.cards import Chooser, Style, as_html, figures, on_event
 from isthmus.serving.explorer.live import Newest
 from isthmus.serving.explorer.plot import follow_theme, pixels, plot, point_style
-from isthmus.serving.explorer.views import Viewer, image
 
-_SIDE = 190  # pixels of a picture
-_STRONGEST = 0.995  # quantile of the strangeness of pixels that has the full colour
-_GUILTY = 0.1  # share from which on a value is marked
+_MOST_POINTS = 70_000
 _MARGIN = 0.04  # around the points, as a share
 
 
 class DetectorPage:
-    """One session's page. findings : of the samples, in their order."""
+    """One session's page.
 
-    def __init__(self, model: Any, samples: LabelledData, findings: Findings) -> None:
-        self._model, self._samples, self._findings = model, samples, findings
+    findings : of the samples, in their order. explain, title : of the sample of a number. tour : samples that one goes
+    through from the strangest on; by default all.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        findings: Findings,
+        explain: Callable[[int], Markup],
+        title: Callable[[int], str],
+        tour: np.ndarray | None = None,
+    ) -> None:
+        self._explain, self._title, self._findings = explain, title, findings
+        self._tour, self._next_stop = findings.order if tour is None else tour, 0
         self._unit = UNITS[model.kind_]
         self._style = style = Style()
-        self._place = 0  # of the sample shown, in the order of strangeness
         self._y = _heights(findings.strangeness)
         self._mapper = LinearColorMapper(palette=[LIGHT.warm, LIGHT.cool])
         self._here = ColumnDataSource({"x": [], "y": []})
         self._figure = self._scatter()
         self._facts, self._message, self._about = style.text(kind="facts"), style.text(), style.text(kind="facts")
-        self._row = style.text(kind="blame")
-        table = isinstance(samples.data, TableSource)
-        self._pictures = [] if table else [Picture(style, _SIDE) for _ in range(3)]
+        self._why = style.text(kind="blame")
         self._slider = Slider(
             title="false-discovery rate", start=0.01, end=0.5, step=0.01, value=FDR, format="0 %", width=280,
             stylesheets=[style.sheet],
@@ -51,14 +55,14 @@ class DetectorPage:
         self._rate = Newest(self._flagged, self._show_flagged, self._say, sliders=[self._slider])
         tap = Newest(self._tapped, self._stand_on, self._say)
         tap.listen(self._figure, "tap", "doubletap", "press")
-        self._chooser = Chooser(style, samples, self._stand_on, lambda name, array: None, self._say, files=False)
+        self._chooser = Chooser(style, findings, self._stand_on, lambda name, array: None, self._say, files=False)
         self._next = style.button("Next strangest")
-        self._next.on_click(lambda: self._step(1))
+        self._next.on_click(lambda: self._go_on(self._next_stop))
         self._back = style.button("Strangest")
-        self._back.on_click(lambda: self._step(-self._place))
+        self._back.on_click(lambda: self._go_on(0))
         self.layout = self._layout()
         self._show_flagged(self._flagged((FDR,)))
-        self._stand_on(int(findings.order[0]))
+        self._go_on(0)
 
     # What is computed
 
@@ -100,43 +104,26 @@ class DetectorPage:
         self._facts.text = as_html(figures(facts))
 
     def _stand_on(self, index: int) -> None:
-        self._place = int(np.flatnonzero(self._findings.order == index)[0])
+        place = int(np.flatnonzero(self._findings.order == index)[0])
         self._chooser.set(index)
         self._here.data = {"x": [index], "y": [self._y[index]]}
-        self._say("")
-        if isinstance(self._samples.data, TableSource):
-            self._row.text = as_html(_row(self._model, self._samples.data.subset(np.array([index]))))
-        for picture, content in zip(self._pictures, self._drawn(index), strict=False):
-            picture.show(*content)
+        self._say(self._title(index))
+        self._why.text = as_html(self._explain(index))
         findings = self._findings
         self._about.text = as_html(
             figures(
                 [
-                    (f"place among {len(findings):,}, the strangest first", f"{self._place + 1:,}"),
+                    (f"place among {len(findings):,}, the strangest first", f"{place + 1:,}"),
                     ("strangeness", number(findings.strangeness[index])),
                     ("p", number(findings.p[index])),
                 ]
             )
         )
 
-    def _step(self, by: int) -> None:
-        order = self._findings.order
-        self._stand_on(int(order[min(self._place + by, len(order) - 1)]))
-
-    def _drawn(self, index: int) -> list[tuple[Markup, str, str]]:
-        """Drawing, caption and note of each picture of a sample."""
-        data, title = self._samples.data, self._samples.title(index)
-        if data is None or not self._pictures:
-            return []
-        (sample,), (expected,), (heat,) = explained_samples(self._model, data, np.array([index]))
-        viewer = Viewer.of([sample], sample.ndim - 1, table=False)
-        top = max(float(np.quantile(heat, _STRONGEST)), 1e-12)
-        colors = image(signed_alpha(np.clip(heat, 0, None), top, LIGHT), _SIDE)
-        return [
-            (viewer.picture(sample, _SIDE), title, ""),
-            (viewer.picture(expected, _SIDE), "Expected", ""),
-            (colors, "Strange there", "the stronger, the stranger"),
-        ]
+    def _go_on(self, stop: int) -> None:
+        """To a stop of the tour, whose number may be one too large."""
+        self._next_stop = min(stop, len(self._tour) - 1) + 1
+        self._stand_on(int(self._tour[self._next_stop - 1]))
 
     def _say(self, message: str) -> None:
         self._message.text = as_html(message)
@@ -161,7 +148,7 @@ class DetectorPage:
         figure = plot(
             (-wide, n - 1 + wide), ends, labels, n, self._style.sheet, y_scale="log" if self._logarithmic else "linear"
         )
-        order = self._findings.order[::-1]  # the strangest are drawn last, and lie above
+        order = self._drawn()
         points = ColumnDataSource({"x": order, "y": y[order], "p": self._findings.p[order]})
         color = {"field": "p", "transform": self._mapper}
         figure.scatter("x", "y", source=points, color=color, line_color=None, **point_style(n))
@@ -177,17 +164,24 @@ class DetectorPage:
         follow_theme(figure)
         return figure
 
+    def _drawn(self) -> np.ndarray:
+        """The samples that are drawn, the strangest last and so on top; of too many, those and some others."""
+        order = self._findings.order
+        if len(order) <= _MOST_POINTS:
+            return order[::-1]
+        strangest, others = order[: _MOST_POINTS // 2], order[_MOST_POINTS // 2 :]
+        return np.concatenate([strangest, others[evenly_spread(len(others), _MOST_POINTS // 2)]])[::-1]
+
     def _layout(self) -> pn.viewable.Viewable:
         style, fit = self._style, self._style.button("All points", width=90)
         on_event(fit, "button_click", "figure.reset.emit()", figure=self._figure)
         said = style.text("Flagged are the orange ones; the dashed line is what predict goes by.")
         left = style.box("map", style.box("bar", fit, said), self._figure, column=True)
-        pictures = [style.box("beside", *(one.layout for one in self._pictures))] if self._pictures else [self._row]
         buttons = style.box("beside", self._back, self._next)
         right = style.box(
             "side",
             style.card("What is flagged", self._slider, self._facts),
-            style.card("Why", self._chooser.layout, buttons, self._about, *pictures, self._message),
+            style.card("Why", self._chooser.layout, buttons, self._message, self._about, self._why),
             column=True,
         )
         page: pn.viewable.Viewable = style.box("page", left, right)
@@ -199,17 +193,3 @@ def _heights(strangeness: np.ndarray) -> np.ndarray:
     middle = float(np.median(strangeness))
     heights: np.ndarray = np.maximum(strangeness, 1e-3 * middle) if strangeness.min() >= 0 < middle else strangeness
     return heights
-
-
-def _row(model: Any, row: TableSource) -> Markup:
-    """A row's columns from the guiltiest on: the value, what was expected, and the share of the strangeness."""
-    (shares,), expected = explained(model, row)
-    line = Markup('<tr><th title="{}">{}</th><td{}>{}</td><td>{}</td><td>{}</td></tr>')
-    mark, lines = Markup(' class="wrong"'), []
-    for j in np.argsort(-shares, kind="stable").tolist():
-        name = row.schema.used[j].name
-        value, guess = (shown(table.column(name)[0].as_py()) for table in (row.table, expected))
-        wrong = mark if shares[j] >= _GUILTY else ""
-        lines.append(line.format(name, clipped(name, 24), wrong, value, guess, f"{shares[j]:.1%}"))
-    head = Markup("<tr><th></th><td>value</td><td>expected</td><td>share</td></tr>")
-    return Markup('<div class="row blame"><table>{}{}</table></div>').format(head, Markup("").join(lines))

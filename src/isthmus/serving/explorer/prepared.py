@@ -13,12 +13,15 @@ from markupsafe import Markup
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.data.sources import Source
 from isthmus.data.table_scaling import TableScaler
+from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.theme import count
 from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
+
+_MOST_JUDGED = 70_000  # samples of a detector's page: more take too long to wait for
 
 
 @dataclass(frozen=True)
@@ -86,17 +89,34 @@ def _codec(model: Any, samples: LabelledData) -> Prepared:
 
 def _detector(model: Any, samples: LabelledData) -> Prepared:
     from isthmus.anomalies.findings import Findings
-    from isthmus.serving.explorer.atlas import MOST_POINTS
     from isthmus.serving.explorer.detector_page import DetectorPage
+    from isthmus.serving.explorer.explanations import Places, Rows
 
     if samples.data is None:
         raise IsthmusError("the page of a detector shows how strange samples are: give some, as data")
+    if model.kind_ == "series":
+        return _detector_of_series(model, samples.data)
     words = _words(model, "", samples)
-    if len(samples) > MOST_POINTS:
-        samples = samples.spread(MOST_POINTS)
-        words += f", of which {MOST_POINTS:,} are shown"
-    findings = Findings.of(model, samples.data)
-    return Prepared(lambda: DetectorPage(model, samples, findings).layout, words)
+    if len(samples) > _MOST_JUDGED:
+        samples = samples.spread(_MOST_JUDGED)
+        words += f", of which {_MOST_JUDGED:,} are shown"
+    data = samples.data
+    assert data is not None
+    findings = Findings.of(model, data)
+    explain = Rows(model, data) if isinstance(data, TableSource) else Places(model, data)
+    return Prepared(lambda: DetectorPage(model, findings, explain, samples.title).layout, words)
+
+
+def _detector_of_series(model: Any, series: Any) -> Prepared:
+    """series : a list of `Series`."""
+    from isthmus.anomalies.findings import Findings
+    from isthmus.serving.explorer.detector_page import DetectorPage
+    from isthmus.serving.explorer.series_explanations import Steps
+
+    findings = Findings.of(model, series)
+    steps = Steps(model, series, findings)
+    words = f"{type(model).__name__} · {count(len(findings), 'time step')}"
+    return Prepared(lambda: DetectorPage(model, findings, steps, steps.title, steps.tour()).layout, words)
 
 
 def _words(model: Any, code: str, samples: LabelledData) -> str:

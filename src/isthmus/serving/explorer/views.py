@@ -59,7 +59,7 @@ class Viewer:
             wide = len(self.center) > _MOST_ROWS
             return self._bars(sample, size, self.height(size)) if wide else self._rows(sample, size)
         return (
-            self._line(sample, size, self.height(size)) if self.kind == "signals" else image(self.pixels(sample), size)
+            self.line(sample, size, self.height(size)) if self.kind == "signals" else image(self.pixels(sample), size)
         )
 
     def height(self, width: int) -> int:
@@ -71,13 +71,13 @@ class Viewer:
         """A sample small, in a square of `size` pixels."""
         if self.kind == "table":
             return self._bars(sample, size, size)
-        return self._line(sample, size, size) if self.kind == "signals" else image(self.pixels(sample), size)
+        return self.line(sample, size, size) if self.kind == "signals" else image(self.pixels(sample), size)
 
     def difference(self, a: np.ndarray, b: np.ndarray, size: int) -> Markup:
         """a - b: orange where it is above 0, green where it is below; half the range is the full colour."""
         change = np.subtract(a, b, dtype=np.float64)
         if self.kind in ("signals", "table"):
-            return self._line(change + (self.high + self.low) / 2, size, self.height(size))
+            return self.line(change + (self.high + self.low) / 2, size, self.height(size))
         mean = self._slice(channels_last(change, self.axis)).mean(-1)
         return image(signed_alpha(mean, (self.high - self.low) / 2, LIGHT), size)
 
@@ -100,7 +100,8 @@ class Viewer:
             plane = plane[len(plane) // 2]
         return plane
 
-    def _line(self, sample: np.ndarray, width: int, height: int) -> Markup:
+    def line(self, sample: np.ndarray, width: int, height: int, mark: float | None = None) -> Markup:
+        """A signal, at most three channels of it. mark : a place on it to point at, from 0 to 1."""
         rows = np.atleast_2d(channels_last(np.asarray(sample), self.axis).T)[:_MOST_LINES]  # (length, C) -> (C, length)
         rows = rows[:, :: max(1, -(-rows.shape[1] // _MOST_POINTS))].astype(np.float64)
         y = 3 + (height - 6) * (1 - np.clip((rows - self.low) / (self.high - self.low), 0, 1))
@@ -110,7 +111,10 @@ class Viewer:
             line.format(" ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, row, strict=True)), color)
             for row, color in zip(y, _LINES, strict=False)
         )
-        return _svg(width, height, lines)
+        if mark is None:
+            return _svg(width, height, lines)
+        stroke = Markup('<rect x="{:.1f}" y="0" width="2" height="{}" fill="{}" opacity="0.35"/>')
+        return _svg(width, height, [stroke.format(2 + mark * (width - 6), height, LIGHT.warm), *lines])
 
     def _bars(self, sample: np.ndarray, width: int, height: int) -> Markup:
         """A row as bars around the columns' means."""

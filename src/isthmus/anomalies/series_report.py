@@ -1,0 +1,105 @@
+"""The strangest stretches of time series, as sections of a detector's report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isthmus.anomalies.findings import Detector, Findings
+from isthmus.anomalies.series_figures import Track, from_near, overview
+from isthmus.anomalies.stretches import Stretch, stretches
+from isthmus.data.frames import as_table, is_frame
+from isthmus.data.series import NUMBERS, Series
+from isthmus.evaluation.figures.style import Plate
+from isthmus.evaluation.page import Row, Section, Table
+from isthmus.evaluation.theme import clipped, count, number, share
+
+_LISTED, _NEAR, _SERIES = 20, 4, 3
+_CAUSES = 2  # channels that are named
+
+
+def series_sections(detector: Detector, samples: list[Series], findings: Findings) -> list[Section]:
+    """The stretches in a list, the series in which they are, and some of them from near."""
+    tracks = tracks_of(detector, samples, findings)
+    flagged = np.split(findings.flagged(), np.cumsum([len(one) for one in samples])[:-1])
+    scorer: Any = detector.scorer_  # a SeriesScorer
+    window = int(scorer.window)
+    found: list[tuple[int, Stretch]] = []
+    for i, track in enumerate(tracks):
+        if flagged[i].any() or not findings.flagged().any():
+            found += [(i, one) for one in stretches(track.strangeness, flagged[i], window // 2, _LISTED)]
+    found.sort(key=lambda pair: -tracks[pair[0]].strangeness[pair[1].peak])
+    shown = found[:_LISTED]
+    what = "flagged" if findings.flagged().any() else "strangest, since none is flagged"
+    text = (
+        f"Time steps that are {what}, as stretches: what lies less than half a window ({window // 2:,} steps) apart is "
+        f"one. A window that holds something strange makes all of its steps strange, so that stretches are longer than "
+        f"what they are about."
+    )
+    plates: list[Plate] = []
+    for i in dict.fromkeys(i for i, _ in shown[:_NEAR]):
+        if len(plates) < _SERIES:
+            own = [one for j, one in found if j == i]
+            name = "series" if len(tracks) == 1 else f"series_{i}"
+            said = "The series" if len(tracks) == 1 else f"Series {i}"
+            plates.append(overview(name, tracks[i], own, f"{said}, with its strange stretches marked."))
+    near = []
+    for k, (i, one) in enumerate(shown[:_NEAR], 1):
+        caption = f"{_which(i, tracks)}{tracks[i].when(one.start)} to {tracks[i].when(one.stop - 1)}."
+        near.append(from_near(f"stretch_{k}", tracks[i], one, max(2 * window, len(one)), caption))
+    return [
+        Section("The strangest stretches", plates, text=text, listing=_listing(tracks, shown, findings)),
+        Section("From near", near, text="The line and what was expected of it, in the channel that is guiltiest."),
+    ]
+
+
+def tracks_of(detector: Detector, samples: list[Series], findings: Findings) -> list[Track]:
+    """Each series with what was found."""
+    parts = detector.scorer_.parts(samples)
+    expected = parts.expected
+    if is_frame(expected):
+        expected = np.stack([column.to_numpy() for column in as_table(expected).columns], 1)
+    tracks, start = [], 0
+    for series in samples:
+        own = slice(start, start + len(series))
+        start += len(series)
+        tracks.append(
+            Track(
+                series.values,
+                expected[own],
+                np.asarray(parts.scores)[own],
+                findings.strangeness[own],
+                channel_names(series),
+                series.times,
+                findings.threshold,
+            )
+        )
+    return tracks
+
+
+def channel_names(series: Series) -> list[str]:
+    """What the channels are called."""
+    if series.table is not None:
+        return [column.name for column in series.table.schema.used if column.kind in NUMBERS]
+    return [f"channel {i}" for i in range(series.values.shape[1])]
+
+
+def _which(i: int, tracks: list[Track]) -> str:
+    return "" if len(tracks) == 1 else f"series {i}, "
+
+
+def _listing(tracks: list[Track], found: list[tuple[int, Stretch]], findings: Findings) -> Table:
+    starts = np.cumsum([0, *(len(track.values) for track in tracks)])
+    rows = []
+    for i, one in found:
+        track, steps = tracks[i], slice(one.start, one.stop)
+        own = track.parts[steps].sum(0)
+        shares = own / max(float(own.sum()), 1e-12)
+        causes = [j for j in np.argsort(-shares, kind="stable")[:_CAUSES].tolist() if shares[j] >= 0.1]
+        why = ", ".join(f"{clipped(track.names[j], 24)} ({share(shares[j])})" for j in causes)
+        p = findings.p[starts[i] + one.start : starts[i] + one.stop].min()
+        label = f"{_which(i, tracks)}{track.when(one.start)}"
+        peak = number(float(track.strangeness[one.peak]))
+        rows.append(Row(label, (track.when(one.stop - 1), count(len(one), "step"), peak, number(float(p)), why)))
+    return Table(("from", "to", "long", "peak", "smallest p", "in"), rows, ("long", "peak", "smallest p"))
