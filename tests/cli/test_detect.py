@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tests.cli.commandline import ask
 
 from isthmus import AnomalyDetector, load
@@ -199,3 +200,26 @@ def test_steps_of_a_series_are_judged_as_a_whole_and_known_by_their_time(
     said = ask("detect", "line.npy", "--kind", "series", "--top", 1)
     assert said.status == 0 and 480 < int(said.out.splitlines()[4].split()[0]) < 525, said
     assert "of tables" in ask("watch", "m", "new.csv").err
+
+
+def test_images_have_a_sheet_and_the_place_where_they_are_strange(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:24, :24]
+    for name, n in (("usual", 60), ("new", 6)):
+        (tmp_path / name).mkdir()
+        for i in range(n):
+            pixels = 128 + 80 * np.sin(x / 3 + rng.uniform(0, 6)) + rng.normal(0, 4, (24, 24))
+            if name == "new" and i == 4:
+                pixels[8:14, 14:20] = 255
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / name / f"{i}.png")
+    assert ask("train-detector", tmp_path / "usual", "--epochs", 3, "-q", "-o", tmp_path / "m").status == 0
+    sheet, output = tmp_path / "sheet.png", tmp_path / "found.csv"
+    said = ask("detect", tmp_path / "m", tmp_path / "new", "--top", 3, "--sheet", sheet, "-o", output)
+    assert said.status == 0, said
+    first = said.out.splitlines()[3]
+    assert "4.png" in first and " y " in first
+    found = pd.read_csv(output)
+    assert [Path(name).name for name in found["file"]] == [f"{i}.png" for i in range(6)]
+    assert found["strangest_y"].notna().sum() == 3 and found["score"].idxmin() == 4
+    with Image.open(sheet) as picture:
+        assert picture.format == "PNG" and picture.width > 500
