@@ -204,7 +204,7 @@ def test_steps_of_a_series_are_judged_as_a_whole_and_known_by_their_time(
 
 def test_images_have_a_sheet_and_the_place_where_they_are_strange(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[:24, :24]
+    _, x = np.mgrid[:24, :24]
     for name, n in (("usual", 60), ("new", 6)):
         (tmp_path / name).mkdir()
         for i in range(n):
