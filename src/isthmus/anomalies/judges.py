@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -46,11 +47,17 @@ class HiddenCells(Judge):
     turns: Tensor
     counted: Tensor
 
+    @cached_property
+    def _asked_in(self) -> list[int]:
+        """The turns in which a column that counts is hidden."""
+        turns: list[int] = self.turns[self.counted > 0].unique().tolist()
+        return turns
+
     def expected(self, rows: Rows) -> Tensor:
         """Outputs for each cell from the others, (groups, n, width)."""
-        level = rows.bent.new_zeros((len(rows), 1))
+        level = rows.bent.new_zeros((rows.bent.shape[0], 1))
         outputs = rows.bent.new_zeros((self.network.members, *rows.bent.shape))
-        for turn in self.turns[self.counted > 0].unique().tolist():
+        for turn in self._asked_in:
             asked = self.turns == turn
             found = self.network(rows.bent, rows.seen & ~asked, level)
             outputs = torch.where(asked[self.network.owner], found, outputs)
@@ -79,7 +86,7 @@ class NoisyCells(Judge):
 
     def costs(self, rows: Rows) -> Tensor:
         """The cost of each cell, (groups, n, columns)."""
-        level = rows.bent.new_full((len(rows), 1), self.level)
+        level = rows.bent.new_full((rows.bent.shape[0], 1), self.level)
         return self.view.costs(self.network(rows.bent, rows.seen, level), rows)
 
     def parts(self, rows: Rows) -> Tensor:
@@ -100,6 +107,6 @@ class Centre(Judge):
     outputs: Tensor
 
     def parts(self, rows: Rows) -> Tensor:
-        outputs = self.outputs[:, None].expand(-1, len(rows), -1)
+        outputs = self.outputs[:, None].expand(-1, rows.bent.shape[0], -1)
         costs = self.view.costs(outputs, rows)
         return spread(costs.sum(2).sqrt(), costs)

@@ -71,7 +71,7 @@ class Nearest(Judge):
         x, seen = self._features(rows)
         groups, m = self.references.shape[:2]
         others = self.references.flatten(0, 1)
-        rough = squared_distances(x, seen, others).view(len(x), groups, m)
+        rough = squared_distances(x, seen, others).view(x.shape[0], groups, m)
         rough.masked_fill_(torch.arange(m) >= self.sizes[:, None], torch.inf)
         first = torch.arange(groups)[:, None] * m
         places = rough.topk(min(self.count + 1, m), 2, largest=False).indices + first  # the nearest of each group
@@ -79,7 +79,7 @@ class Nearest(Judge):
         squares.masked_fill_(places - first >= self.sizes[:, None], torch.inf)
         scores, kept = [], []
         for group in range(groups):
-            rest = torch.arange(groups) != group
+            rest = [other for other in range(groups) if other != group]
             score, near = self._mean(squares[:, rest].flatten(1), places[:, rest].flatten(1))
             if self.usual is not None:
                 score = score / self.usual[group].flatten()[near].mean(1).clamp(min=_LEAST).sqrt()
@@ -118,7 +118,7 @@ class NearestOfFew(Judge):
     def parts(self, rows: Rows) -> Tensor:
         scores, places = self._search(rows)
         width = rows.bent.shape[1]
-        costs = rows.bent.new_zeros((len(places), len(rows), width))
+        costs = rows.bent.new_zeros((len(places), *rows.bent.shape))
         for group, of_choices in enumerate(places):
             for near in of_choices:
                 costs[group] += (self.samples.view(-1, width)[near] - rows.bent).square()
@@ -128,7 +128,7 @@ class NearestOfFew(Judge):
         """The score under the model of each group (groups, n), and the nearest of each choice (groups, choices, n)."""
         groups, choices, few, width = self.samples.shape
         others, seen = self.samples.view(-1, width), rows.seen[:, self.view.owner].to(rows.bent.dtype)
-        rough = squared_distances(rows.bent, seen, others).view(len(rows), groups * choices, few)
+        rough = squared_distances(rows.bent, seen, others).view(rows.bent.shape[0], groups * choices, few)
         first = torch.arange(groups * choices)[:, None] * few
         places = rough.topk(min(2, few), 2, largest=False).indices + first
         squares = exact_distances(rows.bent, seen, others, places)
@@ -146,7 +146,7 @@ def squared_distances(x: Tensor, seen: Tensor, others: Tensor) -> Tensor:
     Rounding is relative to the norms, so that small distances are not to be trusted.
     """
     norms = (x * x).sum(1, keepdim=True)
-    if not torch.onnx.is_in_onnx_export() and bool((seen == 1).all()):
+    if not torch.compiler.is_exporting() and bool((seen == 1).all()):
         return torch.addmm(others.square().sum(1)[None], x, others.T, alpha=-2).add_(norms)
     return (seen @ others.square().T - 2 * (x * seen) @ others.T).add_(norms)
 

@@ -35,8 +35,8 @@ class Panel:
         """What each column adds to the mean over groups of `scores`, (n, columns)."""
         return sum((judge.parts(rows).mean(0) / usual for judge, usual in self._pairs()), torch.zeros(()))
 
-    def _pairs(self) -> list[tuple[Judge, float]]:
-        return list(zip(self.judges, self.usual.tolist(), strict=True))
+    def _pairs(self) -> list[tuple[Judge, Tensor]]:
+        return list(zip(self.judges, self.usual.unbind(), strict=True))
 
 
 def _own(judge: Judge, rows: Rows, groups: Tensor) -> Tensor:

@@ -137,11 +137,12 @@ class Dates(Block):
         cycles = [(j, length) for j, s in enumerate(settings) for length in s["lengths"]]
         self._of = torch.tensor([j for j, _ in cycles], dtype=torch.long)
         self._lengths = torch.tensor([length for _, length in cycles], dtype=torch.float64)
+        self._circle = torch.tensor(2 * math.pi, dtype=torch.float64)  # of a Python number, ONNX keeps 32 bits
         self.width = len(columns) + 2 * len(cycles)
         self.owner = torch.cat([torch.arange(len(columns)), self._of, self._of])
 
     def features(self, values: Tensor) -> Tensor:
-        angle = 2 * math.pi * values[:, self._of] / self._lengths
+        angle = self._circle * values[:, self._of] / self._lengths
         x = torch.cat([(values - self._mean) / self._scale, angle.sin(), angle.cos()], 1)
         return x.nan_to_num(0.0).float()
 

@@ -115,7 +115,7 @@ def write_onnx(
             input_names=[takes],
             output_names=list(gives),
             dynamic_shapes=({0: torch.export.Dim("n")},),
-            custom_translation_table={torch.ops.aten.asinh.default: _asinh},
+            custom_translation_table={torch.ops.aten.asinh.default: _asinh, torch.ops.aten.sinh.default: _sinh},
             verbose=False,
         )
         assert program is not None
@@ -133,6 +133,14 @@ def _asinh(x: Any) -> Any:
 
     one = op.CastLike(op.Constant(value_float=1.0), x)  # type: ignore[type-var]
     return op.Mul(op.Sign(x), op.Log(op.Add(op.Abs(x), op.Sqrt(op.Add(op.Mul(x, x), one)))))
+
+
+def _sinh(x: Any) -> Any:
+    """sinh x = (eˣ - e⁻ˣ) / 2, which onnxruntime lacks for float64, too."""
+    from onnxscript import opset18 as op
+
+    half = op.CastLike(op.Constant(value_float=0.5), x)  # type: ignore[type-var]
+    return op.Mul(op.Sub(op.Exp(x), op.Exp(op.Neg(x))), half)
 
 
 def _compare(found: np.ndarray, expected: np.ndarray, path: Path, tolerance: float) -> None:
