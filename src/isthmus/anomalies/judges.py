@@ -6,6 +6,7 @@ A judge's score of a row is a sum over columns, so that a weighted sum of judges
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,20 +39,20 @@ def spread(total: Tensor, costs: Tensor) -> Tensor:
 class HiddenCells(Judge):
     """How far cells are from what the other cells of the row say: columns are hidden in turns, a part at a time.
 
-    turns : the turn of each column, (columns,). counted : 1 for the columns that are asked for, else 0, (columns,).
+    turns : which columns are hidden in each turn, bool (columns,). counted : 1 for columns that are asked for, 0 for
+    others, (columns,).
     """
 
     network: CellNetwork
     view: RowView
-    turns: Tensor
+    turns: Sequence[Tensor]
     counted: Tensor
 
     def expected(self, rows: Rows) -> Tensor:
         """Outputs for each cell from the others, (groups, n, width)."""
         level = rows.bent.new_zeros((len(rows), 1))
         outputs = rows.bent.new_zeros((self.network.members, *rows.bent.shape))
-        for turn in self.turns[self.counted > 0].unique().tolist():
-            asked = self.turns == turn
+        for asked in self.turns:
             found = self.network(rows.bent, rows.seen & ~asked, level)
             outputs = torch.where(asked[self.network.owner], found, outputs)
         return outputs

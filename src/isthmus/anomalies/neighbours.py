@@ -79,7 +79,7 @@ class Nearest(Judge):
         squares.masked_fill_(places - first >= self.sizes[:, None], torch.inf)
         scores, kept = [], []
         for group in range(groups):
-            rest = torch.arange(groups) != group
+            rest = [other for other in range(groups) if other != group]
             score, near = self._mean(squares[:, rest].flatten(1), places[:, rest].flatten(1))
             if self.usual is not None:
                 score = score / self.usual[group].flatten()[near].mean(1).clamp(min=_LEAST).sqrt()

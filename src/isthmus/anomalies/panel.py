@@ -14,10 +14,10 @@ from isthmus.anomalies.rows import CHUNK, Rows
 
 @dataclass(frozen=True)
 class Panel:
-    """Judges, and the score that is usual of each: the median of rows that its models did not learn from, (judges,)."""
+    """Judges, and the score that is usual of each: the median of rows that its models did not learn from."""
 
     judges: Sequence[Judge]
-    usual: Tensor
+    usual: Sequence[float]
 
     @classmethod
     def of(cls, judges: Sequence[Judge], rows: Rows, groups: Tensor) -> tuple[Panel, Tensor]:
@@ -25,7 +25,7 @@ class Panel:
         own = torch.stack([_own(judge, rows, groups) for judge in judges])
         usual = own.median(1).values
         usual = torch.where(usual > 0, usual, own.mean(1).clamp(min=1e-12))
-        return cls(judges, usual), (own / usual[:, None]).sum(0)
+        return cls(judges, usual.tolist()), (own / usual[:, None]).sum(0)
 
     def scores(self, rows: Rows) -> Tensor:
         """How strange rows are under the model of each group, (groups, n)."""
@@ -36,7 +36,7 @@ class Panel:
         return sum((judge.parts(rows).mean(0) / usual for judge, usual in self._pairs()), torch.zeros(()))
 
     def _pairs(self) -> list[tuple[Judge, float]]:
-        return list(zip(self.judges, self.usual.tolist(), strict=True))
+        return list(zip(self.judges, self.usual, strict=True))
 
 
 def _own(judge: Judge, rows: Rows, groups: Tensor) -> Tensor:

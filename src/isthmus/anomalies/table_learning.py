@@ -104,8 +104,10 @@ def panel_of(
 ) -> tuple[Sequence[Judge], HiddenCells]:
     """The judges that arrays of `KEPT` make, and the one that says what would be expected."""
     arrays = {name: torch.from_numpy(array) for name, array in kept.items()}
-    hidden = HiddenCells(network, view, arrays["turns"], torch.ones(len(view.is_category)))
-    of_categories = [HiddenCells(network, view, arrays["turns"], view.is_category)] if view.is_category.any() else []
+    turns = [arrays["turns"] == turn for turn in arrays["turns"].unique().tolist()]
+    hidden = HiddenCells(network, view, turns, torch.ones(len(view.is_category)))
+    with_categories = [turn for turn in turns if view.is_category[turn].any()]
+    of_categories = [HiddenCells(network, view, with_categories, view.is_category)] if with_categories else []
     if "samples" in arrays:
         few = NearestOfFew(view, arrays["samples"])
         centre = Centre(view, arrays["centre_outputs"])

@@ -84,7 +84,7 @@ class TableScorer(Scorer):
 
     def arrays(self) -> dict[str, np.ndarray]:
         weights = {f"network.{name}": v.cpu().numpy() for name, v in self.network.state_dict().items()}
-        return weights | self._kept | {"usual": self.panel.usual.numpy()} | self.view.arrays()
+        return weights | self._kept | {"usual": np.array(self.panel.usual)} | self.view.arrays()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TableScorer:
@@ -95,7 +95,7 @@ class TableScorer(Scorer):
         network.load_state_dict(weights)
         kept = {name: array for name, array in arrays.items() if name in table_learning.KEPT}
         judges, hidden_cells = table_learning.panel_of(network.eval(), view, kept)
-        return cls(view, Panel(judges, torch.from_numpy(arrays["usual"])), hidden_cells, kept)
+        return cls(view, Panel(judges, arrays["usual"].tolist()), hidden_cells, kept)
 
     def describe(self) -> dict[str, str]:
         used, left = self.schema.used, self.schema.left_out
