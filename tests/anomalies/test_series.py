@@ -143,4 +143,4 @@ def test_the_command_lists_times_and_draws_the_series(tmp_path: Path) -> None:
     strangest = found.loc[found["score"].idxmin()]
     assert abs(strangest["row"] - 305) < 25 and strangest["when"] == times[strangest["row"]]
     assert strangest["column_1"] == "heat"
-    assert "Along the time" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "The strangest stretches" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isthmus.data.csv_files import read_csv
+from isthmus.data.number_texts import MISSING
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 
@@ -71,6 +72,7 @@ def test_what_pandas_writes_is_read_as_pandas_reads_it_or_refused(
     tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame, options: dict[str, Any]
 ) -> None:
     assume(options["header"] or options["decimal"] == "." or frame.shape[1] > 1)  # "1,5" may be a row of two numbers
+    assume(frame.shape[1] > 1 or str(frame.columns[0]) not in MISSING)  # "NULL" over numbers may be a missing one
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     try:
         frame.to_csv(path, **options)
