@@ -1,4 +1,4 @@
-"""A detector as an ONNX file, with the scaling inside: it takes what the user has and says how strange that is."""
+"""A detector as an ONNX file, with the scaling inside: it takes what rows of tables hold and says how strange that is."""
 
 from __future__ import annotations
 
@@ -38,16 +38,18 @@ class _Judge(nn.Module):
 def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Path]:
     """Write detector.onnx, checked against onnxruntime to 1e-4, and detector.json, which says what goes in.
 
-    The file takes X and gives the strangeness, minus `score_samples`, and that of each part. Images are taken as the
-    detector was trained on them. A row of a table is float64 (columns,): a number as it is, a date in seconds since
-    1970, a category by its place among the values that detector.json lists, NaN for a missing cell.
+    The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row of a table
+    is float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the values that
+    detector.json lists, NaN for a missing cell. Where two other rows are equally near, the file may take the other one,
+    and the strangeness then differs in the fourth digit.
 
-    Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError where the
-    detector is more than one network.
+    Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError for
+    detectors of anything but tables.
     """
     need_onnx()
     folder = Path(folder)
-    scaler, module = detector.scorer_.scaler, detector.scorer_.module().cpu().eval()
+    module = detector.scorer_.module().cpu().eval()
+    scaler = detector.scorer_.scaler
     judge = _Judge(module, scaler)
     gives = ("strangeness", "parts")
     path = write_onnx(judge, _examples(scaler), folder / DETECTOR, "X", gives, _TOLERANCE)

@@ -112,7 +112,9 @@ class Scorer(ABC):
 
         Raises IsthmusError where no module alone says how strange samples are.
         """
-        raise IsthmusError(f"a detector of {self.kind} is more than one network, and cannot be written as ONNX")
+        raise IsthmusError(
+            f"a detector of {self.kind} is more than one network, and cannot be written as ONNX; those of tables can"
+        )
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
