@@ -59,6 +59,7 @@ def test_a_row_is_judged_alike_alone_and_among_others(detector: AnomalyDetector)
     np.testing.assert_allclose(alone, detector.score_samples(rows)[:5], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*share the largest score")
 @pytest.mark.parametrize("contamination", WAYS)
 @pytest.mark.parametrize(
     "rows",
