@@ -66,6 +66,7 @@ def compare(names: list[str], how: str, seeds: int, python: str | None) -> None:
             train, test, y = split(name, how, seed)
             found = ours(train, test, how, seed) | (peers(train, test, seed, python) if python else {})
             for way, (scores, seconds) in found.items():
+                scores = np.nan_to_num(scores)  # PyOD's PCA divides by 0 where a column is constant
                 quality = roc_auc_score(y, scores), average_precision_score(y, scores)
                 results[way][name].append((*quality, seconds))
     ways = list(results)

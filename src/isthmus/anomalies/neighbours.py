@@ -56,11 +56,9 @@ class Nearest(Judge):
     def parts(self, rows: Rows) -> Tensor:
         scores, places = self._search(rows)
         x, seen = self._features(rows)
-        found = []
-        for score, near in zip(scores, places, strict=True):
-            squares = (self.references.flatten(0, 1)[near] - x[:, None]).square().mean(1) * seen
-            found.append(spread(score, self.view.by_column(squares)))
-        return torch.stack(found)
+        near = self.references.flatten(0, 1)[places]  # (groups, n, count, width)
+        squares = (near - x[:, None]).square().mean(2) * seen
+        return spread(scores, self.view.by_column(squares))
 
     def _features(self, rows: Rows) -> tuple[Tensor, Tensor]:
         x = rows.bent if self.bent else rows.plain
@@ -77,27 +75,24 @@ class Nearest(Judge):
         places = rough.topk(min(self.count + 1, m), 2, largest=False).indices + first  # the nearest of each group
         squares = exact_distances(x, seen, others, places)
         squares.masked_fill_(places - first >= self.sizes[:, None], torch.inf)
-        scores, kept = [], []
-        for group in range(groups):
-            rest = [other for other in range(groups) if other != group]
-            score, near = self._mean(squares[:, rest].flatten(1), places[:, rest].flatten(1))
-            if self.usual is not None:
-                score = score / self.usual[group].flatten()[near].mean(1).clamp(min=_LEAST).sqrt()
-            scores.append(score)
-            kept.append(near)
-        return torch.stack(scores), torch.stack(kept)
+        rest = torch.tensor([[other for other in range(groups) if other != group] for group in range(groups)])
+        scores, near = self._mean(squares[:, rest].flatten(2), places[:, rest].flatten(2))
+        if self.usual is not None:
+            usual = self.usual.flatten(1)[torch.arange(groups)[:, None], near].mean(2)
+            scores = scores / usual.clamp(min=_LEAST).sqrt()
+        return scores.T, near.transpose(0, 1)
 
     def _mean(self, squares: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean distance to the nearest of some candidates, (n,), and their places, (n, count)."""
-        squares, order = squares.topk(min(self.count + 1, squares.shape[1]), 1, largest=False)
-        places = places.gather(1, order)
-        if squares.shape[1] > 1:
-            is_itself = squares[:, :1] == 0
-            squares = torch.where(is_itself, squares[:, 1:], squares[:, :-1])
-            places = torch.where(is_itself, places[:, 1:], places[:, :-1])
+        """The mean distance to the nearest of some candidates, (n, groups), and their places, (n, groups, count)."""
+        squares, order = squares.topk(min(self.count + 1, squares.shape[2]), 2, largest=False)
+        places = places.gather(2, order)
+        if squares.shape[2] > 1:
+            is_itself = squares[..., :1] == 0
+            squares = torch.where(is_itself, squares[..., 1:], squares[..., :-1])
+            places = torch.where(is_itself, places[..., 1:], places[..., :-1])
         is_there = squares.isfinite()
-        total = torch.where(is_there, squares, 0.0).sqrt().sum(1)
-        return total / is_there.sum(1).clamp(min=1), torch.where(is_there, places, places[:, :1])
+        total = torch.where(is_there, squares, 0.0).sqrt().sum(2)
+        return total / is_there.sum(2).clamp(min=1), torch.where(is_there, places, places[..., :1])
 
 
 @dataclass(frozen=True)
@@ -117,11 +112,8 @@ class NearestOfFew(Judge):
 
     def parts(self, rows: Rows) -> Tensor:
         scores, places = self._search(rows)
-        width = rows.bent.shape[1]
-        costs = rows.bent.new_zeros((len(places), *rows.bent.shape))
-        for group, of_choices in enumerate(places):
-            for near in of_choices:
-                costs[group] += (self.samples.view(-1, width)[near] - rows.bent).square()
+        near = self.samples.flatten(0, 2)[places]  # (groups, choices, n, width)
+        costs = (near - rows.bent).square().sum(1)
         return spread(scores, self.view.by_column(costs) * rows.seen)
 
     def _search(self, rows: Rows) -> tuple[Tensor, Tensor]:

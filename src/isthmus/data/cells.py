@@ -51,6 +51,11 @@ class Block(ABC):
         return torch.zeros((len(nats), len(self.columns))).index_add_(1, self.owner, nats)
 
 
+def _sinh(x: Tensor) -> Tensor:
+    """The hyperbolic sine; onnxruntime has none of float64."""
+    return (x.exp() - (-x).exp()) / 2 if torch.onnx.is_in_onnx_export() else torch.sinh(x)
+
+
 class Numbers(Block):
     """One standardised feature a column; of columns with heavy tails, of their signed logarithm."""
 
@@ -72,7 +77,7 @@ class Numbers(Block):
 
     def values(self, outputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
         x = outputs.double() * self._scale + self._mean
-        return torch.where(self.is_bent, torch.sinh(x.clamp(-80, 80)) * self._stretch + self._centre, x)
+        return torch.where(self.is_bent, _sinh(x.clamp(-80, 80)) * self._stretch + self._centre, x)
 
     def losses(self, outputs: Tensor, features: Tensor) -> Tensor:
         return (outputs - features) ** 2
