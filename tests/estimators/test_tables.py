@@ -150,8 +150,9 @@ def test_a_contrast_beside_a_table_keeps_the_costs_of_its_columns() -> None:
 def test_weights_decay_for_tables_of_every_kind_alone() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=60), "kind": rng.choice(["oak", "elm"], 60)})
-    decays = [
-        AutoEncoder(2, hidden=(8,), epochs=1, random_state=0, **given).fit(X).training_spec_.weight_decay
-        for X, given in ((frame, {}), (rng.normal(size=(60, 3)), {}), (frame, {"weight_decay": 0.0}))
-    ]
+    decays = []
+    for X, weight_decay in ((frame, None), (rng.normal(size=(60, 3)), None), (frame, 0.0)):
+        model = AutoEncoder(2, hidden=(8,), epochs=1, random_state=0, weight_decay=weight_decay).fit(X)
+        assert model.training_spec_ is not None
+        decays.append(model.training_spec_.weight_decay)
     assert decays == [0.1, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""A detector as an ONNX file, with the scaling inside: it takes what rows of tables hold and says how strange that is."""
+"""A detector of tables as an ONNX file, with the scaling inside: rows go in, and how strange they are comes out."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class _Judge(nn.Module):
 def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Path]:
     """Write detector.onnx, checked against onnxruntime to 1e-4, and detector.json, which says what goes in.
 
-    The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row of a table
-    is float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the values that
-    detector.json lists, NaN for a missing cell. Where two other rows are equally near, the file may take the other one,
-    and the strangeness then differs in the fourth digit.
+    The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row of a
+    table is float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the
+    values that detector.json lists, NaN for a missing cell. Where two other rows are equally near, the file may take
+    the other one, and the strangeness then differs in the fourth digit.
 
     Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError for
     detectors of anything but tables.
