@@ -145,3 +145,13 @@ def test_a_contrast_beside_a_table_keeps_the_costs_of_its_columns() -> None:
     )
     assert (other.reconstruct(frame)["kind"] == frame["kind"]).mean() > 0.95
     assert other.score(frame) > plain.score(frame) - 1  # nats: 2.6 less where one-hot features were taken for numbers
+
+
+def test_weights_decay_for_tables_of_every_kind_alone() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=60), "kind": rng.choice(["oak", "elm"], 60)})
+    decays = [
+        AutoEncoder(2, hidden=(8,), epochs=1, random_state=0, **given).fit(X).training_spec_.weight_decay
+        for X, given in ((frame, {}), (rng.normal(size=(60, 3)), {}), (frame, {"weight_decay": 0.0}))
+    ]
+    assert decays == [0.1, 0.0, 0.0]

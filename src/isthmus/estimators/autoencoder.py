@@ -154,7 +154,7 @@ class AutoEncoder(TableRows):
         batch_size: int | None = None,
         optimizer: str = "auto",
         learning_rate: float | None = None,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         gradient_clip: float | None = 1.0,
         patience: int | None = None,
         validation_fraction: float = 0.1,

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.data.sample_kinds import SampleKind, kind_of
 from isthmus.data.scaling import Scaler, fit_scaler, sample_channel_axis
 from isthmus.data.sources import Source
+from isthmus.data.table_scaling import TableScaler
 from isthmus.device import has_fast_bfloat16
 from isthmus.errors import IsthmusError
 from isthmus.estimators.latent_dim import knee_dimension
@@ -32,6 +33,7 @@ _MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, which
 _LEAST_SIDE = 4  # of what is convolved
 _LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
 _PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples that are looked at
+_TABLE_DECAY = 0.1  # of the weights, for tables with columns of any kind: few rows have many features there
 _SMALL_CODE = 16
 _TINY_CODE, _TINY_CODE_RATE = 4, 0.02  # up to so many numbers, which leave out most of a sample: learn more slowly
 _AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
@@ -61,7 +63,7 @@ class Choices(Protocol):
     batch_size: int | None
     optimizer: str
     learning_rate: float | None
-    weight_decay: float
+    weight_decay: float | None
     gradient_clip: float | None
     patience: int | None
     channel_axis: Any
@@ -196,6 +198,9 @@ def training_spec(model: Choices, network: NetworkSpec | None, n_train: int, dev
         learning_rate = 1e-3 if network is None else _LEARNING_RATES.get(optimizer, 1e-3)
         if optimizer == "muon" and network is not None and (network.latent_dim or network.num_features) <= _TINY_CODE:
             learning_rate = _TINY_CODE_RATE
+    weight_decay = model.weight_decay
+    if weight_decay is None:
+        weight_decay = _TABLE_DECAY if isinstance(model.scaler_, TableScaler) else 0.0
     precision = model.precision
     if precision == "auto":
         precision = "bfloat16" if has_fast_bfloat16(device) else "float32"
@@ -208,7 +213,7 @@ def training_spec(model: Choices, network: NetworkSpec | None, n_train: int, dev
         batch_size=batch_size,
         optimizer=optimizer,
         learning_rate=learning_rate,
-        weight_decay=model.weight_decay,
+        weight_decay=weight_decay,
         gradient_clip=model.gradient_clip,
         patience=model.patience,
         precision=precision,
