@@ -59,5 +59,5 @@ def test_what_is_no_network_is_refused(tmp_path: Path) -> None:
     from isthmus.anomalies.export import export_onnx
 
     detector = AnomalyDetector(kind="series", random_state=0).fit(np.sin(np.arange(300) / 5))
-    with pytest.raises(IsthmusError, match=r"a detector of series .* cannot be written as ONNX; those of tables can"):
+    with pytest.raises(IsthmusError, match="cannot be written as ONNX; those of tables can"):
         export_onnx(detector, tmp_path)

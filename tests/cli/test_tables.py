@@ -103,6 +103,7 @@ def test_an_imputer_has_a_report(mixed: Path) -> None:
     said = ask(*command, "--report", mixed / "holes", "--save-model", mixed / "imputer")
     assert said.status == 0 and "15 cells" in said.out and (mixed / "holes" / "report.html").is_file()
     assert ask("report", mixed / "imputer", mixed / "mixed.csv", "-o", mixed / "holes2").status == 0
+    assert "Imputer, which has no ONNX files; these have: AutoEncoder" in ask("export", mixed / "imputer").err
 
 
 @pytest.mark.filterwarnings("default")

@@ -1,4 +1,4 @@
-"""A detector of tables as an ONNX file, with the scaling inside: rows go in, and how strange they are comes out."""
+"""A detector of tables as an ONNX file, with the scaling inside: cells go in, strangeness comes out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FAR = 50.0  # standard deviations at which the file is compared with torch, too
 
 
 class _Judge(nn.Module):
-    """Samples in the user's units (n, *sample_shape) -> strangeness (n,), and that of each part (n, *parts)."""
+    """Rows (n, columns), as `TableSchema.encode` gives them -> strangeness (n,), and that of each column."""
 
     def __init__(self, module: nn.Module, scaler: Scaler) -> None:
         super().__init__()
@@ -38,42 +38,38 @@ class _Judge(nn.Module):
 def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Path]:
     """Write detector.onnx, checked against onnxruntime to 1e-4, and detector.json, which says what goes in.
 
-    The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row of a
-    table is float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the
-    values that detector.json lists, NaN for a missing cell. Where two other rows are equally near, the file may take
-    the other one, and the strangeness then differs in the fourth digit.
+    The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row is of
+    float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the values that
+    detector.json lists, NaN for a missing cell. Where two other rows are equally near, the file may take the other one,
+    and the strangeness then differs in the fourth digit.
 
-    Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError for
-    detectors of anything but tables.
+    Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError for detectors of
+    anything but tables.
     """
     need_onnx()
-    folder = Path(folder)
-    module = detector.scorer_.module().cpu().eval()
-    scaler = detector.scorer_.scaler
-    judge = _Judge(module, scaler)
+    folder, module, scaler = Path(folder), detector.scorer_.module().cpu().eval(), detector.scorer_.scaler
+    assert isinstance(scaler, TableScaler)
     gives = ("strangeness", "parts")
-    path = write_onnx(judge, _examples(scaler), folder / DETECTOR, "X", gives, _TOLERANCE)
+    path = write_onnx(_Judge(module, scaler), _examples(scaler), folder / DETECTOR, "X", gives, _TOLERANCE)
     description = {
         "input": "X",
-        "outputs": {"strangeness": "higher is stranger", "parts": "of each column, or of each place of an image"},
+        "outputs": {"strangeness": "higher is stranger", "parts": "what each column adds to it"},
         "threshold": -detector.offset_,
-        "columns": [_described(column) for column in scaler.schema.used] if isinstance(scaler, TableScaler) else None,
+        "columns": [_described(column) for column in scaler.schema.used],
     }
     write_text(folder / DESCRIPTION, json.dumps(description, indent=2) + "\n")
     return path, folder / DESCRIPTION
 
 
-def _examples(scaler: Scaler) -> np.ndarray:
-    """Samples to compare on: plausible ones, and of tables some with a missing cell and some far out."""
-    samples = plausible_samples(scaler, np.random.default_rng(0))
-    if not isinstance(scaler, TableScaler):
-        return samples
-    far, holed = samples.copy(), samples.copy()
+def _examples(scaler: TableScaler) -> np.ndarray:
+    """Rows to compare on: plausible ones, some far out, and some with a missing cell."""
+    rows = plausible_samples(scaler, np.random.default_rng(0))
+    far, holed = rows.copy(), rows.copy()
     for j, column in enumerate(scaler.schema.used):
         if not column.is_category:
             far[:, j] += _FAR * column.settings.get("width", column.settings["scale"])
     holed[:, 0] = np.nan
-    return np.concatenate([samples, far, holed])
+    return np.concatenate([rows, far, holed])
 
 
 def _described(column: Column) -> dict[str, Any]:
