@@ -87,12 +87,15 @@ def explain(names: list[str], seed: int = 0, rows: int = 200) -> None:
         detector = AnomalyDetector(random_state=seed).fit(train)
         rng = np.random.default_rng(seed)
         changed = test[y == 0][:rows].copy()
-        columns = rng.choice(np.flatnonzero(train.std(0) > 0), len(changed))
+        low, high = np.quantile(train, [0.01, 0.99], axis=0)
+        others = test[y == 0]
+        is_tail = (others < low) | (others > high)
+        columns = rng.choice(np.flatnonzero(is_tail.any(0)), len(changed))
         for row, column in enumerate(columns):
-            low, high = np.quantile(train[:, column], [0.01, 0.99])
-            others = test[y == 0][:, column]
-            tail = others[(others < low) | (others > high)]
-            changed[row, column] = rng.choice(tail) if len(tail) else train[:, column].max()
+            tail = others[is_tail[:, column] & (others[:, column] != changed[row, column]), column]
+            changed[row, column] = rng.choice(tail) if len(tail) else np.nan
+        kept = ~np.isnan(changed).any(1)
+        changed, columns = changed[kept], columns[kept]
         blamed = np.asarray(detector.explain(changed).scores)
         rank = (blamed > blamed[np.arange(len(changed)), columns][:, None]).sum(1)
         print(f"| {name.partition('_')[2]} | {np.mean(rank == 0):.1%} | {np.mean(rank <= 1):.1%} |", flush=True)

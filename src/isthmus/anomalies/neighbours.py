@@ -10,6 +10,8 @@ from torch import Tensor
 from isthmus.anomalies.judges import Judge, spread
 from isthmus.anomalies.rows import Rows, RowView
 
+_SPARE = 3  # more candidates than are needed, as they are found by distances that are rounded
+_SAME = 1e-12  # squared distance, relative to the row's own size: two roundings of one row
 _LEAST = 1e-3  # of a distance that others are divided by
 
 
@@ -72,7 +74,9 @@ class Nearest(Judge):
         rough = squared_distances(x, seen, others).view(x.shape[0], groups, m)
         rough.masked_fill_(torch.arange(m) >= self.sizes[:, None], torch.inf)
         first = torch.arange(groups)[:, None] * m
-        places = rough.topk(min(self.count + 1, m), 2, largest=False).indices + first  # the nearest of each group
+        places = (
+            rough.topk(min(self.count + 1 + _SPARE, m), 2, largest=False).indices + first
+        )  # the nearest of each group
         squares = exact_distances(x, seen, others, places)
         squares.masked_fill_(places - first >= self.sizes[:, None], torch.inf)
         rest = torch.tensor([[other for other in range(groups) if other != group] for group in range(groups)])
@@ -145,5 +149,6 @@ def squared_distances(x: Tensor, seen: Tensor, others: Tensor) -> Tensor:
 
 def exact_distances(x: Tensor, seen: Tensor, others: Tensor, places: Tensor) -> Tensor:
     """The same to some of the others, places (n, a, b): exact, and 0 for equal rows."""
-    difference = (others[places] - x[:, None, None]) * seen[:, None, None]
-    return difference.square_().sum(3)
+    found = ((others[places] - x[:, None, None]) * seen[:, None, None]).square_().sum(3)
+    rounding = _SAME * (1 + (x * seen).square().sum(1))[:, None, None]
+    return torch.where(found <= rounding, 0.0, found)
