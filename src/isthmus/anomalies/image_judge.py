@@ -17,7 +17,7 @@ from isthmus.data.tiles import tiles
 from isthmus.networks.unet import UNet
 from isthmus.training.task import in_memory_order
 
-_SMOOTHING = {1: 2.0, 2: 1.2, 3: 1.0}  # of heat maps, in values, by the number of axes
+_SMOOTHING, _SMOOTHED = {1: 2.0, 2: 1.2, 3: 1.0}, 24  # of heat maps: in values by the number of axes, parts of a side
 _TOP, _MOST_TOP = 0.05, 256  # share of a heat map's values, and how many, that count for the whole
 _NEAREST = 2.0  # deviations below the usual distance that count as none
 _LEAST = 1e-6  # of what logarithms are taken of
@@ -48,9 +48,11 @@ class ImageJudge:
         return torch.hypot((apart + _NEAREST).clamp(min=0), errors.clamp(min=0))
 
     def heat(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Of samples (N, C, *S): the error of guesses for each value, smoothed, 1 where usual; and the guesses."""
+        """Of samples (N, C, *S): the smoothed error of guesses for each value; and the guesses.
+
+        1 is what the largest errors of a usual sample come to."""
         errors, guess = _errors(self.network, x, thorough=True)
-        return blurred(errors, _SMOOTHING[x.ndim - 2]) / self.centre[1].exp(), guess
+        return _smooth(errors) / self.centre[1].exp(), guess
 
     @property
     def device(self) -> torch.device:
@@ -88,11 +90,16 @@ def statistics(network: UNet, bank: Tensor | None, x: Tensor, *, skip: int = 0) 
 
     skip : 1 where the samples are of the bank themselves.
     """
-    errors = blurred(_errors(network, x, thorough=False)[0].mean(1, keepdim=True), _SMOOTHING[x.ndim - 2]).flatten(1)
+    errors = _smooth(_errors(network, x, thorough=False)[0].mean(1, keepdim=True)).flatten(1)
     count = min(_MOST_TOP, max(1, round(_TOP * errors.shape[1])))
     top = errors.topk(count).values.mean(1)
     apart = top if bank is None else distances(bank, edge_features(x), skip=skip)
     return torch.stack([apart, top], 1).clamp(min=_LEAST).log()
+
+
+def _smooth(errors: Tensor) -> Tensor:
+    """Errors (N, C, *S) as means with their neighbours: defects are larger than single values."""
+    return blurred(errors, min(_SMOOTHING[errors.ndim - 2], max(errors.shape[2:]) / _SMOOTHED))
 
 
 @torch.inference_mode()
