@@ -84,6 +84,11 @@ bench-tables: $(VENV)/.installed-dev
 
 bench-anomalies: $(VENV)/.installed-dev
 	$(BIN)/python bench/anomalies.py
+	$(BIN)/python bench/anomalies_images.py
+	$(BIN)/python bench/anomalies_series.py
+	$(BIN)/python bench/calibration.py p-values
+	$(BIN)/python bench/calibration.py groups
+	$(BIN)/python bench/calibration.py drift
 
 clean:
 	rm -rf $(VENV) demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -13,6 +13,7 @@ from tests.anomalies.test_detector import people
 from isthmus import AnomalyDetector, IsthmusError
 
 
+@pytest.mark.slow
 def test_of_a_table_with_columns_of_every_kind(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
