@@ -47,7 +47,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     epochs, minutes : optional
         Length of the run.
     device : str or torch.device, default="auto"
-        "auto" takes CUDA, then Apple's GPU, then the CPU.
+        "auto" takes CUDA, then Apple's GPU, then the CPU. Tables are always learned on the CPU.
     random_state : int, NumPy generator or None, default=None
         Seed of everything random; None draws one from the operating system.
     verbose : bool, default=False

@@ -25,6 +25,7 @@ from isthmus.training.run import Length, Run, Trained, digest
 
 _LENGTH = Length(samples=100_000, least_steps=1_000, most_epochs=2_000)
 _BATCH_SIZE, _LEARNING_RATE, _WEIGHT_DECAY = 128, 3e-3, 0.01
+_DEVICE = torch.device("cpu")  # where the other judges are, which need what a network's costs are made of
 _GROUPS = 5
 _HIDDEN_UNITS = 256
 _TURNS = 4  # in which columns are hidden
@@ -59,10 +60,10 @@ def learn(run: Run, source: TableSource, *, is_contaminated: bool) -> Found:
     x = scaler.to_network(as_tensor(source.take(places)))
     view = RowView.of(scaler, x, robust=is_contaminated)
     with seeded(run.seed):
-        network = CellNetwork(scaler.owner, groups, _HIDDEN_UNITS).to(run.device)
+        network = CellNetwork(scaler.owner, groups, _HIDDEN_UNITS)
     spec = run.spec(_LENGTH, n, _BATCH_SIZE, optimizer="adam", learning_rate=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     levels, dropped = ((0.2, 3.0), 0.3) if is_contaminated else ((0.1, 2.0), 0.15)
-    feed = GroupFeed(SourceFeed(source, scaler, run.device), groups, run.seed)
+    feed = GroupFeed(SourceFeed(source, scaler, _DEVICE), groups, run.seed)
     task = DamagedRowsTask(network, view, levels, dropped)
     trained = run.train(task, feed, spec, np.arange(0), digest(source))
     network = network.cpu().eval()
