@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -168,3 +169,17 @@ def test_continuous_integration_runs_everything() -> None:
     script = ROOT / ".ci" / "run"
     assert script.stat().st_mode & 0o100
     assert "make test-all" in script.read_text(encoding="utf-8").splitlines()
+
+
+def test_nothing_that_examples_write_is_kept() -> None:
+    """Models, reports and tables of somebody who tried an example are no part of the project."""
+    try:
+        asked = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is no git checkout")
+    folders = {".ci", ".github", "bench", "docs", "src", "tests"}
+    files = [name for name in listed if name.partition("/")[0] not in folders and (ROOT / name).exists()]
+    allowed = re.compile(r"\.\w[\w.-]*|[A-Z]+(\.md)?|Makefile|CITATION\.cff|constraints\.txt|pyproject\.toml")
+    assert [name for name in files if not allowed.fullmatch(name)] == []
+    assert not [name for name in listed if name.endswith(".safetensors") and not name.startswith("tests/golden/")]
