@@ -98,7 +98,10 @@ class DriftMonitor:
         How a stream is cut into batches makes no difference.
         """
         samples = self.detector._open(batch)
-        strangeness = self.detector._strangeness(samples)
+        return self.follow(samples, self.detector._strangeness(samples))
+
+    def follow(self, samples: Any, strangeness: np.ndarray) -> Drift:
+        """`update`, by samples that the detector has opened, and their strangeness (groups, n)."""
         for start in range(0, strangeness.shape[1], _ROWS):
             some = np.arange(start, min(start + _ROWS, strangeness.shape[1]))
             self._watch(np.column_stack([*strangeness[:, some], watched(samples, some)]))

@@ -14,13 +14,13 @@ from isthmus.anomalies.judges import Centre, HiddenCells, Judge, NoisyCells
 from isthmus.anomalies.neighbours import Nearest, NearestOfFew
 from isthmus.anomalies.panel import Panel
 from isthmus.anomalies.rows import CHUNK, Rows, RowView
-from isthmus.anomalies.tasks import DamagedRowsTask, GroupFeed, group_of
+from isthmus.anomalies.tasks import DamagedRowsTask, group_of
 from isthmus.data.base import evenly_spread
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 from isthmus.networks import seeded
-from isthmus.training.feed import SourceFeed, as_tensor
+from isthmus.training.feed import NumberedFeed, SourceFeed, as_tensor
 from isthmus.training.run import Length, Run, Trained, digest
 
 _LENGTH = Length(samples=100_000, least_steps=1_000, most_epochs=2_000)
@@ -63,10 +63,10 @@ def learn(run: Run, source: TableSource, *, is_contaminated: bool) -> Found:
         network = CellNetwork(scaler.owner, groups, _HIDDEN_UNITS)
     spec = run.spec(_LENGTH, n, _BATCH_SIZE, optimizer="adam", learning_rate=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
     levels, dropped = ((0.2, 3.0), 0.3) if is_contaminated else ((0.1, 2.0), 0.15)
-    feed = GroupFeed(SourceFeed(source, scaler, _DEVICE), groups, run.seed)
+    feed = NumberedFeed(SourceFeed(source, scaler, _DEVICE), lambda rows: group_of(rows, groups, run.seed, n))
     task = DamagedRowsTask(network, view, levels, dropped)
     trained = run.train(task, feed, spec, np.arange(0), digest(source))
-    network = network.cpu().eval()
+    network.eval()
     with torch.inference_mode():
         rows, group = view.rows(x), torch.from_numpy(group_of(places, groups, run.seed, n))
         kept = _kept(network, view, rows, group, run.seed, is_contaminated=is_contaminated)

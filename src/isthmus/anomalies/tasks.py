@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -11,8 +10,7 @@ from torch import Tensor
 
 from isthmus.anomalies.cell_network import CellNetwork
 from isthmus.anomalies.rows import RowView
-from isthmus.training.feed import SourceFeed
-from isthmus.training.order import mixed
+from isthmus.training.order import drawn
 from isthmus.training.task import Loss, Task
 
 _HIDDEN = (0.1, 0.5)  # share of a row's known cells that are hidden, drawn for each row
@@ -26,32 +24,7 @@ def group_of(rows: np.ndarray, groups: int, seed: int, n: int) -> np.ndarray:
     """
     if n < 50 * groups:
         return rows % groups
-    z = rows.astype(np.uint64) + np.uint64(seed)
-    found: np.ndarray = (mixed(z * np.uint64(0x9E3779B97F4A7C15)) % np.uint64(groups)).astype(np.int64)
-    return found
-
-
-class GroupFeed:
-    """Rows as networks see them (n, width + columns), and the group of each (n,)."""
-
-    def __init__(self, feed: SourceFeed, groups: int, seed: int) -> None:
-        self._feed, self._groups, self._seed = feed, groups, seed
-
-    def __len__(self) -> int:
-        return len(self._feed)
-
-    def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
-        """One batch for each array of row numbers."""
-        kept = []
-
-        def remembered() -> Iterator[np.ndarray]:
-            for indices in order:
-                kept.append(indices)
-                yield indices
-
-        for x in self._feed.batches(remembered()):
-            groups = group_of(kept.pop(0), self._groups, self._seed, len(self))
-            yield x, torch.from_numpy(groups).to(x.device)
+    return drawn(rows.astype(np.uint64) + np.uint64(seed), groups)
 
 
 class DamagedRowsTask(Task):
@@ -68,18 +41,18 @@ class DamagedRowsTask(Task):
         self._view, self._levels, self._dropped = view, levels, dropped
 
     def forward(self, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Loss:
-        """batch : as of `GroupFeed`."""
+        """batch : rows as networks see them (n, width + columns), and the group of each (n,)."""
         rows, group = self._view.rows(batch[0]), batch[1]
         members, n, device = self.network.members, len(group), group.device
-        drawn = torch.rand((3, members, n, 1), generator=generator, device=device)
-        hides = drawn[0] < 0.5
+        lots = torch.rand((3, members, n, 1), generator=generator, device=device)
+        hides = lots[0] < 0.5
         low, high = _HIDDEN
         categories = self._view.is_category * _HIDDEN_CATEGORIES
-        share = torch.where(hides, low + (high - low) * drawn[1], categories)
+        share = torch.where(hides, low + (high - low) * lots[1], categories)
         lot = torch.rand((members, n, rows.seen.shape[1]), generator=generator, device=device)
         hidden = rows.seen & (lot < share)
         least, largest = (math.log(level) for level in self._levels)
-        level = torch.exp(least + (largest - least) * drawn[2]) * ~hides
+        level = torch.exp(least + (largest - least) * lots[2]) * ~hides
         noise = torch.randn((members, *rows.bent.shape), generator=generator, device=device)
         noisy = rows.bent + level * noise * self._view.is_additive
         outputs = self.network(noisy, rows.seen & ~hidden, level)

@@ -53,15 +53,9 @@ def detect(
     contamination: Contamination = "unknown",
     kind: Kind = "auto",
     window: Window = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data.", min=1, rich_help_panel=options.TRAINING)
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Time to learn, instead of epochs.", rich_help_panel=options.TRAINING)
-    ] = None,
-    save_model: Annotated[
-        Path | None, typer.Option(help="Folder to keep the learned model in.", rich_help_panel=options.TRAINING)
-    ] = None,
+    epochs: options.Epochs = None,
+    minutes: options.Minutes = None,
+    save_model: options.SaveModel = None,
     columns: options.ColumnKinds,
     reading: options.Reading,
     seed: options.Seed = 0,

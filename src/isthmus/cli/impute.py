@@ -25,18 +25,12 @@ def impute(
         str | None,
         typer.Option(help="Folder of a trained imputer.", show_default="learn from DATA itself"),
     ] = None,
-    save_model: Annotated[
-        Path | None, typer.Option(help="Folder to keep the learned model in.", rich_help_panel=options.TRAINING)
-    ] = None,
+    save_model: options.SaveModel = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder for report.html: how well hidden cells are found, column by column.")
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the data.", min=1, rich_help_panel=options.TRAINING)
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Time to learn, instead of epochs.", rich_help_panel=options.TRAINING)
-    ] = None,
+    epochs: options.Epochs = None,
+    minutes: options.Minutes = None,
     reading: options.Reading,
     columns: options.ColumnKinds,
     seed: options.Seed = 0,

@@ -38,6 +38,13 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output
 Device = Annotated[str, typer.Option("--device", help="Device: auto, cpu, cuda, cuda:1, mps, ...", metavar="NAME")]
 Seed = Annotated[int, typer.Option("--seed", help="Random seed.", min=0)]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress bar.")]
+Epochs = Annotated[int | None, typer.Option("--epochs", help="Passes over the data.", min=1, rich_help_panel=TRAINING)]
+Minutes = Annotated[
+    float | None, typer.Option("--minutes", help="Time to learn, instead of epochs.", rich_help_panel=TRAINING)
+]
+SaveModel = Annotated[
+    Path | None, typer.Option("--save-model", help="Folder to keep the learned model in.", rich_help_panel=TRAINING)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
 ChannelAxis = Annotated[
     str,

@@ -23,9 +23,7 @@ _UNFINISHED = f".{Path(CHECKPOINT).stem}"  # begins the name of a checkpoint tha
 class Run:
     """The options that all training commands share."""
 
-    epochs: Annotated[
-        int | None, typer.Option("--epochs", help="Passes over the data.", min=1, rich_help_panel=options.TRAINING)
-    ] = None
+    epochs: options.Epochs = None
     minutes: Annotated[
         float | None,
         typer.Option("--minutes", help="Time to train, instead of epochs.", rich_help_panel=options.TRAINING),

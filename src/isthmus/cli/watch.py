@@ -20,6 +20,7 @@ from isthmus.errors import IsthmusError
 
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector, DriftMonitor
+    from isthmus.anomalies.drift import Drift
     from isthmus.anomalies.files import Guilt
     from isthmus.anomalies.stream import Arrived
     from isthmus.data.table_source import TableSource
@@ -140,7 +141,9 @@ class Watcher:
     def _judge(self, rows: TableSource, arrived: Arrived) -> None:
         from isthmus.anomalies.files import guilty_cells
 
-        p_values = self._detector.p_values(rows)
+        samples = self._detector._open(rows)
+        strangeness = self._detector._strangeness(samples)
+        p_values = self._detector.calibration_.p_values(strangeness)
         found = (p_values <= self._p_value).nonzero()[0]
         self._rows += len(rows)
         self._alarms += len(found)
@@ -150,7 +153,8 @@ class Watcher:
             (arrived.lines[row], self._anomaly(arrived.lines[row], float(p_values[row]), *why))
             for row, *why in zip(found, guilty, given, strict=True)
         ]
-        told += self._drift(rows, arrived)
+        if self._monitor is not None:
+            told += self._drift(self._monitor.follow(samples, strangeness), len(rows), arrived)
         for _, text in sorted(told):
             typer.echo(text)
         sys.stdout.flush()
@@ -167,15 +171,12 @@ class Watcher:
         why = ", ".join(f"{c.column} {shown(c.value)} (not {shown(c.expected)})" for c in main_cells(cells))
         return f"line {line}: anomaly, p {p:.2g}: {why}"
 
-    def _drift(self, rows: TableSource, arrived: Arrived) -> list[tuple[int, str]]:
-        """What is told, once, where the stream has changed: a line's number and a text."""
-        if self._monitor is None:
-            return []
-        drift = self._monitor.update(rows)
+    def _drift(self, drift: Drift, n: int, arrived: Arrived) -> list[tuple[int, str]]:
+        """What is told, once, where the stream has changed: a line's number and a text. n : rows that arrived."""
         if drift.since is None or self._has_drifted:
             return []
         self._has_drifted = True
-        line = arrived.lines[max(0, drift.since - (drift.seen - len(rows)))]  # 0: it was certain before this watch
+        line = arrived.lines[max(0, drift.since - (drift.seen - n))]  # 0: it was certain before this watch
         if self._as_json:
             return [(line, _json({"line": line, "alarm": "drift", "strongest": drift.strongest}))]
         what = "rows are no longer like the training data"

@@ -16,8 +16,8 @@ from isthmus.networks import seeded
 from isthmus.registry import column_kinds
 from isthmus.tables.factors import Factors
 from isthmus.tables.network import CellNetwork
-from isthmus.tables.tasks import FoldFeed, HiddenCellsTask
-from isthmus.training.feed import SourceFeed
+from isthmus.tables.tasks import HiddenCellsTask, folds_of
+from isthmus.training.feed import NumberedFeed, SourceFeed
 from isthmus.training.run import Length, Run, Trained, digest
 
 LENGTH = Length(samples=100_000, least_steps=600, most_epochs=1_000)
@@ -62,7 +62,7 @@ def learn(run: Run, source: TableSource, scaler: TableScaler, members: int) -> t
     (x,) = feed.batches([evenly_spread(len(source), _MOST_FOR_FACTORS)])
     seen = ~scaler.missing(x)[:, scaler.owner]
     network = network_for(scaler, members, Factors.fit(x[:, : scaler.width], seen), run.seed).to(run.device)
-    folds = FoldFeed(feed, len(scaler.schema.used), members, run.seed)
+    folds = _with_folds(feed, scaler, members, run.seed)
     spec = run.spec(
         LENGTH, len(source), _BATCH_SIZE, optimizer="adam", learning_rate=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY
     )
@@ -73,7 +73,7 @@ def learn(run: Run, source: TableSource, scaler: TableScaler, members: int) -> t
 def judge(network: CellNetwork, source: TableSource, scaler: TableScaler, seed: int) -> tuple[Tensor, list[Recovery]]:
     """Quantiles (quantiles, columns) of the errors in cells that a member never saw, and how well they are found."""
     device = next(network.parameters()).device
-    feed = FoldFeed(SourceFeed(source, scaler, device), len(scaler.schema.used), network.members, seed)
+    feed = _with_folds(SourceFeed(source, scaler, device), scaler, network.members, seed)
     rows = evenly_spread(len(source), _MOST_JUDGED)
     outputs, targets = [], []
     for x, fold in feed.batches(np.array_split(rows, -(-len(rows) // 1024))):
@@ -84,6 +84,10 @@ def judge(network: CellNetwork, source: TableSource, scaler: TableScaler, seed: 
             outputs.append(torch.where(own[:, scaler.owner], network(x[:, :width], seen)[member], torch.nan).cpu())
             targets.append(torch.cat([x[:, :width], (~own).float()], 1).cpu())
     return _worth(torch.cat(outputs), torch.cat(targets), scaler)
+
+
+def _with_folds(feed: SourceFeed, scaler: TableScaler, folds: int, seed: int) -> NumberedFeed:
+    return NumberedFeed(feed, lambda rows: folds_of(rows, len(scaler.schema.used), folds, seed))
 
 
 def _worth(outputs: Tensor, targets: Tensor, scaler: TableScaler) -> tuple[Tensor, list[Recovery]]:

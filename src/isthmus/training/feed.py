@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -63,6 +63,28 @@ class SourceFeed:
 
     def _to_device(self, batch: np.ndarray) -> Tensor:
         return self._scaler.to_network(as_tensor(batch).to(self._device))
+
+
+class NumberedFeed:
+    """Batches of a feed, each with what a function says of the numbers of its samples, as a tensor beside them."""
+
+    def __init__(self, feed: SourceFeed, said: Callable[[np.ndarray], np.ndarray]) -> None:
+        self._feed, self._said = feed, said
+
+    def __len__(self) -> int:
+        return len(self._feed)
+
+    def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, Tensor]]:
+        """One batch for each array of sample numbers."""
+        kept = []
+
+        def remembered() -> Iterator[np.ndarray]:
+            for indices in order:
+                kept.append(indices)
+                yield indices
+
+        for x in self._feed.batches(remembered()):
+            yield x, torch.from_numpy(self._said(kept.pop(0))).to(x.device)
 
 
 def as_tensor(array: np.ndarray) -> Tensor:

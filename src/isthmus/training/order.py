@@ -8,6 +8,7 @@ import numpy as np
 
 _ROUNDS = 6
 _BLOCK = 1 << 14  # positions that are looked up together
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # of splitmix64, as the next one
 _MIX = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele et al. 2014, "Fast splittable pseudorandom generators")
 
 
@@ -17,6 +18,12 @@ def mixed(z: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)
     spread: np.ndarray = z ^ (z >> np.uint64(31))
     return spread
+
+
+def drawn(numbers: np.ndarray, parts: int) -> np.ndarray:
+    """Which of some equal parts each number falls into by its hash, int64: the same wherever it is asked."""
+    found: np.ndarray = (mixed(numbers.astype(np.uint64) * _GOLDEN) % np.uint64(parts)).astype(np.int64)
+    return found
 
 
 class Permutation:
