@@ -131,5 +131,5 @@ def test_edges_know_neither_brightness_nor_contrast() -> None:
     x = torch.rand(4, 2, 20, 17)
     rows = edge_features(x)
     assert torch.allclose(rows.norm(dim=1), torch.ones(4))
-    assert torch.allclose(rows, edge_features(0.1 * x), atol=1e-5)
+    assert torch.allclose(rows, edge_features(0.5 + 0.1 * x), atol=1e-5)
     assert distances(rows, rows, skip=0)[0] < distances(rows, rows, skip=1)[0]

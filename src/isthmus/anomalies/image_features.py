@@ -33,14 +33,18 @@ def edge_features(x: Tensor) -> Tensor:
 
 
 def blurred(x: Tensor, deviation: float) -> Tensor:
-    """Samples (N, C, *S) convolved with a normal distribution; zeros outside."""
+    """Samples (N, C, *S) convolved with a normal distribution; outside are the values at the border.
+
+    Zeros outside would make edges of the borders of all that is not black, and hide what there is to see.
+    """
     radius = math.ceil(3 * deviation)
     places = torch.arange(-radius, radius + 1, dtype=x.dtype, device=x.device)
     kernel = torch.exp(-0.5 * (places / deviation) ** 2)
     kernel = (kernel / kernel.sum()).view(1, 1, -1)
     for axis in range(2, x.ndim):
         lines = x.movedim(axis, -1)
-        x = F.conv1d(lines.reshape(-1, 1, lines.shape[-1]), kernel, padding=radius).view(lines.shape).movedim(-1, axis)
+        wide = F.pad(lines.reshape(-1, 1, lines.shape[-1]), (radius, radius), mode="replicate")
+        x = F.conv1d(wide, kernel).view(lines.shape).movedim(-1, axis)
     return x
 
 

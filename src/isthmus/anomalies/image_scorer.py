@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import torch
 
 from isthmus.anomalies.image_judge import ImageJudge
 from isthmus.anomalies.image_layout import ImageLayout, open_samples
-from isthmus.anomalies.image_learning import learn_judge, splits, unet_spec
+from isthmus.anomalies.image_learning import learn_judges, unet_spec
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
 from isthmus.data.base import Source
 from isthmus.data.tiles import blocks
@@ -19,7 +18,7 @@ from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.networks.unet import UNetSpec
 from isthmus.spec import is_real
-from isthmus.training.run import Run, Trained
+from isthmus.training.run import Run
 
 _UNKNOWN = 0.1  # the share of anomalies that is reckoned with where nobody knows it
 _BATCH = 128
@@ -48,23 +47,9 @@ class ImageScorer(Scorer):
             raise IsthmusError(f"{samples.name} holds 1 sample; at least 2 are needed: one judges the others")
         share: Any = detector.contamination
         contaminated = float(share) if is_real(share) else 0.0 if share is None else _UNKNOWN
-        spec, held_out = unet_spec(arrays, layout), splits(len(arrays), run.seed)
-        judges: list[ImageJudge] = []
-        runs: list[Trained] = []
-        scores, groups = [], []
-        for group, chosen in enumerate(held_out):
-            rest = np.setdiff1d(np.arange(len(arrays)), chosen)
-            judge, trained = learn_judge(run, [arrays[i] for i in rest], layout, spec, contaminated, group)
-            judges.append(judge)
-            runs.append(trained)
-            found = [judge.strangeness(x) for x in layout.batches([arrays[i] for i in chosen], judge.device)]
-            scores.append(torch.cat(found).double().cpu().numpy())
-            groups.append(np.full(len(chosen), group))
-            if trained.signal:
-                break
-        scorer = cls(layout, spec, judges, detector.device)
-        together = reduce(lambda before, after: after.after(before), runs)
-        return Learned(scorer, np.concatenate(scores), np.concatenate(groups), together)
+        judges, scores, groups, trained = learn_judges(run, arrays, layout, contaminated)
+        scorer = cls(layout, unet_spec(arrays, layout), judges, detector.device)
+        return Learned(scorer, np.concatenate(scores), np.concatenate(groups), trained)
 
     def open(self, X: Any, detector: Settings) -> Source:
         self._device = detector.device
