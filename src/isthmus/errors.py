@@ -70,6 +70,8 @@ def of_a_file(what: str) -> Iterator[None]:
         yield
     except IsthmusError:
         raise
+    except FileNotFoundError:
+        raise
     except MemoryError as error:
         raise IsthmusError(f"{what}: it takes more memory than there is") from error
     except BaseException as error:

@@ -18,7 +18,13 @@ from isthmus.errors import IsthmusError, unknown_name
 from isthmus.typed_json import typed
 
 OUTPUTS = ("linear", "sigmoid", "bounded")
-DTYPES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float16", "float32", "float64")
+DTYPES = (
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
 _MOST_KERNEL = 1 << 24  # numbers that say how an up-sampling and the convolution after it become one
 MOST_STAGES = 32  # down-samplings: beyond them any size is one
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"

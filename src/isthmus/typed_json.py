@@ -123,3 +123,21 @@ def _hints(kind: Any) -> dict[str, Any]:
 def _wrong(where: str, wanted: str, value: Any) -> IsthmusError:
     seen = repr(value) if isinstance(value, int | float | str | None) else f"{type(value).__name__} of {len(value)}"
     return IsthmusError(f"{where} must be {wanted}, not {seen if len(seen) <= 60 else seen[:60] + '...'}")
+
+
+def typed_array(arrays: Mapping[str, Any], name: str, dtype: str, *shape: int | None) -> Any:
+    """An array from a file, of that NumPy dtype and shape (None: of any length); IsthmusError for any other.
+
+    >>> import numpy as np
+    >>> typed_array({"scores": np.zeros(3)}, "scores", "float64", None).shape
+    (3,)
+    """
+    array = arrays.get(name)
+    if array is None:
+        raise IsthmusError(f"the weights lack {name}")
+    found = tuple(array.shape)
+    fits = len(found) == len(shape) and all(n in (None, m) for n, m in zip(shape, found, strict=True))
+    if array.dtype.name != dtype or not fits:
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise IsthmusError(f"the weights have {name} of shape {found}, {array.dtype}; it must be ({wanted}), {dtype}")
+    return array

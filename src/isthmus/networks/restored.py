@@ -71,5 +71,7 @@ class _Counter(TorchFunctionMode):
     ) -> Any:
         self._left -= 1
         if self._left < 0:
-            raise IsthmusError(f"the settings ask for far more layers than the {self._tensors:,} tensors of the weights")
+            raise IsthmusError(
+                f"the settings ask for far more layers than the {self._tensors:,} tensors of the weights"
+            )
         return func(*args, **(kwargs or {}))
