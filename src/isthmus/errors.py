@@ -59,6 +59,28 @@ def sklearn_validation() -> Iterator[None]:
         raise (WrongTypeError if isinstance(error, TypeError) else IsthmusError)(message) from error
 
 
+@contextmanager
+def of_a_file(what: str) -> Iterator[None]:
+    """Whatever the content of a file raises, as our error in one line that begins with `what`.
+
+    A file of a stranger can hold anything, and which types a library raises for nonsense is up to the library; that of
+    the range coder, written in Rust, panics with what is no Exception.
+    """
+    try:
+        yield
+    except IsthmusError:
+        raise
+    except FileNotFoundError:
+        raise
+    except MemoryError as error:
+        raise IsthmusError(f"{what}: it takes more memory than there is") from error
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        said = " ".join(str(error).split())[:200]
+        raise IsthmusError(f"{what}: {said or type(error).__name__}") from error
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> IsthmusError:
     """The error for a name that does not exist, with the nearest known name and all of them."""
     known = sorted(known)

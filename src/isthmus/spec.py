@@ -15,8 +15,18 @@ from typing import Any, Self
 
 from isthmus import registry
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.typed_json import typed
 
 OUTPUTS = ("linear", "sigmoid", "bounded")
+DTYPES = (
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
+_MOST_KERNEL = 1 << 24  # numbers that say how an up-sampling and the convolution after it become one
+MOST_STAGES = 32  # down-samplings: beyond them any size is one
 _NUMBER = r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+"
 _CHOICE = re.compile(rf"(?P<name>[a-z][a-z0-9-]*?)(?::(?P<low>{_NUMBER})(?:-(?P<high>{_NUMBER}))?)?", re.IGNORECASE)
 
@@ -77,11 +87,8 @@ class Spec:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        for key in values:
-            if key not in known:
-                raise unknown_name(f"{cls.__name__} field", key, known)
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        read: Self = typed(values, cls, cls.__name__)
+        return read
 
 
 @dataclass(frozen=True)
@@ -126,13 +133,8 @@ class NetworkSpec(Spec):
                 f"give either latent_dim (={self.latent_dim}) for a flat code or "
                 f"latent_channels (={self.latent_channels}) for a spatial one"
             )
-        for name in ("latent_dim", "latent_channels", "factor", "kernel_size", "projection", "waves"):
-            value = getattr(self, name)
-            if value is not None and not (is_integer(value) and value >= 1):
-                raise IsthmusError(f"{name} (={value!r}) must be an integer of at least 1")
-        for name in ("hidden", "channels", "sample_shape"):
-            if not all(is_integer(v) and v >= 1 for v in getattr(self, name)):
-                raise IsthmusError(f"{name} (={getattr(self, name)!r}) must hold integers of at least 1")
+        check_sizes(self, "latent_dim", "latent_channels", "factor", "kernel_size", "projection", "waves")
+        check_sizes(self, "hidden", "channels", "sample_shape")
         if self.network == "dense":
             self._check_dense()
         elif self.network == "conv":
@@ -164,6 +166,13 @@ class NetworkSpec(Spec):
             )
         if self.factor < 2:
             raise IsthmusError(f"factor (={self.factor}) must be at least 2")
+        if len(self.channels) > MOST_STAGES:
+            raise IsthmusError(f"channels name {len(self.channels):,} stages; at most {MOST_STAGES} can be told apart")
+        if (self.kernel_size * (self.kernel_size + self.factor - 1)) ** (len(self.sample_shape) - 1) > _MOST_KERNEL:
+            raise IsthmusError(
+                f"kernel_size (={self.kernel_size}) and factor (={self.factor}) are too large together for "
+                f"{len(self.sample_shape) - 1} dimensions"
+            )
         if self.upsample == "max-unpool" and self.downsample != "max-pool":
             raise IsthmusError(
                 f"upsample='max-unpool' takes the indices of max-pooling: set downsample='max-pool' "
@@ -176,9 +185,27 @@ class NetworkSpec(Spec):
         return math.prod(self.sample_shape)
 
     @property
+    def code_shape(self) -> tuple[int, ...]:
+        """The shape of one code, its numbers last."""
+        if self.latent_dim is not None:
+            return (self.latent_dim,)
+        assert self.latent_channels is not None
+        return (*self.spatial_sizes[-1], self.latent_channels)
+
+    @property
     def spatial_sizes(self) -> list[tuple[int, ...]]:
         """The spatial sizes before the first stage, after it, ..., after the last ("conv")."""
         return spatial_sizes(self.sample_shape[1:], len(self.channels), self.factor)
+
+
+def check_sizes(spec: Spec, *names: str) -> None:
+    """Refuse fields that are no whole numbers of at least 1, or tuples of such; None is left to others."""
+    for name in names:
+        value = getattr(spec, name)
+        listed = isinstance(value, tuple)
+        if value is not None and not all(is_integer(v) and v >= 1 for v in (value if listed else (value,))):
+            wanted = "hold integers of at least 1" if listed else "be an integer of at least 1"
+            raise IsthmusError(f"{name} (={value!r}) must {wanted}")
 
 
 def spatial_sizes(spatial: tuple[int, ...], stages: int, factor: int) -> list[tuple[int, ...]]:
@@ -261,6 +288,17 @@ def is_integer(value: object) -> bool:
 def is_real(value: object) -> bool:
     """True for finite numbers, NumPy's too, but not for booleans."""
     return not isinstance(value, bool) and hasattr(value, "__float__") and math.isfinite(float(value))
+
+
+def check_dtype(name: object) -> str:
+    """The NumPy name of a dtype of numbers, as it was given; IsthmusError for any other.
+
+    >>> check_dtype("uint8")
+    'uint8'
+    """
+    if not (isinstance(name, str) and name in DTYPES):
+        raise unknown_name("dtype", name, DTYPES)
+    return name
 
 
 def to_json(value: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from isthmus.errors import IsthmusError, warn
+from isthmus.typed_json import typed, typed_array
 
 _FEW = 40  # samples whose quartiles say nothing about a tail
 _DOUBT = 2.0  # standard deviations of a count
@@ -129,7 +130,14 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """The inverse of `to_dict` and `arrays`."""
-        return cls(arrays["scores"], arrays["groups"], arrays["weights"], values["assumed"])
+        scores = typed_array(arrays, "scores", "float64", None)
+        groups = typed_array(arrays, "groups", "int64", len(scores))
+        weights = typed_array(arrays, "weights", "float64", len(scores))
+        if not (len(scores) and np.isfinite(scores).all() and groups.min() >= 0 and groups.max() < len(scores)):
+            raise IsthmusError("the calibration samples have no finite scores, or are of groups that there are not")
+        if not (weights.min() >= 0 and weights.max() <= 1):
+            raise IsthmusError("the weights of calibration samples must be from 0 to 1")
+        return cls(scores, groups, weights, typed(values["assumed"], str, "assumed"))
 
     def of_groups(self) -> list[np.ndarray]:
         """The scores of each group."""

@@ -18,10 +18,12 @@ from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
 from isthmus.anomalies.watched import Usual
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
+from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.spec import is_real
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
+from isthmus.typed_json import typed, typed_array
 
 _FALSE_ALARMS = 0.01  # the share of normal samples that `predict` may flag
 
@@ -264,17 +266,15 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         return {f"{group}.{name}": array for group, arrays in groups.items() for name, array in arrays.items()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        def part(group: str) -> dict[str, np.ndarray]:
-            return {k.removeprefix(f"{group}."): v for k, v in tensors.items() if k.startswith(f"{group}.")}
-
-        self.kind_, self.offset_ = config["kind"], config["offset"]
-        self.scorer_ = scorer_of(self.kind_).from_dict(config["scorer"], part("scorer"))
-        self.calibration_ = Calibration.from_dict(config["calibration"], part("calibration"))
-        self.usual_ = Usual(tuple(config["usual"]), part("usual")["values"])
-        if config["features"] is not None:
+        parts = parts_of(tensors, "scorer", "calibration", "usual")
+        self.kind_, self.offset_ = typed(config["kind"], str, "kind"), typed(config["offset"], float, "offset")
+        self.scorer_ = scorer_of(self.kind_).from_dict(config["scorer"], parts["scorer"])
+        self.calibration_ = Calibration.from_dict(config["calibration"], parts["calibration"])
+        usual = typed(config["usual"], tuple[str, ...], "usual")
+        self.usual_ = Usual(usual, typed_array(parts["usual"], "values", "float64", None, len(usual)))
+        if typed(config["features"], int | None, "features") is not None:
             self.n_features_in_ = config["features"]
-        if config["feature_names"] is not None:
-            self.feature_names_in_ = np.asarray(config["feature_names"], object)
+        self._restore_names(config["feature_names"])
 
     def _describe(self) -> dict[str, str]:
         share = self.contamination

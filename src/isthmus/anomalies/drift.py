@@ -16,9 +16,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.anomalies.martingale import Martingale
 from isthmus.anomalies.watched import watched
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, of_a_file
 from isthmus.files import write_text
 from isthmus.spec import is_real
+from isthmus.typed_json import read_json, typed
 
 if TYPE_CHECKING:
     from isthmus.anomalies.detector import AnomalyDetector
@@ -137,19 +138,17 @@ class DriftMonitor:
     @classmethod
     def load(cls, path: str | Path, detector: AnomalyDetector) -> Self:
         """A monitor that goes on where `save` was called. detector : the one that it watched with, or loaded again."""
-        try:
-            state = json.loads(Path(path).read_text("utf-8"))
+        with of_a_file(f"{path} is no state of a DriftMonitor, as its save writes it"):
+            state = read_json(Path(path).read_bytes(), str(path))
             written, fingerprint = state["format"], state["detector"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise IsthmusError(f"{path} is no state of a DriftMonitor, as its save writes it") from error
-        if written != _FORMAT:
-            raise IsthmusError(f"{path} has format {written!r}; this version of isthmus reads format {_FORMAT}")
-        monitor = cls(detector, state["alpha"], random_state=state["random_state"])
-        if fingerprint != monitor._fingerprint():
-            raise IsthmusError(f"{path} is the state of a monitor of another detector than the one that was given")
-        monitor._martingale.restore(state["martingale"])
-        monitor._found = Drift(**state["found"])
-        return monitor
+            if written != _FORMAT:
+                raise IsthmusError(f"{path} has format {written!r}; this version of isthmus reads format {_FORMAT}")
+            monitor = cls(detector, state["alpha"], random_state=state["random_state"])
+            if fingerprint != monitor._fingerprint():
+                raise IsthmusError(f"{path} is the state of a monitor of another detector than the one that was given")
+            monitor._martingale.restore(state["martingale"])
+            monitor._found = typed(state["found"], Drift, "found")
+            return monitor
 
     def _fingerprint(self) -> int:
         """A number that changes with what the detector calibrates with."""

@@ -14,8 +14,12 @@ from torch import Tensor
 from isthmus.anomalies.hidden_cells import SIZES, guesses
 from isthmus.anomalies.image_features import blurred, distances, edge_features
 from isthmus.data.tiles import tiles
-from isthmus.networks.unet import UNet
+from isthmus.device import in_best_memory_order
+from isthmus.estimators.model_contents import parts_of
+from isthmus.networks import restored
+from isthmus.networks.unet import UNet, UNetSpec
 from isthmus.training.task import in_memory_order
+from isthmus.typed_json import typed_array
 
 _SMOOTHING, _SMOOTHED = {1: 2.0, 2: 1.2, 3: 1.0}, 24  # of heat maps: in values by the number of axes, parts of a side
 _TOP, _MOST_TOP = 0.05, 256  # share of a heat map's values, and how many, that count for the whole
@@ -75,13 +79,13 @@ class ImageJudge:
         return {name: tensor.detach().cpu().numpy() for name, tensor in found.items()}
 
     @classmethod
-    def of_arrays(cls, network: UNet, arrays: Mapping[str, np.ndarray]) -> ImageJudge:
-        """The inverse of `arrays`. network : of the same kind; its weights are replaced."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        state = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-        network.load_state_dict(state)
-        bank = tensors["bank"].float() if "bank" in tensors else None
-        return cls(network, bank, tensors["centre"], tensors["spread"])
+    def of_arrays(cls, spec: UNetSpec, arrays: Mapping[str, np.ndarray]) -> ImageJudge:
+        """The inverse of `arrays`. spec : of the network."""
+        network = restored(spec.build, parts_of(arrays, "network", "centre", "spread", "bank")["network"])
+        in_best_memory_order(network, spec.num_spatial_dims + 2)
+        centre, spread = (torch.from_numpy(typed_array(arrays, name, "float32", 2)) for name in ("centre", "spread"))
+        bank = torch.from_numpy(arrays["bank"]).float() if "bank" in arrays else None
+        return cls(network, bank, centre, spread)
 
 
 @torch.inference_mode()

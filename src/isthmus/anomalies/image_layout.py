@@ -20,6 +20,7 @@ from isthmus.data.units import Units
 from isthmus.errors import IsthmusError
 from isthmus.training.crops import CropFeed
 from isthmus.training.selection import commonest_kind
+from isthmus.typed_json import typed
 
 _MOST_VALUES = 1 << 27  # of the samples that are learned from
 _LEAST_SIDE = 4
@@ -156,10 +157,12 @@ class ImageLayout:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ImageLayout:
         """The inverse of `to_dict`."""
-        shape = None if values["shape"] is None else tuple(values["shape"])
-        return cls(
-            shape, values["channel_axis"], values["num_spatial_dims"], values["channels"], Units.from_dict(values)
-        )
+        shape: tuple[int, ...] | None = typed(values["shape"], tuple[int, ...] | None, "shape")
+        axis: int | None = typed(values["channel_axis"], int | None, "channel_axis")
+        dims, channels = (typed(values[name], int, name) for name in ("num_spatial_dims", "channels"))
+        if shape is not None and (min(shape, default=0) < 1 or not (axis is None or 0 <= axis < len(shape))):
+            raise IsthmusError(f"samples of shape {shape} have no channels on axis {axis}")
+        return cls(shape, axis, dims, channels, Units.from_dict(values))
 
 
 def _planes(sample: np.ndarray, axis: int | None, *, several: bool = False) -> tuple[np.ndarray, np.ndarray | None]:

@@ -14,11 +14,13 @@ from isthmus.anomalies.image_learning import learn_judges, unet_spec
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
 from isthmus.data.base import Source
 from isthmus.data.tiles import blocks
-from isthmus.device import choose_device, in_best_memory_order
+from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
+from isthmus.estimators.model_contents import parts_of
 from isthmus.networks.unet import UNetSpec
 from isthmus.spec import is_real
 from isthmus.training.run import Run
+from isthmus.typed_json import typed
 
 _UNKNOWN = 0.1  # the share of anomalies that is reckoned with where nobody knows it
 _BATCH = 128
@@ -93,14 +95,16 @@ class ImageScorer(Scorer):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> ImageScorer:
-        spec = UNetSpec.from_dict(values["network"])
-        judges = []
-        for i in range(values["judges"]):
-            network = spec.build().eval()
-            in_best_memory_order(network, spec.num_spatial_dims + 2)
-            own = {k.removeprefix(f"{i}."): v for k, v in arrays.items() if k.startswith(f"{i}.")}
-            judges.append(ImageJudge.of_arrays(network, own))
-        return cls(ImageLayout.from_dict(values["layout"]), spec, judges, "auto")
+        spec, layout = UNetSpec.from_dict(values["network"]), ImageLayout.from_dict(values["layout"])
+        numbers = {name.partition(".")[0] for name in arrays}
+        count = typed(values["judges"], int, "judges")
+        asked = (layout.num_spatial_dims, layout.channels, layout.channels)
+        if (spec.num_spatial_dims, spec.in_channels, spec.out_channels) != asked:
+            raise IsthmusError(f"a network of {spec.num_spatial_dims} dimensions does not fit samples of {asked[0]}")
+        if not 0 < count == len(numbers):
+            raise IsthmusError(f"the settings ask for {count} networks, and the weights hold {len(numbers)}")
+        parts = parts_of(arrays, *map(str, range(count)))
+        return cls(layout, spec, [ImageJudge.of_arrays(spec, own) for own in parts.values()], "auto")
 
     def describe(self) -> dict[str, str]:
         shape = self.layout.shape

@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.data.cells import Categories, Numbers
 from isthmus.data.scaling import divisor
 from isthmus.data.table_scaling import TableScaler
+from isthmus.typed_json import typed_array
 
 CHUNK = 1024  # rows that are judged at a time
 _QUARTILES, _ENDS = 1.349, 3.290  # of a standard normal: between its quartiles, between its 5 % and 95 % quantiles
@@ -116,7 +117,8 @@ class RowView:
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> RowView:
         """From the scaler's JSON values, and `arrays`."""
         scaler = TableScaler.from_dict(values, {})
-        return cls(scaler, torch.from_numpy(arrays["centre"]), torch.from_numpy(arrays["width"]))
+        own = (typed_array(arrays, name, "float64", scaler.width) for name in ("centre", "width"))
+        return cls(scaler, *map(torch.from_numpy, own))
 
 
 def _measured(values: np.ndarray, *, robust: bool) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from isthmus.data.sources import Source
 from isthmus.errors import IsthmusError, warn
 from isthmus.estimators.table_estimator import is_table_like
 from isthmus.training.run import Run
+from isthmus.typed_json import typed, typed_array
 
 _TOLD_IRREGULAR = 0.05
 
@@ -121,9 +122,13 @@ class SeriesScorer(Scorer):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> SeriesScorer:
-        memory = WindowMemory(arrays["windows"], arrays["places"])
+        places = typed_array(arrays, "places", "int64", None, None)
+        windows = typed_array(arrays, "windows", "float32", *places.shape, None, None)
+        mean, scale = (typed_array(arrays, name, "float64", windows.shape[3]) for name in ("mean", "scale"))
         schema = None if values["schema"] is None else TableSchema.from_dict(values["schema"])
-        return cls(memory, arrays["mean"], arrays["scale"], values["known"], values["told"], schema)
+        known = typed(values["known"], list[tuple[int, int, str]], "known")
+        told = typed(values["told"], Mapping[str, str], "told")
+        return cls(WindowMemory(windows, places), mean, scale, known, told, schema)
 
     def describe(self) -> dict[str, str]:
         stretches, each, length, channels = self.memory.windows.shape

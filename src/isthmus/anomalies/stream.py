@@ -187,7 +187,7 @@ class _WrongLineError(IsthmusError):
 def _object(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _WrongLineError(f"it is no JSON ({error})") from error
     if not isinstance(found, dict):
         raise _WrongLineError('it is no JSON object, as in {"name": value}')

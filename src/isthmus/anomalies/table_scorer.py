@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,11 @@ from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
 from isthmus.data.columns import TableSchema
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
+from isthmus.errors import IsthmusError
+from isthmus.networks import restored
 from isthmus.training.feed import as_tensor
 from isthmus.training.run import Run
+from isthmus.typed_json import typed_array
 
 _BLOCK = 32  # rows
 
@@ -89,12 +93,12 @@ class TableScorer(Scorer):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TableScorer:
         view = RowView.from_dict(values["scaler"], arrays)
-        weights = {k.removeprefix("network."): torch.from_numpy(v) for k, v in arrays.items() if "network." in k}
+        weights = {k.removeprefix("network."): v for k, v in arrays.items() if k.startswith("network.")}
         members, _, hidden = weights["first.weight"].shape
-        network = CellNetwork(view.owner, members, hidden)
-        network.load_state_dict(weights)
+        network = restored(partial(CellNetwork, view.owner, members, hidden), weights)
         kept = {name: array for name, array in arrays.items() if name in table_learning.KEPT}
-        judges, hidden_cells = table_learning.panel_of(network.eval(), view, kept)
+        _check_kept(kept, members, view)
+        judges, hidden_cells = table_learning.panel_of(network, view, kept)
         return cls(view, Panel(judges, torch.from_numpy(arrays["usual"])), hidden_cells, kept)
 
     def describe(self) -> dict[str, str]:
@@ -111,6 +115,20 @@ class TableScorer(Scorer):
         for chunk in samples.chunks(CHUNK):
             filled = np.concatenate([chunk, chunk[:1].repeat(-len(chunk) % _BLOCK, 0)])
             yield self.view.rows(self.scaler.to_network(as_tensor(filled))), len(chunk)
+
+
+def _check_kept(kept: Mapping[str, np.ndarray], members: int, view: RowView) -> None:
+    """IsthmusError where arrays from a file would be looked up outside of one another."""
+    columns, width = len(view.is_category), len(view.owner)
+    turns = typed_array(kept, "turns", "int64", columns)
+    groups = np.zeros(0, np.int64)
+    if "samples" not in kept:
+        plain = typed_array(kept, "plain", "float32", None, width)
+        groups = typed_array(kept, "reference_groups", "int64", len(plain))
+        typed_array(kept, "bent", "float32", len(plain), width)
+        typed_array(kept, "missing", "bool", len(plain), columns)
+    if turns.min() < 0 or turns.max() >= columns or groups.min(initial=0) < 0 or groups.max(initial=0) >= members:
+        raise IsthmusError(f"the weights name turns or groups that {columns} columns and {members} members do not have")
 
 
 class _Judged(nn.Module):

@@ -13,10 +13,12 @@ import numpy as np
 from isthmus.data.column_doubts import doubt
 from isthmus.data.column_guessing import Guess, guess
 from isthmus.data.column_kinds import ColumnKind, parse_kind
+from isthmus.data.column_settings import check_settings
 from isthmus.data.column_texts import converted, unconverted
 from isthmus.data.column_types import categories_of, known, restored
-from isthmus.errors import IsthmusError, unknown_name
+from isthmus.errors import IsthmusError, of_a_file, unknown_name
 from isthmus.registry import column_kinds
+from isthmus.typed_json import typed
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,15 @@ class TableSchema:
         """The inverse of `to_dict`."""
         import pyarrow as pa
 
-        arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(values["arrow"])))
-        return cls(tuple(Column(**column) for column in values["columns"]), arrow)
+        columns = typed(values["columns"], tuple[Column, ...], "columns")
+        for column in columns:
+            column_kinds.check(column.kind)
+            check_settings(column.name, column.settings)
+        with of_a_file("the schema of the table cannot be read"):
+            arrow = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(values["arrow"])))
+        if arrow.names != [column.name for column in columns]:
+            raise IsthmusError("the schema of the table has other columns than their settings")
+        return cls(columns, arrow)
 
 
 def holds_numbers(table: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = ()) -> bool:

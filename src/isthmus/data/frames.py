@@ -12,6 +12,8 @@ from typing import Any
 from isthmus.data.column_types import MARKERS
 from isthmus.errors import IsthmusError
 
+FRAMES = ("pandas", "polars", "arrow")
+
 
 def is_frame(data: Any) -> bool:
     """Whether these are data with named columns."""

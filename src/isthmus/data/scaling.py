@@ -17,6 +17,8 @@ import numpy as np
 
 from isthmus.data.whole_numbers import AboveBase, above_base, find_base, onto_base
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.spec import check_dtype
+from isthmus.typed_json import typed
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +33,17 @@ _CHUNK_BYTES = 32 << 20
 OWN_UNITS = 10  # all values together span so many times what those of one channel do: each is scaled by itself
 _FOREIGN_UNITS = 1000  # the same for an axis of which nobody said that it holds channels
 _MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What of a scaler is JSON; see `Scaler`."""
+
+    dtype: str
+    sample_shape: tuple[int, ...]
+    channel_axis: int | None
+    flat: bool
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -154,8 +167,24 @@ class Scaler:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Scaler:
         """The inverse of `to_dict` and `arrays`."""
-        values = {**values, "sample_shape": tuple(values["sample_shape"])}
-        return cls(**values, offset=arrays["offset"], scale=arrays["scale"], base=arrays.get("base"))
+        read: _Settings = typed(values, _Settings, "scaler")
+        axes = len(read.sample_shape)
+        if min(read.sample_shape, default=1) < 1 or not (read.channel_axis is None or 0 <= read.channel_axis < axes):
+            raise IsthmusError(f"samples of shape {read.sample_shape} have no channels on axis {read.channel_axis}")
+        check_dtype(read.dtype)
+        if read.kind not in KINDS:
+            raise unknown_name("scaling", read.kind, KINDS)
+        arrays = {name: arrays[name] for name in ("offset", "scale", "base") if name in arrays}
+        if not {"offset", "scale"} <= arrays.keys():
+            raise IsthmusError("the weights lack the offset or the scale of the samples")
+        for name, array in arrays.items():
+            if (
+                array.dtype.kind not in "iuf"
+                or np.broadcast_shapes(array.shape, read.sample_shape) != read.sample_shape
+            ):
+                raise IsthmusError(f"{name} of shape {array.shape} does not fit samples of shape {read.sample_shape}")
+        offset, scale, base = arrays["offset"], arrays["scale"], arrays.get("base")
+        return cls(read.dtype, read.sample_shape, read.channel_axis, read.flat, read.kind, offset, scale, base)
 
     @property
     def zero(self) -> np.ndarray:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from isthmus.data.columns import TableSchema
+from isthmus.data.frames import FRAMES
 from isthmus.data.scaling import Scaler
+from isthmus.errors import IsthmusError, unknown_name
+from isthmus.typed_json import typed
 
 if TYPE_CHECKING:
     import torch
@@ -163,4 +166,9 @@ class TableScaler(Scaler):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> TableScaler:
         """The inverse of `to_dict` and `arrays`."""
-        return cls.of(TableSchema.from_dict(values["schema"]), values["frame"])
+        frame, schema = typed(values["frame"], str, "frame"), TableSchema.from_dict(values["schema"])
+        if frame not in FRAMES:
+            raise unknown_name("kind of data frame", frame, FRAMES)
+        if not schema.used:
+            raise IsthmusError("the table has no column that a network could see")
+        return cls.of(schema, frame)

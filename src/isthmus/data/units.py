@@ -16,6 +16,8 @@ import numpy as np
 from isthmus.data.base import Source, SubsetSource
 from isthmus.data.scaling import Scaler, to_dtype
 from isthmus.errors import IsthmusError
+from isthmus.spec import check_dtype
+from isthmus.typed_json import typed
 
 _FAR = 8.0  # widths of the training range
 _FAR_SHARE, _SPIKES = 1e-3, 3  # of the values must lie so far outside, and more than so many
@@ -124,8 +126,8 @@ class Units:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Units:
         """The inverse of `to_dict`; of a model of an earlier version, which has no range, too."""
-        low, high = values.get("range") or (np.nan, np.nan)
-        return cls(values["dtype"], np.asarray(low), np.asarray(high))
+        low, high = typed(values.get("range"), tuple[float, float] | None, "range") or (np.nan, np.nan)
+        return cls(check_dtype(values["dtype"]), np.asarray(low), np.asarray(high))
 
 
 class RescaledSource(SubsetSource):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
@@ -28,11 +27,13 @@ from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError, sklearn_validation, unknown_name, warn
 from isthmus.estimators.base import Estimator
 from isthmus.estimators.network_estimator import is_array_like
+from isthmus.networks import restored
 from isthmus.networks.unet import SIZES, UNet, UNetSpec
 from isthmus.spec import parse_corruption
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
 from isthmus.training.selection import commonest_kind
+from isthmus.typed_json import typed
 
 LEARN_FROM = ("auto", "clean", "noisy")
 MOST_VALUES = 1 << 27  # of the samples that are learned from
@@ -270,15 +271,14 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
         self.network_spec_ = UNetSpec.from_dict(config["network"])
-        self.network_ = self.network_spec_.build()
-        self.network_.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()})
-        in_best_memory_order(self.network_.eval(), self.network_spec_.num_spatial_dims + 2)
+        self.network_ = restored(self.network_spec_.build, tensors)
+        in_best_memory_order(self.network_, self.network_spec_.num_spatial_dims + 2)
         self.blind_ = None if config["blind"] is None else Blind.from_dict(config["blind"])
-        variance, self.share_ = config.get("variance"), config.get("share", 1.0)
+        variance, self.share_ = config.get("variance"), typed(config.get("share", 1.0), float, "share")
         self.variance_ = None if variance is None else NoiseVariance.from_dict(variance)
-        self.noise_, self.units_ = config["noise"], Units.from_dict(config)
-        self.flips_, self.turns_ = config["symmetries"]
-        self._floats = FloatUnits(*config.get("floats", ()))
+        self.noise_, self.units_ = typed(config["noise"], str | None, "noise"), Units.from_dict(config)
+        self.flips_, self.turns_ = typed(config["symmetries"], tuple[bool, bool], "symmetries")
+        self._floats = FloatUnits(*typed(config.get("floats", (0.0, 1.0)), tuple[float, float], "floats"))
 
     def _describe(self) -> dict[str, str]:
         spec = self.network_spec_

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
 from isthmus.spec import TrainingSpec, to_json
+from isthmus.typed_json import typed
 
 if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
     from torch import nn
@@ -71,7 +73,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         stored = load_model(folder, cls.__name__)
         config = stored.config
         with complete_model(folder):
-            params = {**config["params"], "device": device, "verbose": False}
+            params = {**_typed_params(cls, config["params"]), "device": device, "verbose": False}
             if network is not None:
                 if "network" not in params:
                     raise IsthmusError(f"a {cls.__name__} is not made of modules of your own; load it without network=")
@@ -79,10 +81,16 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
             model = cls(**params)
             if config["training"] is not None:
                 model.training_spec_ = TrainingSpec.from_dict(config["training"])
-            model.seed_, model.seconds_ = config.get("seed", model.get_params()["random_state"]), config["seconds"]
+            model.seed_ = typed(config.get("seed", model.get_params()["random_state"]), int, "seed")
+            model.seconds_ = typed(config["seconds"], float, "seconds")
             model.history_ = [dict(entry) for entry in stored.history]
             model._restore(config, stored.tensors)
         return model
+
+    def _restore_names(self, names: Any) -> None:
+        """The columns' names, where the configuration has any."""
+        if typed(names, list[str] | None, "feature_names") is not None:
+            self.feature_names_in_ = np.asarray(names, object)
 
     def describe(self) -> dict[str, str]:
         """The model in words: what it is and how it was trained, a row for each."""
@@ -137,3 +145,14 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
     @abstractmethod
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
         """Become what `_config` and `_tensors` describe."""
+
+
+def _typed_params(kind: type[Estimator], params: Any) -> dict[str, Any]:
+    """The parameters of a configuration, each of the type that `__init__` says; IsthmusError for others."""
+    torch = SimpleNamespace(nn=SimpleNamespace(Module=Any), device=Any)  # as JSON holds neither, they are not checked
+    hints = get_type_hints(kind.__init__, localns={"torch": torch, "nn": torch.nn})
+    read: dict[str, Any] = typed(params, Mapping[str, Any], "params")
+    for name in read:
+        if name not in kind._get_param_names():
+            raise unknown_name(f"parameter of {kind.__name__}", name, kind._get_param_names())
+    return {name: typed(value, hints[name], f"params: {name}") for name, value in read.items()}

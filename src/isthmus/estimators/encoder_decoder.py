@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from isthmus.data.units import RescaledSource
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError
 from isthmus.estimators.description import description
+from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.network_estimator import NetworkEstimator, fill
 from isthmus.estimators.table_scores import cell_scores
 from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores, neighbourhood_scores
 from isthmus.latent.space import LatentSpace
-from isthmus.networks import AutoEncoderNetwork, build, code_shape, load_stored_state, stored_state
+from isthmus.networks import AutoEncoderNetwork, build, code_shape, load_stored_state, restored, stored_state
 from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
 from isthmus.training.feed import as_tensor
@@ -49,10 +51,19 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
 
     @torch.inference_mode()
     def _measure_code(self, device: torch.device) -> None:
-        """Run zeros through the network: the shape of the code, and whether modules fit together."""
+        """The shape of the code; of modules of one's own, by running zeros through them, which says whether they fit.
+
+        A specification says it without: what it claims of samples can be more than the memory holds.
+        """
         self.network_.eval()
-        for n in (1,) if self.network_spec_ is not None else (1, 2):  # modules of one's own may mix samples up
-            self.code_shape_ = code_shape(self.network_, torch.zeros((n, *self.scaler_.network_shape), device=device))
+        spec, seen = self.network_spec_, self.scaler_.network_shape
+        if spec is None:
+            for n in (1, 2):  # they may mix samples up
+                self.code_shape_ = code_shape(self.network_, torch.zeros((n, *seen), device=device))
+        elif spec.sample_shape != seen:
+            raise IsthmusError(f"a network for samples of shape {spec.sample_shape} cannot take those of shape {seen}")
+        else:
+            self.code_shape_ = spec.code_shape
         self._n_features_out = int(np.prod(self.code_shape_))
 
     # Use
@@ -225,19 +236,18 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         return tensors | {f"scaler.{name}": array for name, array in self.scaler_.arrays().items()}
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        parts: dict[str, dict[str, np.ndarray]] = {"network": {}, "scaler": {}, "scores": {}}
-        for name, array in tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = array
+        parts = parts_of(tensors, "network", "scaler", "scores")
         kind: type[Scaler] = TableScaler if config["scaler"]["kind"] == TableScaler.KIND else Scaler
         self.scaler_ = kind.from_dict(config["scaler"], parts["scaler"])
         if parts["scores"]:
             self.deviations_ = parts["scores"]["deviations"]
         spec = None if config["network"] is None else NetworkSpec.from_dict(config["network"])
-        built = self._wrapped() if spec is None else build(spec, self.seed_)
-        load_stored_state(built, {name: torch.from_numpy(array) for name, array in parts["network"].items()})
-        if config["feature_names"] is not None:
-            self.feature_names_in_ = np.asarray(config["feature_names"], dtype=object)
+        if spec is None:
+            built = self._wrapped()
+            load_stored_state(built, {name: torch.from_numpy(array) for name, array in parts["network"].items()})
+        else:
+            built = restored(partial(build, spec, 0), parts["network"])
+        self._restore_names(config["feature_names"])
         if len(self.scaler_.sample_shape) == 1:
             self.n_features_in_ = self.scaler_.sample_shape[0]
         self._adopt(built.eval(), spec, choose_device(self.device))

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, of_a_file
+from isthmus.estimators.model_contents import FORMAT, read_log, read_settings, read_tensors
 from isthmus.files import atomic_paths, to_json_lines
+from isthmus.typed_json import typed
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 1
 _HEAD = ("format", "isthmus", "estimator", "sha256")  # keys of the configuration that are not the estimator's own
 CONFIG, WEIGHTS, LOG, CARD = "config.json", "model.safetensors", "training.jsonl", "README.md"
 
@@ -83,9 +84,9 @@ def described(folder: str | Path) -> dict[str, str] | None:
     Needs neither torch nor the estimator.
     """
     rows = load_model(folder).config.get("description")
-    if rows is None:
-        return None
-    return {str(key): str(value) for key, value in rows.items()}
+    where = f"{folder} is not a complete model: description"
+    described: dict[str, str] | None = typed(rows, Mapping[str, str] | None, where)
+    return described
 
 
 def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
@@ -93,9 +94,6 @@ def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
 
     estimator : the class that must have written it, if it matters.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = Path(folder)
     config = read_config(folder)
     weights = folder / WEIGHTS
@@ -107,26 +105,18 @@ def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
             f"{folder} is damaged: {WEIGHTS} and {CONFIG} do not belong together, or one of them was changed; copy the "
             f"folder again or train the model again"
         )
-    try:
-        tensors = load_file(weights)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise IsthmusError(f"{weights} cannot be read ({error}); copy the folder again") from error
+    tensors = read_tensors(weights)
     found = config["estimator"]
     if estimator not in (None, found):
         article = "an" if str(estimator).startswith("A") else "a"
         raise IsthmusError(f"{folder} holds a {found}, not {article} {estimator}; load it with {found}.load")
-    return StoredModel(found, body, tensors, _read_history(folder / LOG))
+    log = folder / LOG
+    return StoredModel(found, body, tensors, read_log(log.read_bytes()) if log.is_file() else [])
 
 
-@contextmanager
-def complete_model(folder: str | Path) -> Iterator[None]:
+def complete_model(folder: str | Path) -> AbstractContextManager[None]:
     """Turn whatever a configuration with missing or foreign parts raises into one line that names the folder."""
-    try:
-        yield
-    except IsthmusError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise IsthmusError(f"{folder} is not a complete model: {' '.join(str(error).split())[:300]}") from error
+    return of_a_file(f"{folder} is not a complete model")
 
 
 def best_validation(history: Sequence[Mapping[str, Any]]) -> float | None:
@@ -141,31 +131,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         what = "does not exist" if not Path(folder).exists() else f"is not a model: it has no {CONFIG}"
         raise IsthmusError(f"{folder} {what}; give the folder that `isthmus train --output` or save() wrote")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise IsthmusError(f"{path} is damaged ({error}); copy the folder again") from error
-    head = [config.get(key) for key in ("estimator", "sha256")] if isinstance(config, dict) else [None]
-    if not all(isinstance(value, str) for value in head) or "format" not in config:
-        raise IsthmusError(f"{path} is not the configuration of an isthmus model")
-    if config["format"] != FORMAT:
-        raise IsthmusError(
-            f"{folder} has model format {config['format']!r} (written by isthmus {config.get('isthmus')}); this is "
-            f"isthmus {__version__}, which reads format {FORMAT}: upgrade with pip install --upgrade isthmus"
-        )
-    checked: dict[str, Any] = config
-    return checked
-
-
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    """The training log; a line that is not JSON ends it, since nothing but the report depends on it."""
-    entries: list[dict[str, Any]] = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entries.append(json.loads(line))
-            except ValueError:
-                break
-    return entries
+    return read_settings(content, Path(folder), CONFIG)
 
 
 def _seal(weights: str, config: Mapping[str, Any]) -> str:

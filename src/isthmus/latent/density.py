@@ -7,8 +7,10 @@ An auto-encoder's codes fill some part of their space in some way; a density is 
 from __future__ import annotations
 
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,14 +19,15 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import evenly_spread
-from isthmus.errors import IsthmusError, unknown_name
+from isthmus.errors import IsthmusError, of_a_file, unknown_name
 from isthmus.files import atomic_path
 from isthmus.latent.flow import Flow
-from isthmus.networks import seeded
+from isthmus.networks import restored, seeded
 from isthmus.spec import TrainingSpec
 from isthmus.training.loop import Trainer
 from isthmus.training.run import seed_from
 from isthmus.training.task import Loss, Task
+from isthmus.typed_json import read_json, typed
 
 _MOST_FITTED = 20_000  # codes that a mixture is fitted to
 _COMPONENTS = (1, 2, 4, 8, 16, 32, 64)  # that are tried for a mixture
@@ -212,9 +215,7 @@ class NormalisingFlow(CodeDensity):
 
     @classmethod
     def _from_arrays(cls, arrays: Mapping[str, np.ndarray], code_shape: tuple[int, ...]) -> Self:
-        network = Flow(int(np.prod(code_shape)))
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-        return cls(network, code_shape)
+        return cls(restored(partial(Flow, math.prod(code_shape)), arrays), code_shape)
 
 
 class FlowTask(Task):
@@ -277,16 +278,14 @@ def load_density(path: str | Path) -> CodeDensity:
     >>> load_density(density.save("codes.safetensors")).sample(5, random_state=0).shape
     (5, 2)
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with of_a_file(f"{path} holds no density of codes that can be read"):
         with safe_open(path, framework="numpy") as file:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
             metadata = file.metadata()
-        shape = tuple(json.loads(metadata["code_shape"]))
+        shape = typed(read_json(metadata["code_shape"].encode(), "code_shape"), tuple[int, ...], "code_shape")
         return DENSITIES[metadata["density"]]._from_arrays(arrays, shape)
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise IsthmusError(f"{path} holds no density of codes that can be read: {error}") from error
 
 
 def _standard(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

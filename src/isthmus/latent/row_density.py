@@ -10,6 +10,7 @@ drawn. So rows can be drawn that fulfil conditions: the columns with conditions 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 from isthmus.latent.row_conditions import Condition, conditions
 from isthmus.latent.row_copies import SeenRows, row_hashes
-from isthmus.networks import seeded
+from isthmus.networks import restored, seeded
 from isthmus.networks.rows import RowNetwork
 from isthmus.training.run import Length, Run, Trained, digest, seed_from
 from isthmus.training.task import Loss, Task
@@ -132,8 +133,7 @@ class RowDensity:
             part, _, rest = name.partition(".")
             parts[part][rest] = array
         slots = RowSlots.restored(scaler.schema.used, parts["slots"])
-        network = RowNetwork(slots.sizes, len(parts["network"]["first.bias"]))
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in parts["network"].items()})
+        network = restored(partial(RowNetwork, slots.sizes, len(parts["network"]["first.bias"])), parts["network"])
         seen = SeenRows(*(parts["seen"][name].view(np.uint64) for name in ("trained", "held_out")))
         return cls(scaler, slots, network, seen)
 

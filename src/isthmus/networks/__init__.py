@@ -8,6 +8,7 @@ from isthmus.networks.conv import ConvDecoder, ConvEncoder, default_channels
 from isthmus.networks.dense import DenseDecoder, DenseEncoder, default_hidden
 from isthmus.networks.own_modules import check_trainable, code_shape, load_stored_state, stored_state, wrap
 from isthmus.networks.resample import resample
+from isthmus.networks.restored import restored
 
 __all__ = [
     "AutoEncoderNetwork",
@@ -23,6 +24,7 @@ __all__ = [
     "default_hidden",
     "load_stored_state",
     "resample",
+    "restored",
     "seeded",
     "stored_state",
     "wrap",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -29,9 +30,10 @@ class RowNetwork(nn.Module):
         super().__init__()
         self.sizes, self.dropout = list(sizes), dropout
         total, columns = sum(sizes), len(sizes)
-        self.register_buffer("starts", torch.tensor([0, *sizes[:-1]]).cumsum(0), persistent=False)
+        starts = list(itertools.accumulate([0, *sizes[:-1]]))
+        self.register_buffer("starts", torch.tensor(starts), persistent=False)
         self.embedding = nn.Embedding(total, _EMBEDDING)
-        for start, count in zip(self.starts.tolist(), ordered, strict=False):
+        for start, count in zip(starts, ordered, strict=False):
             self.embedding.weight.data[start : start + count] = _smooth(count)
         self.first = linear(columns * (_EMBEDDING + 1), hidden)
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(_BLOCKS + 1))

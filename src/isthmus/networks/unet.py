@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.errors import IsthmusError
 from isthmus.networks.blocks import Conv
 from isthmus.networks.upsample import depth_to_space
 from isthmus.registry import downsamplings, upsamplings
-from isthmus.spec import Spec
+from isthmus.spec import MOST_STAGES, Spec, check_sizes
 
 FOLD = 2  # blocks of 2 × 2 pixels become channels first: a quarter of the work for the same width
 SIZES = {  # widths and blocks
@@ -43,6 +44,16 @@ class UNetSpec(Spec):
     blocks: tuple[int, ...]
     centre: float = 0.0
     deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, "num_spatial_dims", "in_channels", "out_channels", "widths", "blocks")
+        if self.num_spatial_dims > 3:
+            raise IsthmusError(f"num_spatial_dims (={self.num_spatial_dims}) must be 1, 2 or 3")
+        if not 1 <= len(self.widths) == len(self.blocks) <= MOST_STAGES:
+            raise IsthmusError(
+                f"widths (={self.widths}) and blocks (={self.blocks}) must name the same stages, 1 to {MOST_STAGES}"
+            )
 
     def build(self) -> UNet:
         """The network, its weights drawn from torch's generator."""

@@ -17,7 +17,9 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
+from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
+from isthmus.networks import restored
 from isthmus.spec import is_integer
 from isthmus.tables.factors import Factors
 from isthmus.tables.learning import Prediction, Recovery, judge, learn, network_for
@@ -25,6 +27,7 @@ from isthmus.tables.network import CellNetwork
 from isthmus.training.feed import as_tensor
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
+from isthmus.typed_json import typed, typed_array
 
 _BATCH = 2048  # rows at a time
 
@@ -231,15 +234,16 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
         self.scaler_ = TableScaler.from_dict(config["scaler"], {})
-        factors = Factors(self.scaler_.width, config["factors"])
-        network: CellNetwork = network_for(self.scaler_, self.members, factors, self.seed_)
-        state = {k.removeprefix("network."): torch.from_numpy(v) for k, v in tensors.items() if k != "errors"}
-        network.load_state_dict(state)
-        self.network_, self.errors_ = network.eval(), torch.from_numpy(tensors["errors"])
-        self.recovery_ = [Recovery(**entry) for entry in config["recovery"]]
+        count = typed(config["factors"], int, "factors")
+
+        def untrained() -> CellNetwork:
+            return network_for(self.scaler_, self.members, Factors(self.scaler_.width, count), 0)
+
+        self.network_ = restored(untrained, parts_of(tensors, "network", "errors")["network"])
+        self.errors_ = torch.from_numpy(typed_array(tensors, "errors", "float32", self.scaler_.width))
+        self.recovery_ = typed(config["recovery"], list[Recovery], "recovery")
         self.n_features_in_ = len(self.schema_.columns)
-        if config["feature_names"] is not None:
-            self.feature_names_in_ = np.asarray(config["feature_names"], object)
+        self._restore_names(config["feature_names"])
 
     def _describe(self) -> dict[str, str]:
         used, left = self.schema_.used, self.schema_.left_out
