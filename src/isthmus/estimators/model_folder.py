@@ -1,29 +1,37 @@
-"""A model on disk: a folder with config.json, model.safetensors, training.jsonl and README.md.
+"""A model on disk: a folder with config.json, model-DIGEST.safetensors, training.jsonl and README.md.
 
-Nothing in it is ever executed. The configuration holds a digest of itself and of the weights, so that a folder whose
-files were changed or do not belong together is refused.
+Nothing in it is ever executed. The configuration names the file of the weights and holds a digest of itself and of
+them, so that a folder whose files were changed or do not belong together is refused. A save puts new weights beside the
+old ones; it is done when the configuration is replaced, at once, and the old weights go after that. Whoever is killed on
+the way leaves the old model or the new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_paths, to_json_lines
+from isthmus.files import check_replaceable, flush, to_json_lines, workplace
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 1
-_HEAD = ("format", "isthmus", "estimator", "sha256")  # keys of the configuration that are not the estimator's own
-CONFIG, WEIGHTS, LOG, CARD = "config.json", "model.safetensors", "training.jsonl", "README.md"
+FORMAT = 2  # 1: the weights were always called model.safetensors, and training.jsonl was part of the model
+_READ = (1, FORMAT)
+_HEAD = ("format", "isthmus", "estimator", "weights", "sha256")  # keys of the configuration, not the estimator's own
+CONFIG, LOG, CARD = "config.json", "training.jsonl", "README.md"
+_WEIGHTS = re.compile(r"model(-[0-9a-f]{16})?\.safetensors")
+_HISTORY = "history"  # of the run, in the metadata of the weights
+_TRIES, _PAUSE = 100, 0.002  # of a reader that finds a model being replaced, and seconds between two of them
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,9 @@ class StoredModel:
 def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     """Write a model folder; other files in it are left alone.
 
-    Nothing is replaced before everything is on the disk under temporary names, and the configuration comes last: what
-    fails leaves the model that was there as it was. Raises IsthmusError where `folder` is a file or holds
-    something that is no model.
+    All is on the disk before anything is replaced, and one rename, of the configuration, makes the old model the new
+    one. Of several writers one waits for the other. Raises IsthmusError where `folder` is a file or holds something
+    that is no model.
     """
     import numpy as np
     from safetensors import SafetensorError
@@ -53,20 +61,42 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
 
     folder = Path(folder)
     check_target(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
-    head = {"format": FORMAT, "isthmus": __version__, "estimator": model.estimator}
-    try:
-        paths = [folder / name for name in (WEIGHTS, LOG, CARD, CONFIG)]
-        with atomic_paths(*paths) as (weights, log, readme, settings):
-            save_file(tensors, weights, metadata={"format": "pt"})
-            log.write_text(to_json_lines(model.history), encoding="utf-8")
-            readme.write_text(card, encoding="utf-8")
-            config = {**head, "sha256": _seal(_digest(weights), model.config), **model.config}
-            settings.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    except SafetensorError as error:
-        raise IsthmusError(f"cannot write {folder / WEIGHTS}: {error}") from error
+    log = to_json_lines(model.history)
+    with workplace(folder, "model") as place:
+        weights, config = place / "weights", place / CONFIG
+        try:
+            save_file(tensors, weights, metadata={"format": "pt", _HISTORY: log})
+        except SafetensorError as error:
+            raise IsthmusError(f"cannot write the weights of {folder}: {error}") from error
+        digest = _digest(weights)
+        name, seal = f"model-{digest[:16]}.safetensors", _seal(digest, model.config)
+        head = dict(zip(_HEAD, (FORMAT, __version__, model.estimator, name, seal), strict=True))
+        config.write_text(json.dumps({**head, **model.config}, indent=2) + "\n", encoding="utf-8")
+        (place / LOG).write_text(log, encoding="utf-8")
+        (place / CARD).write_text(card, encoding="utf-8")
+        weights.rename(place / name)
+        _replace(folder, place, name)
     return folder
+
+
+def _replace(folder: Path, place: Path, weights: str) -> None:
+    """Make the model in a workplace that of the folder. weights : the name of their file."""
+    names = (weights, CONFIG, LOG, CARD)
+    for name in names:
+        check_replaceable(folder / name)
+        (place / name).chmod((place / CONFIG).stat().st_mode)  # a library may write files for this user alone
+        flush(place / name)
+    (place / weights).replace(folder / weights)
+    flush(folder)
+    (place / CONFIG).replace(folder / CONFIG)  # from here on the folder holds the new model
+    flush(folder)
+    for name in (LOG, CARD):
+        (place / name).replace(folder / name)
+    for path in folder.iterdir():
+        if _WEIGHTS.fullmatch(path.name) and path.name != weights:
+            with suppress(OSError):  # a reader may have it open, where such files cannot be removed
+                path.unlink()
 
 
 def check_target(folder: Path) -> None:
@@ -75,6 +105,8 @@ def check_target(folder: Path) -> None:
         raise IsthmusError(f"cannot save a model to {folder}: it is a file; name a folder")
     if (folder / CARD).exists() and not (folder / CONFIG).exists():
         raise IsthmusError(f"cannot save a model to {folder}: it has a {CARD} of something else; name another folder")
+    for name in (CONFIG, LOG, CARD):
+        check_replaceable(folder / name)
 
 
 def described(folder: str | Path) -> dict[str, str] | None:
@@ -93,29 +125,52 @@ def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
 
     estimator : the class that must have written it, if it matters.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = Path(folder)
-    config = read_config(folder)
-    weights = folder / WEIGHTS
+    for attempt in range(_TRIES):
+        config = read_config(folder)
+        try:
+            stored = _read_model(folder, config)
+            break
+        except FileNotFoundError as error:  # a writer has replaced the model since we read the configuration
+            if attempt == _TRIES - 1:
+                name = weights_of(config)
+                raise IsthmusError(f"{folder} is not a complete model: {name} is missing") from error
+            time.sleep(_PAUSE)
+    if estimator not in (None, stored.estimator):
+        found, article = stored.estimator, "an" if str(estimator).startswith("A") else "a"
+        raise IsthmusError(f"{folder} holds a {found}, not {article} {estimator}; load it with {found}.load")
+    return stored
+
+
+def _read_model(folder: Path, config: Mapping[str, Any]) -> StoredModel:
+    """The model of a configuration; FileNotFoundError where its weights are not there."""
+    from safetensors import SafetensorError, safe_open
+
+    weights = folder / weights_of(config)
     if not weights.is_file():
-        raise IsthmusError(f"{folder} is not a complete model: {WEIGHTS} is missing")
+        raise FileNotFoundError(weights)
     body = {key: value for key, value in config.items() if key not in _HEAD}
     if _seal(_digest(weights), body) != config["sha256"]:
         raise IsthmusError(
-            f"{folder} is damaged: {WEIGHTS} and {CONFIG} do not belong together, or one of them was changed; copy the "
-            f"folder again or train the model again"
+            f"{folder} is damaged: {weights.name} and {CONFIG} do not belong together, or one of them was changed; "
+            f"copy the folder again or train the model again"
         )
     try:
-        tensors = load_file(weights)
+        with safe_open(weights, "np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            log = (file.metadata() or {}).get(_HISTORY, "")
+    except FileNotFoundError:
+        raise
     except (SafetensorError, ValueError, OSError) as error:
         raise IsthmusError(f"{weights} cannot be read ({error}); copy the folder again") from error
-    found = config["estimator"]
-    if estimator not in (None, found):
-        article = "an" if str(estimator).startswith("A") else "a"
-        raise IsthmusError(f"{folder} holds a {found}, not {article} {estimator}; load it with {found}.load")
-    return StoredModel(found, body, tensors, _read_history(folder / LOG))
+    if config["format"] == 1:
+        log = _read_log(folder / LOG)
+    return StoredModel(config["estimator"], body, tensors, _history(log))
+
+
+def weights_of(config: Mapping[str, Any]) -> str:
+    """The name of the file in a model's folder that holds the weights."""
+    return str(config["weights"]) if config["format"] != 1 else "model.safetensors"
 
 
 @contextmanager
@@ -147,24 +202,29 @@ def read_config(folder: Path) -> dict[str, Any]:
     head = [config.get(key) for key in ("estimator", "sha256")] if isinstance(config, dict) else [None]
     if not all(isinstance(value, str) for value in head) or "format" not in config:
         raise IsthmusError(f"{path} is not the configuration of an isthmus model")
-    if config["format"] != FORMAT:
+    if config["format"] not in _READ:
         raise IsthmusError(
             f"{folder} has model format {config['format']!r} (written by isthmus {config.get('isthmus')}); this is "
-            f"isthmus {__version__}, which reads format {FORMAT}: upgrade with pip install --upgrade isthmus"
+            f"isthmus {__version__}, which reads format 1 to {FORMAT}: upgrade with pip install --upgrade isthmus"
         )
+    if config["format"] != 1 and not _WEIGHTS.fullmatch(str(config.get("weights"))):
+        raise IsthmusError(f"{path} names no file with weights, as in model-0123456789abcdef.safetensors")
     checked: dict[str, Any] = config
     return checked
 
 
-def _read_history(path: Path) -> list[dict[str, Any]]:
-    """The training log; a line that is not JSON ends it, since nothing but the report depends on it."""
+def _read_log(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+
+def _history(log: str) -> list[dict[str, Any]]:
+    """The entries of a training log; a line that is not JSON ends it, since nothing but the report depends on it."""
     entries: list[dict[str, Any]] = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entries.append(json.loads(line))
-            except ValueError:
-                break
+    for line in log.splitlines():
+        try:
+            entries.append(json.loads(line))
+        except (ValueError, RecursionError):
+            break
     return entries
 
 
