@@ -52,7 +52,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_training_writes_a_model_and_a_report(model: Path) -> None:
     names = {path.name for path in model.iterdir()}
-    assert {"config.json", "model.safetensors", "training.jsonl", "README.md", "report.html", "figures"} <= names
+    assert {"config.json", "training.jsonl", "README.md", "report.html", "figures"} <= names
     assert "checkpoint.safetensors" not in names
     for line in (model / "training.jsonl").read_text().splitlines():
         assert json.loads(line)["loss"] > 0

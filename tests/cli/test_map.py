@@ -24,7 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_map_is_a_model_with_a_picture_and_a_page(model: Path) -> None:
     names = {path.name for path in model.iterdir()}
-    assert {"config.json", "model.safetensors", "training.jsonl", "map.png", "map-dark.png", "map.html"} <= names
+    assert {"config.json", "training.jsonl", "map.png", "map-dark.png", "map.html"} <= names
     with Image.open(model / "map.png") as image:
         assert image.width > 2 * image.height * 0.8  # two panels: the samples, and what the decoder makes of the plane
     page = (model / "map.html").read_text("utf-8")

@@ -11,12 +11,18 @@ import pytest
 
 from isthmus import AutoEncoder
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import CONFIG, LOG, WEIGHTS, StoredModel, load_model, save_model
+from isthmus.estimators.model_folder import CONFIG, LOG, StoredModel, load_model, read_config, save_model, weights_of
 from isthmus.files import atomic_path, write_text
 
 MODEL = StoredModel(
     "AutoEncoder", {"params": {"latent_dim": 2}}, {"w": np.arange(6.0).reshape(2, 3).T}, [{"step": 1, "loss": 0.5}]
 )
+
+OTHER = StoredModel("AutoEncoder", {"params": {"latent_dim": 3}}, {"w": np.ones((2, 2))}, [])
+
+
+def weights_in(folder: Path) -> Path:
+    return folder / weights_of(read_config(folder))
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def test_a_model_comes_back(folder: Path) -> None:
     model = load_model(folder)
     assert (model.estimator, model.config, model.history) == (MODEL.estimator, MODEL.config, MODEL.history)
     np.testing.assert_array_equal(model.tensors["w"], MODEL.tensors["w"])
-    assert sorted(path.name for path in folder.iterdir()) == ["README.md", CONFIG, WEIGHTS, LOG]
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", CONFIG, weights_in(folder).name, LOG]
 
 
 def test_other_files_in_the_folder_stay(folder: Path) -> None:
@@ -46,14 +52,16 @@ def edit(folder: Path, **changes: Any) -> None:
     ("damage", "message"),
     [
         (lambda f: (f / CONFIG).unlink(), "not a model"),
-        (lambda f: (f / WEIGHTS).unlink(), "missing"),
+        (lambda f: weights_in(f).unlink(), "missing"),
         (lambda f: (f / CONFIG).write_text('{"format": 1, "est'), "damaged"),
         (lambda f: (f / CONFIG).write_text("[1, 2]"), "not the configuration"),
         (lambda f: (f / CONFIG).write_bytes(b"\xff\xfe\x00"), "damaged"),
-        (lambda f: (f / WEIGHTS).write_bytes((f / WEIGHTS).read_bytes()[:-3]), "damaged"),
-        (lambda f: (f / WEIGHTS).write_bytes(b""), "damaged"),
+        (lambda f: weights_in(f).write_bytes(weights_in(f).read_bytes()[:-3]), "damaged"),
+        (lambda f: weights_in(f).write_bytes(b""), "damaged"),
         (lambda f: edit(f, format=99, isthmus="9.0"), "format 99 .*9.0.*upgrade"),
         (lambda f: edit(f, sha256="0" * 64), "do not belong together"),
+        (lambda f: edit(f, weights="../model-0123456789abcdef.safetensors"), "names no file with weights"),
+        (lambda f: edit(f, weights=["model.safetensors"]), "names no file with weights"),
     ],
 )
 def test_damage_is_one_clear_line(folder: Path, damage: Any, message: str) -> None:
@@ -75,9 +83,28 @@ def test_saving_over_a_file_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_cut_log_costs_nothing_but_its_last_line(folder: Path) -> None:
+def as_format_1(folder: Path) -> None:
+    """What earlier versions wrote: weights of a fixed name, and the history in the log alone."""
+    weights_in(folder).rename(folder / "model.safetensors")
+    edit(folder, format=1)
+
+
+def test_a_cut_log_of_format_1_costs_nothing_but_its_last_line(folder: Path) -> None:
+    as_format_1(folder)
     (folder / LOG).write_text('{"step": 1}\n{"step": 2}\n{"ste')
     assert load_model(folder).history == [{"step": 1}, {"step": 2}]
+
+
+def test_the_log_of_a_run_that_goes_on_is_not_the_history_of_the_model(folder: Path) -> None:
+    (folder / LOG).write_text('{"step": 7}\n')
+    assert load_model(folder).history == MODEL.history
+
+
+def test_a_save_over_format_1_leaves_nothing_of_it(folder: Path) -> None:
+    as_format_1(folder)
+    save_model(folder, OTHER, "")
+    assert load_model(folder).config == OTHER.config
+    assert not (folder / "model.safetensors").exists()
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> None:

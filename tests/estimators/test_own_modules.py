@@ -14,6 +14,7 @@ from sklearn.base import clone
 from torch import nn
 
 from isthmus import AutoEncoder, IsthmusError
+from isthmus.estimators.model_folder import read_config, weights_of
 from isthmus.training.progress import Event
 
 
@@ -70,9 +71,9 @@ def test_shared_weights_stay_shared(tmp_path: Path) -> None:
         assert trained.network_.encoder.weight is trained.network_.decoder.weight
         assert trained.network_.num_parameters == 20
     np.testing.assert_array_equal(loaded.reconstruct(X), model.reconstruct(X))
-    assert [name for name in load_file(tmp_path / "m" / "model.safetensors") if "weight" in name] == [
-        "network.encoder.weight"
-    ]
+    assert [
+        name for name in load_file(tmp_path / "m" / weights_of(read_config(tmp_path / "m"))) if "weight" in name
+    ] == ["network.encoder.weight"]
     with pytest.raises(IsthmusError, match=r"no decoder\.weight: give the modules that the model was made of"):
         AutoEncoder.load(tmp_path / "m", network=(nn.Linear(6, 2), nn.Linear(2, 6)))
 

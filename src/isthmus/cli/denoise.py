@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +12,7 @@ from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.models import model_and_data
 from isthmus.cli.progress import track
+from isthmus.cli.run import go_on_after
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, check_target
 from isthmus.spec import parse_corruption
@@ -212,8 +212,5 @@ def _learn(denoiser: Denoiser, data: str | Source, save_model: Path | None, quie
     typer.echo(f"Noise       {denoiser.noise_}")
     if save_model is not None:
         typer.echo(f"Model       {denoiser.save(save_model)}")
-    if denoiser.interrupted_ == signal.SIGINT:
-        typer.echo("Stopped learning; cleaning with what was learned so far.", err=True)
-    elif denoiser.interrupted_:
-        raise typer.Exit(128 + denoiser.interrupted_)
+    go_on_after(denoiser, "cleaning")
     return bad

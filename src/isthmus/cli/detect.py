@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import load_model, model_and_data, open_for, open_to_detect
 from isthmus.cli.progress import track
+from isthmus.cli.run import go_on_after
 from isthmus.cli.train_detector import Contamination, Kind, Window, parse_contamination
 
 if TYPE_CHECKING:
@@ -211,8 +211,5 @@ def _learned(settings: dict[str, Any], samples: Source, save_model: Path | None,
     typer.echo(f"Learned     from {samples.name} itself: {detector.describe()['learned from']}")
     if save_model is not None:
         typer.echo(f"Model       {detector.save(save_model)}")
-    if detector.interrupted_ == signal.SIGINT:
-        typer.echo("Stopped learning; judging with what was learned so far.", err=True)
-    elif detector.interrupted_:
-        raise typer.Exit(128 + detector.interrupted_)
+    go_on_after(detector, "judging")
     return detector

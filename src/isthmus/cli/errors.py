@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import platform
+import signal
 import sys
 import tempfile
 import traceback
@@ -22,6 +23,7 @@ import typer
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError, ReadingError
+from isthmus.training.stopping import Stopped, command_signals
 
 FAILED, MISUSED, BUG = 1, 2, 70
 _UsageError: Any = typer.BadParameter.__mro__[1]  # typer does not export it, and where it lies depends on the version
@@ -39,9 +41,13 @@ def run(command: Callable[[], Any]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            return command() or 0
+            with command_signals():
+                return command() or 0
     except KeyboardInterrupt:
-        return 130
+        return 128 + signal.SIGINT
+    except Stopped as stopped:
+        print(f"isthmus: stopped by {signal.Signals(stopped.signal).name}", file=sys.stderr)
+        return 128 + stopped.signal
     except Exception as error:
         return _tell(error)
 

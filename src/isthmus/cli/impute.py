@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.columns import tell_columns
 from isthmus.cli.models import load_model
+from isthmus.cli.run import go_on_after
 from isthmus.errors import IsthmusError
 
 
@@ -71,6 +72,7 @@ def impute(
         imputer = _learned(table, settings, columns, quiet)
         if save_model is not None:
             imputer.save(save_model)
+        go_on_after(imputer, "filling holes")
     holes = table.holes
     write_table(output, imputer.filled(table))
     typer.echo(f"{holes:,} cells of {len(table):,} rows filled in {output}")

@@ -15,6 +15,7 @@ import typer
 
 from isthmus import registry
 from isthmus.errors import IsthmusError, ReadingError
+from isthmus.files import is_occupied
 from isthmus.registry import Registry
 from isthmus.spec import Choice, parse_objective
 
@@ -329,8 +330,7 @@ def check_output(output: Path, overwrite: bool, *, folder: bool, suffixes: Seque
         raise IsthmusError(f"{output} is a file; name a folder with --output")
     if not folder and output.is_dir():
         raise IsthmusError(f"{output} is a folder; name a file with --output")
-    occupied = any(output.iterdir()) if output.is_dir() else output.exists()
-    if occupied and not overwrite:
+    if is_occupied(output) and not overwrite:
         raise IsthmusError(f"{output} exists; give --overwrite to replace what is there")
     check_writable(output)
 

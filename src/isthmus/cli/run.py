@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import typer
 from isthmus.cli import options
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, LOG
+from isthmus.files import WORKPLACE
+from isthmus.training.stopping import hold_until_saved, saved
 
 CHECKPOINT = "checkpoint.safetensors"  # of a run in several parts: checkpoint-2.safetensors and so on, too
 _CHECKPOINTS = "checkpoint*.safetensors"
-_UNFINISHED = f".{Path(CHECKPOINT).stem}"  # begins the name of a checkpoint that was being written
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class RunFolder:
         """What every estimator's `fit` takes beside the data. What other runs left is removed, unless continued."""
         from isthmus.training.progress import JsonLines, TensorBoard, shown
 
+        hold_until_saved()
         if not self.resume:
             self._remove_checkpoints()
         listeners: list[Any] = [JsonLines(self.path / LOG)]
@@ -96,18 +99,27 @@ class RunFolder:
     def save(self, model: Any) -> None:
         """Save the model. A run that a signal ended keeps its checkpoints and ends the command, with 128 + signal."""
         model.save(self.path)
-        if model.interrupted_:
+        number = saved() or model.interrupted_
+        if number:
             again = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
             typer.echo(
                 f"Stopped. The best model so far is in {self.path}. To continue: isthmus {shlex.join(again)} --resume",
                 err=True,
             )
-            raise typer.Exit(128 + model.interrupted_)
+            raise typer.Exit(128 + number)
         self._remove_checkpoints()
 
     def _remove_checkpoints(self) -> None:
-        for path in (*self.path.glob(_CHECKPOINTS), *self.path.glob(f"{_UNFINISHED}*")):
+        for path in self.path.glob(_CHECKPOINTS):
             path.unlink()
+
+
+def go_on_after(model: Any, work: str) -> None:
+    """Go on with the work after Ctrl-C, which ends learning alone there; another signal ends the command."""
+    if model.interrupted_ == signal.SIGINT:
+        typer.echo(f"Stopped learning; {work} with what was learned so far.", err=True)
+    elif model.interrupted_:
+        raise typer.Exit(128 + model.interrupted_)
 
 
 def _can_resume(folder: Path) -> bool:
@@ -125,7 +137,7 @@ def _can_resume(folder: Path) -> bool:
 def _check_free(folder: Path, overwrite: bool) -> None:
     """Refuse a folder with anything but a model that may be replaced, or the remains of a killed run."""
     names = {path.name for path in folder.iterdir()}
-    if all(name == LOG or name.startswith(_UNFINISHED) for name in names):
+    if all(name == LOG or name.startswith(WORKPLACE) for name in names):
         return
     if not {CHECKPOINT, CONFIG} & names:
         raise IsthmusError(f"{folder} holds something that is not a model; choose another --output")

@@ -17,6 +17,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import load_model
 from isthmus.errors import IsthmusError
+from isthmus.training.stopping import heard
 
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector, DriftMonitor
@@ -223,14 +224,14 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _ended() -> Iterator[list[int]]:
-    """The signal that ended the watch: Ctrl-C and SIGTERM raise KeyboardInterrupt, so that the state is kept."""
+    """The signal that ended the watch: each raises KeyboardInterrupt, so that the state is kept."""
     ended: list[int] = []
 
     def end(number: int, frame: Any) -> None:
         ended.append(number)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, end) for number in heard()}
     try:
         yield ended
     finally:

@@ -16,7 +16,7 @@ from isthmus.compression.images import open_images
 from isthmus.compression.unpacking import lies_inside
 from isthmus.data.images import SUFFIXES
 from isthmus.errors import IsthmusError
-from isthmus.files import temporary_affixes
+from isthmus.files import is_unfinished
 
 _LONGEST_NAME = 255  # bytes that file systems allow
 _WITH_LABELS = (".npz", ".zarr", ".zip")
@@ -62,7 +62,8 @@ class Members:
     def _folder(self, path: Path) -> Iterator[Member]:
         top = path.resolve()
         prefix = f"{self._named(top.name, str(path))}/" if len(self._inputs) > 1 else ""
-        found = sorted(p for p in top.rglob("*") if not _is_of(p, self._without))
+        without = None if self._without is None else self._without.parent.resolve() / self._without.name
+        found = sorted(p for p in top.rglob("*") if p != without and not is_unfinished(p.relative_to(top)))
         files = [p for p in found if p.is_file()]
         if not files:
             raise IsthmusError(f"folder {path} holds no files")
@@ -152,11 +153,3 @@ def _holds_arrays(path: Path) -> bool:
     from isthmus.data.stacks import is_zarr
 
     return path.suffix.lower() in (".npy", ".npz") or is_idx(path) or is_zarr(path)
-
-
-def _is_of(path: Path, archive: Path | None) -> bool:
-    """Whether a file is an archive, or the temporary one that is to become it."""
-    if archive is None or path.parent != archive.resolve().parent:
-        return False
-    prefix, suffix = temporary_affixes(archive)
-    return path.name == archive.name or (path.name.startswith(prefix) and path.name.endswith(suffix))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from isthmus.errors import IsthmusError
-from isthmus.files import atomic_path, temporary_affixes, write_bytes
+from isthmus.files import atomic_path, write_bytes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -149,11 +148,8 @@ class _Rows:
 
     def __init__(self, name: str, path: Path, row: np.ndarray) -> None:
         self._name, self.path, self._shape, self._dtype = name, path, row.shape, row.dtype
-        path.parent.mkdir(parents=True, exist_ok=True)
-        prefix, suffix = temporary_affixes(path)
-        handle, temporary = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
-        self._temporary = Path(temporary)
-        self._file: BinaryIO = os.fdopen(handle, "w+b")
+        self._writing = atomic_path(path)
+        self._file: BinaryIO = self._writing.__enter__().open("w+b")
         self._rows = 0
         self._header()
 
@@ -170,10 +166,8 @@ class _Rows:
         """Complete the file, or forget it."""
         self._header()
         self._file.close()
-        if keep:
-            with atomic_path(self.path) as temporary:
-                self._temporary.replace(temporary)
-        self._temporary.unlink(missing_ok=True)
+        left_out = None if keep else IsthmusError(f"{self.path} is not complete")
+        self._writing.__exit__(None if keep else IsthmusError, left_out, None)
 
     def _header(self) -> None:
         import numpy as np

@@ -43,7 +43,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         self.seconds_, self.interrupted_ = trained.seconds, trained.signal
 
     def save(self, folder: str | Path) -> Path:
-        """Write the model to a folder: config.json, model.safetensors, training.jsonl, README.md. No pickle.
+        """Write the model to a folder: config.json, model-DIGEST.safetensors, training.jsonl, README.md. No pickle.
 
         Returns the folder. Raises IsthmusError where it is a file or holds something that is no model.
         """
@@ -126,7 +126,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         return (
             f"# {name}\n\nMade with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n"
             f"```python\nfrom isthmus import {kind}\n\nmodel = {kind}.load({name!r})\n{self._usage}\n```\n\n"
-            f"Files: `config.json` (settings), `model.safetensors` (weights), `training.jsonl` (losses).\n"
+            f"Files: `config.json` (settings), `model-*.safetensors` (weights), `training.jsonl` (losses).\n"
             f"Nothing in them is executed when the model is loaded.\n"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from isthmus.typed_json import MOST_JSON, read_json, typed
 if TYPE_CHECKING:
     import numpy as np
 
-FORMAT = 1
+FORMAT = 2  # 1: the weights were always called model.safetensors, and training.jsonl was part of the model
+WEIGHTS_NAME = re.compile(r"model(-[0-9a-f]{16})?\.safetensors")
 _MOST_ENTRY = 100  # values in a line of the log
 _ENTRY = {
     "step": int,
@@ -36,23 +38,32 @@ def read_settings(content: bytes, folder: Path, name: str) -> dict[str, Any]:
     head = [config.get(key) for key in ("estimator", "sha256")] if isinstance(config, dict) else [None]
     if not all(isinstance(value, str) for value in head) or "format" not in config:
         raise IsthmusError(f"{path} is not the configuration of an isthmus model")
-    if type(config["format"]) is not int or config["format"] != FORMAT:
+    if type(config["format"]) is not int or not 1 <= config["format"] <= FORMAT:
         raise IsthmusError(
             f"{folder} has model format {str(config['format'])[:60]} (written by isthmus "
-            f"{str(config.get('isthmus'))[:60]}); this is isthmus {__version__}, which reads format {FORMAT}: upgrade "
-            f"with pip install --upgrade isthmus"
+            f"{str(config.get('isthmus'))[:60]}); this is isthmus {__version__}, which reads format 1 to {FORMAT}: "
+            f"upgrade with pip install --upgrade isthmus"
         )
+    if config["format"] != 1 and not WEIGHTS_NAME.fullmatch(str(config.get("weights"))):
+        raise IsthmusError(f"{path} names no file with weights, as in model-0123456789abcdef.safetensors")
     checked: dict[str, Any] = config
     return checked
 
 
-def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a safetensors file, which are never larger than the file; one clear line where it is damaged."""
-    from safetensors.numpy import load_file
+def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays of a safetensors file, which are never larger than the file, and the texts beside them.
+
+    One clear line where it is damaged; FileNotFoundError where there is none.
+    """
+    from safetensors import safe_open
 
     with of_a_file(f"{path} cannot be read; copy the folder again"):
-        tensors: dict[str, np.ndarray] = load_file(path)
-        return tensors
+        try:
+            with safe_open(path, "np") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        except FileNotFoundError as error:
+            gone = error
+    raise gone
 
 
 def parts_of(tensors: Mapping[str, np.ndarray], *names: str) -> dict[str, dict[str, np.ndarray]]:

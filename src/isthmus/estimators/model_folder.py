@@ -1,30 +1,35 @@
-"""A model on disk: a folder with config.json, model.safetensors, training.jsonl and README.md.
+"""A model on disk: a folder with config.json, model-DIGEST.safetensors, training.jsonl and README.md.
 
-Nothing in it is ever executed. The configuration holds a digest of itself and of the weights, so that a folder whose
-files were changed or do not belong together is refused.
+Nothing in it is ever executed. The configuration names the file of the weights and holds a digest of itself and of
+them, so that a folder whose files were changed or do not belong together is refused. A save puts new weights beside the
+old ones; it is done when the configuration is replaced; the old weights go after that. Whoever is killed on
+the way leaves the old model or the new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError, of_a_file
-from isthmus.estimators.model_contents import FORMAT, read_log, read_settings, read_tensors
-from isthmus.files import atomic_paths, to_json_lines
+from isthmus.estimators.model_contents import FORMAT, WEIGHTS_NAME, read_log, read_settings, read_tensors
+from isthmus.files import check_replaceable, flush, to_json_lines, workplace
 from isthmus.typed_json import typed
 
 if TYPE_CHECKING:
     import numpy as np
 
-_HEAD = ("format", "isthmus", "estimator", "sha256")  # keys of the configuration that are not the estimator's own
-CONFIG, WEIGHTS, LOG, CARD = "config.json", "model.safetensors", "training.jsonl", "README.md"
+_HEAD = ("format", "isthmus", "estimator", "weights", "sha256")  # keys of the configuration, not the estimator's own
+CONFIG, LOG, CARD = "config.json", "training.jsonl", "README.md"
+_HISTORY = "history"  # of the run, in the metadata of the weights
+_TRIES, _PAUSE = 100, 0.002  # of a reader that finds a model being replaced, and seconds between two of them
 
 
 @dataclass(frozen=True)
@@ -44,9 +49,9 @@ class StoredModel:
 def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     """Write a model folder; other files in it are left alone.
 
-    Nothing is replaced before everything is on the disk under temporary names, and the configuration comes last: what
-    fails leaves the model that was there as it was. Raises IsthmusError where `folder` is a file or holds
-    something that is no model.
+    All is on the disk before anything is replaced, and one rename, of the configuration, makes the old model the new
+    one. Of several writers one waits for the other. Raises IsthmusError where `folder` is a file or holds something
+    that is no model.
     """
     import numpy as np
     from safetensors import SafetensorError
@@ -54,20 +59,42 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
 
     folder = Path(folder)
     check_target(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
-    head = {"format": FORMAT, "isthmus": __version__, "estimator": model.estimator}
-    try:
-        paths = [folder / name for name in (WEIGHTS, LOG, CARD, CONFIG)]
-        with atomic_paths(*paths) as (weights, log, readme, settings):
-            save_file(tensors, weights, metadata={"format": "pt"})
-            log.write_text(to_json_lines(model.history), encoding="utf-8")
-            readme.write_text(card, encoding="utf-8")
-            config = {**head, "sha256": _seal(_digest(weights), model.config), **model.config}
-            settings.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    except SafetensorError as error:
-        raise IsthmusError(f"cannot write {folder / WEIGHTS}: {error}") from error
+    log = to_json_lines(model.history)
+    with workplace(folder, "model") as place:
+        weights, config = place / "weights", place / CONFIG
+        try:
+            save_file(tensors, weights, metadata={"format": "pt", _HISTORY: log})
+        except SafetensorError as error:
+            raise IsthmusError(f"cannot write the weights of {folder}: {error}") from error
+        digest = _digest(weights)
+        name, seal = f"model-{digest[:16]}.safetensors", _seal(digest, model.config)
+        head = dict(zip(_HEAD, (FORMAT, __version__, model.estimator, name, seal), strict=True))
+        config.write_text(json.dumps({**head, **model.config}, indent=2) + "\n", encoding="utf-8")
+        (place / LOG).write_text(log, encoding="utf-8")
+        (place / CARD).write_text(card, encoding="utf-8")
+        weights.rename(place / name)
+        _replace(folder, place, name)
     return folder
+
+
+def _replace(folder: Path, place: Path, weights: str) -> None:
+    """Make the model in a workplace that of the folder. weights : the name of their file."""
+    names = (weights, CONFIG, LOG, CARD)
+    for name in names:
+        check_replaceable(folder / name)
+        (place / name).chmod((place / CONFIG).stat().st_mode)  # a library may write files for this user alone
+        flush(place / name)
+    (place / weights).replace(folder / weights)
+    flush(folder)
+    (place / CONFIG).replace(folder / CONFIG)  # from here on the folder holds the new model
+    flush(folder)
+    for name in (LOG, CARD):
+        (place / name).replace(folder / name)
+    for path in folder.iterdir():
+        if WEIGHTS_NAME.fullmatch(path.name) and path.name != weights:
+            with suppress(OSError):  # a reader may have it open, where such files cannot be removed
+                path.unlink()
 
 
 def check_target(folder: Path) -> None:
@@ -76,6 +103,8 @@ def check_target(folder: Path) -> None:
         raise IsthmusError(f"cannot save a model to {folder}: it is a file; name a folder")
     if (folder / CARD).exists() and not (folder / CONFIG).exists():
         raise IsthmusError(f"cannot save a model to {folder}: it has a {CARD} of something else; name another folder")
+    for name in (CONFIG, LOG, CARD):
+        check_replaceable(folder / name)
 
 
 def described(folder: str | Path) -> dict[str, str] | None:
@@ -95,23 +124,43 @@ def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
     estimator : the class that must have written it, if it matters.
     """
     folder = Path(folder)
-    config = read_config(folder)
-    weights = folder / WEIGHTS
+    for attempt in range(_TRIES):
+        config = read_config(folder)
+        try:
+            stored = _read_model(folder, config)
+            break
+        except FileNotFoundError as error:  # a writer has replaced the model since we read the configuration
+            if attempt == _TRIES - 1:
+                name = weights_of(config)
+                raise IsthmusError(f"{folder} is not a complete model: {name} is missing") from error
+            time.sleep(_PAUSE)
+    if estimator not in (None, stored.estimator):
+        found, article = stored.estimator, "an" if str(estimator).startswith("A") else "a"
+        raise IsthmusError(f"{folder} holds a {found}, not {article} {estimator}; load it with {found}.load")
+    return stored
+
+
+def _read_model(folder: Path, config: Mapping[str, Any]) -> StoredModel:
+    """The model of a configuration; FileNotFoundError where its weights are not there."""
+    weights = folder / weights_of(config)
     if not weights.is_file():
-        raise IsthmusError(f"{folder} is not a complete model: {WEIGHTS} is missing")
+        raise FileNotFoundError(weights)
     body = {key: value for key, value in config.items() if key not in _HEAD}
     if _seal(_digest(weights), body) != config["sha256"]:
         raise IsthmusError(
-            f"{folder} is damaged: {WEIGHTS} and {CONFIG} do not belong together, or one of them was changed; copy the "
-            f"folder again or train the model again"
+            f"{folder} is damaged: {weights.name} and {CONFIG} do not belong together, or one of them was changed; "
+            f"copy the folder again or train the model again"
         )
-    tensors = read_tensors(weights)
-    found = config["estimator"]
-    if estimator not in (None, found):
-        article = "an" if str(estimator).startswith("A") else "a"
-        raise IsthmusError(f"{folder} holds a {found}, not {article} {estimator}; load it with {found}.load")
-    log = folder / LOG
-    return StoredModel(found, body, tensors, read_log(log.read_bytes()) if log.is_file() else [])
+    tensors, metadata = read_tensors(weights)
+    log = metadata.get(_HISTORY, "").encode()
+    if config["format"] == 1:
+        log = (folder / LOG).read_bytes() if (folder / LOG).is_file() else b""
+    return StoredModel(config["estimator"], body, tensors, read_log(log))
+
+
+def weights_of(config: Mapping[str, Any]) -> str:
+    """The name of the file in a model's folder that holds the weights."""
+    return str(config["weights"]) if config["format"] != 1 else "model.safetensors"
 
 
 def complete_model(folder: str | Path) -> AbstractContextManager[None]:

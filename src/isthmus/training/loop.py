@@ -22,7 +22,7 @@ from isthmus.errors import IsthmusError
 from isthmus.networks import load_stored_state, stored_state
 from isthmus.registry import optimizers as optimizers_by_name
 from isthmus.spec import TrainingSpec
-from isthmus.training.checkpoint import Checkpoint
+from isthmus.training.checkpoint import Checkpoint, check_tensors
 from isthmus.training.optimizers import learning_rate_factor
 from isthmus.training.order import epoch_batches
 from isthmus.training.progress import Event, Listener
@@ -90,7 +90,7 @@ class Trainer:
         self._saved = 0.0  # when
 
     def run(self) -> None:
-        """Train to the end, or to Ctrl-C or SIGTERM, which sets `signal` and keeps the best weights so far."""
+        """Train to the end, or to a signal (`stop_flag`), which sets `signal` and keeps the best weights so far."""
         with stop_flag() as stop:
             if self._checkpoint is not None:
                 self._restore() if self._checkpoint.resume else self._save()  # from here on the run can be resumed
@@ -98,6 +98,7 @@ class Trainer:
             self._emit("start")
             while not self.position.finished and not self.signal:
                 self._epoch(stop)
+            self.signal = stop.signal  # one that came after the last step, too
         if self._best:
             load_stored_state(self.task.network, self._best)
         self.task.eval()
@@ -259,12 +260,27 @@ class Trainer:
 
     def _restore(self) -> None:
         assert self._checkpoint is not None
-        tensors, state = self._checkpoint.load(self.spec, self.optimizers)
-        self.position = Position(**state["position"])
-        self._loss_count = state["loss_count"]
+        tensors, self.position, self._loss_count = self._checkpoint.load(self.spec, self.optimizers, Position)
+        task, best = _below("task.", tensors), _below("best.", tensors)
+        with self._checkpoint.trusted():
+            check_tensors(task, stored_state(self.task))
+            if best or self.position.best_loss is not None:
+                check_tensors(best, stored_state(self.task.network))
+            check_tensors({"": tensors["loss_sum"]}, {"": self._loss_sum})
+            self._check_position()
         self._loss_sum.copy_(tensors["loss_sum"])
-        load_stored_state(self.task, _below("task.", tensors))
-        self._best = {name: tensor.to(self.task.device) for name, tensor in _below("best.", tensors).items()}
+        load_stored_state(self.task, task)
+        self._best = {name: tensor.to(self.task.device) for name, tensor in best.items()}
+
+    def _check_position(self) -> None:
+        """Refuse a place where this run cannot stand, with a ValueError."""
+        position, minutes = self.position, self.spec.minutes
+        if position.batch > self._batches_per_epoch:  # equal: the epoch is over, and the next has not begun
+            raise ValueError(f"batch is {position.batch}, and an epoch has {self._batches_per_epoch}")
+        if min(position.preparation, position.seconds) < 0 or position.preparation >= 60 * (minutes or math.inf):
+            raise ValueError(f"its times are {position.preparation:g} and {position.seconds:g} seconds")
+        if position.validation_samples is not None and not 1 <= position.validation_samples <= len(self._validation):
+            raise ValueError(f"validation_samples is {position.validation_samples}, of {len(self._validation)}")
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

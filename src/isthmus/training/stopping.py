@@ -1,4 +1,9 @@
-"""Ctrl-C and SIGTERM as a flag that a loop reads between two steps."""
+"""Ctrl-C, SIGTERM and SIGHUP: a flag that a loop reads between two steps; everywhere else in a command, its end.
+
+A command of the command line is in one of three states. At first, and whenever nothing is there yet that could be kept,
+a signal ends it at once, by an exception that lets everybody clean up. In a training loop it is noted. From there until
+what was learned has been saved it is noted, too, where the command has asked for that.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Stopped(BaseException):
+    """A signal ends the command. No Exception: nothing may take it for an error that it knows how to handle."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = number
 
 
 class StopFlag:
@@ -16,17 +29,81 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signal = 0
+        self.until_saved = False  # whether signals are noted after the loop, too
+        self._noting = False
+
+    def hear(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: note the first one where that helps, else end the command."""
+        if not self._noting or self.signal:
+            raise Stopped(number)
+        self.signal = number
+
+    @contextmanager
+    def noting(self) -> Iterator[StopFlag]:
+        """Note signals for a while."""
+        self._noting = True
+        try:
+            yield self
+        finally:
+            if not self.until_saved:
+                self.release()
+
+    def release(self) -> int:
+        """Let signals end the command again; the number of the one that was noted, 0 if none was."""
+        number = self.signal
+        self.signal, self.until_saved, self._noting = 0, False, False
+        return number
+
+
+_command: StopFlag | None = None  # of the command line, while it runs a command in this process
+
+
+def heard() -> list[int]:
+    """The signals that ask for an end, but those that this process was told to ignore, as `nohup` does."""
+    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextmanager
+def command_signals() -> Iterator[None]:
+    """Let signals end a command by the exception `Stopped`; for the command line, around all that it does."""
+    global _command
+    if not _in_main_thread() or _command is not None:
+        yield
+        return
+    _command = StopFlag()
+    before = {number: signal.signal(number, _command.hear) for number in heard()}
+    try:
+        yield
+    finally:
+        _command = None
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def hold_until_saved() -> None:
+    """Note signals that come between the next training loop and `saved`: what was learned is not lost to them."""
+    if _command is not None:
+        _command.until_saved = True
+
+
+def saved() -> int:
+    """Say that what was learned is kept; the number of the signal that came before, 0 if none did."""
+    return 0 if _command is None else _command.release()
 
 
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """A flag that the first Ctrl-C or SIGTERM raises; the second one acts at once, as it would without us.
+    """A flag that the first Ctrl-C, SIGTERM or SIGHUP raises; the second one acts at once, as it would without us.
 
     Only the main thread hears signals: in any other the flag stays down.
     """
     flag = StopFlag()
-    if threading.current_thread() is not threading.main_thread():
+    if not _in_main_thread():
         yield flag
+        return
+    if _command is not None:
+        with _command.noting():
+            yield _command
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -39,8 +116,12 @@ def stop_flag() -> Iterator[StopFlag]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    before = {number: signal.signal(number, handle) for number in heard()}
     try:
         yield flag
     finally:
         restore()
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
