@@ -15,7 +15,10 @@ from isthmus.estimators.model_folder import CONFIG, LOG, StoredModel, load_model
 from isthmus.files import atomic_path, write_text
 
 MODEL = StoredModel(
-    "AutoEncoder", {"params": {"latent_dim": 2}}, {"w": np.arange(6.0).reshape(2, 3).T}, [{"step": 1, "loss": 0.5}]
+    "AutoEncoder",
+    {"params": {"latent_dim": 2}},
+    {"w": np.arange(6.0).reshape(2, 3).T},
+    [{"step": 1, "epoch": 1, "loss": 0.5}],
 )
 
 OTHER = StoredModel("AutoEncoder", {"params": {"latent_dim": 3}}, {"w": np.ones((2, 2))}, [])
@@ -91,8 +94,8 @@ def as_format_1(folder: Path) -> None:
 
 def test_a_cut_log_of_format_1_costs_nothing_but_its_last_line(folder: Path) -> None:
     as_format_1(folder)
-    (folder / LOG).write_text('{"step": 1}\n{"step": 2}\n{"ste')
-    assert load_model(folder).history == [{"step": 1}, {"step": 2}]
+    (folder / LOG).write_text('{"step": 1, "epoch": 1}\n{"step": 2, "epoch": 1}\n{"ste')
+    assert load_model(folder).history == [{"step": 1, "epoch": 1}, {"step": 2, "epoch": 1}]
 
 
 def test_the_log_of_a_run_that_goes_on_is_not_the_history_of_the_model(folder: Path) -> None:
