@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -60,7 +60,7 @@ _command: StopFlag | None = None  # of the command line, while it runs a command
 
 def heard() -> list[int]:
     """The signals that ask for an end, but those that this process was told to ignore, as `nohup` does."""
-    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
