@@ -20,7 +20,7 @@ ROOMS = (
     "training", "evaluation", "latent", "estimators",
     "compression", "denoising", "manifold",
     "tables", "anomalies",
-    "serving", "cli", "__main__",
+    "cluster", "serving", "cli", "__main__",
 )  # fmt: skip
 PUBLIC = "__init__"  # hands out names lazily, so that it imports from every room
 
