@@ -10,8 +10,6 @@ import typer
 
 from isthmus.errors import unknown_name
 
-Opened = TypeVar("Opened")
-Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 PANEL = "More than one machine"
@@ -59,12 +57,19 @@ class Backend:
         """Whether this process works alone."""
         return self.backend == LOCAL
 
+    def check_model(self, model: str | None, training: str) -> None:
+        """Refuse to learn on the way what workers could not load. training : the command that makes such a model."""
+        if model is None and not self.is_local:
+            raise typer.BadParameter(
+                f"--backend {self.backend} needs a model; {training} makes one, named before the data"
+            )
+
     def map(
         self,
-        opening: Callable[[], Opened],
-        work: Callable[[Opened, Part], Result],
-        parts: Sequence[Part],
-        opened: Opened,
+        opening: Callable[[], Any],
+        work: Callable[[Any, Any], Result],
+        parts: Sequence[Any],
+        opened: Any,
         device: str,
     ) -> Iterator[Result]:
         """``work(opened, part)`` for each part, in order. opening : makes what was opened here again, in a worker."""

@@ -2,25 +2,33 @@
 
     parts ── from_items ─▶ Ray Data ── map_batches ─▶ workers: open once, work on part after part ──▶ results in order
 
-Nothing but numbers of parts travels to the workers: each opens the model and the data itself. What is killed with a
-worker or its node is done again by another one, and since a part's result depends on nothing but the part, nobody sees.
+Nothing but numbers of parts travels to the workers: each opens the model and the data itself, and keeps them for the
+parts that follow. What is killed with a worker or its node is done again by another one, and since a part's result
+depends on nothing but the part, nobody sees.
+
+The workers are processes of a pool for tasks. A pool of actors hangs where results are wanted in order and a node is
+lost without another in its place: a task stays with its actor, which waits for a CPU, and all others wait for the task.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import queue
 import threading
+import uuid
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from isthmus.cluster.connection import Cluster, Watch, gpus_each, imported
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, IsthmusWarning, warn
 
 Opened = TypeVar("Opened")
 Part = TypeVar("Part")
@@ -100,6 +108,7 @@ class _Job:
     work: Callable[[Any, Any], Any]
     tasks: Sequence[Sequence[Any]]
     here: _Here = field(default_factory=_Here)
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)
@@ -107,33 +116,37 @@ class _Done:
     """The results of a task, or what a user can put right about it. Of a type that Ray Data does not look into."""
 
     results: Sequence[Any]
-    failure: str = ""
+    failure: str
+    warnings: Sequence[str]
 
 
-class _Worker:
-    """A process of the pool."""
+_opened: dict[str, Any] = {}  # what this process, a worker's, opened for the job that it works on
 
-    def __init__(self, job: _Job) -> None:
-        self._job = job
-        self._opened: list[Any] = []
-        job.here.enter()
 
-    def __call__(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        (number,) = batch["item"].tolist()
-        done = np.empty(1, object)
+def _work(job: _Job, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One task, in a worker."""
+    (number,) = batch["item"].tolist()
+    done = np.empty(1, object)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IsthmusWarning)
         try:
-            if not self._opened:
-                self._opened.append(self._job.opening())
-            done[0] = _Done([self._job.work(self._opened[0], part) for part in self._job.tasks[number]])
+            if job.name not in _opened:
+                job.here.enter()
+                _opened.clear()
+                _opened[job.name] = job.opening()
+            results = [job.work(_opened[job.name], part) for part in job.tasks[number]]
+            failure = ""
         except (IsthmusError, OSError) as error:  # of the data, not of the worker: another one would fail alike
-            done[0] = _Done((), f"{error} (on {os.uname().nodename})")
-        return {"number": np.array([number]), "done": done}
+            results, failure = [], f"{error} (on node {platform.node()})"
+    texts = dict.fromkeys(str(each.message) for each in caught if each.category is IsthmusWarning)
+    done[0] = _Done(results, failure, tuple(texts))
+    return {"number": np.array([number]), "done": done}
 
 
 def _in_order(job: _Job, workers: int, device: object) -> Generator[Sequence[Any]]:
     """The results of the tasks, in order."""
     ray = imported()
-    from ray.data import ActorPoolStrategy, DataContext, from_items
+    from ray.data import DataContext, TaskPoolStrategy, from_items
 
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
@@ -143,20 +156,23 @@ def _in_order(job: _Job, workers: int, device: object) -> Generator[Sequence[Any
     with DataContext.current(context):
         numbers = from_items(list(range(len(job.tasks))), override_num_blocks=len(job.tasks))
         rows = numbers.map_batches(
-            _Worker,
-            fn_constructor_args=(job,),
+            partial(_work, job),
             batch_size=1,
-            compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+            compute=TaskPoolStrategy(size=workers),
             num_cpus=1,
             num_gpus=gpus_each(ray, workers, device),
         )
-    made = 0
+    made, warned = 0, set[str]()
     for row in rows.iter_rows():
         if row["number"] != made:
             raise RuntimeError(f"Ray gave task {row['number']} in place of {made}")
-        if row["done"].failure:
-            raise IsthmusError(row["done"].failure)
-        yield row["done"].results
+        done: _Done = row["done"]
+        for text in [text for text in done.warnings if text not in warned]:
+            warned.add(text)
+            warn(text)
+        if done.failure:
+            raise IsthmusError(done.failure)
+        yield done.results
         made += 1
     if made != len(job.tasks):
         raise RuntimeError(f"Ray gave {made} of {len(job.tasks)} tasks")
