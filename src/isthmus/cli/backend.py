@@ -80,6 +80,14 @@ class Backend:
 
         return map_parts(opening, work, parts, Cluster(self.workers, self.ray_address), device=device)
 
+    def data(self, opened: Any, opening: Callable[[], Any]) -> Any:
+        """Data for an estimator's `fit`: as they were opened here, or for each worker to open again."""
+        if self.is_local:
+            return opened
+        from isthmus.cluster.training import Delayed
+
+        return Delayed(opening)
+
     @property
     def fit_options(self) -> dict[str, Any]:
         """What every estimator's `fit` takes of this."""

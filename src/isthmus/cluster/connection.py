@@ -20,6 +20,7 @@ from isthmus.errors import IsthmusError, MissingExtraError
 LOGS = "ISTHMUS_RAY_LOGS"  # set to show what Ray says
 _OWN = "local"  # Ray's name for a cluster that is started on this machine and ends with the work
 _REACHED = 5.0  # seconds in which a cluster must take a connection
+_PAUSE = 0.5  # seconds from one look at free CPUs to the next
 _PATIENCE = 60.0  # seconds that a cluster may have too few free CPUs before somebody is told
 _QUIET = {  # before Ray is imported and started
     "RAY_BACKEND_LOG_LEVEL": "fatal",
@@ -85,22 +86,32 @@ class Cluster:
 class Watch:
     """Looks, while work is waited for, whether the cluster can still do it.
 
-    workers : how many must find a place for the work to go on.
+    cluster : that works. workers : how many must find a place for the work to go on.
     """
 
     def __init__(self, cluster: Cluster, workers: int) -> None:
-        self._cluster, self._workers, self._since = cluster, workers, time.monotonic()
+        self.cluster, self._workers, self._since = cluster, workers, time.monotonic()
 
     def look(self) -> None:
-        """Raise IsthmusError where the cluster has had too few CPUs for a minute: its nodes are gone."""
+        """Raise IsthmusError where the cluster has had too few CPUs for a minute."""
         found = cpus(imported())
         if found >= self._workers:
             self._since = time.monotonic()
         elif time.monotonic() - self._since > _PATIENCE:
             raise IsthmusError(
-                f"{self._cluster} has lost nodes: {found} CPUs are left, and {self._workers} are needed; start nodes "
-                "or ask for fewer workers"
+                f"{self.cluster} has lost nodes: {found} CPUs are left, and {self._workers} are needed; start nodes or "
+                "ask for fewer workers"
             )
+
+    def wait(self) -> None:
+        """Wait until so many CPUs are free; raise IsthmusError where they are not in a minute."""
+        while (found := int(imported().available_resources().get("CPU", 0))) < self._workers:
+            if time.monotonic() - self._since > _PATIENCE:
+                raise IsthmusError(
+                    f"{found} CPUs of {self.cluster} are free, and {self._workers} are needed; wait for other work to "
+                    "end or ask for fewer workers"
+                )
+            time.sleep(_PAUSE)
 
 
 def imported() -> Any:

@@ -12,7 +12,6 @@ lost without another in its place: a task stays with its actor, which waits for 
 
 from __future__ import annotations
 
-import os
 import platform
 import queue
 import threading
@@ -22,12 +21,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from isthmus.cluster.connection import Cluster, Watch, gpus_each, imported
+from isthmus.cluster.place import Here
 from isthmus.errors import IsthmusError, IsthmusWarning, warn
 
 Opened = TypeVar("Opened")
@@ -88,26 +87,11 @@ def spans(n: int, size: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class _Here:
-    """Where this process is, so that relative paths and settings mean the same in a worker."""
-
-    folder: Path = field(default_factory=Path.cwd)
-    settings: Mapping[str, str] = field(
-        default_factory=lambda: {name: value for name, value in os.environ.items() if name.startswith("ISTHMUS_")}
-    )
-
-    def enter(self) -> None:
-        os.environ.update(self.settings)
-        with suppress(OSError):  # a node without the folder takes absolute paths and URLs
-            os.chdir(self.folder)
-
-
-@dataclass(frozen=True)
 class _Job:
     opening: Callable[[], Any]
     work: Callable[[Any, Any], Any]
     tasks: Sequence[Sequence[Any]]
-    here: _Here = field(default_factory=_Here)
+    here: Here = field(default_factory=Here)
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
