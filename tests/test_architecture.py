@@ -15,12 +15,12 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up. A room imports from itself and from the rooms before it, and from no other.
 ROOMS = (
-    "errors", "files", "device", "registry", "typed_json", "spec", "data",
+    "errors", "files", "device", "share", "registry", "typed_json", "spec", "data",
     "augmentations", "corruptions", "objectives", "networks",
     "training", "evaluation", "latent", "estimators",
     "compression", "denoising", "manifold",
     "tables", "anomalies",
-    "serving", "cli", "__main__",
+    "cluster", "serving", "cli", "__main__",
 )  # fmt: skip
 PUBLIC = "__init__"  # hands out names lazily, so that it imports from every room
 

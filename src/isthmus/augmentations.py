@@ -7,12 +7,15 @@ A code that tells a sample and its changed self from all others has to hold what
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from isthmus.errors import IsthmusError
 from isthmus.registry import augmentations
+from isthmus.share import count_of, drawn, whole
 
 _TURN, _ZOOM, _SHEAR, _SHIFT = 0.26, 0.12, 0.1, 0.08  # radians (15°), shares of the size
 _EXCHANGED = 0.3  # share of the cells of a row
@@ -33,9 +36,9 @@ def exchange(x: Tensor, generator: Generator | None = None) -> Tensor:
     """Three in ten values of a row come from other rows: Bahri et al. 2022, "SCARF", ICLR, arXiv:2106.15147."""
     if x.ndim > 2:
         raise IsthmusError("augmentation 'exchange' swaps cells of tables; for images take 'warp'")
-    chance = torch.rand(x.shape, generator=generator, device=x.device)
-    rows = torch.randint(len(x), x.shape, generator=generator, device=x.device)
-    return torch.where(chance < _EXCHANGED, x.gather(0, rows), x)
+    chance = drawn(torch.rand, x.shape, generator, device=x.device)
+    rows = drawn(partial(torch.randint, count_of(len(x), generator)), x.shape, generator, device=x.device)
+    return torch.where(chance < _EXCHANGED, whole(x, generator).gather(0, rows), x)
 
 
 def _moved(x: Tensor, generator: Generator | None, *, turn: float, shear: float) -> Tensor:
@@ -43,7 +46,7 @@ def _moved(x: Tensor, generator: Generator | None, *, turn: float, shear: float)
     n, d = len(x), x.ndim - 2
 
     def uniform(*shape: int) -> Tensor:
-        return 2 * torch.rand((n, *shape), generator=generator, device=x.device) - 1
+        return 2 * drawn(torch.rand, (n, *shape), generator, device=x.device) - 1
 
     # The exponential of an antisymmetric matrix is a rotation; a little of everything else makes zoom and shear.
     spin = torch.triu(uniform(d, d), 1) * turn

@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 
 from isthmus.errors import IsthmusError
 from isthmus.registry import corruptions
+from isthmus.share import drawn, own, whole
 from isthmus.spec import Choice, parse_corruption
 
 _FRACTIONS = {"salt-and-pepper", "masking", "block-masking"}  # their level is a share: at most 1
@@ -42,7 +43,8 @@ def poisson(x: Tensor, level: Tensor | float = 30.0, generator: Generator | None
             "standardised; take 'gaussian' or 'masking'"
         )
     peak = _broadcast(level, x)
-    return torch.poisson(x.float().clamp(min=0) * peak, generator).to(x.dtype) / peak
+    rates = whole(x.float().clamp(min=0) * peak, generator)  # how many random numbers a count takes depends on its rate
+    return own(torch.poisson(rates, generator), generator).to(x.dtype) / peak
 
 
 @corruptions.register("speckle")
@@ -58,7 +60,8 @@ def rows(x: Tensor, level: Tensor | float = 0.1, generator: Generator | None = N
     A moving sum over ROW_REACH + 1 positions: values further apart than ROW_REACH are independent.
     """
     _spatial(x, "rows")
-    wide = torch.randn((*x.shape[:-1], x.shape[-1] + ROW_REACH), generator=generator, device=x.device, dtype=x.dtype)
+    shape = (*x.shape[:-1], x.shape[-1] + ROW_REACH)
+    wide = drawn(torch.randn, shape, generator, device=x.device, dtype=x.dtype)
     noisy: Tensor = x + _broadcast(level, x) * wide.unfold(-1, ROW_REACH + 1, 1).sum(-1) / (ROW_REACH + 1) ** 0.5
     return noisy
 
@@ -90,9 +93,9 @@ def block_masking(x: Tensor, level: Tensor | float = 0.3, generator: Generator |
     side = max(1, round(min(spatial) / _BLOCK))
     positions = side ** len(spatial)  # of blocks that cover one pixel
     rate = 1 - (1 - _broadcast(level, x)) ** (1 / positions)
-    drawn = _uniform((len(x), 1, *(size + side - 1 for size in spatial)), x, generator) < rate
+    begins = _uniform((len(x), 1, *(size + side - 1 for size in spatial)), x, generator) < rate
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[len(spatial) - 1]
-    return x * (1 - pool(drawn.to(x.dtype), side, stride=1))
+    return x * (1 - pool(begins.to(x.dtype), side, stride=1))
 
 
 @corruptions.register("blur")
@@ -151,7 +154,7 @@ class _Stage:
     def __call__(self, x: Tensor, generator: Generator | None) -> Tensor:
         level = torch.full((len(x),), float(self._low), device=x.device)
         if self._high > self._low:
-            level += (self._high - self._low) * torch.rand(len(x), generator=generator, device=x.device)
+            level += (self._high - self._low) * drawn(torch.rand, (len(x),), generator, device=x.device)
         return self._function(x, level, generator)
 
 
@@ -162,11 +165,11 @@ def _broadcast(level: Tensor | float, x: Tensor) -> Tensor:
 
 
 def _uniform(shape: tuple[int, ...], x: Tensor, generator: Generator | None) -> Tensor:
-    return torch.rand(shape, generator=generator, device=x.device)
+    return drawn(torch.rand, shape, generator, device=x.device)
 
 
 def _normal(x: Tensor, generator: Generator | None) -> Tensor:
-    return torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)
+    return drawn(torch.randn, x.shape, generator, device=x.device, dtype=x.dtype)
 
 
 def _one_channel(x: Tensor) -> tuple[int, ...]:

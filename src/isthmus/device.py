@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 from torch import nn
 
@@ -12,14 +14,20 @@ def choose_device(name: str | torch.device) -> torch.device:
     """The device of that name; "auto" takes CUDA, then Apple's GPU, then the CPU."""
     if isinstance(name, str) and name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _own_gpu()
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        device = torch.device(name)
+        device = _own_gpu() if name == "cuda" else torch.device(name)
         torch.zeros(1, device=device).item()  # "meta" makes tensors, but nothing can be read from them
     except (RuntimeError, AssertionError, TypeError) as error:
         raise IsthmusError(f"device (={str(name)!r}) cannot be used here; 'auto' takes the best there is") from error
     return device
+
+
+def _own_gpu() -> torch.device:
+    """The GPU of this process: torchrun and Ray Train number the processes of a machine."""
+    number = os.environ.get("LOCAL_RANK")
+    return torch.device("cuda") if number is None else torch.device("cuda", int(number) % torch.cuda.device_count())
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -43,6 +43,13 @@ class ReadingError(IsthmusError):
         self.fact, self.options = fact, options
 
 
+class LostProcessError(IsthmusError):
+    """One of the processes that work together does not answer any more."""
+
+    def __init__(self, message: str = "another process of this run has ended or does not answer any more") -> None:
+        super().__init__(message)
+
+
 class WrongTypeError(IsthmusError, TypeError):
     """Data of a type that nothing can be made of."""
 

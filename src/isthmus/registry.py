@@ -100,6 +100,7 @@ augmentations: Registry[Callable[..., Tensor]] = Registry("augmentation", "augme
 optimizers: Registry[Callable[..., list[Optimizer]]] = Registry(
     "optimizer", "optimizers", "isthmus.training.optimizers"
 )
+backends: Registry[Callable[..., Any]] = Registry("backend", "backends", "isthmus.cluster.training")
 column_kinds: Registry[Any] = Registry("kind of column", "column_kinds", "isthmus.data.column_kinds")
 named_datasets: Registry[Callable[[], Any]] = Registry("data set", "named_datasets", "isthmus.data.datasets")
 

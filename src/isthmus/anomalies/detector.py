@@ -18,6 +18,7 @@ from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
 from isthmus.anomalies.watched import Usual
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
+from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.spec import is_real
@@ -120,6 +121,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         tags.input_tags.three_d_array = True
         return tags
 
+    @anywhere
     def fit(
         self,
         X: Any,

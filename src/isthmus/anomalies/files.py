@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.anomalies.findings import Findings
+from isthmus.anomalies.findings import Findings, judged
 from isthmus.anomalies.scorer import Parts
 from isthmus.data.series import NUMBERS
 from isthmus.data.sources import Source, subset
@@ -37,13 +37,18 @@ def opened(detector: AnomalyDetector, samples: Source) -> Source:
     return table
 
 
-def in_parts(detector: AnomalyDetector, samples: Source) -> Iterator[Any]:
-    """The samples as the detector's scorer takes them, part by part; a series is looked at as a whole."""
+def spans(detector: AnomalyDetector, samples: Source) -> list[tuple[int, int]]:
+    """The ranges (start, stop) of samples that are judged at a time; a series is looked at as a whole."""
+    size = len(samples) if detector.kind_ == "series" else _ROWS if isinstance(samples, TableSource) else _SAMPLES
+    return [(int(rows[0]), int(rows[-1]) + 1) for rows in _blocks(len(samples), size)]
+
+
+def judged_span(opened: tuple[AnomalyDetector, Source], span: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Strangeness and p-values of a range of samples, which `opened` has made ready."""
+    detector, samples = opened
     if detector.kind_ == "series":
-        yield detector._open(_as_taken(detector, samples))
-        return
-    for rows in _blocks(len(samples), _ROWS if isinstance(samples, TableSource) else _SAMPLES):
-        yield detector._open(subset(samples, rows))
+        return judged(detector, detector._open(_as_taken(detector, samples)))
+    return judged(detector, detector._open(subset(samples, np.arange(*span))))
 
 
 def strangest(detector: AnomalyDetector, findings: Findings, most: int) -> np.ndarray:

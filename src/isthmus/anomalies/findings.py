@@ -55,6 +55,12 @@ class Labels:
         return cls(values, _strange(values))
 
 
+def judged(detector: Detector, samples: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Strangeness and p-values of samples that the detector's scorer has opened, float64 (n,) each."""
+    each = detector.scorer_.strangeness(samples)  # (groups, n)
+    return each.mean(0, dtype=np.float64), detector.calibration_.p_values(each)
+
+
 def _strange(values: np.ndarray) -> np.ndarray | None:
     """Which are labels of anomalies."""
     found = set(np.unique(values).tolist())
@@ -93,12 +99,15 @@ class Findings:
     @classmethod
     def of_parts(cls, detector: Detector, parts: Iterable[Any], labels: Any = None) -> Findings:
         """Of samples that come in parts, one after the other, which are not kept."""
+        return cls.of_judged(detector, (judged(detector, samples) for samples in parts), labels)
+
+    @classmethod
+    def of_judged(
+        cls, detector: Detector, parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Any = None
+    ) -> Findings:
+        """Of what `judged` says of the samples, part by part."""
         calibration = detector.calibration_
-        strangeness, p = [], []
-        for samples in parts:
-            each = detector.scorer_.strangeness(samples)  # (groups, n)
-            strangeness.append(each.mean(0, dtype=np.float64))
-            p.append(calibration.p_values(each))
+        strangeness, p = zip(*parts, strict=True)
         return cls(
             np.concatenate(strangeness),
             np.concatenate(p),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from isthmus.anomalies.hidden_cells import cell_sizes, colouring, hide
 from isthmus.networks.unet import UNet
+from isthmus.share import whole
 from isthmus.training.task import Loss, Task, in_memory_order
 
 _VALIDATED = 64  # samples in a batch of the validation
@@ -27,14 +28,14 @@ class HiddenCellsTask(Task):
 
     def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
         """The cost of samples (N, channels, *spatial)."""
-        costs = self._costs(batch.to(self.device), generator)
+        costs = whole(self._costs(batch.to(self.device), generator), generator)
         if self.contaminated:
             costs = costs.sort().values[: max(1, round((1 - _LEFT_OUT) * len(costs)))]
         return Loss(costs.mean())
 
     def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """The median cost of samples: anomalies among them do not matter."""
-        return self._costs(batch.to(self.device), generator).median()
+        return whole(self._costs(batch.to(self.device), generator), generator).median()
 
     def _costs(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """What each sample costs, (N,), with cells of a random size in a random place hidden."""

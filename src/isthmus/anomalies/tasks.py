@@ -10,7 +10,8 @@ from torch import Tensor
 
 from isthmus.anomalies.cell_network import CellNetwork
 from isthmus.anomalies.rows import RowView
-from isthmus.training.order import drawn
+from isthmus.share import drawn, whole
+from isthmus.training.order import hashed
 from isthmus.training.task import Loss, Task
 
 _HIDDEN = (0.1, 0.5)  # share of a row's known cells that are hidden, drawn for each row
@@ -24,7 +25,7 @@ def group_of(rows: np.ndarray, groups: int, seed: int, n: int) -> np.ndarray:
     """
     if n < 50 * groups:
         return rows % groups
-    return drawn(rows.astype(np.uint64) + np.uint64(seed), groups)
+    return hashed(rows.astype(np.uint64) + np.uint64(seed), groups)
 
 
 class DamagedRowsTask(Task):
@@ -44,22 +45,23 @@ class DamagedRowsTask(Task):
         """batch : rows as networks see them (n, width + columns), and the group of each (n,)."""
         rows, group = self._view.rows(batch[0]), batch[1]
         members, n, device = self.network.members, len(group), group.device
-        lots = torch.rand((3, members, n, 1), generator=generator, device=device)
+        lots = drawn(torch.rand, (3, members, n, 1), generator, axis=2, device=device)
         hides = lots[0] < 0.5
         low, high = _HIDDEN
         categories = self._view.is_category * _HIDDEN_CATEGORIES
         share = torch.where(hides, low + (high - low) * lots[1], categories)
-        lot = torch.rand((members, n, rows.seen.shape[1]), generator=generator, device=device)
+        lot = drawn(torch.rand, (members, n, rows.seen.shape[1]), generator, axis=1, device=device)
         hidden = rows.seen & (lot < share)
         least, largest = (math.log(level) for level in self._levels)
         level = torch.exp(least + (largest - least) * lots[2]) * ~hides
-        noise = torch.randn((members, *rows.bent.shape), generator=generator, device=device)
+        noise = drawn(torch.randn, (members, *rows.bent.shape), generator, axis=1, device=device)
         noisy = rows.bent + level * noise * self._view.is_additive
         outputs = self.network(noisy, rows.seen & ~hidden, level)
         counted = torch.where(hides, hidden, rows.seen)
         cost = (self._view.costs(outputs, rows) * counted).sum(2) / counted.sum(2).clamp(min=1)  # (members, n)
-        own = group == torch.arange(members, device=device)[:, None]
         usual = torch.where(hides, torch.ones_like(level), level**2 / (1 + level**2))[..., 0]
+        cost, usual = whole(torch.stack([cost, usual]), generator, axis=2)  # the worst of the whole batch are left out
+        own = whole(group, generator) == torch.arange(members, device=device)[:, None]
         kept = self._kept((cost.detach() / usual).masked_fill(own, -math.inf)) & ~own
         return Loss((cost * kept).sum() / kept.sum().clamp(min=1) * members)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.backend import Backend
 from isthmus.cli.models import model_and_data
 from isthmus.cli.progress import track
 from isthmus.cli.run import go_on_after
@@ -18,8 +20,11 @@ from isthmus.estimators.model_folder import CONFIG, check_target
 from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from isthmus import Denoiser
     from isthmus.data.sources import Source
+    from isthmus.denoising.files import Cleaned, FileCleaner
 
 _MINUTES = 3.0  # of learning from the noisy files themselves
 
@@ -53,6 +58,7 @@ def denoise(
             show_default=False,
         ),
     ],
+    *,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A folder for a folder, else a file.", show_default=False)
     ],
@@ -82,6 +88,7 @@ def denoise(
     sheet: Annotated[
         Path | None, typer.Option(help="Picture of samples before and after.", show_default="OUTPUT-before-after.png")
     ] = None,
+    backend: Backend,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -102,6 +109,7 @@ def denoise(
       isthmus denoise photos-denoiser noisy/ -o clean/ --std deviations/
     """
     model, data = model_and_data(inputs)
+    backend.check_model(model, "isthmus train-denoiser")
     if epochs is not None and minutes is not None:
         raise typer.BadParameter(f"give --epochs (={epochs}) or --minutes (={minutes:g}), not both")
     if model is not None and any(value is not None for value in (noise, epochs, minutes, save_model)):
@@ -115,7 +123,7 @@ def denoise(
     from isthmus import Denoiser
     from isthmus.data.sample_files import open_sample
     from isthmus.data.sources import open_source
-    from isthmus.denoising.files import FileCleaner, paths_of
+    from isthmus.denoising.files import Cleaned, FileCleaner, array_spans, paths_of
 
     paths = paths_of(data)
     source = open_source(data) if paths is None else None
@@ -147,13 +155,19 @@ def denoise(
         )
         bad = _learn(denoiser, data if source is None else source, save_model, quiet)
     cleaner = FileCleaner(denoiser, output, std, averaging, overwrite)
+    opening = partial(_open, model, data, device, output, std, averaging)
     if source is not None:
-        cleaned = cleaner.array(source)
+        spans = array_spans(source)
+        parts = backend.map(opening, _clean_span, spans, (cleaner, source), device)
+        cleaned = cleaner.array(source, parts)
         typer.echo(f"{cleaned.count:,} samples in {output}")
     else:
         assert paths is not None
         good = [path for path in paths if path not in bad]
-        cleaned = cleaner.files(track(good, len(good), "cleaning", quiet=quiet or len(good) < 2), folder)
+        cleaned = Cleaned()
+        done = backend.map(opening, partial(_clean_file, folder), good, (cleaner, None), device)
+        for one in track(done, len(good), "cleaning", quiet=quiet or len(good) < 2):
+            cleaned.add(one)
         typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
     for note, count in cleaned.notes.items():
         typer.echo(f"Note        {note}" + (f" (in {count:,} files)" if count > 1 else ""))
@@ -163,6 +177,29 @@ def denoise(
         before_after(cleaned.examples, sheet)
         typer.echo(f"Sheet       {sheet}")
     report_bad(bad | cleaned.bad)
+
+
+def _open(
+    model: str | None, data: str, device: str, output: Path, std: Path | None, averaging: bool
+) -> tuple[FileCleaner, Source | None]:
+    """What a worker of a cluster cleans with. Where the outputs may be replaced was asked before: a part that is done
+    again, since the worker that did it was lost, replaces its own."""
+    from isthmus import Denoiser
+    from isthmus.data.sources import open_source
+    from isthmus.denoising.files import FileCleaner, paths_of
+
+    assert model is not None
+    source = open_source(data) if paths_of(data) is None else None
+    return FileCleaner(Denoiser.load(model, device=device), output, std, averaging, overwrite=True), source
+
+
+def _clean_span(opened: tuple[FileCleaner, Source], span: tuple[int, int]) -> list[np.ndarray]:
+    cleaner, source = opened
+    return cleaner.of_array(source, span)
+
+
+def _clean_file(folder: Path | None, opened: tuple[FileCleaner, Source | None], path: Path) -> Cleaned:
+    return opened[0].files([path], folder)
 
 
 def report_bad(bad: Mapping[Path, str]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.backend import Backend
 from isthmus.cli.models import load_model, model_and_data, open_for, open_to_detect
 from isthmus.cli.progress import track
 from isthmus.cli.run import go_on_after
@@ -58,6 +61,7 @@ def detect(
     save_model: options.SaveModel = None,
     columns: options.ColumnKinds,
     reading: options.Reading,
+    backend: Backend,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -74,6 +78,7 @@ def detect(
       isthmus detect customers.csv --fdr 0.05 -o anomalies.xlsx
     """
     model, data = model_and_data(inputs)
+    backend.check_model(model, "isthmus train-detector")
     if not 0 < fdr < 1:
         raise typer.BadParameter(f"--fdr {fdr:g} must be above 0 and below 1")
     options.check_data(data)
@@ -102,7 +107,15 @@ def detect(
         samples = open_to_detect(data, kind, reading, columns)
         _check_samples(samples, kind_of_data(samples, kind), output, sheet)
         detector = _learned(settings, samples, save_model, quiet)
-    found = Found.of(detector, files.opened(detector, samples), fdr, top, quiet)
+    samples = files.opened(detector, samples)
+    judged = backend.map(
+        partial(_open, model, data, reading, device),
+        files.judged_span,
+        files.spans(detector, samples),
+        (detector, samples),
+        device,
+    )
+    found = Found.of(detector, samples, judged, fdr, top, quiet)
     found.show()
     if output is not None:
         found.write(output)
@@ -125,13 +138,21 @@ class Found:
     quiet: bool
 
     @classmethod
-    def of(cls, detector: AnomalyDetector, samples: Source, fdr: float, top: int, quiet: bool) -> Found:
-        """Judge samples. top : how many of the strangest are told."""
+    def of(
+        cls,
+        detector: AnomalyDetector,
+        samples: Source,
+        judged: Iterator[tuple[np.ndarray, np.ndarray]],
+        fdr: float,
+        top: int,
+        quiet: bool,
+    ) -> Found:
+        """judged : strangeness and p-values of the samples, part by part. top : how many of the strangest are told."""
         from isthmus.anomalies import files
         from isthmus.anomalies.findings import Findings
 
-        parts = track(files.in_parts(detector, samples), len(samples), "judging", count=len, quiet=quiet)
-        findings = Findings.of_parts(detector, parts)
+        parts = track(judged, len(samples), "judging", count=lambda part: len(part[0]), quiet=quiet)
+        findings = Findings.of_judged(detector, parts)
         anomalies = detector.calibration_.discoveries(findings.p, fdr)
         return cls(detector, samples, findings, anomalies, files.strangest(detector, findings, top), fdr, quiet)
 
@@ -162,6 +183,15 @@ class Found:
     def report(self, folder: Path, title: str, saved_as: str | Path | None) -> None:
         """report.html in a folder."""
         typer.echo(f"Report      {self.detector.report(self.samples, folder, title=title, saved_as=saved_as)}")
+
+
+def _open(model: str | None, data: str, reading: options.Reading, device: str) -> tuple[AnomalyDetector, Source]:
+    """What a worker of a cluster judges with."""
+    from isthmus.anomalies import files
+
+    assert model is not None
+    detector = load_model(model, device, "detect")
+    return detector, files.opened(detector, open_for(detector, data, reading))
 
 
 def _refuse_settings(settings: dict[str, Any], save_model: Path | None) -> None:

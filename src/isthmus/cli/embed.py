@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isthmus.cli import options
-from isthmus.cli.models import blocks, open_model, write_npy
+from isthmus.cli.backend import Backend
+from isthmus.cli.models import block, block_spans, write_npy
+from isthmus.cli.samples import Samples, Span
 
 if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.data.sources import Source
-    from isthmus.latent.store import Origin, Rows
+    from isthmus.latent.store import Origin, Rows, Thumbnails
 
 
 @options.grouped
@@ -24,9 +28,16 @@ def embed(
     data: options.Data,
     *,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A .parquet or .npy file, or a .lance store.", show_default=False)
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .parquet or .npy file, a .lance store, or a folder for many Parquet files.",
+            show_default=False,
+        ),
     ],
     reading: options.Reading,
+    backend: Backend,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -41,22 +52,33 @@ def embed(
       isthmus embed digits-10 mnist:test -o codes.npy
 
       isthmus embed digits-10 mnist -o digits.lance
+
+      isthmus embed digits-10 photos.parquet -o features/ --backend ray --workers 32
     """
-    if output.suffix not in (".parquet", ".npy", ".lance"):
-        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet, .npy or .lance")
-    options.check_output(output, overwrite, folder=output.suffix == ".lance")
+    if output.suffix not in (".parquet", ".npy", ".lance", ""):
+        raise typer.BadParameter(f"--output {str(output)!r} must end in .parquet, .npy or .lance, or name a folder")
+    options.check_output(output, overwrite, folder=output.suffix in (".lance", ""))
     options.check_data(data)
     options.check_not_input(output, data)
-    encoder, source = open_model(model, data, reading, device, "encode")
+    from isthmus.data.table_files import write_tables
+
+    samples = Samples.open(model, data, reading, device, backend, "encode")
     if output.suffix == ".lance":
         from isthmus.latent.store import write_store
 
-        write_store(output, _rows(encoder, source), origin(model, data))
+        pictured = replace(
+            samples,
+            model=_with_thumbnails((samples.model, samples.source))[0],
+            opening=partial(_opened_with_thumbnails, samples.opening),
+        )
+        write_store(output, pictured.blocks(_rows, "encoding"), origin(model, data))
     elif output.suffix == ".npy":
-        write_npy(output, (encoder.encode(block) for block in blocks(source, "encoding")), len(source))
+        write_npy(output, samples.blocks(_codes, "encoding"), len(samples.source))
+    elif output.suffix == ".parquet":
+        write_tables(output, samples.blocks(_table, "encoding"))
     else:
-        _write_parquet(output, (encoder.encode(block) for block in blocks(source, "encoding")), source)
-    typer.echo(f"{len(source):,} codes of {encoder._n_features_out} numbers in {output}")
+        samples.into_folder(output, ".parquet", _part, "encoding")
+    typer.echo(f"{len(samples.source):,} codes of {samples.model._n_features_out} numbers in {output}")
 
 
 def origin(model: str, data: str) -> Origin:
@@ -68,34 +90,50 @@ def origin(model: str, data: str) -> Origin:
     return Origin(folder.resolve().name, read_config(folder)["sha256"], tuple(options.class_names(data) or ()))
 
 
-def _rows(encoder: Any, source: Source) -> Iterator[Rows]:
-    from isthmus.latent.store import Rows, Thumbnails
-
-    thumbnails = Thumbnails(encoder)
-    for block in blocks(source, "encoding"):
-        samples = [block.location(i) for i in range(len(block))]
-        yield Rows(samples, encoder.encode(block), block.labels, thumbnails(block))
+def _opened_with_thumbnails(opening: Callable[[], tuple[Any, Source]]) -> tuple[tuple[Any, Thumbnails], Source]:
+    return _with_thumbnails(opening())
 
 
-def _write_parquet(path: Path, blocks: Iterator[np.ndarray], source: Source) -> None:
+def _with_thumbnails(opened: tuple[Any, Source]) -> tuple[tuple[Any, Thumbnails], Source]:
+    """With what makes small pictures, which has seen the first samples: these decide what is black and white."""
+    from isthmus.latent.store import Thumbnails
+
+    model, source = opened
+    thumbnails = Thumbnails(model)
+    thumbnails(block(source, block_spans(source)[0]))
+    return (model, thumbnails), source
+
+
+def _rows(opened: tuple[tuple[Any, Thumbnails], Source], span: Span) -> Rows:
+    from isthmus.latent.store import Rows
+
+    (model, thumbnails), source = opened
+    samples = block(source, span)
+    places = [samples.location(i) for i in range(len(samples))]
+    return Rows(places, model.encode(samples), samples.labels, thumbnails(samples))
+
+
+def _codes(opened: tuple[Any, Source], span: Span) -> np.ndarray:
+    model, source = opened
+    codes: np.ndarray = model.encode(block(source, span))
+    return codes
+
+
+def _table(opened: tuple[Any, Source], span: Span) -> Any:
     """Columns: sample (where it comes from), label where the source has labels, code_0, code_1, ..."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    from isthmus.files import atomic_path
+    _, source = opened
+    codes = _codes(opened, span)
+    columns: dict[str, Any] = {"sample": [source.location(i) for i in range(*span)]}
+    if source.labels is not None:
+        columns["label"] = source.labels[slice(*span)]
+    flat = codes.reshape(len(codes), -1)
+    return pa.table(columns | {f"code_{i}": flat[:, i] for i in range(flat.shape[1])})
 
-    with atomic_path(path) as temporary:
-        writer, start = None, 0
-        for block in blocks:
-            stop = start + len(block)
-            columns: dict[str, Any] = {"sample": [source.location(i) for i in range(start, stop)]}
-            if source.labels is not None:
-                columns["label"] = source.labels[start:stop]
-            flat = block.reshape(len(block), -1)
-            columns |= {f"code_{i}": flat[:, i] for i in range(flat.shape[1])}
-            table = pa.table(columns)
-            writer = writer or pq.ParquetWriter(temporary, table.schema)
-            writer.write_table(table)
-            start = stop
-        assert writer is not None
-        writer.close()
+
+def _part(path: Path, opened: tuple[Any, Source], spans: list[Span]) -> int:
+    from isthmus.data.table_files import write_tables
+
+    write_tables(path, (_table(opened, span) for span in spans))
+    return spans[-1][1] - spans[0][0]

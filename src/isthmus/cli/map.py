@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,10 +69,15 @@ def map_data(
     from isthmus import ManifoldMap
 
     manifold = ManifoldMap(**run.settings)
-    manifold.fit(training, **folder.fit_options())
+    manifold.fit(run.data(training, partial(_training_data, data, reading, run.seed)), **folder.fit_options())
     folder.save(manifold)
     _draw(manifold, data, reading.open(data), testing, folder.path)
     typer.echo(f"Model       {folder.path}")
+
+
+def _training_data(data: str, reading: options.Reading, seed: int) -> Source:
+    """What a worker of a cluster trains on."""
+    return training_and_test(data, None, reading, seed)[0]
 
 
 def _draw(model: Any, data: str, source: Source, judged: Source, folder: Path) -> None:

@@ -136,19 +136,25 @@ def _image_mode(model: Any, data: str) -> str | None:
 
 def blocks(source: Source, what: str) -> Iterator[Source]:
     """Successive parts of a source, read into memory one after the other. what : is done to them, for the progress."""
-    return track(_blocks(source), len(source), what, count=len)
+    return track((block(source, span) for span in block_spans(source)), len(source), what, count=len)
 
 
-def _blocks(source: Source) -> Iterator[Source]:
+def block_spans(source: Source) -> list[tuple[int, int]]:
+    """The ranges (start, stop) of samples that are read, worked on and written at a time."""
+    from isthmus.cluster.inference import spans
+
+    most = _BLOCK if len(source.shape) > 2 else _BLOCK_OF_ROWS
+    return spans(len(source), max(1, min(most, _BLOCK_BYTES * len(source) // max(1, source.nbytes))))
+
+
+def block(source: Source, span: tuple[int, int]) -> Source:
+    """One part of a source, read into memory."""
     import numpy as np
 
     from isthmus.data.base import in_memory
     from isthmus.data.sources import subset
 
-    most = _BLOCK if len(source.shape) > 2 else _BLOCK_OF_ROWS
-    size = max(1, min(most, _BLOCK_BYTES * len(source) // max(1, source.nbytes)))
-    for start in range(0, len(source), size):
-        yield in_memory(subset(source, np.arange(start, min(start + size, len(source)))))
+    return in_memory(subset(source, np.arange(*span)))
 
 
 def write_npy(path: Path, blocks: Iterable[np.ndarray], rows: int) -> None:

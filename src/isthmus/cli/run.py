@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.backend import Backend
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, LOG
 from isthmus.files import WORKPLACE
@@ -22,7 +23,7 @@ _CHECKPOINTS = "checkpoint*.safetensors"
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Backend):
     """The options that all training commands share."""
 
     epochs: options.Epochs = None
@@ -49,6 +50,7 @@ class Run:
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.epochs is not None and self.minutes is not None:
             raise typer.BadParameter(f"give --epochs (={self.epochs}) or --minutes (={self.minutes:g}), not both")
 
@@ -94,6 +96,7 @@ class RunFolder:
             "resume": self.resume,
             "checkpoint_seconds": self.run.checkpoint_seconds,
             "listeners": listeners,
+            **self.run.fit_options,
         }
 
     def save(self, model: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -15,6 +16,9 @@ from isthmus.cli.report import write_report
 from isthmus.cli.run import Run
 from isthmus.errors import unknown_name
 from isthmus.spec import parse_corruption
+
+if TYPE_CHECKING:
+    from isthmus.data.sources import Source
 
 _TASKS = {"represent": "train", "codec": "train-codec", "denoise": "train-denoiser"}  # --task of version 0.1
 
@@ -190,8 +194,16 @@ def train(
     told: dict[str, Any] = {"column_kinds": columns.kinds or None, "missing_values": columns.markers}
     model = AutoEncoder(size, **settings, **told, **run.settings)
     typer.echo(f"Data        {in_words(training, read_as(model, training))}")
-    model.fit(training, **folder.fit_options())
+    opening = partial(_training_data, data, test, reading, run.seed, columns)
+    model.fit(run.data(training, opening), **folder.fit_options())
     folder.save(model)
     if not no_report:
         write_report(model, folder.path, data, training, testing, saved_as=folder.path)
     typer.echo(f"Model       {folder.path}")
+
+
+def _training_data(
+    data: str, test: str | None, reading: options.Reading, seed: int, columns: options.ColumnKinds
+) -> Source:
+    """What a worker of a cluster trains on."""
+    return training_and_test(data, test, reading, seed, columns)[0]

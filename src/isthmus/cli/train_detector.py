@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +82,8 @@ def train_detector(
         missing_values=columns.markers,
         **run.settings,
     )
-    detector.fit(samples, **folder.fit_options())
+    opening = partial(open_to_detect, data, kind, reading, columns)
+    detector.fit(run.data(samples, opening), **folder.fit_options())
     folder.save(detector)
     for name, words in detector.describe().items():
         if name in ("learned from", "calibration"):

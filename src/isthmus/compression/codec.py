@@ -22,7 +22,7 @@ from isthmus.compression.coding.reading import read_images, read_one
 from isthmus.compression.images import open_images
 from isthmus.compression.quality_search import find_quality, place_of
 from isthmus.errors import IsthmusError, unknown_name
-from isthmus.estimators.base import Estimator
+from isthmus.estimators.base import Estimator, anywhere
 from isthmus.spec import is_integer
 from isthmus.training.progress import Listener
 
@@ -101,6 +101,7 @@ class Codec(Estimator):
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True  # images, never tables
         return tags
 
+    @anywhere
     def fit(
         self,
         X: Any,

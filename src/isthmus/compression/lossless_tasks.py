@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from isthmus.compression.coding.context import Canvas, Context, Pixels, cells
 from isthmus.compression.coding.exact import UNIT
 from isthmus.compression.coding.range_coder import Statics
 from isthmus.compression.pixel_networks import ContinuousToneNetwork, PlainBackgroundNetwork, bits
+from isthmus.share import ratio
 from isthmus.training.task import Loss, Task
 
 BLOCK = 16  # side of the blocks of pixels that a photograph's samples are
@@ -109,7 +111,8 @@ class ContinuousToneTask(Task):
     def forward(self, batch: list[tuple[Tensor, Tensor, Tensor]], generator: torch.Generator) -> Loss:
         """What the values of a batch of `ContinuousToneFeed` cost."""
         nats = self.network([tuple(part.to(self.device) for part in parts) for parts in batch])
-        loss = bits(nats, sum(len(symbols) for _, _, symbols in batch))
+        count = sum(len(symbols) for _, _, symbols in batch)  # not the same in all shares: blocks at edges have fewer
+        loss = ratio(nats, math.log(2) * count, generator)
         others = (self._symbols_of_a_value - 1) * loss.detach()  # told, but no part of the gradient, which is clipped
         return Loss(loss + others)
 

@@ -26,6 +26,7 @@ from isthmus.compression.coding.context import Context
 from isthmus.compression.patches import PatchNetwork
 from isthmus.compression.pixel_networks import RoundedPerceptron, export_all, logistic_nats
 from isthmus.networks.autoencoder import AutoEncoderNetwork
+from isthmus.share import drawn
 
 _LARGEST = MOST_CODE - 1  # what codes are cut off at: the noise that training adds must stay within what can be coded
 _UNITS = (1.0, 2.0, 0.0)  # of the mixtures: see `logistic_nats`
@@ -117,7 +118,7 @@ class LossyNetwork(nn.Module):
         assert self.rate is not None
         y = self.scaled(x, quality)
         rounded = y + (torch.round(y) - y).detach()
-        noise = torch.rand(y.shape, generator=generator, device=y.device) - 0.5
+        noise = drawn(torch.rand, y.shape, generator, device=y.device) - 0.5
         nats = self.rate(y + noise, rounded, quality)
         return self.reconstruct(rounded, quality, x.shape[2:]), nats
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from isthmus.compression.lossy_network import LossyNetwork
 from isthmus.objectives import Objective
+from isthmus.share import drawn
 from isthmus.training.task import Loss, Task, in_memory_order
 
 CROP, STRIDE = 128, 32  # side of what is learned from at a time, where images are larger; and between two of these
@@ -33,7 +34,7 @@ class LossyTask(Task):
 
     def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
         """The cost of images (N, channels, height, width) in [0, 1], each at a random quality."""
-        quality = torch.rand(len(batch), generator=generator, device=self.device)
+        quality = drawn(torch.rand, (len(batch),), generator, device=self.device)
         return Loss(self._cost(batch, quality, generator))
 
     def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:

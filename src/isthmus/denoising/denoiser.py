@@ -25,7 +25,7 @@ from isthmus.denoising.learning import learn_denoiser
 from isthmus.denoising.risk import NoiseVariance, caution
 from isthmus.device import choose_device, in_best_memory_order
 from isthmus.errors import IsthmusError, sklearn_validation, unknown_name, warn
-from isthmus.estimators.base import Estimator
+from isthmus.estimators.base import Estimator, anywhere
 from isthmus.estimators.network_estimator import is_array_like
 from isthmus.networks import restored
 from isthmus.networks.unet import SIZES, UNet, UNetSpec
@@ -135,6 +135,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    @anywhere
     def fit(
         self,
         X: Any,

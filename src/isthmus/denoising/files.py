@@ -24,6 +24,7 @@ from isthmus.denoising.own_units import NOISE, OwnUnits, in_own_units
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_paths, npy_file
 
+_ARRAY_BYTES = 1 << 24  # of an array that is cleaned at a time
 _EXAMPLES, _LEAST_PIXELS = 6, 8  # samples that are shown before and after, and the height and width of the smallest
 
 
@@ -64,6 +65,12 @@ def learn(denoiser: Denoiser, data: str | Path | Source, **options: Any) -> dict
         samples = [OwnUnits.of(sample).inside(sample) for sample in samples]
     denoiser.fit(samples, **options)
     return bad
+
+
+def array_spans(source: Source) -> list[tuple[int, int]]:
+    """The ranges (start, stop) of samples of one shape that are cleaned at a time."""
+    size = max(1, _ARRAY_BYTES * len(source) // max(1, source.nbytes))
+    return [(start, min(start + size, len(source))) for start in range(0, len(source), size)]
 
 
 def _read_some(paths: Sequence[Path]) -> tuple[list[tuple[bool, np.ndarray]], dict[Path, str]]:
@@ -113,6 +120,13 @@ class Cleaned:
     notes: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
 
+    def add(self, other: Cleaned) -> None:
+        """Take in what came of the files that follow."""
+        self.count += other.count
+        self.bad |= other.bad
+        self.notes.update(other.notes)
+        self.examples = [*self.examples, *other.examples][:_EXAMPLES]
+
 
 @dataclass(frozen=True)
 class FileCleaner:
@@ -128,19 +142,26 @@ class FileCleaner:
     averaging: bool = False
     overwrite: bool = False
 
-    def array(self, source: Source) -> Cleaned:
-        """Clean the samples of an array or a data set, which have one shape, into one .npy file."""
+    def array(self, source: Source, parts: Iterable[Sequence[np.ndarray]]) -> Cleaned:
+        """Write the cleaned samples of an array or a data set, which have one shape, into one .npy file.
+
+        parts : what `of_array` gives for each of `array_spans`, in order.
+        """
         with ExitStack() as stack:
             targets = [target for target in (self.output, self.std) if target is not None]
             files = [stack.enter_context(npy_file(target, len(source))) for target in targets]
-            for chunk in source.chunks():
-                for add, part in zip(files, self._parts(chunk), strict=True):
-                    add(part)
+            for part in parts:
+                for add, values in zip(files, part, strict=True):
+                    add(values)
         cleaned = Cleaned(len(source))
         if len(source.shape) > 2:
             first = source.take(np.arange(min(_EXAMPLES, len(source))))
             cleaned.examples = list(zip(first, self._parts(first)[0], strict=True))
         return cleaned
+
+    def of_array(self, source: Source, span: tuple[int, int]) -> list[np.ndarray]:
+        """A range of samples cleaned and, if they are wanted, the deviations of the errors."""
+        return self._parts(source.take(np.arange(*span)))
 
     def files(self, paths: Iterable[Path], folder: Path | None = None) -> Cleaned:
         """Clean files one by one. folder : what their names in the output are relative to; None for a single file."""

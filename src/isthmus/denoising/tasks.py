@@ -11,6 +11,7 @@ from isthmus.corruptions import Corruption
 from isthmus.denoising.blind_spots import blind_grid, hide
 from isthmus.denoising.risk import NoiseVariance, Removal
 from isthmus.networks.unet import UNet
+from isthmus.share import drawn, mean, ratio
 from isthmus.training.task import Loss, Task, in_memory_order
 
 _VALIDATED = 64  # samples in a batch of the validation
@@ -75,11 +76,11 @@ class ErrorTask(DenoisingTask):
             guess, spread = self.network.with_variance(in_memory_order(noisy))
         error = ((guess.float() - clean) / self.network.deviation) ** 2
         if noisy.shape != clean.shape:
-            return error.mean() + _SPREAD * _likelihood(spread, error)
+            return error.mean() + _SPREAD * _likelihood(spread, error).mean()
         power = ((noisy - clean) / self.network.deviation).square().flatten(1).mean(1)
         weight = (power + _QUIETEST**2).rsqrt()  # errors grow about as fast as the noise's deviation
-        weight = (weight / weight.mean()).view(-1, *[1] * (x.ndim - 1))
-        return (weight * error).mean() + _SPREAD * _likelihood(spread, error)
+        weight = (weight / mean(weight, generator)).view(-1, *[1] * (x.ndim - 1))
+        return (weight * error).mean() + _SPREAD * _likelihood(spread, error).mean()
 
     def removal(self, x: Tensor, generator: torch.Generator) -> Removal:
         """Judged by the clean samples."""
@@ -114,7 +115,7 @@ class RiskTask(DenoisingTask):
     def cost(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """The estimated risk, in variances of the data."""
         unit = self.network.deviation
-        probe = torch.randn(x.shape, generator=generator, device=x.device)
+        probe = drawn(torch.randn, x.shape, generator, device=x.device)
         both = torch.cat([x, x + _STEP * unit * probe])
         with self.autocast():
             guesses, spread = self.network.with_variance(in_memory_order(both))
@@ -127,7 +128,7 @@ class RiskTask(DenoisingTask):
     def removal(self, x: Tensor, generator: torch.Generator) -> Removal:
         """Judged by Stein's estimate."""
         step = _STEP * self.network.deviation
-        probe = torch.randn(x.shape, generator=generator, device=x.device)
+        probe = drawn(torch.randn, x.shape, generator, device=x.device)
         guess, moved = self.network(in_memory_order(torch.cat([x, x + step * probe]))).double().chunk(2)
         variance = self.variance(x).double()
         products = variance * probe * (probe - (moved - guess) / step)
@@ -167,9 +168,10 @@ class BlindSpotTask(DenoisingTask):
         value = x[..., hidden]
         difference = (guess.float()[..., hidden] - value) / self.network.deviation
         if self.ends is None:
-            return difference.square().mean() + _SPREAD * _likelihood(spread[..., hidden], difference.square())
-        whole = (value > self.ends[0]) & (value < self.ends[1])  # what is destroyed says nothing of the error
-        told = _likelihood(spread[..., hidden][whole], difference[whole].square()) if whole.any() else 0.0
+            return difference.square().mean() + _SPREAD * _likelihood(spread[..., hidden], difference.square()).mean()
+        intact = (value > self.ends[0]) & (value < self.ends[1])  # what is destroyed says nothing of the error
+        costs = _likelihood(spread[..., hidden][intact], difference[intact].square())
+        told = ratio(costs.sum(), intact.sum().clamp(min=1), generator)
         return difference.abs().mean() + _SPREAD * told
 
 
@@ -183,4 +185,4 @@ def flipped(x: Tensor, generator: torch.Generator, *, turn: bool) -> Tensor:
 
 def _likelihood(log_variance: Tensor, target: Tensor) -> Tensor:
     """Smallest where the variance is the mean of the target, which has no gradient."""
-    return (log_variance + target.detach() * torch.exp(-log_variance)).mean()
+    return log_variance + target.detach() * torch.exp(-log_variance)

@@ -18,6 +18,7 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table_to_learn
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
+from isthmus.estimators.base import anywhere
 from isthmus.estimators.recipe import latent_dim, network_spec, output, scaler_of, training_spec
 from isthmus.estimators.table_objective import TableObjective
 from isthmus.estimators.table_rows import ROWS_SHARE, TableRows
@@ -205,6 +206,7 @@ class AutoEncoder(TableRows):
 
     # Training
 
+    @anywhere
     def fit(
         self,
         X: Any,

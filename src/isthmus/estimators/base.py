@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Self, TypeVar, get_type_hints
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -14,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
+from isthmus.registry import backends
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.typed_json import typed
 
@@ -21,6 +24,44 @@ if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
     from torch import nn
 
     from isthmus.training.run import Trained
+
+
+E = TypeVar("E", bound="Estimator")
+LOCAL = "local"
+
+
+def anywhere(fit: Callable[Concatenate[E, ...], E]) -> Callable[Concatenate[E, ...], E]:
+    """Decorator of every `fit`: with ``backend="ray"`` the workers of a cluster do the same together.
+
+    It adds three options: backend, "local" or a name of `registry.backends`; workers, how many; address, of the
+    cluster. The results are those of one process, to rounding.
+    """
+
+    @functools.wraps(fit)
+    def on_backend(
+        self: E,
+        X: Any,
+        y: Any = None,
+        *,
+        backend: str = LOCAL,
+        workers: int | None = None,
+        address: str | None = None,
+        **options: Any,
+    ) -> E:
+        if backend != LOCAL:
+            if backend not in backends:
+                raise unknown_name("backend", backend, (LOCAL, *backends))
+            found: E = backends[backend](self, X, y, workers=workers, address=address, **options)
+            return found
+        if workers is not None or address is not None:
+            raise IsthmusError(f"workers (={workers}) and address (={address!r}) need backend='ray'")
+        return fit(self, X, y, **options)
+
+    given, ours = inspect.signature(fit), inspect.signature(on_backend, follow_wrapped=False)
+    added = [ours.parameters[name] for name in ("backend", "workers", "address")]
+    signature = given.replace(parameters=[*given.parameters.values(), *added])
+    on_backend.__signature__ = signature  # type: ignore[attr-defined]  # what help() and scikit-learn read
+    return on_backend
 
 
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types

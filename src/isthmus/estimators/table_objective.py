@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from isthmus.data.table_scaling import TableScaler
+from isthmus.share import ratio
 
 _MARKS = 0.1  # weight of telling missing cells from known ones, beside the cells themselves
 
@@ -20,11 +21,11 @@ class TableObjective:
     def __init__(self, scaler: TableScaler) -> None:
         self._scaler = scaler
 
-    def __call__(self, reconstruction: Tensor, target: Tensor) -> Tensor:
-        """The objective of a batch: a float32 scalar."""
+    def __call__(self, reconstruction: Tensor, target: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The objective of a batch: a float32 scalar. generator : of the step, which knows the share of the batch."""
         with torch.autocast(target.device.type, enabled=False):
             reconstruction = reconstruction.float()
             known = (~self._scaler.missing(target)).sum().clamp(min=1)
             marks, right = reconstruction[:, self._scaler.width :], target[:, self._scaler.width :]
-            cells = self._scaler.losses(reconstruction, target).sum() / known
+            cells = ratio(self._scaler.losses(reconstruction, target).sum(), known, generator)
             return cells + _MARKS * F.binary_cross_entropy_with_logits(marks, right)

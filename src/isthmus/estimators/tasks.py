@@ -15,6 +15,7 @@ from isthmus.networks import AutoEncoderNetwork, seeded
 from isthmus.objectives import Objective
 from isthmus.registry import augmentations
 from isthmus.spec import Choice, TrainingSpec
+from isthmus.training.contrast import contrast
 from isthmus.training.task import Loss, Task, in_memory_order
 
 _WEIGHT = 0.1  # of the contrast beside the objective
@@ -42,13 +43,18 @@ class ReconstructionTask(Task):
         x = self.corrupted(batch, generator)
         with self.autocast():
             rebuilt, penalty = self.network(x, generator)
-        return Loss(self.objective(rebuilt, batch), penalty)
+        return Loss(self._cost(rebuilt, batch, generator), penalty)
 
     def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """The objective of deterministic reconstructions of clean samples."""
         x = in_memory_order(batch)
         with self.autocast():
             rebuilt = self.network.reconstruct(x)
+        return self._cost(rebuilt, x, generator)
+
+    def _cost(self, rebuilt: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
+        if isinstance(self.objective, TableObjective):
+            return self.objective(rebuilt, x, generator)
         return self.objective(rebuilt, x)
 
     def corrupted(self, batch: Tensor, generator: torch.Generator) -> Tensor:
@@ -92,10 +98,9 @@ class ConsistencyTask(ReconstructionTask):
             rebuilt, penalty, z = self.network.with_code(x, generator)
             both = self.projector(torch.cat([z, self.network.encode(in_memory_order(changed))]).flatten(1))
         first, second = F.normalize(both.float(), dim=1).chunk(2)
-        similarity = first @ second.T / _TEMPERATURE
-        own = torch.arange(len(x), device=x.device)
-        contrast = (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
-        return Loss(self.objective(rebuilt, batch), (0.0 if penalty is None else penalty) + self.weight * contrast)
+        told_apart = contrast(first, second, lambda a, b: a @ b.T / _TEMPERATURE, generator)
+        penalty = (0.0 if penalty is None else penalty) + self.weight * told_apart
+        return Loss(self._cost(rebuilt, batch, generator), penalty)
 
 
 def reconstruction_task(

@@ -27,6 +27,7 @@ from isthmus.latent.row_conditions import Condition, conditions
 from isthmus.latent.row_copies import SeenRows, row_hashes
 from isthmus.networks import restored, seeded
 from isthmus.networks.rows import RowNetwork
+from isthmus.share import count_of, drawn
 from isthmus.training.run import Length, Run, Trained, digest, seed_from
 from isthmus.training.task import Loss, Task
 
@@ -233,14 +234,14 @@ class RowTask(Task):
 
     def validation_loss(self, batch: Tensor, generator: torch.Generator) -> Tensor:
         """Few rows are cut several times: which cells are given is chance, and must not choose the weights."""
-        return self._nats(batch.repeat(max(1, _LEAST_CUTS // len(batch)), 1), generator, None)
+        return self._nats(batch.repeat(max(1, _LEAST_CUTS // count_of(len(batch), generator)), 1), generator, None)
 
     def _nats(self, slots: Tensor, generator: torch.Generator, dropout: torch.Generator | None) -> Tensor:
         n, columns = slots.shape
-        order = torch.rand(slots.shape, generator=generator, device=slots.device).argsort(1)
-        in_table_order = torch.rand((n, 1), generator=generator, device=slots.device) < _TABLE_ORDER
+        order = drawn(torch.rand, slots.shape, generator, device=slots.device).argsort(1)
+        in_table_order = drawn(torch.rand, (n, 1), generator, device=slots.device) < _TABLE_ORDER
         order = torch.where(in_table_order, torch.arange(columns, device=slots.device), order)
-        given = order < torch.randint(columns, (n, 1), generator=generator, device=slots.device)
+        given = order < drawn(partial(torch.randint, columns), (n, 1), generator, device=slots.device)
         logits = self.network(slots, given, dropout).split(self.network.sizes, 1)
         costs = torch.stack([F.cross_entropy(part, slots[:, j], reduction="none") for j, part in enumerate(logits)], 1)
         hidden = (~given).to(costs.dtype)

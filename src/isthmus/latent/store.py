@@ -50,6 +50,9 @@ class Rows:
     labels: np.ndarray | None = None
     thumbnails: Sequence[bytes] | None = None
 
+    def __len__(self) -> int:
+        return len(self.samples)
+
 
 @dataclass(frozen=True)
 class StoredSample:

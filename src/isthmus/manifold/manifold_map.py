@@ -16,6 +16,7 @@ from isthmus.data.base import Source, spread_samples
 from isthmus.data.neighbour_graph import neighbour_graph
 from isthmus.data.scaling import fit_scaler
 from isthmus.errors import IsthmusError
+from isthmus.estimators.base import anywhere
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.manifold.tasks import Anchors, NeighbourhoodTask
 from isthmus.networks import build
@@ -108,6 +109,7 @@ class ManifoldMap(EncoderDecoder):
         self.random_state = random_state
         self.verbose = verbose
 
+    @anywhere
     def fit(
         self,
         X: Any,

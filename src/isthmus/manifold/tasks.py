@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from isthmus.networks import AutoEncoderNetwork
 from isthmus.networks.dense import DenseEncoder
+from isthmus.share import count_of, drawn, share_of
+from isthmus.training.contrast import contrast
 from isthmus.training.feed import SourceFeed
 from isthmus.training.task import Loss, Task
 
@@ -66,19 +69,35 @@ class NeighbourhoodTask(Task):
     def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
         """The question's cross-entropy, and the decoder's error as a penalty; batch : int64 (n,), sample numbers."""
         n, k = len(batch), self.graph.shape[1]
-        chosen = torch.randint(k, (n, 1), generator=generator, device=self.device).cpu()
+        chosen = drawn(partial(torch.randint, k), (n, 1), generator, device=self.device).cpu()
         both = torch.cat([batch, self.graph[batch].gather(1, chosen)[:, 0]])
         encoder = self.network.encoder
         assert isinstance(encoder, DenseEncoder)
         with self.autocast():
             z = encoder.layers(self.projected[both].to(self.device)).float()
         anchors, others = z.chunk(2)
-        distances = (anchors[:, None] - others).square().sum(-1)
-        similarity = -torch.log1p(distances / self.unit**2)
-        own = torch.arange(n, device=self.device)
-        contrast = (F.cross_entropy(similarity, own) + F.cross_entropy(similarity.T, own)) / 2
-        some = torch.randperm(2 * n, generator=generator, device=self.device)[: self.decoded]
-        x = self.samples.batch(both[some.cpu()].numpy())
+        told_apart = contrast(anchors, others, self._similarity, generator)
+        whole = 2 * count_of(n, generator)
+        some = torch.randperm(whole, generator=generator, device=self.device)[: self.decoded]
+        here = _held(some, n, generator)  # each process decodes those of the batch that it holds
+        x = self.samples.batch(both[here.cpu()].numpy())
         with self.autocast():
-            rebuilt = self.network.decode(z[some])
-        return Loss(contrast, self.weight * F.mse_loss(rebuilt.float(), x))
+            rebuilt = self.network.decode(z[here])
+        share = share_of(generator)
+        part = 1.0 if share is None else len(here) / len(some) / share.weight
+        error = F.mse_loss(rebuilt.float(), x) if len(here) else rebuilt.sum()
+        return Loss(told_apart, self.weight * part * error)
+
+    def _similarity(self, codes: Tensor, others: Tensor) -> Tensor:
+        """Of each code (n, d) to each of the others (m, d), (n, m)."""
+        return -torch.log1p((codes[:, None] - others).square().sum(-1) / self.unit**2)
+
+
+def _held(places: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    """Places in twice the whole batch, those of the samples that are here, as places in twice the `n` of these."""
+    share = share_of(generator)
+    if share is None:
+        return places
+    time, place = places // share.count, places % share.count
+    here = (place >= share.first) & (place < share.last)
+    return (time * n + place - share.first)[here]

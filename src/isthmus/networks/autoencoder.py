@@ -14,6 +14,7 @@ from isthmus.networks.bottleneck import Bottleneck, Plain
 from isthmus.networks.conv import ConvDecoder, ConvEncoder
 from isthmus.networks.dense import DenseDecoder, DenseEncoder
 from isthmus.registry import bottlenecks, networks
+from isthmus.share import before, count_of
 from isthmus.spec import Choice, NetworkSpec
 
 Indices = list[Tensor | None]
@@ -85,7 +86,8 @@ class AutoEncoderNetwork(nn.Module):
         h, indices = self._encode(x)
         z, penalty = self.bottleneck(h, generator)
         if self.training:
-            indices = [None if where is None else where[: len(x) // 2] for where in indices]
+            first = before(count_of(len(x), generator) // 2, generator)
+            indices = [None if where is None else where[:first] for where in indices]
         rebuilt = self._decode(z, x.shape[2:], indices)
         if rebuilt.shape != x.shape:  # an objective might take it, and compare each number with others
             raise IsthmusError(

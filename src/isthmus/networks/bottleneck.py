@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from isthmus.errors import IsthmusError
 from isthmus.registry import bottlenecks
+from isthmus.share import drawn
 
 DEFAULT_BETA = 0.01
 DEFAULT_LEVELS = 5
@@ -91,7 +92,7 @@ class Variational(Bottleneck):
 
     @staticmethod
     def _draw(mean: Tensor, log_variance: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = drawn(torch.randn, mean.shape, generator, device=mean.device)
         return mean + (0.5 * log_variance).exp() * noise
 
 

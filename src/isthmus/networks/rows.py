@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.networks.blocks import linear
+from isthmus.share import drawn
 
 _EMBEDDING = 16  # numbers that stand for a slot
 _BLOCKS = 2
@@ -69,7 +70,7 @@ class RowNetwork(nn.Module):
     def _dropped(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
         if generator is None or not self.dropout:
             return x
-        kept = torch.rand(x.shape, generator=generator, device=x.device) >= self.dropout
+        kept = drawn(torch.rand, x.shape, generator, device=x.device) >= self.dropout
         return x * kept / (1 - self.dropout)
 
 

@@ -17,6 +17,7 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
+from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.networks import restored
@@ -121,6 +122,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
+    @anywhere
     def fit(
         self,
         X: Any,

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isthmus.networks.members import Members
+from isthmus.share import drawn
 from isthmus.tables.factors import Factors
 
 DROPOUT = 0.2
@@ -61,5 +62,5 @@ class CellNetwork(nn.Module):
 def _dropped(x: Tensor, generator: torch.Generator | None) -> Tensor:
     if generator is None:
         return x
-    kept = torch.rand(x.shape, generator=generator, device=x.device) >= DROPOUT
+    kept = drawn(torch.rand, x.shape, generator, axis=1, device=x.device) >= DROPOUT
     return x * kept / (1 - DROPOUT)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from isthmus.data.table_scaling import TableScaler
+from isthmus.share import drawn, ratio
 from isthmus.tables.network import CellNetwork
-from isthmus.training.order import drawn
+from isthmus.training.order import hashed
 from isthmus.training.task import Loss, Task
 
 HIDDEN = (0.1, 0.5)  # share of a row's known cells that are hidden, drawn for each row
@@ -20,7 +21,7 @@ def folds_of(rows: np.ndarray, columns: int, folds: int, seed: int) -> np.ndarra
     The member of a fold's number is never shown the cell, and so can judge.
     """
     first = rows.astype(np.uint64)[:, None] * np.uint64(columns) + np.uint64(seed)
-    return drawn(first + np.arange(columns, dtype=np.uint64), folds)
+    return hashed(first + np.arange(columns, dtype=np.uint64), folds)
 
 
 class HiddenCellsTask(Task):
@@ -40,8 +41,8 @@ class HiddenCellsTask(Task):
         own = fold == torch.arange(members, device=device)[:, None, None]  # (members, n, columns)
         shown = known & ~own
         low, high = HIDDEN
-        share = low + (high - low) * torch.rand((members, len(x), 1), generator=generator, device=device)
-        hidden = shown & (torch.rand(shown.shape, generator=generator, device=device) < share)
+        share = low + (high - low) * drawn(torch.rand, (members, len(x), 1), generator, axis=1, device=device)
+        hidden = shown & (drawn(torch.rand, shown.shape, generator, axis=1, device=device) < share)
         outputs = self.network(x[:, : self._scaler.width], shown & ~hidden, generator)
         costs = self._scaler.losses(outputs.flatten(0, 1), x.repeat(members, 1)).view(hidden.shape)
-        return Loss((costs * hidden).sum() / hidden.sum().clamp(min=1))
+        return Loss(ratio((costs * hidden).sum(), hidden.sum().clamp(min=1), generator))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,17 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import evenly_spread
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, LostProcessError
 from isthmus.networks import load_stored_state, stored_state
 from isthmus.registry import optimizers as optimizers_by_name
+from isthmus.share import BatchGenerator, Share
 from isthmus.spec import TrainingSpec
 from isthmus.training.checkpoint import Checkpoint, check_tensors
+from isthmus.training.distributed import ALONE, Pulse, World, lost
 from isthmus.training.optimizers import learning_rate_factor
 from isthmus.training.order import epoch_batches
 from isthmus.training.progress import Event, Listener
-from isthmus.training.stopping import StopFlag, stop_flag
+from isthmus.training.stopping import stop_flag
 from isthmus.training.task import Feed, Task
 
 _TICK = 0.25  # seconds between signs of life
@@ -58,6 +60,8 @@ class Trainer:
 
     With a validation set the network ends with the weights of the best validation.
 
+    world : the processes that train it together, each on its share of every batch.
+
     position : where the run stands. signal : the number of the signal that ended the run, 0 if none did. optimizers :
     with their states.
     """
@@ -75,6 +79,7 @@ class Trainer:
         preparation: float = 0.0,
         schedule: Callable[[float], float] = learning_rate_factor,
         optimizers: list[torch.optim.Optimizer] | None = None,
+        world: World = ALONE,
     ) -> None:
         self.task, self.spec, self.position, self.signal = task, spec, Position(preparation), 0
         self.optimizers = optimizers or optimizers_by_name[spec.optimizer](task, spec)
@@ -84,7 +89,9 @@ class Trainer:
         self._batches_per_epoch = (len(feed) - len(validation)) // self._batch_size
         self._full_rates = [group["lr"] for optimizer in self.optimizers for group in optimizer.param_groups]
         self._parameters = [p for p in task.parameters() if p.requires_grad]
-        self._generator = torch.Generator(task.device)
+        world.check(task, self._batch_size)
+        self._world, self._pulse, self._share = world, Pulse(world, self._parameters), world.share(self._batch_size)
+        self._generator = BatchGenerator(task.device)
         self._best: dict[str, Tensor] = {}
         self._loss_sum, self._loss_count = torch.zeros((), device=task.device), 0
         self._saved = 0.0  # when
@@ -92,13 +99,16 @@ class Trainer:
     def run(self) -> None:
         """Train to the end, or to a signal (`stop_flag`), which sets `signal` and keeps the best weights so far."""
         with stop_flag() as stop:
+            self._pulse.watch(stop)
+            self._world.align(self.task)
             if self._checkpoint is not None:
                 self._restore() if self._checkpoint.resume else self._save()  # from here on the run can be resumed
             self._saved = time.perf_counter()
             self._emit("start")
             while not self.position.finished and not self.signal:
-                self._epoch(stop)
-            self.signal = stop.signal  # one that came after the last step, too
+                self._epoch()
+            self._pulse.settle()
+            self.signal = self._pulse.signal  # one that came after the last step, too
         if self._best:
             load_stored_state(self.task.network, self._best)
         self.task.eval()
@@ -113,61 +123,78 @@ class Trainer:
         assert self.spec.epochs is not None
         return min(1.0, position.step / (self.spec.epochs * self._batches_per_epoch))
 
-    def _epoch(self, stop: StopFlag) -> None:
-        position = self.position
+    def _epoch(self) -> None:
+        position, pulse = self.position, self._pulse
         self.task.train()
-        clock = tick = time.perf_counter()
+        pulse.restart()
+        tick = time.perf_counter()
         for batch in self._feed.batches(self._order()):
             self._step(batch)
             position.batch += 1
             position.step += 1
+            position.seconds += pulse.lap()
             now = time.perf_counter()
-            position.seconds += now - clock
-            clock = now
             if now - tick > _TICK:
                 tick = now
                 self._emit("tick", self._entry())
-            if self.progress >= 1 or stop.signal:
+            if self.progress >= 1 or pulse.signal:
                 break
             if self.progress - position.recorded >= _ENTRY and self._loss_count >= _STEPS_IN_ENTRY:
                 self._record(self._entry())
             if self._checkpoint is not None and now - self._saved > self._checkpoint.seconds:
                 self._save()
-        self.signal = stop.signal
+        self.signal = pulse.signal
         if position.batch == self._batches_per_epoch:
             position.epoch, position.batch = position.epoch + 1, 0
         done = self.progress >= 1
         if done or self.signal or position.step - position.validated_step >= _STEPS_BETWEEN_VALIDATIONS:
             self._validate()
-        position.seconds += time.perf_counter() - clock
+        position.seconds += pulse.lap()
         position.finished = done or self._is_stale()
         if self._checkpoint is not None and (position.finished or self.signal):
             self._save()
 
     def _order(self) -> Iterator[np.ndarray]:
         position = self.position
-        return epoch_batches(
-            len(self._feed), self._validation, self._batch_size, [self.spec.seed, position.epoch], position.batch
-        )
+        seed = [self.spec.seed, position.epoch]
+        order = epoch_batches(len(self._feed), self._validation, self._batch_size, seed, position.batch)
+        return (_here(indices, self._share) for indices in order)
 
     def _step(self, batch: Any) -> None:
-        generator = self._generator.manual_seed(_mix(self.spec.seed, self.position.step))
         factor = self._schedule(self.progress)
         groups = (group for optimizer in self.optimizers for group in optimizer.param_groups)
         for group, rate in zip(groups, self._full_rates, strict=True):
             group["lr"] = rate * factor
-        loss, penalty = self.task(batch, generator)
-        total = loss if penalty is None else loss + penalty
-        if not total.requires_grad:
-            raise IsthmusError("nothing would be learned: the loss depends on no parameter with requires_grad")
-        total.backward()
+        try:
+            loss = self._gradients(batch)
+        except LostProcessError as error:  # nothing has changed in this step
+            if self._checkpoint is not None:
+                self._save()
+            kept = None if self._checkpoint is None else self._checkpoint.path
+            raise lost(self.position.step, kept) from error
         if self.spec.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.spec.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        self._loss_sum += loss.detach()
+        self._loss_sum += loss
         self._loss_count += 1
+
+    def _gradients(self, batch: Any) -> Tensor:
+        """Give the parameters the gradients of the whole batch; returns its loss."""
+        self._generator.manual_seed(_mix(self.spec.seed, self.position.step))
+        self._generator.share = self._share
+        loss: Tensor
+        loss, penalty = self.task(batch, self._generator)
+        total = loss if penalty is None else loss + penalty
+        if not total.requires_grad:
+            raise IsthmusError("nothing would be learned: the loss depends on no parameter with requires_grad")
+        if self._share is None:
+            total.backward()
+            return loss.detach()
+        weight = self._share.weight
+        (weight * total).backward()
+        return self._pulse.step(weight * loss.detach())
 
     def _validate(self) -> None:
         position = self.position
@@ -198,11 +225,18 @@ class Trainer:
             self.position.validation_samples = self._affordable()
         samples = self._validation[evenly_spread(len(self._validation), self.position.validation_samples)]
         self.task.eval()
-        generator = torch.Generator(device).manual_seed(0)
+        generator = BatchGenerator(device)
+        generator.manual_seed(0)
         parts = np.array_split(samples, -(-len(samples) // self.task.validation_batch))
-        losses = [float(self.task.validation_loss(batch, generator)) for batch in self._feed.batches(parts)]
+        shares = [self._world.share(len(part)) for part in parts]
+        losses = []
+        here = map(_here, parts, shares)
+        for batch, share in zip(self._feed.batches(here), shares, strict=True):
+            generator.share = share
+            weight = float(self._world.leads) if share is None else share.weight
+            losses.append(weight * float(self.task.validation_loss(batch, generator)))
         self.task.train()
-        return float(np.average(losses, weights=[len(part) for part in parts]))
+        return float(np.average(self._pulse.sums(losses), weights=[len(part) for part in parts]))
 
     def _affordable(self) -> int:
         """How many samples validate: all of them or, in a run of few minutes, what there is time for.
@@ -251,6 +285,8 @@ class Trainer:
 
     def _save(self) -> None:
         assert self._checkpoint is not None
+        if not self._world.leads:
+            return
         tensors = {f"task.{name}": tensor for name, tensor in stored_state(self.task).items()}
         tensors |= {f"best.{name}": tensor for name, tensor in self._best.items()}
         tensors["loss_sum"] = self._loss_sum
@@ -260,7 +296,9 @@ class Trainer:
 
     def _restore(self) -> None:
         assert self._checkpoint is not None
-        tensors, self.position, self._loss_count = self._checkpoint.load(self.spec, self.optimizers, Position)
+        with self._world.file(self._checkpoint.path) as path:
+            checkpoint = replace(self._checkpoint, path=path)
+            tensors, self.position, self._loss_count = checkpoint.load(self.spec, self.optimizers, Position)
         task, best = _below("task.", tensors), _below("best.", tensors)
         with self._checkpoint.trusted():
             check_tensors(task, stored_state(self.task))
@@ -281,6 +319,11 @@ class Trainer:
             raise ValueError(f"its times are {position.preparation:g} and {position.seconds:g} seconds")
         if position.validation_samples is not None and not 1 <= position.validation_samples <= len(self._validation):
             raise ValueError(f"validation_samples is {position.validation_samples}, of {len(self._validation)}")
+
+
+def _here(indices: np.ndarray, share: Share | None) -> np.ndarray:
+    """Of the samples of a batch those that this process holds."""
+    return indices if share is None else indices[share.first : share.last]
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ def mixed(z: np.ndarray) -> np.ndarray:
     return spread
 
 
-def drawn(numbers: np.ndarray, parts: int) -> np.ndarray:
+def hashed(numbers: np.ndarray, parts: int) -> np.ndarray:
     """Which of some equal parts each number falls into by its hash, int64: the same wherever it is asked."""
     found: np.ndarray = (mixed(numbers.astype(np.uint64) * _GOLDEN) % np.uint64(parts)).astype(np.int64)
     return found

@@ -14,12 +14,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from isthmus import __version__
 from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.training.checkpoint import Checkpoint
+from isthmus.training.distributed import ALONE, World, check_gpus, is_restarted, join
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Listener, shown
 from isthmus.training.task import Feed, Task
@@ -68,7 +70,7 @@ class Run:
 
     epochs, minutes : its length; None for both leaves it to the estimator. settings : the estimator's parameters as
     JSON, which a run that is resumed must share. checkpoint : file that the run is kept in. resume : whether to
-    continue from it. started : when `fit` was called.
+    continue from it. started : when `fit` was called. world : the processes that run it together.
     """
 
     epochs: int | None
@@ -81,6 +83,7 @@ class Run:
     resume: bool = False
     checkpoint_seconds: float = 15.0
     started: float = 0.0
+    world: World = ALONE
 
     @classmethod
     def of(
@@ -98,17 +101,29 @@ class Run:
         if estimator.epochs is not None and estimator.minutes is not None:
             raise IsthmusError(f"give epochs (={estimator.epochs}) or minutes (={estimator.minutes}), not both")
         params = {k: v for k, v in sorted(estimator.get_params(deep=False).items()) if k not in _NOT_WHAT}
+        started, device, world = time.perf_counter(), choose_device(estimator.device), join()
+        check_gpus(device)
+        path = None if checkpoint is None else Path(checkpoint)
+        resume = resume or (path is not None and path.exists() and is_restarted())
+        seed, resumes = world.agreed((seed_from(estimator.random_state), resume))
+        settings = json.dumps(to_json(params), default=str)
+        world.insist("settings or a version", f"{__version__} {settings}")
+        if not world.leads:
+            followers: tuple[Listener, ...] = ()
+        else:
+            followers = (*listeners, shown()) if estimator.verbose else tuple(listeners)
         return cls(
             estimator.epochs,
             estimator.minutes,
-            seed_from(estimator.random_state),
-            choose_device(estimator.device),
-            json.dumps(to_json(params), default=str),
-            (*listeners, shown()) if estimator.verbose else tuple(listeners),
-            None if checkpoint is None else Path(checkpoint),
-            resume,
+            seed,
+            device,
+            settings,
+            followers,
+            path,
+            resumes,
             checkpoint_seconds,
-            time.perf_counter(),
+            started,
+            world,
         )
 
     def held_out(self, n_samples: int, count: int) -> np.ndarray:
@@ -148,6 +163,8 @@ class Run:
         preparation = 0.0
         if preparing and spec.minutes is not None:
             preparation = min(time.perf_counter() - self.started, (1 - _LEAST_SHARE) * 60 * spec.minutes)
+            preparation = self.world.agreed(preparation)
+        self.world.insist("data", data)
         trainer = Trainer(
             task,
             feed,
@@ -157,6 +174,7 @@ class Run:
             checkpoint=self._checkpoint(data, part),
             part=part_name,
             preparation=preparation,
+            world=self.world,
         )
         trainer.run()
         position = trainer.position
@@ -166,7 +184,8 @@ class Run:
         if self.checkpoint is None:
             return None
         path = checkpoint_path(self.checkpoint, part)
-        resume = self.resume and (part == 0 or path.exists())  # a run may end before its second part begins
+        # a run may end before its second part begins
+        resume = self.world.agreed(self.resume and (part == 0 or path.exists()))
         fingerprint = hashlib.sha256(f"{self.settings} {data}".encode()).hexdigest()
         return Checkpoint(path, self.checkpoint_seconds, fingerprint, resume, json.loads(self.settings))
 

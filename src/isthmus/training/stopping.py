@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Stopped(BaseException):
@@ -60,7 +60,7 @@ _command: StopFlag | None = None  # of the command line, while it runs a command
 
 def heard() -> list[int]:
     """The signals that ask for an end, but those that this process was told to ignore, as `nohup` does."""
-    return [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
@@ -91,15 +91,28 @@ def saved() -> int:
     return 0 if _command is None else _command.release()
 
 
+_elsewhere: list[StopFlag] = []  # flags of threads that no signal reaches
+
+
+def stop(number: int) -> None:
+    """Raise the flags of all threads but the main one, as the signal of that number would."""
+    for flag in _elsewhere:
+        flag.signal = flag.signal or number
+
+
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
     """A flag that the first Ctrl-C, SIGTERM or SIGHUP raises; the second one acts at once, as it would without us.
 
-    Only the main thread hears signals: in any other the flag stays down.
+    Only the main thread hears signals: in any other the flag stays down, unless `stop` raises it.
     """
     flag = StopFlag()
     if not _in_main_thread():
-        yield flag
+        _elsewhere.append(flag)
+        try:
+            yield flag
+        finally:
+            _elsewhere.remove(flag)
         return
     if _command is not None:
         with _command.noting():

@@ -1,0 +1,202 @@
+"""The samples of some data, part by part on many machines, in their order.
+
+    parts ── from_items ─▶ Ray Data ── map_batches ─▶ workers: open once, work on part after part ──▶ results in order
+
+Nothing but numbers of parts travels to the workers: each opens the model and the data itself, and keeps them for the
+parts that follow. What is killed with a worker or its node is done again by another one, and since a part's result
+depends on nothing but the part, nobody sees.
+
+The workers are processes of a pool for tasks. A pool of actors hangs where results are wanted in order and a node is
+lost without another in its place: a task stays with its actor, which waits for a CPU, and all others wait for the task.
+"""
+
+from __future__ import annotations
+
+import platform
+import queue
+import threading
+import uuid
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from isthmus.cluster.connection import Cluster, Watch, gpus_each, imported
+from isthmus.cluster.place import Here
+from isthmus.errors import IsthmusError, IsthmusWarning, warn
+
+Opened = TypeVar("Opened")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+_TASKS_EACH = 4  # of a worker, at least: so that the last ones end together
+_MOST_PARTS = 8  # in one task: more would only make what is lost with a worker larger
+_LOOK = 5.0  # seconds between looks at a cluster that gives no results
+_WAITING = 4  # tasks whose results may wait for whoever takes them
+
+
+def map_parts(
+    opening: Callable[[], Opened],
+    work: Callable[[Opened, Part], Result],
+    parts: Sequence[Part],
+    cluster: Cluster | None = None,
+    *,
+    device: object = "auto",
+) -> Iterator[Result]:
+    """``work(opening(), part)`` for each part, in their order, by the workers of a cluster.
+
+    opening : makes what all parts need, once in each worker. Like `work` it must be a function that workers can import,
+        or a `functools.partial` of one. parts : short descriptions, such as ranges of numbers of samples.
+    cluster : where; by default on all cores of this machine. device : where workers compute; what may be a GPU gets one
+        each, where the cluster has enough.
+
+    What a worker needs lies where all see it: in paths of a file system that all nodes share, or at URLs. Relative
+    paths are those of the folder that this process is in.
+
+    Raises IsthmusError for what `opening` and `work` raise as such, and as `Cluster.joined` does.
+
+    Examples
+    --------
+    >>> from isthmus.cluster.inference import map_parts
+    >>> list(map_parts(str.upper, str.count, []))
+    []
+    """
+    if not parts:
+        return
+    cluster = cluster or Cluster()
+    with cluster.joined() as workers:
+        size = max(1, min(_MOST_PARTS, len(parts) // (_TASKS_EACH * workers)))
+        tasks = [parts[start : start + size] for start in range(0, len(parts), size)]
+        job = _Job(opening, work, tasks)
+        watch = Watch(cluster, 1)
+        for results in _taken(_in_order(job, min(workers, len(tasks)), device), watch):
+            yield from results
+
+
+def spans(n: int, size: int) -> list[tuple[int, int]]:
+    """The numbers 0 to n - 1 as ranges (start, stop) of that size; the last may be shorter.
+
+    >>> spans(5, 2)
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    return [(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+@dataclass(frozen=True)
+class _Job:
+    opening: Callable[[], Any]
+    work: Callable[[Any, Any], Any]
+    tasks: Sequence[Sequence[Any]]
+    here: Here = field(default_factory=Here)
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The results of a task, or what a user can put right about it. Of a type that Ray Data does not look into."""
+
+    results: Sequence[Any]
+    failure: str
+    warnings: Sequence[str]
+
+
+_opened: dict[str, Any] = {}  # what this process, a worker's, opened for the job that it works on
+
+
+def _work(job: _Job, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One task, in a worker."""
+    (number,) = batch["item"].tolist()
+    done = np.empty(1, object)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IsthmusWarning)
+        try:
+            if job.name not in _opened:
+                job.here.enter()
+                _opened.clear()
+                _opened[job.name] = job.opening()
+            results = [job.work(_opened[job.name], part) for part in job.tasks[number]]
+            failure = ""
+        except (IsthmusError, OSError) as error:  # of the data, not of the worker: another one would fail alike
+            results, failure = [], f"{error} (on node {platform.node()})"
+    texts = dict.fromkeys(str(each.message) for each in caught if each.category is IsthmusWarning)
+    done[0] = _Done(results, failure, tuple(texts))
+    return {"number": np.array([number]), "done": done}
+
+
+def _in_order(job: _Job, workers: int, device: object) -> Generator[Sequence[Any]]:
+    """The results of the tasks, in order."""
+    ray = imported()
+    from ray.data import DataContext, TaskPoolStrategy, from_items
+
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.enable_fallback_to_arrow_object_ext_type = True
+    context.execution_options.preserve_order = True
+    with DataContext.current(context):
+        numbers = from_items(list(range(len(job.tasks))), override_num_blocks=len(job.tasks))
+        rows = numbers.map_batches(
+            partial(_work, job),
+            batch_size=1,
+            compute=TaskPoolStrategy(size=workers),
+            num_cpus=1,
+            num_gpus=gpus_each(ray, workers, device),
+        )
+    made, warned = 0, set[str]()
+    for row in rows.iter_rows():
+        if row["number"] != made:
+            raise RuntimeError(f"Ray gave task {row['number']} in place of {made}")
+        done: _Done = row["done"]
+        for text in [text for text in done.warnings if text not in warned]:
+            warned.add(text)
+            warn(text)
+        if done.failure:
+            raise IsthmusError(done.failure)
+        yield done.results
+        made += 1
+    if made != len(job.tasks):
+        raise RuntimeError(f"Ray gave {made} of {len(job.tasks)} tasks")
+
+
+def _taken(results: Generator[Any], watch: Watch) -> Iterator[Any]:
+    """Results that a thread waits for, so that this one can look at the cluster and hear Ctrl-C meanwhile."""
+    waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_WAITING)
+    left = threading.Event()
+
+    def put(item: tuple[Any, BaseException | None]) -> None:
+        while not left.is_set():
+            with suppress(queue.Full):
+                waiting.put(item, timeout=0.1)
+                return
+
+    def take() -> None:
+        try:
+            for result in results:
+                put((result, None))
+                if left.is_set():
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:
+            put((None, error))
+        finally:
+            results.close()
+
+    threading.Thread(target=take, name="isthmus-ray", daemon=True).start()
+    try:
+        while True:
+            try:
+                result, error = waiting.get(timeout=_LOOK)
+            except queue.Empty:
+                watch.look()
+                continue
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield result
+    finally:
+        left.set()
