@@ -22,6 +22,7 @@ from typing import Any
 import typer
 
 from isthmus import __version__
+from isthmus.cli.processes import only_first_speaks, speaker
 from isthmus.errors import IsthmusError, ReadingError
 from isthmus.training.stopping import Stopped, command_signals
 
@@ -41,12 +42,13 @@ def run(command: Callable[[], Any]) -> int:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
-            with command_signals():
+            with command_signals(), only_first_speaks():
                 return command() or 0
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except Stopped as stopped:
-        print(f"isthmus: stopped by {signal.Signals(stopped.signal).name}", file=sys.stderr)
+        with only_first_speaks():
+            print(f"isthmus: stopped by {signal.Signals(stopped.signal).name}", file=sys.stderr)
         return 128 + stopped.signal
     except Exception as error:
         return _tell(error)
@@ -77,7 +79,9 @@ def _tell(error: Exception) -> int:
         message, status = f"not enough memory: {error}", FAILED
     else:
         message, status = _bug(error), BUG
-    print(f"isthmus: {' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
+    who = speaker(error)
+    if who is not None:
+        print(f"isthmus: {who}{' '.join(message.split()) or type(error).__name__}", file=sys.stderr)
     return status
 
 

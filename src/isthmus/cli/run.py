@@ -13,9 +13,11 @@ import typer
 
 from isthmus.cli import options
 from isthmus.cli.backend import Backend
+from isthmus.cli.processes import go_on_alone
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, LOG
 from isthmus.files import WORKPLACE
+from isthmus.training import launch
 from isthmus.training.stopping import hold_until_saved, saved
 
 CHECKPOINT = "checkpoint.safetensors"  # of a run in several parts: checkpoint-2.safetensors and so on, too
@@ -62,7 +64,7 @@ class Run(Backend):
     def into(self, folder: Path) -> RunFolder:
         """The run's folder, checked before anything is read: nothing that lies there comes to harm unasked."""
         options.check_folder(folder)
-        resume = self.resume and _can_resume(folder)
+        resume = (folder / CHECKPOINT).exists() if launch.is_restarted() else self.resume and _can_resume(folder)
         if not resume and folder.is_dir():
             _check_free(folder, self.overwrite)
         return RunFolder(folder, self, resume)
@@ -81,16 +83,12 @@ class RunFolder:
 
     def fit_options(self) -> dict[str, Any]:
         """What every estimator's `fit` takes beside the data. What other runs left is removed, unless continued."""
-        from isthmus.training.progress import JsonLines, TensorBoard, shown
-
         hold_until_saved()
-        if not self.resume:
-            self._remove_checkpoints()
-        listeners: list[Any] = [JsonLines(self.path / LOG)]
-        if self.run.tensorboard:
-            listeners.append(TensorBoard(self.path / "tensorboard"))
-        if not self.run.quiet:
-            listeners.append(shown())
+        listeners: list[Any] = []
+        if launch.rank() == 0:
+            if not self.resume:
+                self._remove_checkpoints()
+            listeners = self._listeners()
         return {
             "checkpoint": self.path / CHECKPOINT,
             "resume": self.resume,
@@ -102,7 +100,7 @@ class RunFolder:
     def save(self, model: Any) -> None:
         """Save the model. A run that a signal ended keeps its checkpoints and ends the command, with 128 + signal."""
         model.save(self.path)
-        number = saved() or model.interrupted_
+        number = go_on_alone(saved() or model.interrupted_)
         if number:
             again = [word for word in sys.argv[1:] if word not in ("--resume", "--overwrite")]
             typer.echo(
@@ -112,6 +110,16 @@ class RunFolder:
             raise typer.Exit(128 + number)
         self._remove_checkpoints()
 
+    def _listeners(self) -> list[Any]:
+        from isthmus.training.progress import JsonLines, TensorBoard, shown
+
+        listeners: list[Any] = [JsonLines(self.path / LOG)]
+        if self.run.tensorboard:
+            listeners.append(TensorBoard(self.path / "tensorboard"))
+        if not self.run.quiet:
+            listeners.append(shown())
+        return listeners
+
     def _remove_checkpoints(self) -> None:
         for path in self.path.glob(_CHECKPOINTS):
             path.unlink()
@@ -119,6 +127,7 @@ class RunFolder:
 
 def go_on_after(model: Any, work: str) -> None:
     """Go on with the work after Ctrl-C, which ends learning alone there; another signal ends the command."""
+    go_on_alone(model.interrupted_)
     if model.interrupted_ == signal.SIGINT:
         typer.echo(f"Stopped learning; {work} with what was learned so far.", err=True)
     elif model.interrupted_:

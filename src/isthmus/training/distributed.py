@@ -14,12 +14,11 @@ this package fit into a bucket or two, a step needs the other numbers too, and e
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,14 +27,18 @@ from typing import TypeVar
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]  # torch does not say that it exports them
+from torch.distributed.rendezvous import rendezvous
 
 from isthmus.errors import IsthmusError, LostProcessError
 from isthmus.share import Share, talking
+from isthmus.training import launch
 from isthmus.training.stopping import SIGNALS, StopFlag
 
 T = TypeVar("T")
 
 _PATIENCE = timedelta(minutes=10)  # to wait for others, of which one may still read its data
+_TURN = timedelta(seconds=10)  # that the first process has to say what is wrong
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -117,7 +120,7 @@ class World:
                 torch.distributed.broadcast(values, 0)
             tensor.detach().copy_(values)
 
-    @contextmanager
+    @contextlib.contextmanager
     def file(self, path: Path) -> Iterator[Path]:
         """A file of the first process, where this process can read it; empty where there is none."""
         if self.size == 1:
@@ -246,18 +249,33 @@ def join() -> World:
     if not torch.distributed.is_available() or _left:
         return ALONE
     if not torch.distributed.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1 or "RANK" not in os.environ:
+        if launch.size() == 1:
             return ALONE
         has_gpus = torch.cuda.is_available()
         if has_gpus:
-            torch.cuda.set_device(local_rank() % torch.cuda.device_count())
+            torch.cuda.set_device(launch.local_rank() % torch.cuda.device_count())
         with talking():
-            torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if has_gpus else "gloo", timeout=_PATIENCE)
+            torch.distributed.init_process_group(
+                "cpu:gloo,cuda:nccl" if has_gpus else "gloo",
+                store=PrefixStore("group", _meet()),
+                rank=launch.rank(),
+                world_size=launch.size(),
+                timeout=_PATIENCE,
+            )
         atexit.register(leave)
     return World(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
 _left = False
+_store: Store | None = None
+
+
+def _meet() -> Store:
+    """Where the processes that torchrun started leave one another notes."""
+    global _store
+    if _store is None:
+        _store = next(rendezvous("env://", timeout=_PATIENCE))[0]
+    return _store
 
 
 def leave() -> None:
@@ -268,19 +286,26 @@ def leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def local_rank() -> int:
-    """The number of this process on its machine."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+def is_first_to_tell(*, is_own: bool) -> bool:
+    """Whether it falls to this process to say what ended the run, of those that torchrun started: one of them does.
 
-
-def is_restarted() -> bool:
-    """Whether torchrun started the processes again, after one of them had died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    is_own : whether the error is this process's own, which the first process probably makes, too; else it is what
+    another one's end did to this one.
+    """
+    try:
+        store = _meet()
+        if is_own and launch.rank():
+            with contextlib.suppress(RuntimeError):
+                store.wait(["told"], _TURN)
+        told: int = store.add("told", 1)
+        return told == 1
+    except RuntimeError:  # nobody keeps the store any more
+        return launch.rank() == 0
 
 
 def check_gpus(device: torch.device) -> None:
     """Refuse more processes than there are GPUs on this machine: two on one would share its memory and its time."""
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    here = launch.local_size()
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise IsthmusError(
             f"{here} processes were started for {torch.cuda.device_count()} GPUs; start one for each, as in "

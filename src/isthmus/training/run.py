@@ -21,7 +21,8 @@ from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.training.checkpoint import Checkpoint
-from isthmus.training.distributed import ALONE, World, check_gpus, is_restarted, join
+from isthmus.training.distributed import ALONE, World, check_gpus, join
+from isthmus.training.launch import is_restarted
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Listener, shown
 from isthmus.training.task import Feed, Task
@@ -51,13 +52,15 @@ class Trained:
     """What a run came to.
 
     spec : its settings. history : its losses in order. seconds : of training, in all sittings. signal : the number of
-    the signal that ended it early, 0 if none did.
+    the signal that ended it early, 0 if none did. follows : whether it ran on several processes, of which another one
+    writes what was learned.
     """
 
     spec: TrainingSpec
     history: list[dict[str, Any]]
     seconds: float
     signal: int
+    follows: bool = False
 
     def after(self, before: Trained) -> Trained:
         """This run as the continuation of another one."""
@@ -178,7 +181,8 @@ class Run:
         )
         trainer.run()
         position = trainer.position
-        return Trained(spec, position.history, position.seconds + position.preparation, trainer.signal)
+        seconds = position.seconds + position.preparation
+        return Trained(spec, position.history, seconds, trainer.signal, not self.world.leads)
 
     def _checkpoint(self, data: str, part: int) -> Checkpoint | None:
         if self.checkpoint is None:
