@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "load_density",
     "open_source",
+    "set_max_expansion",
 ]
 
 _PUBLIC = {
@@ -40,6 +41,7 @@ _PUBLIC = {
     "load": ("isthmus.estimators.loading", "load"),
     "load_density": ("isthmus.latent.density", "load_density"),
     "open_source": ("isthmus.data.sources", "open_source"),
+    "set_max_expansion": ("isthmus.data.limits", "set_max_expansion"),
 }
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from isthmus.anomalies.drift import DriftMonitor
     from isthmus.compression.codec import Codec
     from isthmus.data import datasets
+    from isthmus.data.limits import set_max_expansion
     from isthmus.data.sources import open_source
     from isthmus.denoising.denoiser import Denoiser
     from isthmus.errors import IsthmusError

@@ -82,8 +82,20 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    max_expansion: Annotated[
+        float | None,
+        typer.Option(
+            help="How many times its own size a packed file may unpack to, before a command's name: for data that you "
+            "trust.",
+            min=1,
+            show_default="100",
+        ),
+    ] = None,
 ) -> None:
-    pass
+    if max_expansion is not None:
+        from isthmus.data.limits import set_max_expansion
+
+        set_max_expansion(max_expansion)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

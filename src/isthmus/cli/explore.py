@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +27,7 @@ def explore(
         ),
     ],
     *,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in, and a warning says so.")] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(help="Port to listen at.", min=1, max=65535, show_default="the first free one from 5006 on"),
@@ -55,7 +56,7 @@ def explore(
     names = _names(models)
     pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}
     try:
-        serve(
+        ended = serve(
             lambda: assembled(pages),
             host=host,
             port=port,
@@ -66,6 +67,8 @@ def explore(
     finally:
         for page in pages.values():
             page.stop()
+    if ended != signal.SIGINT:  # Ctrl-C is how one ends it
+        raise typer.Exit(128 + ended)
 
 
 def _quiet_logs() -> None:
@@ -77,14 +80,11 @@ def _quiet_logs() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Say who was refused in one line; nothing of who does not speak the page's protocol, or has left meanwhile."""
+    """Say nothing of who does not speak the page's protocol, or has left meanwhile."""
     from tornado.websocket import WebSocketClosedError
 
-    if "from Origin" in str(record.msg):
-        origin = record.args[0] if isinstance(record.args, tuple) and record.args else "elsewhere"
-        record.msg, record.args = f"a page of {origin} was refused: open the address that was printed", None
     left = record.exc_info is not None and isinstance(record.exc_info[1], WebSocketClosedError)
-    return not left and "GET /ws" not in record.getMessage()
+    return not left and "/ws (" not in record.getMessage()
 
 
 def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:

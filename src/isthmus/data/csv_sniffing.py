@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from isthmus.data.csv_dialect import Ambiguous, Dialect
 from isthmus.data.csv_header import Verdict, names_or_row, second_line
+from isthmus.data.limits import MOST_COLUMNS, check_columns
 from isthmus.data.number_texts import MISSING, Notation, fitting_notations, is_number
 from isthmus.data.packed import compression_of, opened
 
@@ -66,6 +67,7 @@ def sniffed(data: Path | bytes, given: Mapping[str, Any]) -> tuple[Dialect, Layo
     dialect = _without_preamble(dialect, lines, given)
     rest = "".join(lines[dialect.skipped :])
     quote = given.get("quote") or _quote(rest)
+    _check_width(lines[dialect.skipped :], given.get("delimiter"), quote)
     delimiter = given.get("delimiter") or (dialect.delimiter if dialect.assumed else _delimiter(rest, quote, dialect))
     dialect = dialect.but(quote=quote, delimiter=delimiter)
     dialect, layout = _headed(_without_titles(dialect, lines, given), lines, given)
@@ -102,6 +104,16 @@ def text_lines(data: Path | bytes, dialect: Dialect) -> list[str]:
     with opened(data, dialect.compression) as file:
         head, whole = _head(file)
     return _lines(head, whole, dialect.encoding)
+
+
+def _check_width(lines: Sequence[str], delimiter: str | None, quote: str) -> None:
+    """Refuse a table of too many columns before its cells are looked at."""
+    if not lines or len(lines[0]) <= MOST_COLUMNS:
+        return
+    first = max((line for line in lines[:2]), key=len)
+    counts = (first.count(mark) for mark in ([delimiter] if delimiter else _DELIMITERS[:4]))
+    if max(counts) >= MOST_COLUMNS and first.count(quote) < len(first) // 100:
+        check_columns(max(first.count(mark) for mark in _DELIMITERS[:4]) + 1)
 
 
 def _lines(head: bytes, whole: bool, encoding: str) -> list[str]:

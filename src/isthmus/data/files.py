@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 import weakref
+from dataclasses import dataclass
 from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.base import ArraySource, Source, as_labels, check_array
+from isthmus.data.limits import check_expansion
 from isthmus.data.reading import choose_array, reading
 from isthmus.errors import IsthmusError
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _header_2 = np.lib.format.read_array_header_2_0
-_MOST_EXPANSION = 1100  # deflate shrinks by 1032 at most: a header that claims more is damaged
 
 
 class FileSource(Source):
@@ -88,7 +89,9 @@ def read_idx(path: Path, *, mapped: bool = False) -> np.ndarray:
         dtype, shape, offset = _read_header(file)
         expected = offset + math.prod(shape) * dtype.itemsize
         packed, size = isinstance(file, gzip.GzipFile), path.stat().st_size
-        if expected > _MOST_EXPANSION * size or (not packed and expected != size):
+        if packed:
+            check_expansion(path, size, expected)
+        elif expected != size:
             raise IsthmusError(f"{path} is damaged: its header means {expected:,} bytes, and it has {size:,}")
         if mapped and not packed and expected > offset:
             return np.memmap(path, dtype, "r", offset, shape)
@@ -134,8 +137,7 @@ def idx_source(path: Path) -> Source:
 def map_npy(path: Path) -> np.memmap:
     """The array in a .npy file, of any shape: only what is asked for is read."""
     with reading(path, "a .npy file"):
-        mapped: np.memmap = np.load(path, mmap_mode="r", allow_pickle=False)
-        return mapped
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def npy_source(path: Path) -> Source:
@@ -146,18 +148,36 @@ def npy_source(path: Path) -> Source:
 def npz_source(path: Path, member: str | None) -> ArraySource:
     """A .npz file: its only array of samples or the one named X, images or data; labels from y, labels or targets."""
     with reading(path, "a .npz file"), np.load(path, allow_pickle=False) as file:
-        name, labels_name = choose_array({name: _axes(file, name) for name in file.files}, path, member)
+        headers = {name: _npz_header(file, name) for name in file.files}
+        name, labels_name = choose_array({name: len(header.shape) for name, header in headers.items()}, path, member)
+        for one in filter(None, (name, labels_name)):
+            check_expansion(path, headers[one].packed, headers[one].unpacked)
         array = file[name]
         labels = None if labels_name is None else file[labels_name]
     return ArraySource(array, name=str(path), labels=fitting_labels(labels, array.shape[:1], path))
 
 
-def _axes(file: Any, name: str) -> int:
-    """The number of axes of an array in a .npz file, by its header."""
-    member = next(entry for entry in file.zip.namelist() if entry in (name, f"{name}.npy"))
+@dataclass(frozen=True)
+class _Member:
+    """What the header of an array in a .npz file says. packed, unpacked : bytes."""
+
+    shape: tuple[int, ...]
+    packed: int
+    unpacked: int
+
+
+def _npz_header(file: Any, name: str) -> _Member:
+    member = next(entry for entry in file.zip.infolist() if entry.filename in (name, f"{name}.npy"))
     with file.zip.open(member) as stream:
-        header = np.lib.format.read_array_header_1_0 if np.lib.format.read_magic(stream) == (1, 0) else _header_2
-        return len(header(stream)[0])
+        shape, dtype = npy_header(stream)
+    return _Member(shape, member.compress_size, math.prod(shape) * dtype.itemsize)
+
+
+def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and the dtype that the header of a .npy file claims; the file is left behind it."""
+    header = np.lib.format.read_array_header_1_0 if np.lib.format.read_magic(file) == (1, 0) else _header_2
+    shape, _, dtype = header(file)
+    return shape, dtype
 
 
 def fitting_labels(values: np.ndarray | None, shape: tuple[int, ...], path: Path) -> np.ndarray | None:

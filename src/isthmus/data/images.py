@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from isthmus.data.limits import check_expansion
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError, MissingExtraError
 
@@ -31,6 +32,7 @@ SUFFIXES = (".png", *JPEG, ".webp", *TIFF, ".bmp", ".gif")
 
 PILLOW_MODES = {(): "L", (3,): "RGB", (4,): "RGBA"}  # of 8-bit images, by what follows height and width
 
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")  # Pillow's names; MPO is found as JPEG
 _GREY = ("1", "L")
 _WITH_ALPHA = ("LA", "PA", "La", "RGBa", "RGBA")
 _INTEGERS = {(1, 32): "uint32", (2, 32): "int32", (2, 16): "int16"}  # (sample format, bits) of Pillow's mode "I"
@@ -135,9 +137,7 @@ def from_pillow(image: Image.Image) -> np.ndarray:
 
 def decoded(content: BinaryIO) -> np.ndarray:
     """An image in an open file as it is stored, with all that it holds; ValueError where Pillow shortens it."""
-    from PIL import Image
-
-    with Image.open(content) as image:  # of any sender's: Pillow's limit of the size holds
+    with opened_image(content, "the image") as image:
         kind = _pillow_kind(image)
         if kind is None or _frames(image) > 1:
             raise ValueError("it is no single picture that can be read as it is")
@@ -168,11 +168,25 @@ _limits: list[int | None] = []  # Pillow's own, once for each who is inside
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file opened by Pillow."""
+    with path.open("rb") as file, opened_image(file, path) as image:
+        yield image
+
+
+@contextmanager
+def opened_image(file: BinaryIO, name: Path | str) -> Iterator[Image.Image]:
+    """An image in an open file, which may not unpack to far more than it weighs; Pillow opens what `SUFFIXES` say.
+
+    Pillow knows other formats by their content, whatever a file is called, and runs other programs for some of them.
+    """
     from PIL import Image
 
-    with any_size(), Image.open(path) as image:
-        if image.format == "TIFF":
-            image.filename = ""  # or Pillow maps the file into memory, and turned images come out scrambled
+    with any_size(), Image.open(file, formats=_FORMATS) as image:
+        place = file.tell()
+        size = file.seek(0, 2)
+        file.seek(place)
+        bits = 16 if image.mode.startswith("I;16") else 32 if image.mode in ("I", "F") else 8
+        pixels = image.width * image.height * len(image.getbands())
+        check_expansion(name, size, pixels * bits // 8)
         yield image
 
 
@@ -234,8 +248,6 @@ def _deep_colours(image: Image.Image, file: Path | BinaryIO) -> np.ndarray:
 
 def _low_bytes(image: Image.Image, file: Path | BinaryIO) -> np.ndarray:
     """The low bytes of an image of 16 bits a channel: what Pillow takes for the high ones in the other byte order."""
-    from PIL import Image
-
     mode, _, order = _rawmode(image).partition(";")
     native = "16L" if sys.byteorder == "little" else "16B"
     other = {"16L": "16B", "16B": "16L"}[native if order == "16N" else order]
@@ -244,7 +256,7 @@ def _low_bytes(image: Image.Image, file: Path | BinaryIO) -> np.ndarray:
         file.seek(0)
         content = io.BytesIO(file.read())
         file.seek(place)
-    with _opened(file) if isinstance(file, Path) else Image.open(content) as again:
+    with _opened(file) if isinstance(file, Path) else opened_image(content, "the image") as again:
         _read_as(again, f"{mode};{other}")
         return np.asarray(again)
 
@@ -328,6 +340,7 @@ def _tifffile_pixels(path: Path) -> np.ndarray:
         series, turn = _single(file)
         if series is None:
             raise _several(path, len(file.pages))
+        check_expansion(path, path.stat().st_size, series.nbytes)
         values = series.asarray()
         if series.axes == "SYX":
             values = np.moveaxis(values, 0, -1)

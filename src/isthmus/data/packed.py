@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from isthmus.data.limits import Unpacked
+
+_BUFFER = 1 << 20
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\0": "xz", b"PK\x03\x04": "zip"}
 
 
@@ -24,30 +27,39 @@ def compression_of(data: Path | bytes) -> str | None:
 
 @contextmanager
 def opened(data: Path | bytes, compression: str | None) -> Iterator[BinaryIO]:
-    """The bytes of a file, or of the only file that is packed in it."""
+    """The bytes of a file, or of the only file that is packed in it, which may not be far more; see `limits`."""
     with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as raw:
-        match compression:
-            case "gzip":
-                with gzip.open(raw) as file:
-                    yield cast("BinaryIO", file)
-            case "bz2":
-                with bz2.open(raw) as file:
-                    yield cast("BinaryIO", file)
-            case "xz":
-                with lzma.open(raw) as file:
-                    yield cast("BinaryIO", file)
-            case "zstd":
-                import pyarrow as pa
+        if compression is None:
+            yield raw
+            return
+        name = data if isinstance(data, Path) else "the file"
+        with _unpacked(raw, compression) as file:
+            yield cast("BinaryIO", io.BufferedReader(Unpacked(file, raw, name), _BUFFER))
 
-                yield cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
-            case "zip":
-                packed = zipfile.ZipFile(raw)
-                names = _members(packed)
-                if len(names) != 1:
-                    raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
-                yield cast("BinaryIO", packed.open(names[0]))
-            case _:
-                yield raw
+
+@contextmanager
+def _unpacked(raw: BinaryIO, compression: str) -> Iterator[BinaryIO]:
+    match compression:
+        case "gzip":
+            with gzip.open(raw) as file:
+                yield cast("BinaryIO", file)
+        case "bz2":
+            with bz2.open(raw) as file:
+                yield cast("BinaryIO", file)
+        case "xz":
+            with lzma.open(raw) as file:
+                yield cast("BinaryIO", file)
+        case "zstd":
+            import pyarrow as pa
+
+            yield cast("BinaryIO", pa.CompressedInputStream(pa.PythonFile(raw), "zstd"))
+        case _:
+            packed = zipfile.ZipFile(raw)
+            names = _members(packed)
+            if len(names) != 1:
+                raise ValueError(f"it holds {len(names)} files ({', '.join(names[:3])}); pack one alone")
+            with packed.open(names[0]) as file:
+                yield cast("BinaryIO", file)
 
 
 def only_member(path: Path) -> str:

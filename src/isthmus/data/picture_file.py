@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isthmus.data import picture_parts
-from isthmus.data.images import JPEG, TIFF, any_size, decoded
+from isthmus.data.images import JPEG, TIFF, decoded, opened_image
+from isthmus.data.limits import check_expansion
 from isthmus.data.sample_file import Clean, SampleFile, collected, each_group
 from isthmus.errors import IsthmusError, MissingExtraError
 
@@ -49,11 +50,12 @@ class PictureFile(SampleFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._bytes = path.read_bytes()
-        with any_size(), self._opened() as image:
+        with self._opened() as image:
             self._format = "JPEG" if image.format == "MPO" else str(image.format)
             self._frames = getattr(image, "n_frames", 1) if self._format != "JPEG" else 1
             self._mode = _kept_mode(image) if self._frames == 1 else "RGBA"
             self._info = dict(image.info)
+            check_expansion(path, len(self._bytes), self._frames * image.width * image.height * len(self._mode))
             if image.format == "MPO":
                 self.note("pictures after the first of an .mpo not kept")
             if self._format == "TIFF":
@@ -111,14 +113,13 @@ class PictureFile(SampleFile):
 
     @contextmanager
     def _opened(self) -> Iterator[Image.Image]:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import UnidentifiedImageError
 
-        try:
-            image = Image.open(io.BytesIO(self._bytes))
-        except UnidentifiedImageError as error:
-            raise ValueError("its bytes are of no known format") from error
-        with image:
-            yield image
+        with ExitStack() as stack:
+            try:
+                yield stack.enter_context(opened_image(io.BytesIO(self._bytes), self.path))
+            except UnidentifiedImageError as error:
+                raise ValueError("its bytes are of no known format") from error
 
     def _decoded_deep(self) -> np.ndarray:
         """A PNG file of 16 bits a colour: uint16 (height, width, bands)."""
@@ -128,7 +129,7 @@ class PictureFile(SampleFile):
     def _decoded(self) -> list[np.ndarray]:
         """The frames, uint8 or uint16 (height, width[, bands])."""
         arrays = []
-        with any_size(), self._opened() as image:
+        with self._opened() as image:
             for frame in range(self._frames):
                 if self._frames > 1:
                     image.seek(frame)
@@ -159,7 +160,7 @@ class PictureFile(SampleFile):
     def _timing(self) -> dict[str, Any]:
         """When the frames of an animation are shown, each of them whole."""
         durations = []
-        with any_size(), self._opened() as image:
+        with self._opened() as image:
             for frame in range(self._frames):
                 image.seek(frame)
                 image.load()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import math
 import threading
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ import numpy as np
 
 from isthmus.data.base import ArraySource, Source, check_array
 from isthmus.data.files import fitting_labels, mapped_source
+from isthmus.data.limits import FREE, check_expansion
 from isthmus.data.reading import choose_array, reading
 from isthmus.errors import IsthmusError, MissingExtraError
 
 _ZARR_FILES = {"zarr.json", ".zarray", ".zgroup"}
+_CODECS = frozenset(
+    {"adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta", "fixedscaleoffset"}
+    | {"fletcher32", "gzip", "lz4", "lzma", "packbits", "quantize", "sharding_indexed", "shuffle", "transpose"}
+    | {"vlen-utf8", "zlib", "zstd"}
+)
 
 
 def tiff_source(path: Path) -> Source:
@@ -39,16 +46,20 @@ def tiff_source(path: Path) -> Source:
             raise IsthmusError(f"{path} holds {len(file.series)} series of images, of shapes {shapes}; give it one")
         series = file.series[0]
         shape = tuple(series.shape)
+        size = path.stat().st_size
         single = len(shape) == 2 or (len(shape) == 3 and "S" in series.axes)
         if series.axes == "SYX":  # the channels of one image, each for itself
+            check_expansion(path, size, series.nbytes)
             return ArraySource(np.moveaxis(series.asarray(), 0, -1)[None], name=str(path))
         if series.dataoffset is not None:
             dtype = np.dtype(file.byteorder + series.dtype.char)
             mapped = np.memmap(path, dtype, "r", series.dataoffset, (1, *shape) if single else shape)
             return mapped_source(mapped, path)
         if single or len(series.pages) != shape[0]:
+            check_expansion(path, size, series.nbytes)
             array = series.asarray()
             return ArraySource(array[None] if single else array, name=str(path))
+        check_expansion(path, size, series.nbytes // shape[0])
         return _TiffPages(path, file, shape, series.dtype)
 
 
@@ -99,8 +110,45 @@ def zarr_source(path: Path, member: str | None) -> Source:
             axes = {name: 0 if _is_coordinate(name, arrays) else array.ndim for name, array in arrays.items()}
             name, labels_name = choose_array(axes, path, member)
             opened = arrays[name]
-            labels = None if labels_name is None else np.asarray(arrays[labels_name][:])
+            labels = None if labels_name is None else _labels(arrays[labels_name], path)
         return ZarrSource(opened, name=str(path), labels=fitting_labels(labels, opened.shape[:1], path))
+
+
+def _labels(array: Any, path: Path) -> np.ndarray:
+    _check_blocks(array, path)
+    check_expansion(path, array.nbytes_stored(), array.nbytes)
+    return np.asarray(array[:])
+
+
+def _check_blocks(array: Any, name: str | Path) -> None:
+    """Refuse what a Zarr array's own metadata would have done at reading: code that is run, blocks of any size.
+
+    The one of pickles runs what somebody has put into a block; others of strangers' packages nobody knows.
+    """
+    metadata = array.metadata
+    if metadata.zarr_format == 2:
+        used = [one.get_config()["id"] for one in (*(metadata.filters or ()), metadata.compressor) if one is not None]
+    else:
+        used = [one["name"].removeprefix("numcodecs.") for one in _codecs(metadata.to_dict()["codecs"])]
+    unknown = sorted(set(used) - _CODECS)
+    if unknown:
+        raise IsthmusError(
+            f"{name} is packed by {', '.join(unknown)}, which is not read: blocks of pickles run code, and of others "
+            f"nobody knows; these are read: {', '.join(sorted(_CODECS))}"
+        )
+    if "object" in str(array.dtype):
+        return
+    block = math.prod(min(n, most) for n, most in zip(array.chunks, array.shape, strict=True)) * array.dtype.itemsize
+    if block > FREE:
+        check_expansion(name, array.nbytes_stored(), block)
+
+
+def _codecs(found: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """The codecs of an array of version 3, and those within them (of shards)."""
+    for one in found:
+        yield one
+        inner = one.get("configuration", {})
+        yield from _codecs([*inner.get("codecs", ()), *inner.get("index_codecs", ())])
 
 
 def _is_coordinate(name: str, arrays: Mapping[str, Any]) -> bool:
@@ -171,6 +219,7 @@ class ZarrSource(Source):
 
     def __init__(self, array: Any, *, name: str | None = None, labels: np.ndarray | None = None) -> None:
         check_array(array.shape, array.dtype, name or "the Zarr array")
+        _check_blocks(array, name or "the Zarr array")
         self._packing = _Packing.of(array)
         super().__init__(array.shape, self._packing.dtype(array.dtype), name=name, labels=labels)
         self._array = array

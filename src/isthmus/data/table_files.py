@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from isthmus.data.packed import compression_of, only_member, opened
 from isthmus.data.reading import reading
 from isthmus.data.total_row import total_row
+from isthmus.data.unpacked_sizes import check_arrow, check_parquet, check_workbook
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 
@@ -78,6 +79,7 @@ def read_parquet(path: Path) -> Any:
     import pyarrow.parquet
 
     with reading(path, "a Parquet file"):
+        check_parquet(path)
         return pyarrow.parquet.ParquetFile(path).read()
 
 
@@ -86,6 +88,7 @@ def read_feather(path: Path) -> Any:
     import pyarrow as pa
 
     with reading(path, "an Arrow file"), pa.memory_map(str(path)) as file:
+        check_arrow(path)
         try:
             return pa.ipc.open_file(file).read_all()
         except pa.ArrowInvalid:
@@ -115,6 +118,8 @@ def _told_excel(path: Path) -> tuple[Any, str]:
         raise MissingExtraError(f"reading {path}", "pandas", "openpyxl") from error
     from isthmus.data.frames import as_table
 
+    with reading(path, "an Excel file"):
+        check_workbook(path)
     with reading(path, "an Excel file"), pandas.ExcelFile(path) as book:
         filled = pandas.read_excel(book, header=None, nrows=_TITLE_ROWS).notna().sum(axis=1).to_numpy()
         titles = int((2 * filled > filled.max(initial=0)).argmax()) if len(filled) else 0

@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.data.column_matching import columns_to_fill, with_empty_columns
 from isthmus.data.columns import Column, TableSchema, refuse_twice
 from isthmus.data.reading import reading
+from isthmus.data.unpacked_sizes import check_arrow, check_parquet
 from isthmus.errors import IsthmusError
 
 LARGEST_READ_WHOLE = 1 << 28  # bytes of cells: tables up to this size are read at once
@@ -29,9 +30,12 @@ def is_streamed(path: Path) -> bool:
         import pyarrow.parquet as pq
 
         with reading(path, "a Parquet file"):
+            check_parquet(path)
             metadata = pq.read_metadata(path)
             groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
             return bool(sum(group.total_byte_size for group in groups) > LARGEST_READ_WHOLE)
+    with reading(path, "an Arrow file"):
+        check_arrow(path)
     return path.stat().st_size > LARGEST_READ_WHOLE
 
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from isthmus.data.limits import check_expansion
 from isthmus.data.reading import reading
 from isthmus.data.sample_file import Clean, around_gaps, each_group
 from isthmus.errors import IsthmusError
@@ -51,6 +52,7 @@ class Image:
     def values(self) -> np.ndarray:
         """What the page holds: (depth, height, width, bands) in the machine's byte order."""
         with reading(self._name, "an image"):
+            check_expansion(self._name, self._page.parent.filehandle.size, self._page.nbytes)
             array = self._page.asarray(maxworkers=1).reshape(self._page.shaped)
         return _bands_last(array)
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 from PIL import Image
 
 import isthmus
 from isthmus.evaluation.theme import DARK, LIGHT
+from tests.conftest import BROWSER_FLAGS, find_chromium
 
 Server = Callable[..., str]
 
@@ -181,20 +186,68 @@ def test_dark_where_the_browser_is(server: Server, explorer: Any) -> None:
 
 
 def test_other_sites_cannot_talk_to_it(server: Server) -> None:
+    url = urlsplit(server("flat", "deep"))
+    address, token = url.netloc, url.path.strip("/")
+    good = f"/{token}/ws", address, f"http://{address}"
+    cases = [
+        (good, "101"),
+        ((good[0], address, "http://evil.example"), "403"),
+        ((good[0], f"evil.example:{url.port}", f"http://evil.example:{url.port}"), "403"),  # DNS rebinding
+        (("/ws", address, good[2]), "403"),
+        ((f"/{token[:-1]}/ws", address, good[2]), "403"),
+    ]
+    for (path, host, origin), status in cases:
+        assert handshake(url, path, host, origin) == status, (path, host, origin)
+
+
+def handshake(url: SplitResult, path: str, host: str, origin: str) -> str:
+    """The status with which a request to open a web socket is answered."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {host}",
+        f"Origin: {origin}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol: bokeh",
+    ]
+    with socket.create_connection((url.hostname, url.port), timeout=60) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        return connection.recv(1024).split()[1].decode()
+
+
+def test_without_the_token_or_under_another_name_nothing_is_told(models: Path, server: Server, chromium: Any) -> None:
     url = server("flat", "deep")
-    address = url.removeprefix("http://").rstrip("/")
-    for origin, status in (("http://evil.example", "403"), (url.rstrip("/"), "101")):
-        lines = [
-            "GET /ws HTTP/1.1",
-            f"Host: {address}",
-            f"Origin: {origin}",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-            "Sec-WebSocket-Protocol: bokeh",
-        ]
-        host, port = address.split(":")
-        with socket.create_connection((host, int(port)), timeout=60) as connection:
-            connection.sendall("\r\n".join([*lines, "", ""]).encode())
-            assert connection.recv(1024).split()[1].decode() == status
+    address, port = url.rsplit("/", 2)[0], urlsplit(url).port
+    flags = [*BROWSER_FLAGS, "--host-resolver-rules=MAP evil.example 127.0.0.1"]
+    browser = chromium.browser_type.launch(executable_path=find_chromium(), args=flags)
+    try:
+        page = browser.new_page()
+        page.goto(f"http://evil.example:{port}{urlsplit(url).path}")
+        assert f"this server is not called evil.example:{port}" in page.inner_text("body")
+        for path in ("", "/", "/metadata", "/autoload.js", "/static/js/bokeh.min.js", "/favicon.ico"):
+            answer = page.goto(f"{address}{path}")
+            assert answer.status == 403 and "it ends in a token" in page.inner_text("body"), path
+        page.goto(url)
+        page.locator(".picture img").first.wait_for()
+    finally:
+        browser.close()
+
+
+@pytest.mark.parametrize("host", ["::1", "0.0.0.0"])
+def test_other_addresses(models: Path, explorer: Any, host: str) -> None:
+    command = [sys.executable, "-m", "isthmus", "explore", "flat", "digits:test", "--no-browser", "--host", host]
+    process = subprocess.Popen(command, cwd=models, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None and process.stderr is not None
+        url = next(word for word in process.stdout.readline().split() if word.startswith("http"))
+        assert url.startswith("http://[::1]:" if host == "::1" else "http://localhost:")
+        explorer.open(url)
+        explorer.page.goto("about:blank")
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert said.count("\n") == (host == "0.0.0.0") and ("other machines can reach" in said) == (host == "0.0.0.0")
+    finally:
+        process.kill()

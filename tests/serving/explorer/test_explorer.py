@@ -21,6 +21,7 @@ from isthmus.cli import app
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 from isthmus.serving.explorer import server
+from isthmus.serving.explorer.access import Access
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.dropped_file import fitted, read_dropped
 from isthmus.serving.explorer.labelled_data import LabelledData
@@ -145,10 +146,22 @@ def test_models_and_labels_that_do_not_fit(models: Path) -> None:
         isthmus.explore("flat", test.images)
 
 
-def test_who_may_connect() -> None:
-    assert server.origins("127.0.0.1", 5006) == ["127.0.0.1:5006", "localhost:5006"]
-    assert "10.1.2.3:80" in server.origins("10.1.2.3", 80)
-    assert f"{socket.gethostname()}:80" in server.origins("0.0.0.0", 80)
+def test_only_who_knows_the_token_and_the_name_is_answered() -> None:
+    local = Access("127.0.0.1", 5006, token="secret")
+    assert local.url == "http://127.0.0.1:5006/secret/" and local.elsewhere is None and "secret" not in repr(local)
+    for host in ("127.0.0.1:5006", "LOCALHOST:5006", "[::1]:5006"):
+        assert local.refusal("/secret/static/js/bokeh.min.js", host) is None
+    for host in ("evil.example:5006", "127.0.0.1:5007", "127.0.0.1", "10.1.2.3:5006", "", "[", "a@127.0.0.1:x"):
+        assert "this server is not called" in str(local.refusal("/secret/", host))
+    for path in ("/", "", "/secre/", "/secret1/ws", "//secret/", "/static/js/bokeh.min.js", "/séc/", "/x/secret/"):
+        assert "it ends in a token" in str(local.refusal(path, "localhost:5006"))
+    assert Access("::1", 80, token="t").url == "http://[::1]:80/t/"
+    everywhere = Access("0.0.0.0", 80, token="t")
+    assert everywhere.url == "http://localhost:80/t/" and everywhere.elsewhere == f"http://{socket.gethostname()}:80/t/"
+    for host in ("10.1.2.3", "[fd00::2]:80", f"{socket.gethostname()}:80"):  # a number cannot be made to lead elsewhere
+        assert everywhere.refusal("/t/", host) is None
+    assert everywhere.refusal("/t/", "evil.example")
+    assert len({Access("127.0.0.1", 1).token for _ in range(100)}) == 100
 
 
 def said(*arguments: Any) -> str:
@@ -177,13 +190,14 @@ def test_answers_do_not_wait_for_acknowledgements() -> None:
     from bokeh.server.views.ws import WSHandler
     from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-    headers = HTTPHeaders({"Host": "127.0.0.1"})
+    listening, access = server.listening(lambda: None, "127.0.0.1", None, "isthmus")
+    headers = HTTPHeaders({"Host": f"127.0.0.1:{access.port}"})
     request = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=headers)
-    app = server.listening(lambda: None, "127.0.0.1", None, "isthmus")._tornado
+    app = listening._tornado
     for kind, prompt in ((WSHandler, True), (DocHandler, False)):
         delegate = app.get_handler_delegate(request, kind)
         assert issubclass(delegate.handler_class, kind)
-        assert issubclass(delegate.handler_class, server._Prompt) is prompt
+        assert issubclass(delegate.handler_class, server._Own) is prompt
 
 
 def process_state() -> dict[str, Any]:

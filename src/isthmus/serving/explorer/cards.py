@@ -13,14 +13,12 @@ from bokeh.models.widgets.inputs import NumericInput
 from bokeh.models.widgets.markups import Div
 from markupsafe import Markup, escape
 
-from isthmus.errors import IsthmusError
 from isthmus.evaluation.theme import DARK, css_variables
-from isthmus.serving.explorer.dropped_file import read_dropped
-from isthmus.serving.explorer.live import script
+from isthmus.serving.explorer.dropped_file import MOST_BYTES, read_dropped
+from isthmus.serving.explorer.live import outcome_of, script
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
 DARK_SHEET = "#171d24"  # of cards, in the dark theme
-_MOST_BYTES = "64MB"  # of a dropped file
 
 
 def served() -> bool:
@@ -93,6 +91,34 @@ class Picture:
         self._content.data = {"html": shown}
 
 
+class Dropper(pn.widgets.FileDropper):
+    """A place for files, which hands on each of them when it is whole, and keeps none.
+
+    Panel's own keeps all that were ever dropped, by name: a second file of a name takes the place of the first, and is
+    taken for it. on_file : is told the name and the content. on_error : is told of a file that is too large.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.on_file: Callable[[str, bytes], None] = lambda name, content: None
+        self.on_error: Callable[[str], None] = lambda message: None
+        self._parts: dict[str, bytearray] = {}
+
+    def _process_event(self, event: Any) -> None:
+        if event.event_name != "upload_event":
+            return
+        name, number, count, part = (event.data[key] for key in ("name", "chunk", "total_chunks", "data"))
+        whole = self._parts.setdefault(name, bytearray())
+        if number == 1:
+            whole.clear()
+        whole += part
+        if len(whole) > MOST_BYTES:
+            del self._parts[name]
+            self.on_error(f"{name} is larger than {MOST_BYTES >> 20} MB; drop a smaller file")
+        elif number == count:
+            self.on_file(name, bytes(self._parts.pop(name)))
+
+
 class Chooser:
     """A sample by its number, one at random, or a file of the user's own.
 
@@ -121,11 +147,11 @@ class Chooser:
         self.number.on_change("value", lambda attribute, old, new: self._chosen(new))
         self.dice = style.button("Another", width=90)
         self.dice.on_click(self._another)
-        self.drop = pn.widgets.FileDropper(
-            layout="compact", max_file_size=_MOST_BYTES, previews=[], height=46, sizing_mode="stretch_width",
-            stylesheets=[style.sheet.css], css_classes=["drop"], margin=0,
+        self.drop = Dropper(
+            layout="compact", max_file_size=f"{MOST_BYTES >> 20}MB", previews=[], height=46, margin=0,
+            sizing_mode="stretch_width", stylesheets=[style.sheet.css], css_classes=["drop"],
         )  # fmt: skip
-        self.drop.param.watch(self._dropped, "value")
+        self.drop.on_file, self.drop.on_error = self._dropped, on_error
         parts = [self.number, self.dice] if len(samples) else []
         self.layout = style.box("beside chooser", *parts, *([self.drop] if files else []))
 
@@ -142,16 +168,12 @@ class Chooser:
             self._current = index
             self._guarded(lambda: self._on_sample(index))
 
-    def _dropped(self, event: Any) -> None:
-        if event.new:
-            name, content = list(event.new.items())[-1]
-            self._guarded(lambda: self._on_file(name, read_dropped(name, content, self._columns)))
+    def _dropped(self, name: str, content: bytes) -> None:
+        self._guarded(lambda: self._on_file(name, read_dropped(name, content, self._columns)))
 
     def _guarded(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except IsthmusError as error:
-            self._on_error(str(error))
+        """Whatever goes wrong is told on the page."""
+        outcome_of(work, lambda done: done, self._on_error)()
 
 
 def as_html(content: str | Markup) -> str:

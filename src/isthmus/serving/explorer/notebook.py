@@ -21,10 +21,11 @@ class Served:
     def __init__(self, pages: Mapping[str, Prepared]) -> None:
         self._pages = pages
         self._server: Any = None
+        self._url = ""
 
     @property
     def url(self) -> str:
-        """The address of the page, http://127.0.0.1:PORT/."""
+        """The address of the page, http://127.0.0.1:PORT/TOKEN/, where the token is new for each server."""
         if self._server is None:
             found: list[Any] = []
             ready = threading.Event()
@@ -32,8 +33,8 @@ class Served:
             ready.wait()
             if isinstance(found[0], Exception):
                 raise found[0]
-            self._server = found[0]
-        return f"http://127.0.0.1:{self._server.port}/"
+            self._server, self._url = found[0]
+        return self._url
 
     def stop(self) -> None:
         """End the server; the page answers no more."""
@@ -49,13 +50,13 @@ class Served:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         try:
-            server = listening(lambda: assembled(self._pages), "127.0.0.1", None, "isthmus")
+            server, access = listening(lambda: assembled(self._pages), "127.0.0.1", None, "isthmus")
             server.start()
         except Exception as error:  # raised where the page was asked for
             found.append(error)
             ready.set()
             return
-        found.append(server)
+        found.append((server, access.url))
         ready.set()
         server.io_loop.start()
         server.stop()

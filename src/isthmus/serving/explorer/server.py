@@ -7,14 +7,17 @@ settings of the whole process.
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.util import bind_sockets
+from bokeh.server.views.ico_handler import IcoHandler
 from bokeh.server.views.ws import WSHandler
 from panel.io.application import build_applications
 from tornado.httpserver import HTTPServer
@@ -22,12 +25,12 @@ from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.ioloop import IOLoop
 from tornado.web import RequestHandler
 
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, warn
+from isthmus.serving.explorer.access import Access
 
 PORT = 5006
 _TRIES = 20  # ports from PORT on that are tried where none was asked for
-_LOCAL = ("127.0.0.1", "localhost")
-_EVERYWHERE = ("0.0.0.0", "::", "")
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def serve(
@@ -38,47 +41,54 @@ def serve(
     title: str = "isthmus",
     browser: bool = True,
     on_ready: Callable[[str], None] = print,
-) -> None:
-    """Serve a page from the main thread until Ctrl-C or SIGTERM.
+) -> int:
+    """Serve a page from the main thread until a signal; returns its number (2 for Ctrl-C, 15 for SIGTERM, ...).
 
-    page : makes the Panel object of one session. host : the address to listen at; whoever can reach it can use the
-    page. port : None takes the first free one from 5006 on. on_ready : is told the URL once the server listens.
+    page : makes the Panel object of one session. host : the address to listen at. port : None takes the first free one
+    from 5006 on. on_ready : is told the URL once the server listens.
 
-    Only pages that come from this server may talk to it: the websocket's origin is checked.
+    Nothing is answered without the token in that URL, or under a name that is not this server's; see `Access`. Where
+    other machines can reach it, a warning says so.
     """
-    server = listening(page, host, port, title)
-    loop = server.io_loop
+    server, access = listening(page, host, port, title)
+    loop, ended = server.io_loop, [0]
     server.start()
-    url = f"http://{'localhost' if host in _EVERYWHERE else host}:{server.port}/"
 
     def end(number: int, frame: Any) -> None:
+        ended[0] = number
         loop.asyncio_loop.call_soon_threadsafe(loop.stop)  # type: ignore[attr-defined]
 
-    before = {kind: signal.signal(kind, end) for kind in (signal.SIGINT, signal.SIGTERM)}
+    before = {kind: signal.signal(kind, end) for kind in _SIGNALS}
     try:
-        on_ready(url)
+        if access.elsewhere is not None:
+            warn(
+                f"other machines can reach this page, at {access.elsewhere}: whoever has that address can use it, and "
+                "the connection is not encrypted"
+            )
+        on_ready(access.url)
         if browser:
             import webbrowser
 
-            loop.add_callback(webbrowser.open, url)
+            loop.add_callback(webbrowser.open, access.url)
         loop.start()
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
         server.stop()
+    return ended[0]
 
 
-def listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> BaseServer:
-    """A server of that page, on the event loop of this thread; it has yet to be started.
+def listening(page: Callable[[], Any], host: str, port: int | None, title: str) -> tuple[BaseServer, Access]:
+    """A server of that page, on the event loop of this thread, which has yet to be started; and its addresses.
 
     Raises IsthmusError where it cannot listen at that address.
     """
     sockets, port = _bound(host, port)
-    apps = build_applications(page, title=title, location=False)
-    app = _PromptTornado(apps, extra_websocket_origins=origins(host, port))
+    access = Access(host, port)
+    app = _GuardedTornado(access, build_applications(page, title=title, location=False))
     http = HTTPServer(app)
     http.add_sockets(sockets)
-    return BaseServer(IOLoop.current(), app, http)
+    return BaseServer(IOLoop.current(), app, http), access
 
 
 def _bound(host: str, port: int | None) -> tuple[list[socket.socket], int]:
@@ -92,32 +102,54 @@ def _bound(host: str, port: int | None) -> tuple[list[socket.socket], int]:
     raise IsthmusError(f"ports {PORT} to {PORT + _TRIES - 1} are all in use; give --port")
 
 
-class _PromptTornado(BokehTornado):
-    """Bokeh's web application, whose websockets send at once.
+class _GuardedTornado(BokehTornado):
+    """Bokeh's web application, which answers who may ask, and whose websockets send at once.
 
     One answer is several small writes, and Nagle's algorithm keeps the second until the browser has acknowledged the
     first, which may take it 40 ms.
     """
 
+    def __init__(self, access: Access, apps: Any) -> None:
+        self.access = access
+        icon = ("/favicon.ico", IcoHandler, {"app": self})  # which Bokeh alone has at the root, where nothing is
+        super().__init__(apps, prefix=access.token, extra_patterns=[icon])
+
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> HTTPMessageDelegate:
+        """What answers a request, of whatever kind: there is no way past this."""
+        refusal = self.access.refusal(request.path, request.host)
+        if refusal is not None:
+            return self.get_handler_delegate(request, _Refused, {"reason": refusal})
+        return super().find_handler(request, **options)
+
     def get_handler_delegate(  # type: ignore[override]
         self, request: HTTPServerRequest, target_class: type[RequestHandler], *args: Any, **kwargs: Any
     ) -> HTTPMessageDelegate:
         if issubclass(target_class, WSHandler):
-            target_class = type("PromptWSHandler", (_Prompt, target_class), {})
+            target_class = type("OwnWSHandler", (_Own, target_class), {})
         return super().get_handler_delegate(request, target_class, *args, **kwargs)
 
 
-class _Prompt:
-    """What a handler of a websocket is mixed with so that nothing it sends waits."""
+class _Refused(RequestHandler):
+    """Says in one line why nothing is answered."""
+
+    def initialize(self, reason: str) -> None:
+        self._refusal = reason
+
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"isthmus: {self._refusal}\n")
+
+
+class _Own:
+    """What a handler of a websocket is mixed with: it talks to this server's own pages, and nothing it sends waits."""
+
+    def check_origin(self, origin: str) -> bool:
+        own: bool = self.application.access.is_own(urlsplit(origin).netloc)  # type: ignore[attr-defined]
+        if not own:
+            logging.getLogger(__name__).error("a page of %s was refused: open the address that was printed", origin)
+        return own
 
     def open(self) -> None:
         self.set_nodelay(True)  # type: ignore[attr-defined]
         super().open()  # type: ignore[misc]
-
-
-def origins(host: str, port: int) -> list[str]:
-    """The addresses under which a browser may have got the page."""
-    names = {host} if host not in _EVERYWHERE else {*_LOCAL, socket.gethostname(), socket.getfqdn()}
-    if host in _LOCAL:
-        names = set(_LOCAL)
-    return sorted(f"{name}:{port}" for name in names)
