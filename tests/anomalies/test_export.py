@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.anomalies.test_detector import people
+from tests.cli.commandline import ask
 
-from isthmus import AnomalyDetector, IsthmusError
+from isthmus import AnomalyDetector, IsthmusError, load
 
 
 @pytest.mark.slow
@@ -37,6 +38,23 @@ def test_of_a_table_with_columns_of_every_kind(tmp_path: Path) -> None:
         assert np.quantile(np.abs(parts - scores), 0.99) < 1e-4
     flagged = strangeness > said["threshold"]
     assert (flagged == (detector.predict(rows[:1]) == -1)).all()
+
+
+@pytest.mark.slow
+def test_the_command_writes_what_gives_the_same_scores(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    people(200, 0).to_csv(tmp_path / "people.csv", index=False)
+    done = ask("train-detector", tmp_path / "people.csv", "--epochs", 1, "-q", "-o", tmp_path / "m")
+    assert done.status == 0, done
+    done = ask("export", tmp_path / "m", "-o", tmp_path / "onnx")
+    assert done.status == 0, done
+    assert done.out.split() == [str(tmp_path / "onnx" / name) for name in ("detector.onnx", "detector.json")]
+    detector, rows = load(tmp_path / "m"), people(100, 1)
+    said = json.loads((tmp_path / "onnx" / "detector.json").read_text())
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "detector.onnx")
+    strangeness, _ = session.run(None, {"X": as_said(rows, said)})
+    assert np.quantile(np.abs(strangeness / -detector.score_samples(rows) - 1), 0.99) < 1e-5
 
 
 def as_said(rows: pd.DataFrame, said: dict) -> np.ndarray:

@@ -5,11 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from isthmus import AnomalyDetector, IsthmusError, datasets, load
 from isthmus.anomalies.hidden_cells import cell_sizes, colouring, guesses, hide
 from isthmus.anomalies.image_features import distances, edge_features
+from isthmus.anomalies.image_layout import ImageLayout
+from isthmus.anomalies.image_scorer import ImageScorer
 from isthmus.networks.unet import UNet
 
 DIGITS = datasets.load("digits")
@@ -23,6 +26,11 @@ THREES, OTHER_THREES = np.split(IMAGES[LABELS == 3], [120])
 @pytest.fixture(scope="module")
 def detector() -> AnomalyDetector:
     return AnomalyDetector(epochs=30, random_state=0).fit(THREES)
+
+
+def layout_of(detector: AnomalyDetector) -> ImageLayout:
+    assert isinstance(detector.scorer_, ImageScorer)
+    return detector.scorer_.layout
 
 
 def planted(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -59,6 +67,41 @@ def test_another_size_is_an_error(detector: AnomalyDetector) -> None:
         detector.score_samples(np.zeros((3, 16, 4), np.uint8))
     with pytest.raises(IsthmusError, match="several shapes"):
         detector.score_samples([np.zeros((8, 8), np.uint8), np.zeros((9, 8), np.uint8)])
+
+
+def test_files_of_one_size_are_learned_as_an_array_of_them_is(detector: AnomalyDetector, tmp_path: Path) -> None:
+    for i, image in enumerate(THREES):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    of_files = AnomalyDetector(epochs=30, random_state=0).fit(tmp_path)
+    layout, same = layout_of(of_files), layout_of(detector)
+    assert layout == same and layout.shape == (8, 8)
+    expected = detector.score_samples(OTHER_THREES)
+    colours = [Image.fromarray(image).convert("RGB") for image in OTHER_THREES[:3]]  # read as grey, as those were
+    for number, image in enumerate(colours):
+        image.save(tmp_path / f"{number}.png")
+    assert np.allclose(of_files.score_samples([tmp_path / f"{i}.png" for i in range(3)]), expected[:3], rtol=1e-4)
+    assert np.allclose(of_files.score_samples(list(OTHER_THREES)), expected, rtol=1e-4)  # a list of arrays
+    Image.new("L", (9, 8)).save(tmp_path / "wide.png")
+    with pytest.raises(IsthmusError, match=r"shape \(8, 9\)"):
+        of_files.score_samples([tmp_path / "wide.png"])
+
+
+def test_signals_in_files_are_signals_of_one_length_or_of_several(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for lengths, folder in (([64] * 30, tmp_path / "same"), ([64, 70, 80] * 10, tmp_path / "several")):
+        folder.mkdir()
+        for i, n in enumerate(lengths):
+            wave = np.sin(np.arange(n) / 3 + rng.uniform(0, 6)) + 0.05 * rng.normal(size=n)
+            np.save(folder / f"{i}.npy", np.stack([wave, -wave], -1).astype(np.float32))
+        detector = AnomalyDetector(epochs=3, random_state=0).fit(folder)
+        layout = layout_of(detector)
+        assert detector.kind_ == "signals" and layout.num_spatial_dims == 1
+        assert (layout.shape is None) == (len(set(lengths)) > 1)
+        strange = np.load(folder / "2.npy")
+        strange[30:33, 1] += 3
+        np.save(tmp_path / "strange.npy", strange)
+        (heat,) = detector.explain([tmp_path / "strange.npy"]).scores
+        assert heat.shape == strange.shape and abs(heat[:, 1].argmax() - 31) < 4
 
 
 def test_a_model_in_a_folder_says_the_same(detector: AnomalyDetector, tmp_path: Path) -> None:

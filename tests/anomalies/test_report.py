@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from tests.anomalies.test_detector import people
 
 from isthmus import AnomalyDetector, IsthmusError
 from isthmus.anomalies.findings import Findings, Labels
+from isthmus.evaluation.theme import number
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +87,47 @@ def test_which_labels_are_anomalies(values: list[Any], strange: list[int] | None
 def test_labels_of_another_number_are_refused(detector: AnomalyDetector, tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match="3 labels for 200 samples"):
         detector.report(new_rows()[0], tmp_path, y=[0, 1, 0])
+
+
+def test_rows_are_called_what_people_call_them(
+    check_page: Any, quick: None, detector: AnomalyDetector, tmp_path: Path
+) -> None:
+    rows = new_rows()[0].set_index(pd.Index([f"P-{i}" for i in range(200)], name="patient"))
+    strangest = Findings.of(detector, detector._open(rows)).order[0]
+    page = detector.report(rows, tmp_path)
+    assert f"row {strangest}, P-{strangest}" in " ".join(check_page(page).words)
+    page = detector.report(rows.reset_index(), tmp_path)  # a column that the detector was not told of
+    assert f"row {strangest}, P-{strangest}" in " ".join(check_page(page).words)
+
+
+@pytest.mark.parametrize("kind", ["images", "signals"])
+def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    if kind == "images":
+        usual = rng.normal(128, 10, (50, 12, 12)) + 60 * np.sin(np.arange(12) + rng.uniform(0, 6, (50, 1, 1)))
+        usual = usual.clip(0, 255).astype(np.uint8)
+        new = usual[:9].copy()
+        new[7, 3:7, 4:8] = 255
+    else:
+        usual = np.sin(np.arange(64) / 3 + rng.uniform(0, 6, (50, 1))) + 0.05 * rng.normal(size=(50, 64))
+        new = usual[:9].copy()
+        new[7, 30:34] += 4
+    detector = AnomalyDetector(kind=kind, epochs=3, random_state=0).fit(usual)
+    page = check_page(detector.report(new, tmp_path, title="parts", saved_as="m"))
+    said = " ".join(page.words)
+    assert page.figures >= {"strangest", "strangeness", "p_values"}
+    unit = kind[:-1]
+    assert f"The strangest {kind}" in said and f"Nothing is flagged among 9 {kind}" in said
+    assert f"1 {unit} is stranger than all that calibrate" in said and "what would have been expected" in said
+    p = detector.p_values(new)
+    order = np.argsort(-p, kind="stable")[::-1]
+    assert order[0] == 7 and f"{unit} 7 {unit} {order[1]}" in re.sub(r"\s+", " ", said)
+    assert all(f"p {number(value)}" in said for value in sorted(p)[:7])  # under the pictures of the strangest
+    with Image.open(tmp_path / "figures" / "strangest.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"), int)
+    assert pixels.std() > 10  # something is drawn
+    warm = (pixels[..., 0] - pixels[..., 2] > 60).any()  # what is strange; of signals it is a line
+    assert warm == (kind == "images")
 
 
 def test_a_series_is_shown_over_time_with_its_strange_stretches(check_page: Any, quick: None, tmp_path: Path) -> None:

@@ -97,6 +97,15 @@ def test_a_saved_one_gives_the_same(tmp_path: Path) -> None:
     assert again.describe()["window"] == model.describe()["window"]
 
 
+def test_channels_are_counted_whatever_they_came_in(tmp_path: Path) -> None:
+    wave = np.sin(np.arange(400) / 5)
+    for data, channels in ((wave, 1), (np.stack([wave, -wave], 1), 2), (pd.DataFrame({"a": wave, "b": wave}), 2)):
+        detector = AnomalyDetector(kind="series", random_state=0).fit(data)
+        assert detector.n_features_in_ == channels
+        detector.save(tmp_path / "m")
+        assert load(tmp_path / "m").n_features_in_ == channels
+
+
 def test_a_constant_series_has_nothing_strange_until_it_changes() -> None:
     model = detector().fit(np.full(300, 7.0))
     assert not model.detect(np.full(200, 7.0)).any()

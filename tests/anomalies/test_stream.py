@@ -10,7 +10,7 @@ import pytest
 
 from isthmus import IsthmusError
 from isthmus.anomalies.stream import RowReader, lines_of
-from isthmus.data.table_source import open_table
+from isthmus.data.table_source import TableSource, open_table
 
 FRAME = pd.DataFrame(
     {
@@ -51,18 +51,19 @@ def test_csv_is_read_as_the_file_would_be(mark: str) -> None:
     )
     arrived = reader().read(numbered(text))
     expected = open_table(FRAME)
-    assert arrived.rows is not None and expected is not None
+    assert arrived.samples is not None and expected is not None
     assert arrived.lines == [2, 3, 4, 5] and not arrived.wrong
-    np.testing.assert_array_equal(arrived.rows.take(range(4)), expected.take(range(4)))
-    assert arrived.rows.table.column("other").to_pylist() == ["x"] * 4
+    np.testing.assert_array_equal(arrived.samples.take(range(4)), expected.take(range(4)))
+    assert isinstance(arrived.samples, TableSource)
+    assert arrived.samples.table.column("other").to_pylist() == ["x"] * 4
 
 
 def test_json_lines_may_lack_cells() -> None:
     arrived = reader().read(
         numbered('{"size": 2, "colour": "red", "kept": true}\n{"count": "3", "since": "2024-03-01"}')
     )
-    assert arrived.rows is not None and arrived.lines == [1, 2]
-    values = arrived.rows.take([0, 1])
+    assert arrived.samples is not None and arrived.lines == [1, 2]
+    values = arrived.samples.take([0, 1])
     assert np.isnan(values).sum() == 5 and values[0, 0] == 2 and values[1, 1] == 3
 
 

@@ -61,7 +61,12 @@ def test_the_strangest_rows_are_printed_and_all_are_written(folder: Path) -> Non
     np.testing.assert_array_equal(found["anomaly"], detector.detect(frame, fdr=0.4))
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".xlsx"])
+KEYS = ["row", "order", "score", "p_value", "anomaly"] + [
+    f"{what}_{rank}" for rank in (1, 2, 3) for what in ("column", "share", "value", "expected")
+]  # documented in docs/guide/anomalies.md: programs rely on them
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json", ".jsonl", ".xlsx"])
 def test_every_format_holds_the_same(folder: Path, suffix: str) -> None:
     output = folder / f"same{suffix}"
     said = ask("detect", folder / "m", folder / "new.parquet", "--top", 1, "-q", "-o", output)
@@ -69,10 +74,15 @@ def test_every_format_holds_the_same(folder: Path, suffix: str) -> None:
     match suffix:
         case ".parquet":
             found = pd.read_parquet(output)
+        case ".csv":
+            found = pd.read_csv(output)
+        case ".json":
+            found = pd.DataFrame(json.loads(output.read_text()))
         case ".jsonl":
             found = pd.DataFrame([json.loads(line) for line in output.read_text().splitlines()])
         case _:
             found = pd.read_excel(output)
+    assert list(found) == KEYS and found["order"][3] == "A-1-3" and 0 < found["share_1"][3] <= 1
     assert found["anomaly"].dtype == bool and found.loc[3, "column_1"] == "price"
     assert float(found.loc[3, "value_1"]) == 9000 and abs(float(found.loc[3, "expected_1"])) < 200
     assert found["column_1"].isna().sum() == 39
@@ -199,7 +209,8 @@ def test_steps_of_a_series_are_judged_as_a_whole_and_known_by_their_time(
     assert list(scores.columns) == ["load", "heat"] and scores.index[0] == 100
     said = ask("detect", "line.npy", "--kind", "series", "--top", 1)
     assert said.status == 0 and 480 < int(said.out.splitlines()[4].split()[0]) < 525, said
-    assert "of tables" in ask("watch", "m", "new.csv").err
+    refused = ask("watch", "m", "new.csv")
+    assert refused.status == 1 and "a detector of series" in refused.err and refused.err.count("isthmus: ") == 1
 
 
 def test_images_have_a_sheet_and_the_place_where_they_are_strange(tmp_path: Path) -> None:
@@ -223,3 +234,15 @@ def test_images_have_a_sheet_and_the_place_where_they_are_strange(tmp_path: Path
     assert found["strangest_y"].notna().sum() == 3 and found["score"].idxmin() == 4
     with Image.open(sheet) as picture:
         assert picture.format == "PNG" and picture.width > 500
+    (tmp_path / "text.png").write_text("no image")
+    Image.new("L", (30, 24)).save(tmp_path / "wide.png")
+    names = [tmp_path / "text.png", *sorted((tmp_path / "new").iterdir()), "", "nowhere.png", tmp_path / "wide.png"]
+    (tmp_path / "names.txt").write_text("\n".join(map(str, names)) + "\n")
+    said = ask("watch", tmp_path / "m", tmp_path / "names.txt", "--p-value", 0.03)
+    assert said.status == 0, said
+    assert said.out.startswith("line 6: anomaly, p 0.0") and "4.png, strangest at x " in said.out
+    assert "line 1 is left out" in said.err and "line 9 is left out: there is no file" in said.err
+    assert "line 10 is left out" in said.err and "6 images, 1 alarm, 3 lines left out" in said.err
+    said = ask("watch", tmp_path / "m", tmp_path / "names.txt", "--p-value", 0.03, "--json", "-q")
+    alarm = json.loads(said.out)
+    assert Path(alarm["file"]).name == "4.png" and 4 <= alarm["place"][0] <= 18 and 10 <= alarm["place"][1] <= 23

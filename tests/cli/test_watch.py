@@ -115,7 +115,7 @@ def test_wrong_inputs_are_one_line(folder: Path, tmp_path: Path) -> None:
     for words, message in (
         ((folder / "m", tmp_path / "nowhere.csv"), "no file or folder"),
         ((folder / "m", tmp_path / "lacks.csv"), "line 1 must name the columns, and lacks 'b'"),
-        ((folder / "m", tmp_path / "lacks.csv", "--p-value", 0.0001), "no row could have a p-value up to 0.0001"),
+        ((folder / "m", tmp_path / "lacks.csv", "--p-value", 0.0001), "no sample could have a p-value up to 0.0001"),
         ((folder / "m", tmp_path / "lacks.csv", "--p-value", 2), "--p-value 2 must be above 0"),
         ((folder / "m", tmp_path / "lacks.csv", "--state", tmp_path / "lacks.csv"), "is no state"),
         ((tmp_path / "ae", tmp_path / "lacks.csv"), "cannot detect"),

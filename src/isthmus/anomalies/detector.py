@@ -68,7 +68,8 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early, 0 if none did
     seed_ : int, what `random_state` came to
-    n_features_in_ : int, columns; feature_names_in_ : array of str (n_features_in_,), where they have names
+    n_features_in_ : int, columns, or channels of series; feature_names_in_ : array of str (n_features_in_,), where they
+        have names
 
     Examples
     --------
@@ -149,6 +150,8 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         self.scorer_ = learned.scorer
         self.calibration_ = Calibration.of(learned.calibration, learned.groups, self.contamination)
         self.usual_ = Usual.of(samples)
+        if self.kind_ == "series" and learned.scorer.schema is None:
+            self.n_features_in_ = samples[0].values.shape[1]
         if learned.trained is not None:
             self._keep(learned.trained)
         if is_real(self.contamination):

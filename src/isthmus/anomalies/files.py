@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isthmus.anomalies.findings import Findings, judged
+from isthmus.anomalies.guilt import MOST_GUILTY, Guilt, explained, guilty_cells, shares
+from isthmus.anomalies.names import others
 from isthmus.anomalies.scorer import Parts
-from isthmus.data.series import NUMBERS
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource, array_source
 from isthmus.estimators.table_estimator import matrix_of
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 _ROWS, _SAMPLES = 1 << 15, 256  # of a table, or others, that are judged at a time
 _AXES = ["z", "y", "x"]
 _MARGIN = 48  # pixels around a sheet
-_MOST_GUILTY = 3  # parts of a sample that are named
-_GUILTY = 0.5  # of the share of a row's guiltiest cell: from there on a cell counts as guilty, too
 
 
 def opened(detector: AnomalyDetector, samples: Source) -> Source:
@@ -66,11 +64,11 @@ def strangest(detector: AnomalyDetector, findings: Findings, most: int) -> np.nd
 
 
 def results(
-    detector: AnomalyDetector, samples: Source, findings: Findings, anomalies: np.ndarray, explained: np.ndarray
+    detector: AnomalyDetector, samples: Source, findings: Findings, anomalies: np.ndarray, reasoned: np.ndarray
 ) -> Iterator[Any]:
     """Arrow tables with a row for each sample, to be written below each other.
 
-    anomalies : bool (n,). explained : the numbers of samples that come with a reason beside these.
+    anomalies : bool (n,). reasoned : the numbers of samples that come with a reason beside these.
 
     Columns: where the sample is; columns of a table that the model does not look at, as an id; score (as
     `score_samples`), p_value, anomaly; then why. Of a table, up to three columns, the guiltiest first, each with its
@@ -79,9 +77,9 @@ def results(
     import pyarrow as pa
 
     wanted = anomalies.copy()
-    wanted[explained] = True
+    wanted[reasoned] = True
     series = detector.kind_ == "series"
-    steps = _explained(detector, samples) if series and isinstance(samples, TableSource) else None
+    steps = _of_steps(detector, samples) if series and isinstance(samples, TableSource) else None
     for rows, part in _in_memory(samples):
         columns = _places(part, rows) | _others(part, series)
         columns |= {
@@ -101,34 +99,24 @@ def _in_memory(samples: Source) -> Iterator[tuple[np.ndarray, Source]]:
         yield rows, subset(samples, rows)
 
 
-@dataclass(frozen=True)
-class Guilt:
-    """A cell that is strange. share : of the row's strangeness. value, expected : as in the table."""
-
-    column: str
-    share: float
-    value: Any
-    expected: Any
+def cells_of(detector: AnomalyDetector, rows: TableSource) -> list[list[Guilt]]:
+    """The three cells of each row that make it strangest."""
+    return guilty_cells(*explained(detector, rows), rows.table) if len(rows) else []
 
 
-def guilty_cells(detector: AnomalyDetector, rows: TableSource) -> list[list[Guilt]]:
-    """The cells of each row that make it strange, the guiltiest first, at most three."""
-    return _guilty(_explained(detector, rows), rows.table) if len(rows) else []
-
-
-def guilty_channels(detector: AnomalyDetector, series: TableSource, steps: np.ndarray) -> list[list[Guilt]]:
+def channels_of(detector: AnomalyDetector, series: TableSource, steps: np.ndarray) -> list[list[Guilt]]:
     """The same of some time steps of a series, which is looked at as a whole."""
-    return _guilty_steps(_explained(detector, series), series.table.take(steps), steps)
+    return _cells_of_steps(_of_steps(detector, series), series.table.take(steps), steps)
 
 
-def _explained(detector: AnomalyDetector, rows: TableSource) -> Parts:
-    """The parts of rows or time steps, as Arrow tables."""
-    rows = copy.copy(rows)
-    rows.frame = "arrow"
-    parts = detector.explain(_as_taken(detector, rows))
+def _of_steps(detector: AnomalyDetector, series: TableSource) -> Parts:
+    """The parts of all time steps, as Arrow tables."""
+    series = copy.copy(series)
+    series.frame = "arrow"
+    parts = detector.explain(_as_taken(detector, series))
     if not isinstance(parts.scores, np.ndarray):
         return parts
-    names = [column.name for column in rows.schema.used]
+    names = [column.name for column in series.schema.used]
     return Parts(*(_table(dict(zip(names, values.T, strict=True))) for values in (parts.scores, parts.expected)))
 
 
@@ -138,49 +126,11 @@ def _as_taken(detector: AnomalyDetector, samples: Source) -> Any:
     return samples.take(np.arange(len(samples))) if learned_from_array else samples
 
 
-def _guilty_steps(parts: Parts, table: Any, steps: np.ndarray) -> list[list[Guilt]]:
-    return _guilty(Parts(parts.scores.take(steps), parts.expected.take(steps)), table) if len(steps) else []
-
-
-def _guilty(parts: Parts, table: Any) -> list[list[Guilt]]:
-    """parts : as Arrow tables. table : the rows."""
-    names = parts.scores.column_names
-    scores = np.stack([column.to_numpy() for column in parts.scores.columns], 1).clip(min=0)
-    scores /= np.maximum(scores.sum(1, keepdims=True), 1e-30)
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :_MOST_GUILTY]
-    given = {name: table.column(name) for name in {names[j] for j in order.ravel()} & {*table.column_names}}
-    return [
-        [
-            Guilt(
-                names[j],
-                float(scores[i, j]),
-                given[names[j]][i].as_py() if names[j] in given else None,
-                parts.expected.column(names[j])[i].as_py(),
-            )
-            for j in columns
-            if scores[i, j] > 0
-        ]
-        for i, columns in enumerate(order)
-    ]
-
-
-def main_cells(cells: Sequence[Guilt]) -> list[Guilt]:
-    """Of the guiltiest cells of a row those that are at least half as guilty as the first."""
-    return [cell for cell in cells if cell.share >= _GUILTY * cells[0].share]
-
-
-def others(rows: TableSource, series: bool = False) -> dict[str, Any]:
-    """Columns that the model does not judge, by which people know a row: ids, free text, what it was not told of.
-
-    series : whether rows are time steps, which are known by their time.
-    """
-    import pyarrow as pa
-
-    judged = [column.name for column in rows.schema.used if not series or column.kind in NUMBERS]
-    used, table = set(judged), rows.table
-    named = {name or "index": rows.ids.column(name) for name in rows.ids.column_names} if rows.ids is not None else {}
-    left = [field.name for field in table.schema if field.name not in used and not pa.types.is_nested(field.type)]
-    return named | {name: table.column(name) for name in left}
+def _cells_of_steps(parts: Parts, table: Any, steps: np.ndarray) -> list[list[Guilt]]:
+    if not len(steps):
+        return []
+    scores = np.stack([column.to_numpy() for column in parts.scores.take(steps).columns], 1)
+    return guilty_cells(shares(scores), parts.expected.take(steps), table)
 
 
 def write_sheet(
@@ -234,7 +184,7 @@ def _others(part: Source, series: bool) -> dict[str, Any]:
 def _free(name: str) -> str:
     """A column's name that is none of ours."""
     ours = {"row", "score", "p_value", "anomaly"} | {
-        f"{what}_{i}" for i in range(1, _MOST_GUILTY + 1) for what in ("column", "share", "value", "expected")
+        f"{what}_{i}" for i in range(1, MOST_GUILTY + 1) for what in ("column", "share", "value", "expected")
     }
     return f"{name} (given)" if name in ours else name
 
@@ -247,9 +197,9 @@ def _reasons(
     if not isinstance(part, TableSource):
         return _place_columns(detector, part, strange, wanted)
     if steps is not None:
-        found = _guilty_steps(steps, part.table.take(strange), rows[strange])
+        found = _cells_of_steps(steps, part.table.take(strange), rows[strange])
         return _guilty_columns(found, wanted, len(steps.scores.column_names))
-    return _guilty_columns(guilty_cells(detector, part.subset(strange)), wanted, len(part.schema.used))
+    return _guilty_columns(cells_of(detector, part.subset(strange)), wanted, len(part.schema.used))
 
 
 def _place_columns(detector: AnomalyDetector, part: Source, strange: np.ndarray, wanted: np.ndarray) -> dict[str, Any]:
@@ -276,7 +226,7 @@ def _guilty_columns(found: list[list[Guilt]], wanted: np.ndarray, most: int) -> 
     import pyarrow as pa
 
     columns: dict[str, Any] = {}
-    for rank in range(min(_MOST_GUILTY, most)):
+    for rank in range(min(MOST_GUILTY, most)):
         cells = [row[rank] if rank < len(row) else None for row in found]
         for what, type_ in (
             ("column", pa.string()),

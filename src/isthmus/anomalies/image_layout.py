@@ -13,6 +13,7 @@ from torch import Tensor
 from isthmus.data.base import Source, evenly_spread
 from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
 from isthmus.data.in_memory import loaded, refuse_masked
+from isthmus.data.one_shape import in_one_shape
 from isthmus.data.sample_kinds import kind_of
 from isthmus.data.scaling import finite_sample, sample_channel_axis, to_dtype, unit_of
 from isthmus.data.sources import open_source
@@ -27,11 +28,16 @@ _LEAST_SIDE = 4
 _BATCH = 128
 
 
-def open_samples(X: Any) -> Source:
-    """The user's samples, of one shape or of several."""
+def open_samples(X: Any, *, image_mode: str | None = None, any_size: bool = False) -> Source:
+    """The user's samples, of one shape where they have one, or of several.
+
+    image_mode : that image files of one size are read in. any_size : whether it does not matter if they have one shape.
+    """
     X = loaded(X)
     refuse_masked(X)
     samples = open_source(X, on_mixed_sizes="keep")
+    if not any_size:
+        samples = in_one_shape(samples, image_mode)
     if len(samples) == 0:
         raise IsthmusError(f"{samples.name} holds 0 samples; at least 1 is needed")
     return samples
@@ -66,7 +72,7 @@ class ImageLayout:
 
             def read(index: int) -> np.ndarray:
                 sample = finite_sample(samples, index)
-                return grey_if_equal(_planes(sample, sample_channel_axis(sample.shape, "auto"))[0])
+                return grey_if_equal(_planes(sample, _free_axis(sample.shape, kind == "signals"))[0])
 
             arrays = commonest_kind(len(samples), read, _kind, seed=seed, most_values=_MOST_VALUES)
         d = arrays[0].ndim - 1
@@ -83,8 +89,9 @@ class ImageLayout:
         """What brings samples in the units of the training data to those of networks."""
         return 1 / unit_of(np.dtype(self.units.dtype))
 
-    def check(self, samples: Source) -> Source:
-        """Refuse samples of another size than those of the training, where these all had one."""
+    def open(self, X: Any) -> Source:
+        """New samples; of another size they are refused, where what was learned from had one size."""
+        samples = open_samples(X, image_mode=self._image_mode, any_size=self.shape is None)
         if self.shape is not None and samples.shape[1:] != self.shape:
             seen = samples.shape[1:] if samples.uniform else "several shapes"
             raise IsthmusError(
@@ -92,6 +99,13 @@ class ImageLayout:
                 f"was trained on samples of shape {self.shape}; one that learns from several sizes takes any"
             )
         return samples
+
+    @property
+    def _image_mode(self) -> str | None:
+        """What image files are read in, so that they have the shape of what was learned from; None: as they are."""
+        if self.shape is None or self.num_spatial_dims != 2 or self.units.dtype != "uint8":
+            return None
+        return {2: "grey", 3: {3: "rgb", 4: "rgba"}.get(self.shape[-1])}[len(self.shape)]
 
     def to_network(self, block: np.ndarray) -> Tensor:
         """Samples (n, ...) of one shape as a float32 tensor (n, channels, *spatial)."""
@@ -142,7 +156,7 @@ class ImageLayout:
     def _axis(self, sample_shape: Sequence[int]) -> int | None:
         if self.shape is not None:
             return self.channel_axis
-        return sample_channel_axis(tuple(sample_shape), "auto")
+        return _free_axis(sample_shape, self.num_spatial_dims == 1)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -169,6 +183,13 @@ def _planes(sample: np.ndarray, axis: int | None, *, several: bool = False) -> t
     """A sample, or several, as (*spatial, channels) without transparency, and that."""
     planes = channels_last(sample, axis if axis is None else axis + several)
     return (planes[..., :-1], planes[..., -1:]) if has_alpha(planes) else (planes, None)
+
+
+def _free_axis(sample_shape: Sequence[int], signals: bool) -> int | None:
+    """The axis of channels in a sample that may have any size."""
+    if signals and len(sample_shape) == 2:
+        return int(np.argmin(sample_shape))
+    return sample_channel_axis(tuple(sample_shape), "auto")
 
 
 def _kind(sample: np.ndarray) -> tuple[int, str, int]:

@@ -11,6 +11,7 @@ import torch
 from isthmus.anomalies.image_judge import ImageJudge
 from isthmus.anomalies.image_layout import ImageLayout, open_samples
 from isthmus.anomalies.image_learning import learn_judges, unet_spec
+from isthmus.anomalies.kinds import kind_of_samples
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
 from isthmus.data.base import Source
 from isthmus.data.tiles import blocks
@@ -44,7 +45,7 @@ class ImageScorer(Scorer):
 
     @classmethod
     def learn(cls, run: Run, samples: Source, detector: Settings) -> Learned:
-        layout, arrays = ImageLayout.of(samples, detector.kind, run.seed)
+        layout, arrays = ImageLayout.of(samples, kind_of_samples(samples, detector.kind), run.seed)
         if len(arrays) < 2:
             raise IsthmusError(f"{samples.name} holds 1 sample; at least 2 are needed: one judges the others")
         share: Any = detector.contamination
@@ -55,7 +56,7 @@ class ImageScorer(Scorer):
 
     def open(self, X: Any, detector: Settings) -> Source:
         self._device = detector.device
-        return self.layout.check(open_samples(X))
+        return self.layout.open(X)
 
     def strangeness(self, samples: Source) -> np.ndarray:
         found = [

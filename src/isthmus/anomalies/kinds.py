@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.anomalies.scorer import KINDS
+from isthmus.data.base import Source
 from isthmus.data.frames import is_frame
-from isthmus.data.sample_kinds import kind_of
+from isthmus.data.one_shape import in_one_shape
+from isthmus.data.sample_kinds import CHANNELS, kind_of
 from isthmus.data.sources import open_source
 from isthmus.data.table_files import is_table
 from isthmus.data.table_source import TableSource
@@ -29,4 +31,15 @@ def kind_of_data(X: Any, kind: str) -> str:
         return "table"
     if isinstance(X, str | os.PathLike) and is_table(Path(X)):
         return "table"
-    return kind_of(open_source(X, on_mixed_sizes="keep"), "auto", "auto").name
+    return kind_of_samples(in_one_shape(open_source(X, on_mixed_sizes="keep")), "auto")
+
+
+def kind_of_samples(samples: Source, kind: str) -> str:
+    """The same of opened samples that are no frame; of those that differ in shape the first one tells."""
+    if samples.uniform:
+        return kind_of(samples, kind, "auto").name
+    if kind != "auto":
+        return kind
+    shape = samples[0].shape
+    long, thin = max(shape), min(shape)
+    return "signals" if len(shape) == 1 or (len(shape) == 2 and thin <= CHANNELS < long) else "images"

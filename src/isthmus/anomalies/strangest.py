@@ -9,10 +9,11 @@ import numpy as np
 
 from isthmus.anomalies.figures import guilty_columns
 from isthmus.anomalies.findings import UNITS, Detector, Findings
+from isthmus.anomalies.guilt import explained, guiltiest
+from isthmus.anomalies.names import named
 from isthmus.anomalies.series_report import series_sections
 from isthmus.data.base import evenly_spread
 from isthmus.data.channels_last import channels_last
-from isthmus.data.frames import as_table, is_frame
 from isthmus.data.scaling import finite_sample, sample_channel_axis
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
@@ -24,8 +25,6 @@ from isthmus.evaluation.table_text import GONE, shown
 from isthmus.evaluation.theme import Theme, clipped, count, number, share
 
 _LISTED, _SHOWN, _MOST_LINES = 20, 4, 40
-_REASONS = 3  # columns that are named for a row
-_GUILTY = 0.1  # of a row's strangeness, from which on a column is named
 _MOST_EXPLAINED = 2_000  # rows
 _STRONGEST = 0.995  # quantile of the strangeness of pixels that has the full colour
 
@@ -52,60 +51,43 @@ def _rows(detector: Detector, table: TableSource, findings: Findings) -> list[Se
     guilt, expected = explained(detector, rows)
     texts = [[shown(v) for v in rows.table.column(name).to_pylist()] for name in names]  # columns, rows
     guesses = [[shown(v) for v in expected.column(name).to_pylist()] for name in names]
-    listing = _listing(findings, picks, names, guilt, texts, guesses)
+    called = named(detector, table, picks)
+    listing = _listing(findings, picks, called, names, guilt, texts, guesses)
     sections = [
         Section("The strangest rows", text=_how_to_read(len(names)), listing=listing),
-        Section("Cell by cell", samples=_cells(findings, picks[:_SHOWN], names, guilt, texts, guesses)),
+        Section("Cell by cell", samples=_cells(findings, picks[:_SHOWN], called, names, guilt, texts, guesses)),
     ]
     return sections
 
 
-def explained(detector: Detector, rows: TableSource) -> tuple[np.ndarray, Any]:
-    """The share of each column in the strangeness of rows, (n, columns), and the expected rows, an Arrow table."""
-    parts = detector.scorer_.parts(rows)
-    scores = parts.scores
-    if is_frame(scores):
-        scores = np.stack([column.to_numpy() for column in as_table(scores).columns], 1)
-    above = np.clip(np.nan_to_num(np.asarray(scores, np.float64)), 0, None)
-    names = [column.name for column in rows.schema.used]
-    expected = as_table(parts.expected) if is_frame(parts.expected) else _named(parts.expected, names)
-    return above / np.maximum(above.sum(1, keepdims=True), 1e-12), expected
-
-
-def _named(values: np.ndarray, names: Sequence[str]) -> Any:
-    import pyarrow as pa
-
-    return pa.table(dict(zip(names, np.asarray(values).T, strict=True)))
-
-
 def _how_to_read(columns: int) -> str:
     return (
-        f"The strangest first, and what makes each so: of {columns:,} columns the three that carry most of its "
-        f"strangeness, if that is a tenth or more, with the value that would have been expected. {GONE}: missing."
+        f"The strangest first, and what makes each so: of {columns:,} columns at most three, the one that carries most "
+        f"of its strangeness and those that carry at least half as much, with the value that would have been expected. "
+        f"{GONE}: missing."
     )
 
 
 def _listing(
     findings: Findings,
     picks: np.ndarray,
+    called: Sequence[str],
     names: Sequence[str],
     guilt: np.ndarray,
     texts: Sequence[Sequence[str]],
     guesses: Sequence[Sequence[str]],
 ) -> Table:
-    flagged, rows = findings.flagged(), []
+    flagged, rows, guilty = findings.flagged(), [], guiltiest(guilt)
     for place, index in enumerate(picks.tolist()):
-        order = np.argsort(-guilt[place], kind="stable")[:_REASONS]
-        guilty = [j for j in order.tolist() if guilt[place, j] >= _GUILTY] or order[:1].tolist()
         why = "; ".join(
             f"{clipped(names[j], 24)} {texts[j][place]} (expected {guesses[j][place]})"
             if texts[j][place] != guesses[j][place]
             else f"{clipped(names[j], 24)} {texts[j][place]}"
-            for j in guilty
+            for j in guilty[place]
         )
         own = [] if findings.labels is None else [str(findings.labels.values[index])]
         p = number(findings.p[index]) + (", flagged" if flagged[index] else "")
-        rows.append(Row(f"row {index:,}", (p, *own, why)))
+        rows.append(Row(called[place], (p, *own, why)))
     label = [] if findings.labels is None else ["label"]
     return Table(("", "p", *label, "because of"), rows)
 
@@ -113,23 +95,24 @@ def _listing(
 def _cells(
     findings: Findings,
     picks: np.ndarray,
+    called: Sequence[str],
     names: Sequence[str],
     guilt: np.ndarray,
     texts: Sequence[Sequence[str]],
     guesses: Sequence[Sequence[str]],
 ) -> Samples:
     """The strangest rows whole; of many columns the guiltiest, in the table's order."""
-    flagged, n = findings.flagged(), len(picks)
+    flagged, n, guilty = findings.flagged(), len(picks), guiltiest(guilt)
     most = np.sort(np.argsort(-guilt[:n].max(0), kind="stable")[:_MOST_LINES])
     lines = []
     for j in most.tolist():
         cells: list[Cell] = []
         for i in range(n):
-            shade = 0.65 * min(1.0, 2 * guilt[i, j]) if guilt[i, j] >= _GUILTY / 2 else 0.0
+            shade = 0.65 * min(1.0, 2 * guilt[i, j]) if j in guilty[i] else 0.0
             note = share(guilt[i, j]) if shade else ""
             cells += [Cell(texts[j][i], shade, note), Cell(guesses[j][i])]
         lines.append((clipped(names[j], 26), cells))
-    heads = [(f"row {index:,}", _head(findings, index, flagged)) for index in picks.tolist()]
+    heads = [(called[i], _head(findings, index, flagged)) for i, index in enumerate(picks.tolist())]
     return Samples(heads, ("value", "expected"), lines)
 
 
@@ -144,8 +127,8 @@ def columns_chart(detector: Detector, table: TableSource, findings: Findings) ->
     shares = []
     for rows in (chosen, others if len(others) else chosen):
         some = rows[evenly_spread(len(rows), _MOST_EXPLAINED)]
-        guiltiest = explained(detector, table.subset(some))[0].argmax(1)
-        shares.append(np.bincount(guiltiest, minlength=len(names)) / len(some))
+        first = explained(detector, table.subset(some))[0].argmax(1)
+        shares.append(np.bincount(first, minlength=len(names)) / len(some))
     caption = (
         f"How often each column carries the largest part of the strangeness: bars for the {what}, strokes for the "
         f"other rows."
@@ -186,18 +169,13 @@ def image_rows(
     rows = [
         SampleRow(unit, "strangest first", lambda theme: [as_cell(s, ends) for s in samples], notes),
         SampleRow("expected", "", lambda theme: [as_cell(s, ends) for s in expected], said),
-        SampleRow("strange there", "", heated, [_called(source, int(i), unit) for i in picks]),
+        SampleRow("strange there", "", heated, named(detector, source, picks)),
     ]
     caption = (
         f"The strangest {unit}s: as they are, what would have been expected, and where they are strange, on one scale "
         f"for all."
     )
     return sample_rows("strangest", caption, rows)
-
-
-def _called(source: Source, index: int, unit: str) -> str:
-    """A sample by its file's name, or its number."""
-    return f"{unit} {index:,}" if source.paths is None else clipped(source.paths[index].name, 18)
 
 
 def _ends(samples: list[np.ndarray], unit: str) -> tuple[float, float]:

@@ -1,27 +1,33 @@
-"""Rows of a table that arrive line by line: CSV after a line of names, or JSON objects."""
+"""Samples that arrive line by line: rows as CSV after a line of names or as JSON objects, or the names of files."""
 
 from __future__ import annotations
 
 import csv
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from pathlib import Path
+from typing import IO, Any, ClassVar, Protocol
 
+from isthmus.data.base import Source
 from isthmus.data.column_types import MARKERS, is_text
 from isthmus.data.columns import TableSchema
+from isthmus.data.scaling import finite_sample
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _BYTES = 1 << 16  # that are read at a time
 _LONGEST = 1 << 24  # bytes of a line
-_MOST_LINES = 1024  # that are handed on at once
+MOST_LINES = 1024  # that are handed on at once
 
 
-def lines_of(file: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+def lines_of(file: IO[bytes], most: int = MOST_LINES) -> Iterator[list[tuple[int, bytes]]]:
     """What has arrived of a file or pipe, as complete lines with their numbers from 1; waits where nothing has.
+
+    most : lines that are handed on at once.
 
     Raises IsthmusError for a line that does not end.
     """
@@ -36,8 +42,8 @@ def lines_of(file: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
             raise IsthmusError(f"line {number + len(whole) + 1} is longer than {_LONGEST:,} bytes; rows must be lines")
         numbered = [(number + i, line.rstrip(b"\r")) for i, line in enumerate(whole, 1)]
         number += len(whole)
-        for start in range(0, len(numbered), _MOST_LINES):
-            yield numbered[start : start + _MOST_LINES]
+        for start in range(0, len(numbered), most):
+            yield numbered[start : start + most]
         if not chunk:
             return
 
@@ -46,13 +52,48 @@ def lines_of(file: IO[bytes]) -> Iterator[list[tuple[int, bytes]]]:
 class Arrived:
     """What lines came to.
 
-    rows : those that could be read, None if there are none. lines : the number of each one's line. wrong : what is
-    wrong with other lines, by their numbers.
+    samples : those that could be read, None if there are none; rows are a `TableSource`. lines : the number of each
+    one's line. wrong : what is wrong with other lines, by their numbers.
     """
 
-    rows: TableSource | None
+    samples: Source | None
     lines: list[int]
     wrong: dict[int, str]
+
+
+class Reader(Protocol):
+    """Turns lines into samples. at_once : lines that it is given together at most."""
+
+    at_once: ClassVar[int]
+
+    def read(self, lines: Sequence[tuple[int, bytes]]) -> Arrived:
+        """Lines with their numbers as samples."""
+
+
+class FileReader:
+    """Turns lines, each the name of a file, into the image or the signal that it holds.
+
+    One at a time, so that what is wrong with a file is the fault of its line alone.
+    """
+
+    at_once: ClassVar[int] = 1
+
+    def __init__(self, opened: Callable[[list[Path]], Source]) -> None:
+        """opened : files as a detector takes them; raises IsthmusError or OSError for what does not fit."""
+        self._opened = opened
+
+    def read(self, lines: Sequence[tuple[int, bytes]]) -> Arrived:
+        """A line with its number as a sample."""
+        ((number, line),) = lines
+        name = os.fsdecode(line).strip()
+        if not name:
+            return Arrived(None, [], {})
+        try:
+            samples = self._opened([Path(name).expanduser()])
+            finite_sample(samples, 0)
+        except (IsthmusError, OSError) as error:
+            return Arrived(None, [], {number: str(error)})
+        return Arrived(samples, [number], {})
 
 
 class RowReader:
@@ -62,6 +103,8 @@ class RowReader:
     and more than needed are fine. A comma in a number is a decimal comma where columns are separated by semicolons. One
     line is one row: cells hold no line breaks.
     """
+
+    at_once: ClassVar[int] = MOST_LINES
 
     def __init__(self, schema: TableSchema) -> None:
         self._schema = schema

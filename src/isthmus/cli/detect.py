@@ -40,7 +40,9 @@ def detect(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="File for what was found, a row for each sample: .parquet, .csv, .jsonl, .xlsx, ..."
+            "-o",
+            "--output",
+            help="File for what was found, a row for each sample: .parquet, .csv, .json, .jsonl, .xlsx, ...",
         ),
     ] = None,
     fdr: Annotated[

@@ -12,13 +12,13 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector
-    from isthmus.anomalies.files import Guilt
     from isthmus.anomalies.findings import Findings
+    from isthmus.anomalies.guilt import Guilt
     from isthmus.data.sources import Source
     from isthmus.data.table_source import TableSource
 
 _PIPE = 1_000  # columns of what is no terminal: a line for each sample, however long
-_MOST_COLUMNS, _MOST_IDS = 6, 2  # of the table that are shown
+_MOST_COLUMNS = 6  # of the table that are shown
 _GAP = 2  # between columns
 
 
@@ -37,7 +37,7 @@ def print_strangest(
     detector: AnomalyDetector, samples: Source, findings: Findings, anomalies: np.ndarray, strangest: np.ndarray
 ) -> None:
     """The strangest samples, the strangest first; of a table with the cells that make them so."""
-    from isthmus.anomalies.files import guilty_cells, guilty_channels, strangest_places
+    from isthmus.anomalies.files import cells_of, channels_of, strangest_places
     from isthmus.data.sources import subset
     from isthmus.data.table_source import TableSource
 
@@ -48,13 +48,13 @@ def print_strangest(
     }
     if isinstance(samples, TableSource) and isinstance(chosen, TableSource):
         chosen, series = chosen.in_memory(), detector.kind_ == "series"
-        found = guilty_channels(detector, samples, strangest) if series else guilty_cells(detector, chosen)
+        found = channels_of(detector, samples, strangest) if series else cells_of(detector, chosen)
         columns = _ids(chosen, series) | columns
         room = console.width - sum(map(_width, columns.items())) if console.is_terminal else _PIPE
         columns |= _cells(chosen, found, room)
     else:
         columns = {"sample": [Text(chosen.location(i)) for i in range(len(chosen))]} | columns
-        columns["strangest at"] = [Text(_in_words(place)) for place in strangest_places(detector, chosen)]
+        columns["strangest at"] = [Text(in_words(place)) for place in strangest_places(detector, chosen)]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
     for name in columns:
         table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
@@ -63,7 +63,7 @@ def print_strangest(
     _print(console, table)
 
 
-def _in_words(place: tuple[int, ...]) -> str:
+def in_words(place: tuple[int, ...]) -> str:
     """A place in an image, from the left and the top, or a time step."""
     return (
         " ".join(f"{axis} {at}" for axis, at in zip("xyz", place[::-1], strict=False))
@@ -74,17 +74,17 @@ def _in_words(place: tuple[int, ...]) -> str:
 
 def _ids(rows: TableSource, series: bool) -> dict[str, list[Text]]:
     """What people know rows by."""
-    from isthmus.anomalies.files import others
+    from isthmus.anomalies.names import MOST_IDS, others
     from isthmus.evaluation.table_text import shown
 
-    ids = list(others(rows, series).items())[:_MOST_IDS]
+    ids = list(others(rows, series).items())[:MOST_IDS]
     numbers = {"row": [Text(str(row)) for row in rows.rows]}
     return numbers | {name: [Text(shown(value)) for value in column.to_pylist()] for name, column in ids}
 
 
 def _cells(rows: TableSource, found: list[list[Guilt]], room: int) -> dict[str, list[Text]]:
     """The columns that are guiltiest, as many as there is room for; guilty cells with what was expected."""
-    from isthmus.anomalies.files import main_cells
+    from isthmus.anomalies.guilt import main_cells
     from isthmus.evaluation.table_text import shown
 
     guilty: list[dict[str, Any]] = [{cell.column: cell for cell in main_cells(row)} for row in found]

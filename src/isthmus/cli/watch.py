@@ -22,9 +22,8 @@ from isthmus.training.stopping import heard
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector, DriftMonitor
     from isthmus.anomalies.drift import Drift
-    from isthmus.anomalies.files import Guilt
     from isthmus.anomalies.stream import Arrived
-    from isthmus.data.table_source import TableSource
+    from isthmus.data.sources import Source
 
 _SECONDS = 10.0  # from one writing of the state to the next
 
@@ -35,13 +34,15 @@ def watch(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="Rows, line by line: - for standard input, or a file or pipe.", show_default=False
+            metavar="FILE",
+            help="Rows or names of files, line by line: - for standard input, or a file or pipe.",
+            show_default=False,
         ),
     ],
     *,
     p_value: Annotated[
         float,
-        typer.Option("--p-value", help="Alarm for rows with a p-value up to this: so many of the normal ones, too."),
+        typer.Option("--p-value", help="Alarm for samples with a p-value up to this: so many of the normal ones, too."),
     ] = 0.01,
     drift: Annotated[
         float, typer.Option("--drift", help="Chance of ever telling of a drift where there is none; 0 looks for none.")
@@ -54,16 +55,18 @@ def watch(
     device: options.Device = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Tell alarms and errors only.")] = False,
 ) -> None:
-    """Watch a stream of rows: alarms for anomalies as they arrive, and for a stream that has changed as a whole.
+    """Watch a stream: alarms for anomalies as they arrive, and for a stream that has changed as a whole.
 
-    Rows are CSV with a line of names first, or JSON objects, one a line. A line that cannot be read is named, and the
-    watch goes on.
+    Rows are CSV with a line of names first, or JSON objects, one a line; images and signals are named, a file a line. A
+    line that cannot be read is told, and the watch goes on.
 
     Examples:
 
       tail -f log.csv | isthmus watch log-detector -
 
       isthmus watch log-detector rows.jsonl --p-value 0.001 --state log-state.json --json
+
+      inotifywait -m -e close_write --format %w%f camera/ | isthmus watch parts-detector -
     """
     for flag, value, low in (("--p-value", p_value, p_value > 0), ("--drift", drift, drift >= 0)):
         if not (low and value < 1):
@@ -77,8 +80,11 @@ def watch(
         if drift == 0:
             raise typer.BadParameter("--state keeps what was seen for --drift, which is 0")
     detector = load_model(model, device, "detect")
-    if detector.kind_ != "table":
-        raise IsthmusError(f"{model} holds a detector of {detector.kind_}; rows of a stream need one of tables")
+    if detector.kind_ == "series":
+        raise IsthmusError(
+            f"{model} holds a detector of series, whose steps are judged by what comes after them, too; watch takes "
+            "those of tables, images or signals, and detect takes whole series"
+        )
     _check_reach(detector, p_value)
     watcher = Watcher(detector, _monitor(detector, drift, state), p_value, state, as_json)
     with _ended() as ended:
@@ -100,38 +106,39 @@ def watch(
 
 
 class Watcher:
-    """Judges rows as they arrive, and tells of those that are strange."""
+    """Judges samples as they arrive, and tells of those that are strange."""
 
     def __init__(
         self, detector: AnomalyDetector, monitor: DriftMonitor | None, p_value: float, state: Path | None, as_json: bool
     ) -> None:
         self._detector, self._monitor, self._p_value = detector, monitor, p_value
         self._state, self._as_json, self._kept = state, as_json, time.monotonic()
-        self._rows = self._alarms = self._wrong = 0
+        self._samples = self._alarms = self._wrong = 0
         self._has_drifted = False
 
     def watch(self, file: IO[bytes]) -> None:
         """Read a file to its end."""
-        from isthmus.anomalies.stream import RowReader, lines_of
+        from isthmus.anomalies.stream import FileReader, Reader, RowReader, lines_of
 
         schema = self._detector.scorer_.schema
-        assert schema is not None
-        reader = RowReader(schema)
-        for lines in lines_of(file):
+        reader: Reader = FileReader(self._detector._open) if schema is None else RowReader(schema)
+        for lines in lines_of(file, reader.at_once):
             arrived = reader.read(lines)
             for number, what in arrived.wrong.items():
                 typer.echo(f"isthmus: line {number} is left out: {what}", err=True)
             self._wrong += len(arrived.wrong)
-            if arrived.rows is not None:
-                self._judge(arrived.rows, arrived)
+            if arrived.samples is not None:
+                self._judge(arrived.samples, arrived)
 
     @property
     def summary(self) -> str:
         """What was seen, in a line."""
+        from isthmus.anomalies.findings import UNITS
         from isthmus.evaluation.theme import count
 
         wrong = f", {count(self._wrong, 'line')} left out" if self._wrong else ""
-        return f"{count(self._rows, 'row')}, {count(self._alarms, 'alarm')}{wrong}"
+        unit = UNITS[self._detector.kind_]
+        return f"{count(self._samples, unit)}, {count(self._alarms, 'alarm')}{wrong}"
 
     def keep(self) -> None:
         """Write the state, if that is asked for."""
@@ -139,48 +146,60 @@ class Watcher:
             self._monitor.save(self._state)
         self._kept = time.monotonic()
 
-    def _judge(self, rows: TableSource, arrived: Arrived) -> None:
-        from isthmus.anomalies.files import guilty_cells
+    def _judge(self, given: Source, arrived: Arrived) -> None:
+        from isthmus.data.sources import subset
 
-        samples = self._detector._open(rows)
+        samples = self._detector._open(given)
         strangeness = self._detector._strangeness(samples)
         p_values = self._detector.calibration_.p_values(strangeness)
         found = (p_values <= self._p_value).nonzero()[0]
-        self._rows += len(rows)
+        self._samples += len(samples)
         self._alarms += len(found)
-        strange = rows.subset(found)
-        guilty, given = (guilty_cells(self._detector, strange), strange.table.to_pylist()) if len(found) else ([], [])
-        told = [
-            (arrived.lines[row], self._anomaly(arrived.lines[row], float(p_values[row]), *why))
-            for row, *why in zip(found, guilty, given, strict=True)
-        ]
+        told = []
+        for i, (text, values) in zip(found, self._reasons(subset(given, found)) if len(found) else (), strict=True):
+            line, p = arrived.lines[i], float(p_values[i])
+            alarm = {"line": line, "alarm": "anomaly", "p_value": p} | values
+            told.append((line, _json(alarm) if self._as_json else f"line {line}: anomaly, p {p:.2g}: {text}"))
         if self._monitor is not None:
-            told += self._drift(self._monitor.follow(samples, strangeness), len(rows), arrived)
+            told += self._drift(self._monitor.follow(samples, strangeness), len(samples), arrived)
         for _, text in sorted(told):
             typer.echo(text)
         sys.stdout.flush()
         if time.monotonic() - self._kept > _SECONDS:
             self.keep()
 
-    def _anomaly(self, line: int, p: float, cells: list[Guilt], row: dict[str, Any]) -> str:
-        """What is told of a strange row."""
-        if self._as_json:
-            return _json({"line": line, "alarm": "anomaly", "p_value": p, "why": [vars(c) for c in cells], "row": row})
-        from isthmus.anomalies.files import main_cells
+    def _reasons(self, strange: Source) -> list[tuple[str, dict[str, Any]]]:
+        """Why each sample is strange, in words and as JSON values."""
+        from isthmus.anomalies.files import cells_of, strangest_places
+        from isthmus.anomalies.guilt import main_cells
+        from isthmus.cli.strangest import in_words
+        from isthmus.data.table_source import TableSource
         from isthmus.evaluation.table_text import shown
 
-        why = ", ".join(f"{c.column} {shown(c.value)} (not {shown(c.expected)})" for c in main_cells(cells))
-        return f"line {line}: anomaly, p {p:.2g}: {why}"
+        if isinstance(strange, TableSource):
+            return [
+                (
+                    ", ".join(f"{c.column} {shown(c.value)} (not {shown(c.expected)})" for c in main_cells(cells)),
+                    {"why": [vars(cell) for cell in cells], "row": row},
+                )
+                for cells, row in zip(cells_of(self._detector, strange), strange.table.to_pylist(), strict=True)
+            ]
+        return [
+            (f"{strange.location(i)}, strangest at {in_words(place)}", {"file": strange.location(i), "place": place})
+            for i, place in enumerate(strangest_places(self._detector, strange))
+        ]
 
     def _drift(self, drift: Drift, n: int, arrived: Arrived) -> list[tuple[int, str]]:
-        """What is told, once, where the stream has changed: a line's number and a text. n : rows that arrived."""
+        """What is told, once, where the stream has changed: a line's number and a text. n : samples that arrived."""
+        from isthmus.anomalies.findings import UNITS
+
         if drift.since is None or self._has_drifted:
             return []
         self._has_drifted = True
         line = arrived.lines[max(0, drift.since - (drift.seen - n))]  # 0: it was certain before this watch
         if self._as_json:
             return [(line, _json({"line": line, "alarm": "drift", "strongest": drift.strongest}))]
-        what = "rows are no longer like the training data"
+        what = f"{UNITS[self._detector.kind_]}s are no longer like the training data"
         return [(line, f"line {line}: drift: {what}, by {drift.strongest} above all")]
 
 
@@ -193,7 +212,7 @@ def _check_reach(detector: AnomalyDetector, p_value: float) -> None:
     smallest = detector.calibration_.smallest
     if smallest > p_value:
         raise IsthmusError(
-            f"no row could have a p-value up to {p_value:g}: the smallest that there is is {smallest:.2g}, by "
+            f"no sample could have a p-value up to {p_value:g}: the smallest that there is is {smallest:.2g}, by "
             f"{len(detector.calibration_.scores):,} calibration samples; train on more, or raise --p-value"
         )
 

@@ -21,7 +21,7 @@ _CORRELATED = 0.3  # least correlation of any two neighbouring values
 _CLOSER = 0.5  # neighbours are to differ less than so much of what values far apart do
 _SCALES = 4.0  # at most, between the deviations of neighbours
 _ROW_ENDS = 3.0  # at the ends of an image's rows neighbours differ so many times as much as elsewhere
-_CHANNELS, _LEAST_LENGTH = 4, 16  # most channels, and least length beside them, of what is taken for a signal
+CHANNELS, _LEAST_LENGTH = 4, 16  # most channels, and least length beside them, of what is taken for a signal
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def kind_of(source: Source, kind: str, channel_axis: int | str | None) -> Sample
         return SampleKind("signals" if signals else "table", None if signals else channel_axis)
     if len(shape) == 2 and channel_axis == "auto":
         shorter = 1 if shape[1] <= shape[0] else 0
-        thin = shape[shorter] <= _CHANNELS and shape[1 - shorter] >= _LEAST_LENGTH
+        thin = shape[shorter] <= CHANNELS and shape[1 - shorter] >= _LEAST_LENGTH
         if thin or kind == "signals":
             return SampleKind("signals", shorter + 1)
     spatial = len(shape) - (sample_channel_axis(shape, channel_axis) is not None)

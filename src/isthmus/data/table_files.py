@@ -6,6 +6,7 @@ import datetime
 import decimal
 import importlib.util
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,6 +105,20 @@ def read_json_lines(path: Path) -> Any:
         return arrow_json.read_json(file)
 
 
+def read_json(path: Path) -> Any:
+    """JSON: one array of objects, whose keys are the columns."""
+    import pyarrow as pa
+
+    with reading(path, "a table in JSON"), path.open(encoding="utf-8-sig") as file:
+        rows = json.load(file)
+        if not (isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows)):
+            raise IsthmusError(
+                f'{path} holds no table: JSON of one is an array of objects, as in [{{"width": 1}}, ...]'
+            )
+        names = dict.fromkeys(name for row in rows for name in row)
+        return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+
 def read_excel(path: Path) -> Any:
     """The first sheet of an Excel file."""
     return _told_excel(path)[0]
@@ -141,6 +156,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     ".arrows": read_feather,
     ".ipc": read_feather,
     **dict.fromkeys(_LINES, read_json_lines),
+    ".json": read_json,
     _EXCEL: read_excel,
 }
 
@@ -212,16 +228,33 @@ class _CsvWriter:
 
 
 class _JsonLinesWriter:
+    """An object in each line."""
+
+    _begin, _between, _end = "", "\n", "\n"
+
     def __init__(self, path: Path, schema: Any) -> None:
-        self._file = path.open("w", encoding="utf-8")
+        self._file, self._before = path.open("w", encoding="utf-8"), self._begin
 
     def write_table(self, table: Any) -> None:
         for batch in table.to_batches(max_chunksize=10_000):
-            rows = batch.to_pylist()
-            self._file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in rows)
+            for row in batch.to_pylist():
+                self._file.write(self._before + json.dumps(_finite(row), default=str, ensure_ascii=False))
+                self._before = self._between
 
     def close(self) -> None:
+        self._file.write(self._end if self._before == self._between else self._begin + self._end)
         self._file.close()
+
+
+class _JsonWriter(_JsonLinesWriter):
+    """One array of objects, each in its own line."""
+
+    _begin, _between, _end = "[\n", ",\n", "\n]\n"
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without NaN and infinities, which JSON does not have."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 class _ExcelWriter:
@@ -271,5 +304,6 @@ WRITERS: dict[str, Callable[[Path, Any], Any]] = {  # what has write_table and c
     ".feather": _arrow_writer,
     ".arrow": _arrow_writer,
     ".jsonl": _JsonLinesWriter,
+    ".json": _JsonWriter,
     ".xlsx": _ExcelWriter,
 }

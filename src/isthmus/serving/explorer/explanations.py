@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 from markupsafe import Markup
 
-from isthmus.anomalies.strangest import explained, explained_samples
+from isthmus.anomalies.guilt import explained, guiltiest
+from isthmus.anomalies.strangest import explained_samples
 from isthmus.data.sources import Source
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.table_text import shown
 from isthmus.evaluation.theme import LIGHT, clipped, signed_alpha
 from isthmus.serving.explorer.views import Viewer, image
 
-_GUILTY = 0.1  # share of a row's strangeness from which on a value is marked
 _SIDE = 190  # pixels of a picture
 _STRONGEST = 0.995  # quantile of the strangeness of pixels that has the full colour
 
@@ -33,13 +33,14 @@ class Rows:
 
     def __call__(self, index: int) -> Markup:
         row = self._table.subset(np.array([index]))
-        (shares,), expected = explained(self._model, row)
+        share, expected = explained(self._model, row)
+        (shares,), (guilty,) = share, guiltiest(share)
         line = Markup('<tr><th title="{}">{}</th><td title="{}"{}>{}</td><td title="{}">{}</td><td>{:.1%}</td></tr>')
         mark, lines = Markup(' class="wrong"'), []
         for j in np.argsort(-shares, kind="stable").tolist():
             name = row.schema.used[j].name
             value, guess = (shown(table.column(name)[0].as_py()) for table in (row.table, expected))
-            wrong = mark if shares[j] >= _GUILTY else ""
+            wrong = mark if j in guilty else ""
             lines.append(line.format(name, clipped(name, 24), value, wrong, value, guess, guess, shares[j]))
         head = Markup("<tr><th></th><td>value</td><td>expected</td><td>share</td></tr>")
         return Markup('<div class="row blame"><table>{}{}</table></div>').format(head, Markup("").join(lines))

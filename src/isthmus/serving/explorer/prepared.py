@@ -88,7 +88,10 @@ def _codec(model: Any, samples: LabelledData) -> Prepared:
 
 
 def _detector(model: Any, samples: LabelledData) -> Prepared:
+    import numpy as np
+
     from isthmus.anomalies.findings import Findings
+    from isthmus.anomalies.names import named
     from isthmus.serving.explorer.detector_page import DetectorPage
     from isthmus.serving.explorer.explanations import Places, Rows
 
@@ -104,7 +107,12 @@ def _detector(model: Any, samples: LabelledData) -> Prepared:
     assert data is not None
     findings = Findings.of(model, data)
     explain = Rows(model, data) if isinstance(data, TableSource) else Places(model, data)
-    return Prepared(lambda: DetectorPage(model, findings, explain, samples.title).layout, words)
+
+    def title(index: int) -> str:
+        (name,) = named(model, data, np.array([index]))
+        return " · ".join(filter(None, (name, samples.label(index))))
+
+    return Prepared(lambda: DetectorPage(model, findings, explain, title).layout, words)
 
 
 def _detector_of_series(model: Any, series: Any) -> Prepared:
