@@ -1,4 +1,7 @@
-"""Files that are whole or absent: written in a hidden folder beside their place, flushed, then renamed."""
+"""Files that are whole or absent: written in a hidden folder beside their place, flushed, then renamed.
+
+What lies elsewhere (`RemotePath`) is made on this machine and then sent, object by object.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import RemotePath, as_path
 
 if sys.platform == "win32":
     import msvcrt
@@ -46,7 +50,7 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
     The first one is renamed only when all are on the disk: a full disk replaces none of them. Raises IsthmusError where
     a place is taken by something that is no file.
     """
-    targets = [Path(path) for path in paths]
+    targets = [as_path(path) for path in paths]
     for path in targets:
         check_replaceable(path)
     with ExitStack() as stack:
@@ -60,7 +64,7 @@ def atomic_paths(*paths: str | Path) -> Iterator[tuple[Path, ...]]:
             temporary.chmod(mode)  # some libraries write files for this user alone
             flush(temporary)
         for temporary, path in zip(temporaries, targets, strict=True):
-            temporary.replace(path)
+            replace(temporary, path)
 
 
 @contextmanager
@@ -69,12 +73,15 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
     What was at `path` before is replaced, and kept where anything fails. Raises IsthmusError where it is no folder.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.exists() and not path.is_dir():
         raise IsthmusError(f"cannot write {path}: it is a file, and a folder is to be written")
     with workplace(path.parent) as place:
         made = place / path.name
         yield made
+        if isinstance(path, RemotePath):
+            _send(made, path)
+            return
         try:
             made.rename(path)  # succeeds where there is nothing, or an empty folder
         except OSError:
@@ -92,6 +99,11 @@ def workplace(folder: Path, name: str = "") -> Iterator[Path]:
     is in use, and removed by whoever writes into `folder` next. name : of the only place of its kind, for which others
     wait; for what must not be done by two at once.
     """
+    if isinstance(folder, RemotePath):
+        folder.check_writable()
+        with tempfile.TemporaryDirectory(prefix=WORKPLACE) as made:
+            yield Path(made)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     if name or (os.getpid(), folder.absolute()) not in _swept:
         _sweep(folder)
@@ -115,14 +127,23 @@ def is_occupied(path: Path) -> bool:
 
 
 def check_replaceable(path: Path) -> None:
-    """Refuse to put a file in the place of a folder, a pipe or a device."""
+    """Refuse to put a file in the place of a folder, a pipe or a device, or where nothing can be written."""
+    if isinstance(path, RemotePath):
+        path.check_writable()
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "no regular file"
         raise IsthmusError(f"cannot write {path}: it is {what}; name a file, or move it away")
 
 
+def replace(made: Path, path: Path) -> None:
+    """Put a file of a workplace in its place, at once."""
+    path.upload(made) if isinstance(path, RemotePath) else made.replace(path)
+
+
 def flush(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk; folders where the system can."""
+    if isinstance(path, RemotePath):
+        return
     if not path.is_dir():
         with path.open("rb+") as file:
             os.fsync(file.fileno())
@@ -244,7 +265,7 @@ def _replaced_in_two_steps(made: Path, path: Path) -> None:
 
 def printable(name: str | Path) -> str:
     """A file's name as text that every format and terminal takes: a byte that is no UTF-8 becomes ``\\xe9``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -283,6 +304,20 @@ def npy_file(path: str | Path, rows: int) -> Iterator[Callable[[np.ndarray], Non
 def to_json_lines(entries: Sequence[Mapping[str, Any]]) -> str:
     """One line of JSON for each entry."""
     return "".join(json.dumps(dict(entry)) + "\n" for entry in entries)
+
+
+def _send(folder: Path, target: RemotePath) -> None:
+    """Put a folder in the place of another: its files in the order in which they were written, then away with the rest.
+
+    What a writer wrote last makes its folder valid.
+    """
+    old = set(target.rglob("*"))
+    files = sorted((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.stat().st_mtime_ns)
+    sent = [target / file.relative_to(folder).as_posix() for file in files]
+    for file, path in zip(files, sent, strict=True):
+        path.upload(file)
+    for path in old.difference(sent):
+        path.unlink()
 
 
 def _allocate(path: Path) -> None:

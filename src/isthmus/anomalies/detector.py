@@ -21,6 +21,7 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
+from isthmus.remote.paths import as_path
 from isthmus.spec import is_real
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
@@ -229,7 +230,9 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
 
         samples = self._open(X)
         labels = getattr(samples, "labels", None) if y is None else y
-        return write_report(self, samples, Path(folder), labels=labels, title=title, saved_as=Path(saved_as or folder))
+        return write_report(
+            self, samples, as_path(folder), labels=labels, title=title, saved_as=as_path(saved_as or folder)
+        )
 
     def _open(self, X: Any) -> Any:
         check_is_fitted(self)

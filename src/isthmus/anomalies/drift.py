@@ -18,6 +18,7 @@ from isthmus.anomalies.martingale import Martingale
 from isthmus.anomalies.watched import watched
 from isthmus.errors import IsthmusError, of_a_file
 from isthmus.files import write_text
+from isthmus.remote.paths import as_path
 from isthmus.spec import is_real
 from isthmus.typed_json import read_json, typed
 
@@ -133,13 +134,13 @@ class DriftMonitor:
             "martingale": self._martingale.to_dict(),
         }
         write_text(path, json.dumps(state))
-        return Path(path)
+        return as_path(path)
 
     @classmethod
     def load(cls, path: str | Path, detector: AnomalyDetector) -> Self:
         """A monitor that goes on where `save` was called. detector : the one that it watched with, or loaded again."""
         with of_a_file(f"{path} is no state of a DriftMonitor, as its save writes it"):
-            state = read_json(Path(path).read_bytes(), str(path))
+            state = read_json(as_path(path).read_bytes(), str(path))
             written, fingerprint = state["format"], state["detector"]
             if written != _FORMAT:
                 raise IsthmusError(f"{path} has format {written!r}; this version of isthmus reads format {_FORMAT}")

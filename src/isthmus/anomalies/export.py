@@ -13,6 +13,7 @@ from isthmus.data.scaling import Scaler
 from isthmus.data.table_scaling import TableScaler
 from isthmus.estimators.export import need_onnx, plausible_samples, write_onnx
 from isthmus.files import write_text
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.anomalies.detector import AnomalyDetector
@@ -47,7 +48,7 @@ def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Pa
     anything but tables.
     """
     need_onnx()
-    folder, module, scaler = Path(folder), detector.scorer_.module().cpu().eval(), detector.scorer_.scaler
+    folder, module, scaler = as_path(folder), detector.scorer_.module().cpu().eval(), detector.scorer_.scaler
     assert isinstance(scaler, TableScaler)
     gives = ("strangeness", "parts")
     path = write_onnx(_Judge(module, scaler), _examples(scaler), folder / DETECTOR, "X", gives, _TOLERANCE)

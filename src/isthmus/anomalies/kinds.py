@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from isthmus.anomalies.scorer import KINDS
 from isthmus.data.base import Source
 from isthmus.data.frames import is_frame
 from isthmus.data.one_shape import in_one_shape
+from isthmus.data.parquet_samples import sample_column
 from isthmus.data.sample_kinds import CHANNELS, kind_of
 from isthmus.data.sources import open_source
 from isthmus.data.table_files import is_table
 from isthmus.data.table_source import TableSource
 from isthmus.errors import unknown_name
 from isthmus.estimators.network_estimator import is_array_like
+from isthmus.remote.paths import as_path
 
 
 def kind_of_data(X: Any, kind: str) -> str:
@@ -29,7 +30,7 @@ def kind_of_data(X: Any, kind: str) -> str:
         return kind
     if isinstance(X, TableSource) or is_frame(X) or is_array_like(X):
         return "table"
-    if isinstance(X, str | os.PathLike) and is_table(Path(X)):
+    if isinstance(X, str | os.PathLike) and is_table(as_path(X)) and sample_column(as_path(X)) is None:
         return "table"
     return kind_of_samples(in_one_shape(open_source(X, on_mixed_sizes="keep")), "auto")
 

@@ -34,6 +34,7 @@ from isthmus.cli import (
     train_detector,
     watch,
 )
+from isthmus.cli.addresses import with_addresses
 
 app = typer.Typer(
     name="isthmus",
@@ -47,27 +48,27 @@ app = typer.Typer(
 _AUTOENCODERS, _COMPRESSION, _DENOISING = "Auto-encoders and their codes", "Compression", "Denoising"
 _MAPS, _TABLES, _ANOMALIES, _MODELS, _DATA = "Maps", "Tables", "Anomalies", "Any model", "Data"
 
-app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(train.train)
-app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(reconstruct.reconstruct)
-app.command("sample", rich_help_panel=_AUTOENCODERS)(sample.sample)
-app.command("embed", rich_help_panel=_AUTOENCODERS)(embed.embed)
-app.command("similar", rich_help_panel=_AUTOENCODERS)(similar.similar)
-app.command("evaluate", rich_help_panel=_AUTOENCODERS)(evaluate.evaluate)
-app.command("export", rich_help_panel=_AUTOENCODERS)(export.export)
-app.command("train-codec", rich_help_panel=_COMPRESSION)(train_codec.train_codec)
-app.command("compress", rich_help_panel=_COMPRESSION)(compress.compress)
-app.command("decompress", rich_help_panel=_COMPRESSION)(compress.decompress)
-app.command("verify", rich_help_panel=_COMPRESSION)(compress.verify)
-app.command("train-denoiser", rich_help_panel=_DENOISING)(train_denoiser.train_denoiser)
-app.command("denoise", rich_help_panel=_DENOISING)(denoise.denoise)
-app.command("map", rich_help_panel=_MAPS)(map.map_data)
-app.command("impute", rich_help_panel=_TABLES)(impute.impute)
-app.command("train-detector", rich_help_panel=_ANOMALIES)(train_detector.train_detector)
-app.command("detect", rich_help_panel=_ANOMALIES)(detect.detect)
-app.command("watch", rich_help_panel=_ANOMALIES)(watch.watch)
-app.command("info", rich_help_panel=_MODELS)(info.info)
-app.command("report", rich_help_panel=_MODELS)(report.report)
-app.command("explore", rich_help_panel=_MODELS)(explore.explore)
+app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(with_addresses(train.train))
+app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(with_addresses(reconstruct.reconstruct))
+app.command("sample", rich_help_panel=_AUTOENCODERS)(with_addresses(sample.sample))
+app.command("embed", rich_help_panel=_AUTOENCODERS)(with_addresses(embed.embed))
+app.command("similar", rich_help_panel=_AUTOENCODERS)(with_addresses(similar.similar))
+app.command("evaluate", rich_help_panel=_AUTOENCODERS)(with_addresses(evaluate.evaluate))
+app.command("export", rich_help_panel=_AUTOENCODERS)(with_addresses(export.export))
+app.command("train-codec", rich_help_panel=_COMPRESSION)(with_addresses(train_codec.train_codec))
+app.command("compress", rich_help_panel=_COMPRESSION)(with_addresses(compress.compress))
+app.command("decompress", rich_help_panel=_COMPRESSION)(with_addresses(compress.decompress))
+app.command("verify", rich_help_panel=_COMPRESSION)(with_addresses(compress.verify))
+app.command("train-denoiser", rich_help_panel=_DENOISING)(with_addresses(train_denoiser.train_denoiser))
+app.command("denoise", rich_help_panel=_DENOISING)(with_addresses(denoise.denoise))
+app.command("map", rich_help_panel=_MAPS)(with_addresses(map.map_data))
+app.command("impute", rich_help_panel=_TABLES)(with_addresses(impute.impute))
+app.command("train-detector", rich_help_panel=_ANOMALIES)(with_addresses(train_detector.train_detector))
+app.command("detect", rich_help_panel=_ANOMALIES)(with_addresses(detect.detect))
+app.command("watch", rich_help_panel=_ANOMALIES)(with_addresses(watch.watch))
+app.command("info", rich_help_panel=_MODELS)(with_addresses(info.info))
+app.command("report", rich_help_panel=_MODELS)(with_addresses(report.report))
+app.command("explore", rich_help_panel=_MODELS)(with_addresses(explore.explore))
 app.add_typer(data.app, name="data", rich_help_panel=_DATA)
 
 

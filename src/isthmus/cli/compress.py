@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from isthmus.cli import options
+from isthmus.remote.paths import as_path
 
 Archive = Annotated[
     Path, typer.Argument(help="An archive that `isthmus compress` wrote.", metavar="ARCHIVE", show_default=False)
@@ -64,7 +65,7 @@ def compress(
     measured = Members(files, lossy=True) if target_mse is not None or target_bytes is not None else ()
     images = [sample.image for sample in measured if sample.image is not None]
     quality = codec.find_quality(images, **wanted)
-    packed = pack(codec, files, output, quality=quality, embed_model=embed_model, name=Path(model).resolve().name)
+    packed = pack(codec, files, output, quality=quality, embed_model=embed_model, name=as_path(model).resolve().name)
     size = output.stat().st_size
     share = f", {size / packed.plain_bytes:.1%} of the uncompressed values" if packed.plain_bytes else ""
     each = size / max(1, packed.samples)

@@ -17,6 +17,7 @@ from isthmus.cli.progress import track
 from isthmus.cli.run import go_on_after
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, check_target
+from isthmus.remote.paths import as_path
 from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def denoise(
 
     paths = paths_of(data)
     source = open_source(data) if paths is None else None
-    folder = Path(data).expanduser() if paths is not None and Path(data).expanduser().is_dir() else None
+    folder = as_path(data) if paths is not None and as_path(data).is_dir() else None
     for place in filter(None, (output, std)):
         options.check_not_input(place, data)
     _check_outputs(output, std, overwrite, folder is not None)

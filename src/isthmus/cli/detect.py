@@ -16,6 +16,7 @@ from isthmus.cli.models import load_model, model_and_data, open_for, open_to_det
 from isthmus.cli.progress import track
 from isthmus.cli.run import go_on_after
 from isthmus.cli.train_detector import Contamination, Kind, Window, parse_contamination
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +125,7 @@ def detect(
     if sheet is not None:
         found.draw(sheet)
     if report is not None:
-        found.report(report, Path(data).stem, model or save_model)
+        found.report(report, as_path(data).stem, model or save_model)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from isthmus.cli import options
 from isthmus.cli.backend import Backend
 from isthmus.cli.models import block, block_spans, write_npy
 from isthmus.cli.samples import Samples, Span
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,7 +87,7 @@ def origin(model: str, data: str) -> Origin:
     from isthmus.estimators.model_folder import read_config
     from isthmus.latent.store import Origin
 
-    folder = Path(model)
+    folder = as_path(model)
     return Origin(folder.resolve().name, read_config(folder)["sha256"], tuple(options.class_names(data) or ()))
 
 

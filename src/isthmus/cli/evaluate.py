@@ -11,6 +11,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import open_for, open_model
 from isthmus.cli.progress import stages
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.evaluation.representation import Representation
@@ -46,7 +47,7 @@ def evaluate(
       isthmus evaluate tables-8 new.csv --labels-column species -o evaluation/
     """
     options.check_data(data, train)
-    options.check_folder(output or Path(model))
+    options.check_folder(output or as_path(model))
 
     from isthmus.evaluation import evaluate_representation
     from isthmus.evaluation.comparison import write_evaluation
@@ -57,9 +58,9 @@ def evaluate(
         measured = evaluate_representation(
             estimator, source, train=other, most=samples, random_state=seed, progress=progress
         )
-    name = Path(model).resolve().name
+    name = as_path(model).resolve().name
     origin = {"model": name, "data": data} | ({} if train is None else {"train": train})
-    page = write_evaluation(measured, output or Path(model), title=name, origin=origin)
+    page = write_evaluation(measured, output or as_path(model), title=name, origin=origin)
     if as_json:
         typer.echo(json.dumps({**origin, **measured.to_dict()}, indent=2))
     else:

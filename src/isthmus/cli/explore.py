@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ from isthmus.cli.models import load_model, open_for
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.registry import estimators
+from isthmus.remote.paths import as_path
 
 
 @options.grouped
@@ -27,7 +27,9 @@ def explore(
         ),
     ],
     *,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in, and a warning says so.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in, and a warning says so.")
+    ] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(help="Port to listen at.", min=1, max=65535, show_default="the first free one from 5006 on"),
@@ -46,7 +48,7 @@ def explore(
     """
     models, data = _models_and_data(inputs)
     for folder in models:
-        read_config(Path(folder))
+        read_config(as_path(folder))
     from isthmus.serving.explorer.prepared import assembled, need_panel
 
     need_panel()  # what is missing is said before models are loaded
@@ -89,7 +91,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
     """The last argument is data where it is not the folder of a model."""
-    if len(inputs) == 1 or (Path(inputs[-1]) / CONFIG).is_file():
+    if len(inputs) == 1 or (as_path(inputs[-1]) / CONFIG).is_file():
         return inputs, None
     return inputs[:-1], inputs[-1]
 
@@ -112,7 +114,7 @@ def _prepared(folder: str, data: str | None, reading: options.Reading, device: s
 
 def _names(folders: list[str]) -> list[str]:
     """Short names of models: of their folders, or whole paths where two are called alike."""
-    short = [Path(folder).resolve().name for folder in folders]
+    short = [as_path(folder).resolve().name for folder in folders]
     names = short if len(set(short)) == len(short) else folders
     if len(set(names)) < len(names):
         raise IsthmusError(f"{', '.join(folders)} names a model twice")

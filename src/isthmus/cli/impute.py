@@ -12,6 +12,7 @@ from isthmus.cli.columns import tell_columns
 from isthmus.cli.models import load_model
 from isthmus.cli.run import go_on_after
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import as_path
 
 
 @options.grouped
@@ -78,7 +79,7 @@ def impute(
     typer.echo(f"{holes:,} cells of {len(table):,} rows filled in {output}")
     if report is not None:
         saved_as = model or save_model
-        typer.echo(f"Report      {imputer.report(table, report, title=Path(data).stem, saved_as=saved_as)}")
+        typer.echo(f"Report      {imputer.report(table, report, title=as_path(data).stem, saved_as=saved_as)}")
 
 
 def _learned(table: Any, settings: dict[str, Any], columns: options.ColumnKinds, quiet: bool) -> Any:

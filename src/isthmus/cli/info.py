@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import options
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.data.columns import TableSchema
@@ -43,10 +44,11 @@ def info(
     if not model:
         raise typer.BadParameter("the path of the model is empty")
     from isthmus.cli.columns import print_columns, print_facts
+    from isthmus.data.parquet_samples import sample_column
     from isthmus.data.table_files import is_table
 
-    path = Path(model)
-    if path.is_file() and is_table(path):
+    path = as_path(model)
+    if path.exists() and is_table(path) and sample_column(path) is None:
         facts, schema = _of_table(path, columns, csv)
     elif columns.column or columns.missing_value or csv:
         raise typer.BadParameter("--column, --missing-value and --csv are for the file of a table")

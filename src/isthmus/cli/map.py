@@ -12,6 +12,7 @@ from isthmus.cli import options
 from isthmus.cli.models import open_model, training_and_test
 from isthmus.cli.run import Run
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -53,7 +54,7 @@ def map_data(
     if model is not None:
         if run.epochs is not None or run.minutes is not None or run.resume:
             raise typer.BadParameter("--epochs, --minutes and --resume are for training, without --model")
-        folder_of_map = output or Path(model)
+        folder_of_map = output or as_path(model)
         options.check_data(data)
         options.check_folder(folder_of_map)
         placed, source = open_model(model, data, reading, run.device, "encode", "decode")
@@ -61,7 +62,7 @@ def map_data(
             raise IsthmusError(f"a map needs codes of 2 numbers; those of {model} have shape {placed.code_shape_}")
         _draw(placed, data, source, source, folder_of_map)
         return
-    folder = run.into(output or Path(f"{Path(data).stem}-map"))
+    folder = run.into(output or Path(f"{as_path(data).stem}-map"))
 
     options.check_data(data)
     training, testing = training_and_test(data, None, reading, run.seed)

@@ -15,6 +15,7 @@ from isthmus.cli.columns import tell_columns
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ def load_model(folder: str, device: str, *abilities: str) -> Any:
     """The model in a folder, which must be able to do all of this, as in "encode"; see `EstimatorEntry.can`."""
     import isthmus
 
-    name = read_config(Path(folder))["estimator"]
+    name = read_config(as_path(folder))["estimator"]
     missing = [ability for ability in abilities if ability not in registry.estimators[name].can]
     if missing:
         able = ", ".join(registry.estimators.that(*abilities))
@@ -43,8 +44,8 @@ def model_and_data(inputs: list[str]) -> tuple[str | None, str]:
     if len(inputs) > 2:
         raise typer.BadParameter(f"give DATA, or MODEL and DATA, not {len(inputs)} arguments")
     *models, data = inputs
-    if (Path(data) / CONFIG).is_file():
-        turned = models and not (Path(models[0]) / CONFIG).is_file()
+    if (as_path(data) / CONFIG).is_file():
+        turned = models and not (as_path(models[0]) / CONFIG).is_file()
         raise typer.BadParameter(
             f"{data} is a model; " + ("name it before the data" if turned else "name data after it")
         )
@@ -115,7 +116,7 @@ def _samples(data: str, kind: str, reading: options.Reading) -> Source:
     from isthmus.data.base import ArraySource
     from isthmus.data.files import map_npy
 
-    path = Path(data).expanduser()
+    path = as_path(data)
     if kind == "series" and path.suffix.lower() == ".npy" and path.is_file():
         array = map_npy(path)
         return ArraySource(array[:, None] if array.ndim == 1 else array, name=data)
@@ -127,7 +128,7 @@ def _image_mode(model: Any, data: str) -> str | None:
     """The mode that image files must be read in for this model; None for other data."""
     from isthmus.data.images import SUFFIXES
 
-    scaler, path = model.scaler_, Path(data).expanduser()
+    scaler, path = model.scaler_, as_path(data)
     files = path.is_dir() or path.suffix.lower() in SUFFIXES
     if not files or scaler.dtype != "uint8" or len(scaler.sample_shape) not in (2, 3):
         return None

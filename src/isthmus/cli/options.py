@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -14,9 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from isthmus import registry
+from isthmus.cli.addresses import check_writable
 from isthmus.errors import IsthmusError, ReadingError
 from isthmus.files import is_occupied
 from isthmus.registry import Registry
+from isthmus.remote.paths import as_path
+from isthmus.remote.stores import shown
 from isthmus.spec import Choice, parse_objective
 
 if TYPE_CHECKING:
@@ -189,7 +191,7 @@ class Reading:
 
 def _tell_how(data: str, source: Source | None) -> None:
     if source is not None and source.said:
-        typer.echo(f"{data}: {source.said}.", err=True)
+        typer.echo(f"{shown(data)}: {source.said}.", err=True)
 
 
 @dataclass(frozen=True)
@@ -313,7 +315,7 @@ def class_names(data: str) -> Sequence[str] | None:
 def check_not_input(output: Path, *inputs: str) -> None:
     """Refuse to write over what is read, also with --overwrite."""
     for name in inputs:
-        if output.exists() and output.resolve() == Path(name).expanduser().resolve():
+        if output.exists() and output.resolve() == as_path(name).resolve():
             raise IsthmusError(f"the output {output} is what is read, and would be lost; name another place")
 
 
@@ -349,15 +351,6 @@ def check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise IsthmusError(f"{folder} is a file; name a folder with --output")
     check_writable(folder / "file")
-
-
-def check_writable(path: Path) -> None:
-    """Refuse a place where no file can be written: below a file, or in a folder that this user may not change."""
-    above = next(parent for parent in path.absolute().parents if parent.exists())
-    if not above.is_dir():
-        raise IsthmusError(f"cannot write {path}: {above} is a file")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise IsthmusError(f"cannot write {path}: the folder {above} may not be changed")
 
 
 def objective(text: str) -> dict[str, float]:

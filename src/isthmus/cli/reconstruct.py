@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.addresses import check_writable
 from isthmus.cli.backend import Backend
 from isthmus.cli.models import block, write_npy
 from isthmus.cli.samples import Samples, Span
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -54,13 +56,13 @@ def reconstruct(
 
     options.check_data(data)
     options.check_not_input(output, data, model)
-    options.check_writable(output)
+    check_writable(output)
     samples = Samples.open(model, data, reading, device, backend, "encode", "decode")
     source, table = samples.source, isinstance(samples.source, TableSource)
     folder = isinstance(source, ImageFiles) or not output.suffix
     options.check_output(output, overwrite, folder=folder, suffixes=tuple(WRITERS) if table else (".npy",))
     if isinstance(source, ImageFiles):
-        top = Path(os.path.commonpath([path.parent for path in source.paths]))
+        top = as_path(os.path.commonpath([str(path.parent) for path in source.paths]))
         for _ in samples.blocks(partial(_images, output, top), "reconstructing"):
             pass
     elif folder:

@@ -11,6 +11,7 @@ from isthmus import registry
 from isthmus.cli import options
 from isthmus.cli.denoise import Noise
 from isthmus.cli.models import halves, load_model, open_for
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -41,7 +42,7 @@ def report(
 
       isthmus report photos-denoiser photos/ --noise gaussian:0.1 -o denoiser-report/
     """
-    folder = output or Path(model)
+    folder = output or as_path(model)
     options.check_data(data, train)
     options.check_folder(folder)
     estimator = load_model(model, device)
@@ -53,11 +54,11 @@ def report(
     if "decode" in kind.can:
         source = open_for(estimator, data, reading)
         fitted, judged = halves(source) if train is None else (open_for(estimator, train, reading), source)
-        write_report(estimator, folder, data, fitted, judged, saved_as=Path(model))
+        write_report(estimator, folder, data, fitted, judged, saved_as=as_path(model))
         return
     more = {} if noise is None else {"noise": noise}
     what = open_for(estimator, data, reading) if kind.can & {"fill", "detect"} else data
-    path = estimator.report(what, folder, title=Path(model).resolve().name, saved_as=model, **more)
+    path = estimator.report(what, folder, title=as_path(model).resolve().name, saved_as=model, **more)
     typer.echo(f"Report      {path}")
 
 

@@ -12,6 +12,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import load_model, open_for
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -59,7 +60,7 @@ def similar(
             raise typer.BadParameter(f"--output {str(sheet)!r} must end in {', '.join(_PICTURES)}")
         options.check_not_input(sheet, query)
         options.check_output(sheet, overwrite, folder=False)
-    folder = Path(model)
+    folder = as_path(model)
     sha256 = read_config(folder)["sha256"]
     codes = Store(store)
     codes.check_model(folder.resolve().name, sha256)
@@ -85,7 +86,7 @@ def _first(encoder: Any, query: str, reading: options.Reading, limit: int) -> So
     from isthmus.data.files import map_npy, npy_source
     from isthmus.data.sources import subset
 
-    path, shape = Path(query).expanduser(), encoder.scaler_.sample_shape
+    path, shape = as_path(query), encoder.scaler_.sample_shape
     if path.suffix == ".npy" and path.is_file():
         array = map_npy(path)
         if array.shape == shape:

@@ -15,6 +15,7 @@ from isthmus.cli.models import training_and_test
 from isthmus.cli.report import write_report
 from isthmus.cli.run import Run
 from isthmus.errors import unknown_name
+from isthmus.remote.paths import as_path
 from isthmus.spec import parse_corruption
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def train(
         "scaling": scaling,
     }
     code = latent_dim if latent_channels is None else f"{latent_channels}c"
-    folder = run.into(output or Path(f"{Path(data).stem}-{code}"))
+    folder = run.into(output or Path(f"{as_path(data).stem}-{code}"))
 
     options.check_data(data, test)
     training, testing = training_and_test(data, test, reading, run.seed, columns)

@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.run import Run
 from isthmus.estimators.model_folder import best_validation
+from isthmus.remote.paths import as_path
 
 
 @options.grouped
@@ -53,7 +54,7 @@ def train_codec(
     """
     if lossless and objective is not None:
         raise typer.BadParameter(f"--objective {objective} is for lossy codecs; leave it or --lossless away")
-    folder = run.into(output or Path(f"{Path(data).stem}-codec"))
+    folder = run.into(output or Path(f"{as_path(data).stem}-codec"))
     options.check_data(data)
 
     from isthmus import Codec

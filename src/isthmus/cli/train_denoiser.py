@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.denoise import Noise, Size, report_bad
 from isthmus.cli.run import Run
+from isthmus.remote.paths import as_path
 
 
 @options.grouped
@@ -50,7 +51,7 @@ def train_denoiser(
 
       isthmus train-denoiser photos/ --noise gaussian:0-0.2 --minutes 30 -o photos-denoiser --resume
     """
-    folder = run.into(output or Path(f"{Path(data).stem}-denoiser"))
+    folder = run.into(output or Path(f"{as_path(data).stem}-denoiser"))
     options.check_data(data)
 
     from isthmus import Denoiser

@@ -11,6 +11,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import open_to_detect
 from isthmus.cli.run import Run
+from isthmus.remote.paths import as_path
 
 Contamination = Annotated[
     str,
@@ -68,7 +69,7 @@ def train_detector(
       isthmus train-detector sensors.csv --kind series --window 100 -o sensors-detector
     """
     share = parse_contamination(contamination)
-    folder = run.into(output or Path(f"{Path(data).stem}-detector"))
+    folder = run.into(output or Path(f"{as_path(data).stem}-detector"))
     options.check_data(data)
 
     from isthmus import AnomalyDetector

@@ -15,8 +15,10 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.addresses import check_writable
 from isthmus.cli.models import load_model
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import as_path
 from isthmus.training.stopping import heard
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def watch(
     if source != "-":
         options.check_data(source)
     if state is not None:
-        options.check_writable(state)
+        check_writable(state)
         if drift == 0:
             raise typer.BadParameter("--state keeps what was seen for --drift, which is 0")
     detector = load_model(model, device, "detect")
@@ -236,7 +238,7 @@ def _opened(source: str) -> Iterator[IO[bytes]]:
         return
     from isthmus.data.packed import compression_of, opened
 
-    path = Path(source).expanduser()
+    path = as_path(source)
     with opened(path, compression_of(path) if path.is_file() else None) as file:
         yield file
 

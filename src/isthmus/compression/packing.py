@@ -17,6 +17,7 @@ from isthmus.compression.unpacking import lies_inside
 from isthmus.data.images import SUFFIXES
 from isthmus.errors import IsthmusError
 from isthmus.files import is_unfinished
+from isthmus.remote.paths import as_path
 
 _LONGEST_NAME = 255  # bytes that file systems allow
 _WITH_LABELS = (".npz", ".zarr", ".zip")
@@ -44,7 +45,7 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         self._start()
         for text in self._inputs:
-            path = Path(text).expanduser()
+            path = as_path(text)
             if path.is_dir() and path.suffix != ".zarr":
                 yield from self._folder(path)
             elif path.is_file() and not _holds_arrays(path):
@@ -108,7 +109,7 @@ class Members:
         stem = _stem(text, path)
         name = self._named(f"{stem}.npy", text)
         yield from (Member(image, (name, "npy")) for image in images)
-        file = path if path.exists() else Path(text.rpartition(":")[0]).expanduser()
+        file = path if path.exists() else as_path(text.rpartition(":")[0])
         if images.labels is not None and file.suffix.lower() in _WITH_LABELS and file.exists():
             buffer = io.BytesIO()
             np.save(buffer, _plain(images.labels), allow_pickle=False)
@@ -143,9 +144,9 @@ def _stem(text: str, path: Path) -> str:
     if path.exists():
         return path.stem
     whole, _, member = text.rpartition(":")
-    if Path(whole).expanduser().exists():
-        return f"{Path(whole).stem}-{member.replace('/', '-')}"
-    return Path(text.replace(":", "-")).name
+    if as_path(whole).exists():
+        return f"{as_path(whole).stem}-{member.replace('/', '-')}"
+    return as_path(text.replace(":", "-")).name
 
 
 def _holds_arrays(path: Path) -> bool:

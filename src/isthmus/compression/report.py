@@ -22,6 +22,7 @@ from isthmus.evaluation.metrics import decibels
 from isthmus.evaluation.page import Headline, Row, Section, Table, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
 from isthmus.evaluation.theme import count, number
+from isthmus.remote.paths import as_path
 
 _MOST_IMAGES = 2_000
 _MOST_VALUES = {"lossless": 1 << 23, "lossy": 1 << 21}  # that are measured: seconds, and tens of seconds
@@ -65,7 +66,7 @@ def report(
 
     Raises IsthmusError where images cannot be read or are of a kind that a codec does not take.
     """
-    folder, lossy = Path(folder), codec.model_.kind == "lossy"
+    folder, lossy = as_path(folder), codec.model_.kind == "lossy"
     some = some_samples(X, _MOST_IMAGES, _MOST_VALUES["lossy" if lossy else "lossless"])
     headlines, sections = _with_loss(codec, some) if lossy else _without_loss(codec, some)
     learned = loss_curves(codec.history_, "bits and error" if lossy else "bits per value", wide=True)
@@ -78,7 +79,7 @@ def report(
         lead=f"A {'lossy' if lossy else 'lossless'} codec on images of {some.shape}, {some.arrays[0].dtype}, measured "
         f"on {count(n, 'image')}",
         headlines=headlines + training_headline(codec.history_),
-        sections=[*sections, _model_section(codec, Path(saved_as or folder).resolve().name, lossy)],
+        sections=[*sections, _model_section(codec, as_path(saved_as or folder).resolve().name, lossy)],
         footer=f"Measured on {f'{n:,} of the' if n < some.given else 'all'} {count(some.given, 'image')}: bytes of "
         "real archives, which hold everything but the model. Who reads them needs that once, "
         f"{codec.model_.nbytes:,} bytes. The other formats hold the images below each other in few large files.",

@@ -355,7 +355,7 @@ def is_labels(y: Any) -> bool:
     if isinstance(y, np.ndarray) and y.dtype == object and y.ndim == 1:
         y = y.tolist()
     if isinstance(y, list | tuple):
-        paths = bool(y) and all(isinstance(item, str | os.PathLike) and Path(item).is_file() for item in y)
+        paths = bool(y) and all(isinstance(p, os.PathLike) or (isinstance(p, str) and Path(p).is_file()) for p in y)
         return not paths and all(np.ndim(item) == 0 for item in y)
     ndim = getattr(y, "ndim", None)
     return (np.asarray(y).ndim if ndim is None and hasattr(y, "__array__") else ndim) == 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from isthmus.data.base import Source, evenly_spread
 from isthmus.data.sources import open_source
 from isthmus.data.stacks import is_zarr
+from isthmus.remote.paths import as_path
 
 _MOST_SAMPLES, _MOST_VALUES = 1_000, 1 << 24  # of which the range is told
 _MOST_NAMES = 12
@@ -42,7 +41,7 @@ def describe_data(data: str) -> dict[str, str]:
 
 
 def _may_differ(data: str) -> bool:
-    path = Path(data).expanduser()
+    path = as_path(data)
     return path.is_dir() and not is_zarr(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import os
-import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedReader
 from itertools import pairwise
@@ -18,6 +18,7 @@ from isthmus.data.base import ArraySource, Source, as_labels, check_array
 from isthmus.data.limits import check_expansion
 from isthmus.data.reading import choose_array, reading
 from isthmus.errors import IsthmusError
+from isthmus.remote.ranges import positional
 
 _IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _header_2 = np.lib.format.read_array_header_2_0
@@ -35,25 +36,29 @@ class FileSource(Source):
         super().__init__(array.shape, array.dtype, name=str(path), labels=labels)
         self._stored = array.dtype
         self._offset = array.offset
-        self._file = os.open(path, os.O_RDONLY)  # its position is not used, so threads and forks can share it
-        weakref.finalize(self, os.close, self._file)
+        self._read = positional(path)
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
         block = np.empty((len(indices), *self.shape[1:]), self._stored)
         with reading(self.name, "an array"):
-            read_samples(self._file, self._offset, indices, block, self.name)
+            read_samples(self._read, self._offset, indices, block, self.name)
         return block.astype(self.dtype, copy=False)
 
 
-def read_samples(file: int, offset: int, indices: np.ndarray, block: np.ndarray, name: str) -> None:
-    """Read samples that lie one after the other in an open file, from `offset` on, into a block (k, *sample)."""
+def read_samples(
+    read: Callable[[int, int], bytes], offset: int, indices: np.ndarray, block: np.ndarray, name: str
+) -> None:
+    """Read samples that lie one after the other in a file, from `offset` on, into a block (k, *sample).
+
+    read : gives so many bytes from a place on, see `positional`.
+    """
     view, size = block.reshape(-1).view(np.uint8).data, block.nbytes // max(1, len(block))
     runs = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
     places = (offset + indices[runs] * size).tolist()
     bounds = pairwise((np.append(runs, len(indices)) * size).tolist())
     for place, (start, stop) in zip(places, bounds, strict=True):
         while start < stop:  # one call reads 2 GB at most
-            piece = os.pread(file, stop - start, place)
+            piece = read(stop - start, place)
             view[start : start + len(piece)] = piece
             start, place = start + len(piece), place + len(piece)
             if not piece:

@@ -6,12 +6,11 @@ import copy
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,15 +25,14 @@ from isthmus.data.images import (
     read_header,
     read_image,
 )
+from isthmus.data.parallel import parallel
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError, ReadingError, unknown_name, warn
 from isthmus.files import printable
+from isthmus.remote.paths import RemotePath
 
 if TYPE_CHECKING:
     from PIL import Image
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 ON_MIXED_SIZES = ("refuse", "crop", "resize", "keep")  # the last makes another source: `SampleFiles`
 IMAGE_MODES = {"grey": (), "rgb": (3,), "rgba": (4,)}  # the user's name -> what follows height and width
@@ -68,7 +66,7 @@ class ImageFiles(Source):
         image_mode: str | None = None,
         headers: Sequence[Header] | None = None,
     ) -> None:
-        headers = _parallel(read_header, paths) if headers is None else headers
+        headers = parallel(read_header, paths) if headers is None else headers
         for path, header in zip(paths, headers, strict=True):
             if header.frames > 1:
                 raise IsthmusError(f"{path} holds {header.frames} images; give files of one image each")
@@ -92,7 +90,7 @@ class ImageFiles(Source):
         def fill(row: int) -> None:
             block[row] = self._decode(int(indices[row]))
 
-        _parallel(fill, range(len(indices)))
+        parallel(fill, range(len(indices)))
         return block
 
     def _decode(self, index: int) -> np.ndarray:
@@ -144,7 +142,7 @@ def folder_source(folder: Path, **options: Any) -> Source:
     TIFF stack are samples, as they are where it is given alone. What is passed over is named in one line.
     """
     paths = files_in(folder, SUFFIXES, "images")
-    headers = _parallel(read_header, paths)
+    headers = parallel(read_header, paths)
     moving = {path for path, header in zip(paths, headers, strict=True)
               if header.frames > 1 and path.suffix.lower() not in TIFF}  # fmt: skip
     _tell_of_others(folder, moving)
@@ -221,6 +219,12 @@ def holds(folder: Path, *suffixes: str) -> bool:
 
 def _walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     """The files under a folder, through links too, but each folder once; hidden ones are left out."""
+    if isinstance(folder, RemotePath):
+        for path in folder.files:
+            parts = path.parts[len(folder.parts) :]
+            if not any(part.startswith((".", "__MACOSX")) for part in parts) and path.name.lower().endswith(suffixes):
+                yield path
+        return
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -315,16 +319,3 @@ def _common_size(paths: Sequence[Path], headers: Sequence[Header], on_mixed_size
 
 def _size(header: Header) -> str:
     return f"{header.width}×{header.height}"
-
-
-def _parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    """`map` on a few threads: Pillow decodes without holding Python's lock."""
-    workers = min(os.cpu_count() or 1, 16, len(items))
-    if workers < 2:
-        return [function(item) for item in items]
-    parts = [items[i::workers] for i in range(workers)]
-    results: list[Any] = [None] * len(items)
-    with ThreadPoolExecutor(workers) as pool:
-        for i, part in enumerate(pool.map(lambda part: [function(item) for item in part], parts)):
-            results[i::workers] = part
-    return results

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isthmus.data.base import ArraySource, ListSource, RaggedSource, Source, as_labels
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import as_path
 
 
 def loaded(data: Any) -> Any:
@@ -40,8 +40,8 @@ def is_list_of_paths(data: Any) -> bool:
     if not isinstance(data, list | tuple) or not data or not all(isinstance(p, str | os.PathLike) for p in data):
         return False
     first = data[0]
-    named = re.fullmatch(r"\.[a-z]\w*", Path(first).suffix.lower()) is not None
-    return isinstance(first, os.PathLike) or named or Path(first).expanduser().exists()
+    named = re.fullmatch(r"\.[a-z]\w*", as_path(first).suffix.lower()) is not None
+    return isinstance(first, os.PathLike) or named or as_path(first).exists()
 
 
 def is_pil_image(data: Any) -> bool:

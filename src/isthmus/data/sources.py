@@ -19,6 +19,7 @@ from isthmus.data.in_memory import (
     loaded,
     torch_source,
 )
+from isthmus.data.parquet_samples import ParquetSamples, sample_column
 from isthmus.data.table_files import TEXT, is_table, is_text_table
 from isthmus.data.tables import (
     Columns,
@@ -30,13 +31,15 @@ from isthmus.data.tables import (
 )
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.registry import named_datasets
+from isthmus.remote.paths import RemotePath, as_path
+from isthmus.remote.ranges import is_large
 
 __all__ = ["Source", "check_exists", "open_source", "subset"]
 
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .jsonl, .xlsx, .zarr, TIFF stacks, images "
-    "(PNG, JPEG, WebP, TIFF, BMP, GIF), .wav, and folders of images or of .wav files"
+    "(PNG, JPEG, WebP, TIFF, BMP, GIF), .wav, .tar shards, and folders of images, .wav, .npy, Parquet or .tar files"
 )
 
 
@@ -102,7 +105,7 @@ def open_source(
         if name in named_datasets:
             _refuse_columns(options, "a data set of images")
             return _dataset_source(name, split or "train")
-        return _open_path(Path(data).expanduser(), options)
+        return _open_path(as_path(data), options)
     if isinstance(data, Source):
         _refuse_columns(options, "a Source")
         if not (data.uniform or options.keep):
@@ -122,7 +125,7 @@ def open_source(
     if is_torch_data(data):
         return torch_source(data, options.keep)
     if is_list_of_paths(data):
-        return _open_paths([Path(path).expanduser() for path in data], options)
+        return _open_paths([as_path(path) for path in data], options)
     if is_list_of_arrays(data):
         arrays = [as_array(item) for item in data]
         if options.keep:
@@ -186,7 +189,7 @@ def check_exists(data: str) -> None:
     if not data:
         raise IsthmusError("the path or name of the data is empty")
     if data.partition(":")[0] not in named_datasets:
-        _path_and_member(Path(data).expanduser())
+        _path_and_member(as_path(data))
 
 
 def _path_and_member(path: Path) -> tuple[Path, str | None]:
@@ -194,9 +197,9 @@ def _path_and_member(path: Path) -> tuple[Path, str | None]:
     if path.exists():
         return path, None
     whole, _, name = str(path).rpartition(":")
-    if not whole.endswith(_WITH_MEMBERS) or not Path(whole).exists():
+    if not whole.endswith(_WITH_MEMBERS) or not as_path(whole).exists():
         raise _no_such_path(path)
-    return Path(whole), name
+    return as_path(whole), name
 
 
 def _open_path(path: Path, options: _Options) -> Source:
@@ -204,17 +207,22 @@ def _open_path(path: Path, options: _Options) -> Source:
     suffix = path.suffix.lower()
     if path.is_file() and is_text_table(path):
         return csv_source(path, options.columns, options.csv)
-    if options.csv is None and path.is_file() and is_table(path):
+    if (column := sample_column(path)) is not None:
+        _refuse_columns(options, "samples in a column")
+        return ParquetSamples(path, column)
+    if options.csv is None and is_table(path):
         return file_source(path, options.columns)
     _refuse_columns(options, str(path))
     return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)
 
 
 def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
-    from isthmus.data import folders, images, sample_files, sounds, stacks
+    from isthmus.data import folders, images, npy_shards, sample_files, sounds, stacks, web_dataset
 
     if stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
+    if folders.holds(path, web_dataset.SUFFIX):
+        return web_dataset.tar_source(folders.files_in(path, (web_dataset.SUFFIX,), "shards"), str(path), options.keep)
     if options.keep:
         if options.image_mode is not None:
             raise IsthmusError("on_mixed_sizes='keep' keeps each image in its own mode; leave image_mode out")
@@ -222,16 +230,20 @@ def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
     if folders.holds(path, sounds.SUFFIX) and not folders.holds(path, *images.SUFFIXES):
         paths = folders.files_in(path, (sounds.SUFFIX,), "sound")
         return sounds.SoundFiles(paths, name=str(path), on_mixed_sizes=options.on_mixed_sizes)
+    if folders.holds(path, ".npy") and not folders.holds(path, *images.SUFFIXES):
+        return npy_shards.NpyShards(folders.files_in(path, (".npy",), "arrays"), str(path))
     return folders.folder_source(path, **options.of_images())
 
 
 def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
-    from isthmus.data import files, folders, images, sounds, stacks
+    from isthmus.data import files, folders, images, npy_shards, sounds, stacks, web_dataset
 
     if suffix == ".npy":
-        return files.npy_source(path)
+        return npy_shards.NpyShards([path], str(path)) if is_large(path) else files.npy_source(path)
     if suffix == ".npz":
         return files.npz_source(path, member)
+    if suffix == web_dataset.SUFFIX:
+        return web_dataset.tar_source([path], str(path), options.keep)
     if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
     if suffix == sounds.SUFFIX:
@@ -248,6 +260,8 @@ def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -
 
 def _no_such_path(path: Path) -> IsthmusError:
     """The error for a path that does not exist; it may be a data set's name, misspelt."""
+    if isinstance(path, RemotePath):
+        return IsthmusError(path.absence())
     known = named_datasets.names()
     near = difflib.get_close_matches(str(path).lower(), known, n=1)
     if near:

@@ -101,7 +101,7 @@ def zarr_source(path: Path, member: str | None) -> Source:
         raise MissingExtraError("Zarr arrays", "zarr") from error
 
     with reading(path, "a Zarr array"):
-        store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else str(path)
+        store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else zarr.storage.LocalStore(path)
         opened = zarr.open(store, mode="r")
         labels = None
         if isinstance(opened, zarr.Group):

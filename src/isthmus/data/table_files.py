@@ -7,14 +7,16 @@ import decimal
 import importlib.util
 import json
 import math
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from isthmus.data.packed import compression_of, only_member, opened
+from isthmus.data.parquet_files import check_sizes, is_parquet, parquet_dataset
 from isthmus.data.reading import reading
 from isthmus.data.total_row import total_row
-from isthmus.data.unpacked_sizes import check_arrow, check_parquet, check_workbook
+from isthmus.data.unpacked_sizes import check_arrow, check_workbook
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 
@@ -31,13 +33,13 @@ def is_text_table(path: Path) -> bool:
 
 
 def is_table(path: Path) -> bool:
-    """Whether a file's name says that it holds a table."""
-    return _format(path) in (*TEXT, *READERS)
+    """Whether a file's name says that it holds a table, or a folder is one of Parquet files."""
+    return is_parquet(path) if path.is_dir() else _format(path) in (*TEXT, *READERS)
 
 
 def read_arrow(path: Path) -> Any:
-    """The table in a file that is no text table."""
-    return READERS[_format(path)](path)
+    """The table in a file that is no text table, or in a folder."""
+    return read_parquet(path) if path.is_dir() else READERS[_format(path)](path)
 
 
 def _format(path: Path) -> str:
@@ -76,11 +78,13 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
 
 
 def read_parquet(path: Path) -> Any:
-    """A Parquet file."""
+    """A Parquet file, or a folder of such."""
     import pyarrow.parquet
 
     with reading(path, "a Parquet file"):
-        check_parquet(path)
+        check_sizes(path)
+        if path.is_dir():
+            return parquet_dataset(path).to_table()
         return pyarrow.parquet.ParquetFile(path).read()
 
 
@@ -88,7 +92,7 @@ def read_feather(path: Path) -> Any:
     """An Arrow IPC file (Feather version 2), or an Arrow IPC stream."""
     import pyarrow as pa
 
-    with reading(path, "an Arrow file"), pa.memory_map(str(path)) as file:
+    with reading(path, "an Arrow file"), pa.memory_map(os.fspath(path)) as file:
         check_arrow(path)
         try:
             return pa.ipc.open_file(file).read_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from isthmus.data.columns import TableSchema, holds_numbers
 from isthmus.data.files import read_samples
 from isthmus.data.frames import as_frame, as_table, frame_kind, is_frame
 from isthmus.data.in_memory import loaded
+from isthmus.data.parquet_samples import sample_column
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
 from isthmus.data.table_streaming import dataset, is_streamed, streamed, tables_of
 from isthmus.data.tables import Columns, arrow_source, labels_of
 from isthmus.errors import unknown_name
+from isthmus.remote.paths import as_path
 
 _FEW_BYTES = 1 << 26  # of a part of a streamed table that is kept in memory
 
@@ -198,7 +201,7 @@ class StreamedTable(TableSource):
         if self._mapped is None or not hasattr(os, "pread"):  # Windows has none
             return super()._take(self._places[indices])
         block = np.empty((len(indices), *self.shape[1:]), self.dtype)  # a map's pages would count as this process's
-        read_samples(self._file.fileno(), 0, self._places[indices], block, self.name)
+        read_samples(partial(os.pread, self._file.fileno()), 0, self._places[indices], block, self.name)
         return block
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
@@ -272,12 +275,12 @@ def _opened(
     data = loaded(data)
     if is_frame(data):
         table = as_table(data)
-    elif isinstance(data, str | os.PathLike) and is_table(path := Path(data).expanduser()) and path.is_file():
+    elif isinstance(data, str | os.PathLike) and _holds_rows(path := as_path(data)):
         if labels is None and csv is None and is_streamed(path):
             told = {"missing_columns": missing_columns} if schema is not None else {"kinds": kinds, "markers": markers}
-            return StreamedTable(path, schema, name=str(data), frame=frame_kind(data), drop=drop, **told)
+            return StreamedTable(path, schema, name=str(path), frame=frame_kind(data), drop=drop, **told)
         table, said, ids = read_table(path, csv, aside=drop)
-        name = str(data)
+        name = str(path)
     else:
         return None
     what = name or "the data frame"
@@ -297,6 +300,11 @@ def _opened(
     source = TableSource(table, schema, frame=frame_kind(data), index=index, like=like, name=name, labels=found)
     source.said, source.ids = said, ids
     return source
+
+
+def _holds_rows(path: Path) -> bool:
+    """Whether a path is a table, and not one with a whole sample in each row."""
+    return is_table(path) and path.exists() and sample_column(path) is None
 
 
 def _matrix(table: Any, columns: Columns, name: str, said: str) -> ArraySource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -12,28 +13,32 @@ import numpy as np
 
 from isthmus.data.column_matching import columns_to_fill, with_empty_columns
 from isthmus.data.columns import Column, TableSchema, refuse_twice
+from isthmus.data.parquet_files import (
+    check_sizes,
+    is_parquet,
+    parquet_batches,
+    parquet_bytes,
+    parquet_dataset,
+    parquet_names,
+)
 from isthmus.data.reading import reading
-from isthmus.data.unpacked_sizes import check_arrow, check_parquet
+from isthmus.data.unpacked_sizes import check_arrow
 from isthmus.errors import IsthmusError
 
 LARGEST_READ_WHOLE = 1 << 28  # bytes of cells: tables up to this size are read at once
-_FORMATS = {".parquet": "parquet", ".pq": "parquet", ".feather": "feather", ".arrow": "feather"}
+_FEATHER = (".feather", ".arrow")
 _ROWS = 1 << 16  # that are read and encoded at a time
 _MEASURED = 8  # batches, from all over the table, that kinds are guessed and measured from
 
 
 def is_streamed(path: Path) -> bool:
     """Whether a file holds a table that is too large to be read at once."""
-    if path.suffix.lower() not in _FORMATS:
-        return False
-    if _FORMATS[path.suffix.lower()] == "parquet":
-        import pyarrow.parquet as pq
-
+    if is_parquet(path):
         with reading(path, "a Parquet file"):
-            check_parquet(path)
-            metadata = pq.read_metadata(path)
-            groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
-            return bool(sum(group.total_byte_size for group in groups) > LARGEST_READ_WHOLE)
+            check_sizes(path)
+            return parquet_bytes(path) > LARGEST_READ_WHOLE
+    if path.suffix.lower() not in _FEATHER:
+        return False
     with reading(path, "an Arrow file"):
         check_arrow(path)
     return path.stat().st_size > LARGEST_READ_WHOLE
@@ -125,11 +130,10 @@ def _dtype(schema: TableSchema) -> np.dtype:
 def _names(path: Path) -> list[str]:
     """The columns' names, of which two may be one."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    if _FORMATS[path.suffix.lower()] == "parquet":
-        return list(pq.read_schema(path).names)
-    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as batches:
+    if is_parquet(path):
+        return parquet_names(path)
+    with pa.OSFile(os.fspath(path)) as file, pa.ipc.open_file(file) as batches:
         return list(batches.schema.names)
 
 
@@ -137,7 +141,7 @@ def dataset(path: Path) -> Any:
     """The file as Arrow's lazy table."""
     import pyarrow.dataset as ds
 
-    return ds.dataset(path, format=_FORMATS[path.suffix.lower()])
+    return parquet_dataset(path) if is_parquet(path) else ds.dataset(os.fspath(path), format="feather")
 
 
 def tables_of(path: Path, size: int) -> Iterator[Any]:
@@ -158,14 +162,12 @@ def tables_of(path: Path, size: int) -> Iterator[Any]:
 def _batches(path: Path) -> Iterator[Any]:
     """The table's batches in order; none is read ahead, and what was read is given back."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     with reading(path, "a table"):
-        if _FORMATS[path.suffix.lower()] == "parquet":
-            with pq.ParquetFile(path, pre_buffer=False) as file:
-                yield from (batch for batch in file.iter_batches(_ROWS, use_threads=False) if len(batch))
+        if is_parquet(path):
+            yield from parquet_batches(path, _ROWS)
         else:
-            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as batches:
+            with pa.OSFile(os.fspath(path)) as file, pa.ipc.open_file(file) as batches:
                 whole = (batches.get_batch(i) for i in range(batches.num_record_batches))
                 yield from (b.slice(start, _ROWS) for b in whole for start in range(0, len(b), _ROWS))
         pa.default_memory_pool().release_unused()

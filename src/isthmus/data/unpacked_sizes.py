@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zipfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.data.limits import check_columns, check_expansion, largest
+from isthmus.remote.ranges import opened
 
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8}  # of Parquet's types, in memory
 _ROWS = 1 << 16
@@ -23,7 +25,8 @@ def check_parquet(path: Path) -> None:
     """Refuse a Parquet file of too many columns, or that unpacks to far more than its own size."""
     import pyarrow.parquet as pq
 
-    metadata, size = pq.read_metadata(path), path.stat().st_size
+    with opened(path) as raw:
+        metadata, size = pq.read_metadata(raw), path.stat().st_size
     check_columns(metadata.num_columns)
     texts, total = [], 0
     for number in range(metadata.num_columns):
@@ -46,7 +49,7 @@ def _check_texts(path: Path, size: int, columns: list[str]) -> None:
     import pyarrow.parquet as pq
 
     total = 0
-    with pq.ParquetFile(path, read_dictionary=columns, pre_buffer=False) as file:
+    with opened(path) as raw, pq.ParquetFile(raw, read_dictionary=columns, pre_buffer=False) as file:
         for batch in file.iter_batches(_ROWS, columns=columns, use_threads=False):
             for column in batch.columns:
                 if pa.types.is_dictionary(column.type):
@@ -62,7 +65,7 @@ def check_arrow(path: Path) -> None:
     import pyarrow as pa
 
     size, total = path.stat().st_size, 0
-    with pa.memory_map(str(path)) as file:
+    with pa.memory_map(os.fspath(path)) as file:
         columns = _arrow_schema(file)
         check_columns(columns)
         for message in _arrow_messages(file, size):

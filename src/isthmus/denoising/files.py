@@ -23,6 +23,7 @@ from isthmus.denoising.denoiser import MOST_VALUES, Denoiser
 from isthmus.denoising.own_units import NOISE, OwnUnits, in_own_units
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_paths, npy_file
+from isthmus.remote.paths import as_path
 
 _ARRAY_BYTES = 1 << 24  # of an array that is cleaned at a time
 _EXAMPLES, _LEAST_PIXELS = 6, 8  # samples that are shown before and after, and the height and width of the smallest
@@ -30,7 +31,7 @@ _EXAMPLES, _LEAST_PIXELS = 6, 8  # samples that are shown before and after, and 
 
 def paths_of(data: str | Path) -> list[Path] | None:
     """The files of a folder, in natural order, or a single one; None where the data are an array or a data set."""
-    path = Path(data).expanduser()
+    path = as_path(data)
     if path.is_dir() and path.suffix != ".zarr":
         return sample_paths(path)
     if path.is_file() and path.suffix.lower() in READABLE:

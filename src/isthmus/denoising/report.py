@@ -25,6 +25,7 @@ from isthmus.evaluation.metrics import decibels
 from isthmus.evaluation.page import Headline, Row, Section, Table, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
 from isthmus.evaluation.theme import count, number
+from isthmus.remote.paths import as_path
 from isthmus.spec import parse_corruption
 
 _MOST_SAMPLES, _MOST_VALUES = 500, 1 << 23
@@ -65,7 +66,7 @@ def report(
 
     Raises IsthmusError where samples cannot be read, or both `clean` and `noise` are given.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     measured = _measured(denoiser, X, clean, noise)
     learned = loss_curves(denoiser.history_, "training loss", wide=True)
     sections = [Section("Before and after", [_before_and_after(measured)])]
@@ -80,7 +81,7 @@ def report(
         title=title or folder.resolve().name,
         lead=f"A denoiser on samples of {measured.shape}, {measured.noisy[0].dtype}, measured on {count(n, 'sample')}",
         headlines=_headlines(measured) + training_headline(denoiser.history_),
-        sections=[*sections, _model_section(denoiser, Path(saved_as or folder).resolve().name)],
+        sections=[*sections, _model_section(denoiser, as_path(saved_as or folder).resolve().name)],
         footer=f"Measured on {f'{n:,} of the' if n < given else 'all'} {count(given, 'sample')}, in units of the range "
         f"of the samples.{added}",
     )

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
 from isthmus.registry import backends
+from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.typed_json import typed
 
@@ -92,7 +93,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         """
         check_is_fitted(self)
         if self._follows:
-            return Path(folder)
+            return as_path(folder)
         params = {**self.get_params(deep=False), "device": str(self.device), "random_state": self.seed_}
         training = None if self.training_spec_ is None else self.training_spec_.to_dict()
         config = {
@@ -104,7 +105,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
             **self._config(),
         }
         stored = StoredModel(type(self).__name__, to_json(config), self._tensors(), self.history_)
-        return save_model(folder, stored, self._card(Path(folder).name))
+        return save_model(folder, stored, self._card(as_path(folder).name))
 
     @classmethod
     def load(

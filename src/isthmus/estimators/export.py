@@ -17,6 +17,7 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_path
 from isthmus.networks import AutoEncoderNetwork
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     from isthmus.estimators.autoencoder import AutoEncoder
@@ -58,7 +59,7 @@ def export_onnx(model: AutoEncoder, folder: str | Path) -> tuple[Path, Path]:
     if isinstance(model.scaler_, TableScaler):
         raise IsthmusError("a model of tables with words, dates or holes cannot be exported: ONNX takes numbers only")
     need_onnx()
-    folder = Path(folder)
+    folder = as_path(folder)
     network, scaler = model.network_.cpu().eval(), model.scaler_
     rng = np.random.default_rng(0)
     samples = plausible_samples(scaler, rng)

@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus.estimators.model_folder import read_config
 from isthmus.registry import estimators
+from isthmus.remote.paths import as_path
 
 
 def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> Any:
@@ -25,5 +26,5 @@ def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> An
     >>> load(folder).transform(X).shape
     (1500, 4)
     """
-    entry = estimators[read_config(Path(folder))["estimator"]]
+    entry = estimators[read_config(as_path(folder))["estimator"]]
     return entry.estimator().load(folder, device=device, network=network)

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 from isthmus import __version__
 from isthmus.errors import IsthmusError, of_a_file
 from isthmus.estimators.model_contents import FORMAT, WEIGHTS_NAME, read_log, read_settings, read_tensors
-from isthmus.files import check_replaceable, flush, to_json_lines, workplace
+from isthmus.files import check_replaceable, flush, replace, to_json_lines, workplace
+from isthmus.remote.paths import RemotePath, as_path
 from isthmus.typed_json import typed
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    folder = Path(folder)
+    folder = as_path(folder)
     check_target(folder)
     tensors = {name: np.ascontiguousarray(array) for name, array in model.tensors.items()}
     log = to_json_lines(model.history)
@@ -85,12 +86,12 @@ def _replace(folder: Path, place: Path, weights: str) -> None:
         check_replaceable(folder / name)
         (place / name).chmod((place / CONFIG).stat().st_mode)  # a library may write files for this user alone
         flush(place / name)
-    (place / weights).replace(folder / weights)
+    replace(place / weights, folder / weights)
     flush(folder)
-    (place / CONFIG).replace(folder / CONFIG)  # from here on the folder holds the new model
+    replace(place / CONFIG, folder / CONFIG)  # from here on the folder holds the new model
     flush(folder)
     for name in (LOG, CARD):
-        (place / name).replace(folder / name)
+        replace(place / name, folder / name)
     for path in folder.iterdir():
         if WEIGHTS_NAME.fullmatch(path.name) and path.name != weights:
             with suppress(OSError):  # a reader may have it open, where such files cannot be removed
@@ -123,7 +124,7 @@ def load_model(folder: str | Path, estimator: str | None = None) -> StoredModel:
 
     estimator : the class that must have written it, if it matters.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     for attempt in range(_TRIES):
         config = read_config(folder)
         try:
@@ -175,15 +176,17 @@ def best_validation(history: Sequence[Mapping[str, Any]]) -> float | None:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration of a model folder, its version checked."""
-    path = Path(folder) / CONFIG
+    path = as_path(folder) / CONFIG
     if not path.is_file():
-        what = "does not exist" if not Path(folder).exists() else f"is not a model: it has no {CONFIG}"
+        if isinstance(path, RemotePath) and not path.parent.exists():
+            raise IsthmusError(path.parent.absence())
+        what = "does not exist" if not path.parent.exists() else f"is not a model: it has no {CONFIG}"
         raise IsthmusError(f"{folder} {what}; give the folder that `isthmus train --output` or save() wrote")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise IsthmusError(f"{path} is damaged ({error}); copy the folder again") from error
-    return read_settings(content, Path(folder), CONFIG)
+    return read_settings(content, path.parent, CONFIG)
 
 
 def _seal(weights: str, config: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from isthmus.evaluation.page import Headline, Row, Section, Table, write_page
 from isthmus.evaluation.representation import Representation
 from isthmus.evaluation.theme import count, number
 from isthmus.files import write_text
+from isthmus.remote.paths import as_path
 
 KINDS = ("code", "PCA", "raw data")
 _ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
@@ -60,7 +61,7 @@ def write_evaluation(measured: Representation, folder: str | Path, *, title: str
     """
     from isthmus.evaluation.figures.features import feature_scores, feature_spectra
 
-    folder = Path(folder)
+    folder = as_path(folder)
     write_text(folder / "evaluation.json", json.dumps({**origin, **measured.to_dict()}, indent=2) + "\n")
     plates = [plate for plate in (feature_scores(measured), feature_spectra(measured)) if plate is not None]
     return write_page(

@@ -20,6 +20,7 @@ from isthmus.evaluation.table_report import write_table_report
 from isthmus.evaluation.table_study import TableStudy, table_study
 from isthmus.evaluation.theme import count, number
 from isthmus.evaluation.verdict import verdict
+from isthmus.remote.paths import as_path
 
 
 def report(
@@ -87,9 +88,9 @@ def write_report(
     estimator : the name of the model's class. title : by default the folder's name.
     saved_as : folder of the saved model, for the lines that show how to use it; by default `folder`.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     if isinstance(measured, TableStudy):
-        place = Path(saved_as or folder)
+        place = as_path(saved_as or folder)
         return write_table_report(measured, folder, estimator=estimator, title=title, saved_as=place)
     return write_page(
         folder / "report.html",
@@ -97,7 +98,10 @@ def write_report(
         lead=_lead(measured),
         verdict=verdict(measured),
         headlines=_headlines(measured),
-        sections=[*_sections(measured), _model_section(measured, estimator, Path(saved_as or folder).resolve().name)],
+        sections=[
+            *_sections(measured),
+            _model_section(measured, estimator, as_path(saved_as or folder).resolve().name),
+        ],
         footer=_footer(measured),
     )
 

@@ -23,6 +23,7 @@ from isthmus.errors import IsthmusError, of_a_file, unknown_name
 from isthmus.files import atomic_path
 from isthmus.latent.flow import Flow
 from isthmus.networks import restored, seeded
+from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec
 from isthmus.training.loop import Trainer
 from isthmus.training.run import seed_from
@@ -71,7 +72,7 @@ class CodeDensity(ABC):
         metadata = {"density": self.kind, "code_shape": json.dumps(self.code_shape)}
         with atomic_path(path) as temporary:
             save_file({k: np.ascontiguousarray(v) for k, v in self._arrays().items()}, temporary, metadata=metadata)
-        return Path(path)
+        return as_path(path)
 
     @abstractmethod
     def _draw(self, n: int, rng: np.random.Generator) -> np.ndarray: ...

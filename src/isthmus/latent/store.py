@@ -19,6 +19,7 @@ import numpy as np
 
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.files import atomic_folder
+from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +98,7 @@ def write_store(path: str | Path, blocks: Iterable[Rows], origin: Origin) -> int
     An index is built where it pays. Raises IsthmusError where the name is none for a store, MissingExtraError without
     LanceDB.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != SUFFIX or not _NAME.fullmatch(path.stem):
         raise IsthmusError(
             f"{path.name!r} cannot be the name of a store: letters, digits, - and _ before {SUFFIX} are needed"
@@ -141,7 +142,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         if not self.path.is_dir():
             raise IsthmusError(f"there is no store {path}; `isthmus embed MODEL DATA -o {path}` writes one")
         lancedb = _lancedb()

@@ -20,6 +20,7 @@ from isthmus.evaluation.templates import render
 from isthmus.evaluation.theme import DARK, LIGHT, MARK, clipped, css_variables
 from isthmus.files import write_text
 from isthmus.manifold.drawn_map import DrawnMap
+from isthmus.remote.paths import as_path
 
 _ACROSS = 32  # pictures along a sheet: 1,024 a sheet, which a browser unpacks in a few milliseconds
 _GREYS = 16  # of grey pictures: half the bytes of 256, and no eye sees it in a thumbnail
@@ -45,7 +46,7 @@ def write_map_page(drawn: DrawnMap, path: str | Path, title: str) -> Path:
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
     )
-    path = Path(path)
+    path = as_path(path)
     write_text(path, text)
     return path
 

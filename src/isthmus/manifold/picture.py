@@ -14,6 +14,7 @@ from isthmus.evaluation.figures.style import Canvas, poster
 from isthmus.evaluation.theme import DARK, LIGHT, Theme, clipped
 from isthmus.files import write_bytes
 from isthmus.manifold.drawn_map import DrawnMap, Land
+from isthmus.remote.paths import as_path
 
 _SIDE, _MARGIN, _TOP = 640, 32, 84  # pixels
 _DOTS = (1.4, 5.5)  # diameters of many and of few points
@@ -24,7 +25,7 @@ _LETTER, _LINE = 8.6, 20  # pixels of a class's name
 
 def write_map_pictures(drawn: DrawnMap, folder: str | Path, title: str) -> list[Path]:
     """Write map.png and map-dark.png into a folder."""
-    paths = [Path(folder) / "map.png", Path(folder) / "map-dark.png"]
+    paths = [as_path(folder) / "map.png", as_path(folder) / "map-dark.png"]
     for path, theme in zip(paths, (LIGHT, DARK), strict=True):
         write_bytes(path, poster(lambda theme: _draw(drawn, title, theme), theme))
     return paths

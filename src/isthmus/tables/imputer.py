@@ -21,6 +21,7 @@ from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.networks import restored
+from isthmus.remote.paths import as_path
 from isthmus.spec import is_integer
 from isthmus.tables.factors import Factors
 from isthmus.tables.learning import Prediction, Recovery, judge, learn, network_for
@@ -195,7 +196,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
 
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        return write_report(self, source, Path(folder), title=title, saved_as=Path(saved_as or folder))
+        return write_report(self, source, as_path(folder), title=title, saved_as=as_path(saved_as or folder))
 
     def _open(self, X: Any, *, reset: bool) -> TableSource:
         return self._open_table(X, None if reset else self.schema_)

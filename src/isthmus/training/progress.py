@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from isthmus.errors import MissingExtraError
 from isthmus.files import to_json_lines, write_text
+from isthmus.remote.paths import RemotePath, as_path
 
 _FULL = 1000  # parts of a whole progress bar
 
@@ -45,15 +46,21 @@ class JsonLines:
     """Writes one line of JSON for every entry of the history; a resumed run continues the file without repetition."""
 
     def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+        self._path = as_path(path)
 
     def __call__(self, event: Event) -> None:
         """Write the history so far at the start, then line by line."""
         if event.kind == "start":
-            write_text(self._path, to_json_lines(event.history))
+            self._text = to_json_lines(event.history)
+            write_text(self._path, self._text)
         elif event.kind == "entry":
+            line = to_json_lines([event.entry])
+            self._text += line
+            if isinstance(self._path, RemotePath):  # an object cannot be added to
+                write_text(self._path, self._text)
+                return
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(to_json_lines([event.entry]))
+                file.write(line)
 
 
 class TensorBoard:

@@ -19,6 +19,7 @@ from isthmus.data.base import evenly_spread
 from isthmus.data.sources import Source
 from isthmus.device import choose_device
 from isthmus.errors import IsthmusError
+from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.distributed import ALONE, World, check_gpus, join
@@ -106,7 +107,7 @@ class Run:
         params = {k: v for k, v in sorted(estimator.get_params(deep=False).items()) if k not in _NOT_WHAT}
         started, device, world = time.perf_counter(), choose_device(estimator.device), join()
         check_gpus(device)
-        path = None if checkpoint is None else Path(checkpoint)
+        path = None if checkpoint is None else as_path(checkpoint)
         resume = resume or (path is not None and path.exists() and is_restarted())
         seed, resumes = world.agreed((seed_from(estimator.random_state), resume))
         settings = json.dumps(to_json(params), default=str)

@@ -15,10 +15,10 @@ from urllib.parse import SplitResult, urlsplit
 
 import pytest
 from PIL import Image
+from tests.conftest import BROWSER_FLAGS, find_chromium
 
 import isthmus
 from isthmus.evaluation.theme import DARK, LIGHT
-from tests.conftest import BROWSER_FLAGS, find_chromium
 
 Server = Callable[..., str]
 
