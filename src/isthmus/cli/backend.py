@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
@@ -79,6 +79,16 @@ class Backend:
         from isthmus.cluster.inference import map_parts
 
         return map_parts(opening, work, parts, Cluster(self.workers, self.ray_address), device=device)
+
+    def stream(self, opening: Callable[[], Any]) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]] | None:
+        """What maps ``work(opening(), item)`` over items that are made here, by the workers; None without such."""
+        if self.is_local:
+            return None
+        from isthmus.cluster.connection import Cluster
+        from isthmus.cluster.inference import map_items
+
+        cluster = Cluster(self.workers, self.ray_address)
+        return lambda work, items: map_items(opening, work, items, cluster)
 
     def data(self, opened: Any, opening: Callable[[], Any]) -> Any:
         """Data for an estimator's `fit`: as they were opened here, or for each worker to open again."""

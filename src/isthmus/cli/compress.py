@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.backend import Backend
 from isthmus.remote.paths import as_path
 
 Archive = Annotated[
@@ -20,6 +22,7 @@ CodecFolder = Annotated[
 ]
 
 
+@options.grouped
 def compress(
     model: options.Model,
     files: Annotated[
@@ -30,6 +33,7 @@ def compress(
             show_default=False,
         ),
     ],
+    *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The archive, as photos.isth.", show_default=False)],
     quality: Annotated[
         float | None, typer.Option(help="Quality of a lossy codec: 1 to 100.", show_default="50")
@@ -41,6 +45,7 @@ def compress(
     embed_model: Annotated[
         bool, typer.Option("--embed-model", help="Put the model inside: nothing else is needed to read it.")
     ] = False,
+    backend: Backend,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Compress images into one archive.
@@ -65,13 +70,28 @@ def compress(
     measured = Members(files, lossy=True) if target_mse is not None or target_bytes is not None else ()
     images = [sample.image for sample in measured if sample.image is not None]
     quality = codec.find_quality(images, **wanted)
-    packed = pack(codec, files, output, quality=quality, embed_model=embed_model, name=as_path(model).resolve().name)
+    packed = pack(
+        codec,
+        files,
+        output,
+        quality=quality,
+        embed_model=embed_model,
+        name=as_path(model).resolve().name,
+        mapping=backend.stream(partial(_coding, model)),
+    )
     size = output.stat().st_size
     share = f", {size / packed.plain_bytes:.1%} of the uncompressed values" if packed.plain_bytes else ""
     each = size / max(1, packed.samples)
     typer.echo(f"{packed.samples:,} samples in {output}: {size:,} bytes, {each:,.1f} each{share}")
     for line in packed.notes:
         typer.echo(f"isthmus: {line}", err=True)
+
+
+def _coding(model: str) -> Any:
+    """What a worker of a cluster codes with."""
+    from isthmus import Codec
+
+    return Codec.load(model, device="cpu").model_.coding
 
 
 def decompress(

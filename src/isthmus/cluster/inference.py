@@ -17,7 +17,8 @@ import queue
 import threading
 import uuid
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +37,7 @@ Result = TypeVar("Result")
 _TASKS_EACH = 4  # of a worker, at least: so that the last ones end together
 _MOST_PARTS = 8  # in one task: more would only make what is lost with a worker larger
 _LOOK = 5.0  # seconds between looks at a cluster that gives no results
+_ON_THE_WAY = 2  # items for each worker
 _WAITING = 4  # tasks whose results may wait for whoever takes them
 
 
@@ -71,10 +73,46 @@ def map_parts(
     with cluster.joined() as workers:
         size = max(1, min(_MOST_PARTS, len(parts) // (_TASKS_EACH * workers)))
         tasks = [parts[start : start + size] for start in range(0, len(parts), size)]
-        job = _Job(opening, work, tasks)
-        watch = Watch(cluster, 1)
-        for results in _taken(_in_order(job, min(workers, len(tasks)), device), watch):
+        made = _in_order(_Job(opening, work), tasks, min(workers, len(tasks)), device)
+        for results in _taken(made, Watch(cluster, 1)):
             yield from results
+
+
+def map_items(
+    opening: Callable[[], Opened],
+    work: Callable[[Opened, Part], Result],
+    items: Iterable[Part],
+    cluster: Cluster | None = None,
+) -> Iterator[Result]:
+    """``work(opening(), item)`` for items that are made here one after the other, and travel to the workers whole.
+
+    As `map_parts` else: for work that costs more than to send what it is done to. Some items for each worker, and no
+    more, are on their way at a time.
+    """
+    cluster = cluster or Cluster()
+    with cluster.joined() as workers:
+        ray = imported()
+        job, watch, taker = ray.put(_Job(opening, work)), Watch(cluster, 1), _Taker()
+        task = ray.remote(num_cpus=1, max_retries=-1)(_one)
+        waiting: deque[Any] = deque()
+
+        def first() -> Result:
+            while not ray.wait([waiting[0]], timeout=_LOOK)[0]:
+                watch.look()
+            (result,) = taker.results(ray.get(waiting.popleft()))
+            made: Result = result
+            return made
+
+        for item in items:
+            waiting.append(task.remote(job, item))
+            if len(waiting) > _ON_THE_WAY * workers:
+                yield first()
+        while waiting:
+            yield first()
+
+
+def _one(job: _Job, item: Any) -> _Done:
+    return job.done([item])
 
 
 def spans(n: int, size: int) -> list[tuple[int, int]]:
@@ -84,15 +122,6 @@ def spans(n: int, size: int) -> list[tuple[int, int]]:
     [(0, 2), (2, 4), (4, 5)]
     """
     return [(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-@dataclass(frozen=True)
-class _Job:
-    opening: Callable[[], Any]
-    work: Callable[[Any, Any], Any]
-    tasks: Sequence[Sequence[Any]]
-    here: Here = field(default_factory=Here)
-    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 @dataclass(frozen=True)
@@ -107,27 +136,56 @@ class _Done:
 _opened: dict[str, Any] = {}  # what this process, a worker's, opened for the job that it works on
 
 
-def _work(job: _Job, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One task, in a worker."""
+@dataclass(frozen=True)
+class _Job:
+    """What workers do, wherever they are."""
+
+    opening: Callable[[], Any]
+    work: Callable[[Any, Any], Any]
+    here: Here = field(default_factory=Here)
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def done(self, parts: Sequence[Any]) -> _Done:
+        """Work on some parts, in a worker."""
+        results, failure = [], ""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", IsthmusWarning)
+            try:
+                if self.name not in _opened:
+                    self.here.enter()
+                    _opened.clear()
+                    _opened[self.name] = self.opening()
+                results = [self.work(_opened[self.name], part) for part in parts]
+            except (IsthmusError, OSError) as error:  # of the data, not of the worker: another one would fail alike
+                failure = f"{error} (on node {platform.node()})"
+        texts = dict.fromkeys(str(each.message) for each in caught if each.category is IsthmusWarning)
+        return _Done(results, failure, tuple(texts))
+
+
+class _Taker:
+    """Takes what workers have done: tells their warnings, each once, and raises what a user can put right."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def results(self, done: _Done) -> Sequence[Any]:
+        for text in (text for text in done.warnings if text not in self._told):
+            self._told.add(text)
+            warn(text)
+        if done.failure:
+            raise IsthmusError(done.failure)
+        return done.results
+
+
+def _task(job: _Job, tasks: Sequence[Sequence[Any]], batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One task of Ray Data: a batch with its number."""
     (number,) = batch["item"].tolist()
     done = np.empty(1, object)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", IsthmusWarning)
-        try:
-            if job.name not in _opened:
-                job.here.enter()
-                _opened.clear()
-                _opened[job.name] = job.opening()
-            results = [job.work(_opened[job.name], part) for part in job.tasks[number]]
-            failure = ""
-        except (IsthmusError, OSError) as error:  # of the data, not of the worker: another one would fail alike
-            results, failure = [], f"{error} (on node {platform.node()})"
-    texts = dict.fromkeys(str(each.message) for each in caught if each.category is IsthmusWarning)
-    done[0] = _Done(results, failure, tuple(texts))
+    done[0] = job.done(tasks[number])
     return {"number": np.array([number]), "done": done}
 
 
-def _in_order(job: _Job, workers: int, device: object) -> Generator[Sequence[Any]]:
+def _in_order(job: _Job, tasks: Sequence[Sequence[Any]], workers: int, device: object) -> Generator[Sequence[Any]]:
     """The results of the tasks, in order."""
     ray = imported()
     from ray.data import DataContext, TaskPoolStrategy, from_items
@@ -138,28 +196,21 @@ def _in_order(job: _Job, workers: int, device: object) -> Generator[Sequence[Any
     context.enable_fallback_to_arrow_object_ext_type = True
     context.execution_options.preserve_order = True
     with DataContext.current(context):
-        numbers = from_items(list(range(len(job.tasks))), override_num_blocks=len(job.tasks))
-        rows = numbers.map_batches(
-            partial(_work, job),
+        rows = from_items(list(range(len(tasks))), override_num_blocks=len(tasks)).map_batches(
+            partial(_task, job, tasks),
             batch_size=1,
             compute=TaskPoolStrategy(size=workers),
             num_cpus=1,
             num_gpus=gpus_each(ray, workers, device),
         )
-    made, warned = 0, set[str]()
+    taker, made = _Taker(), 0
     for row in rows.iter_rows():
         if row["number"] != made:
             raise RuntimeError(f"Ray gave task {row['number']} in place of {made}")
-        done: _Done = row["done"]
-        for text in [text for text in done.warnings if text not in warned]:
-            warned.add(text)
-            warn(text)
-        if done.failure:
-            raise IsthmusError(done.failure)
-        yield done.results
+        yield taker.results(row["done"])
         made += 1
-    if made != len(job.tasks):
-        raise RuntimeError(f"Ray gave {made} of {len(job.tasks)} tasks")
+    if made != len(tasks):
+        raise RuntimeError(f"Ray gave {made} of {len(tasks)} tasks")
 
 
 def _taken(results: Generator[Any], watch: Watch) -> Iterator[Any]:

@@ -112,9 +112,8 @@ class _Training:
         if failure is not None:
             raise failure
         if self._error is not None:
-            raise IsthmusError(
-                f"the workers of {self._watch.cluster} failed: {_last_line(self._error)}"
-            ) from self._error
+            reason = _last_line(self._error)
+            raise IsthmusError(f"the workers of {self._watch.cluster} failed: {reason}") from self._error
         assert self._trained is not None
         return self._trained
 
@@ -127,15 +126,17 @@ class _Training:
             from ray.train.torch import TorchTrainer
 
             gpus = gpus_each(self._ray, self._workers, self._estimator.device)
+            work: Any = _worker  # Ray types what a worker gives back as None
             trainer = TorchTrainer(
-                _worker,
+                work,
                 train_loop_config=config,
                 scaling_config=ScalingConfig(num_workers=self._workers, use_gpu=bool(gpus)),
                 run_config=RunConfig(
                     name=config["run"], storage_path=folder, failure_config=FailureConfig(max_failures=_FAILURES)
                 ),
             )
-            self._trained = trainer.fit().return_value
+            result: Any = trainer.fit()
+            self._trained = result.return_value
         except Exception as error:
             self._error = error
         finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -12,8 +13,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.compression.coding import chunks
-from isthmus.compression.coding.archive import Reader, Writer
-from isthmus.compression.coding.chunks import Member, grouped
+from isthmus.compression.coding.archive import Chunk, Reader, Writer
+from isthmus.compression.coding.chunks import Group, Member, grouped
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.parallel import in_parallel
 from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
@@ -28,6 +29,7 @@ from isthmus.training.progress import Listener
 
 MODES = ("lossless", "lossy")
 DEFAULT_QUALITY = 50
+Mapper = Callable[[Callable[[Any, Group], list[Chunk]], Iterable[Group]], Iterator[list[Chunk]]]
 
 
 class Codec(Estimator):
@@ -193,12 +195,14 @@ class Codec(Estimator):
         as_list: bool = False,
         name: str = "",
         progress: Callable[[int], None] = lambda done: None,
+        mapping: Mapper | None = None,
     ) -> int:
         """Compress images one after the other to an open file, in constant memory; returns how many there were.
 
         images : arrays (height, width[, channels]) of any shapes, or members with file names and files. quality : of a
         lossy codec, 1 to 100 (default 50). embed_model : as in `compress`. as_list : `decompress` gives a list and no
         array. name : of the model, for messages. progress : called with the number of images done so far.
+        mapping : gives ``work(coding, group)`` for groups of images, in order, where it is not done here.
         """
         coding = self._coding_at(*([] if quality is None else ["quality"]))
         place = None
@@ -207,7 +211,8 @@ class Codec(Estimator):
         model = self.model_.to_bytes() if embed_model else None
         writer = Writer(file, self.model_.id, as_list=as_list, model=model)
         members = (image if isinstance(image, Member) else Member(image) for image in images)
-        for made in in_parallel(lambda group: chunks.encode(group, coding, place), grouped(members)):
+        work, groups = partial(chunks.encode_at, place), grouped(members)
+        for made in in_parallel(partial(work, coding), groups) if mapping is None else mapping(work, groups):
             for chunk in made:
                 writer.add(chunk)
             progress(writer.count)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isthmus.compression.codec import Codec
+from isthmus.compression.codec import Codec, Mapper
 from isthmus.compression.coding.archive import Reader
 from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.model import CodecModel
@@ -48,12 +48,13 @@ def pack(
     quality: float | None = None,
     embed_model: bool = False,
     name: str = "",
+    mapping: Mapper | None = None,
 ) -> Packed:
     """Compress folders, files, arrays and data sets into one archive, in constant memory.
 
     Folders come back as folders, with their file names and formats. Of image files that come back whole from their
-    pixels and what is around them these are kept, of all others the files as they are. quality, embed_model, name :
-    see `Codec.write`.
+    pixels and what is around them these are kept, of all others the files as they are. quality, embed_model, name,
+    mapping : see `Codec.write`.
     """
     plain = 0
     members = Members(inputs, lossy=codec.model_.kind == "lossy", without=archive)
@@ -65,7 +66,7 @@ def pack(
             yield sample
 
     with atomic_path(archive) as temporary, temporary.open("wb") as file:
-        count = codec.write(file, counted(), quality=quality, embed_model=embed_model, name=name)
+        count = codec.write(file, counted(), quality=quality, embed_model=embed_model, name=name, mapping=mapping)
     return Packed(count, plain, members.notes)
 
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -31,7 +31,13 @@ E = TypeVar("E", bound="Estimator")
 LOCAL = "local"
 
 
-def anywhere(fit: Callable[Concatenate[E, ...], E]) -> Callable[Concatenate[E, ...], E]:
+class Fit(Protocol):
+    """The type of a method `fit` that gives back its estimator."""
+
+    def __get__(self, instance: E, owner: type[E] | None = None) -> Callable[..., E]: ...
+
+
+def anywhere(fit: Callable[..., Any]) -> Fit:
     """Decorator of every `fit`: with ``backend="ray"`` the workers of a cluster do the same together.
 
     It adds three options: backend, "local" or a name of `registry.backends`; workers, how many; address, of the
@@ -40,7 +46,7 @@ def anywhere(fit: Callable[Concatenate[E, ...], E]) -> Callable[Concatenate[E, .
 
     @functools.wraps(fit)
     def on_backend(
-        self: E,
+        self: Any,
         X: Any,
         y: Any = None,
         *,
@@ -48,12 +54,11 @@ def anywhere(fit: Callable[Concatenate[E, ...], E]) -> Callable[Concatenate[E, .
         workers: int | None = None,
         address: str | None = None,
         **options: Any,
-    ) -> E:
+    ) -> Any:
         if backend != LOCAL:
             if backend not in backends:
                 raise unknown_name("backend", backend, (LOCAL, *backends))
-            found: E = backends[backend](self, X, y, workers=workers, address=address, **options)
-            return found
+            return backends[backend](self, X, y, workers=workers, address=address, **options)
         if workers is not None or address is not None:
             raise IsthmusError(f"workers (={workers}) and address (={address!r}) need backend='ray'")
         return fit(self, X, y, **options)
@@ -61,8 +66,10 @@ def anywhere(fit: Callable[Concatenate[E, ...], E]) -> Callable[Concatenate[E, .
     given, ours = inspect.signature(fit), inspect.signature(on_backend, follow_wrapped=False)
     added = [ours.parameters[name] for name in ("backend", "workers", "address")]
     signature = given.replace(parameters=[*given.parameters.values(), *added])
-    on_backend.__signature__ = signature  # type: ignore[attr-defined]  # what help() and scikit-learn read
-    return on_backend
+    decorated: Any = on_backend
+    decorated.__signature__ = signature  # what help() and scikit-learn read
+    found: Fit = decorated
+    return found
 
 
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types

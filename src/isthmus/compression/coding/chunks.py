@@ -132,6 +132,11 @@ def encode(group: Group, coding: LosslessCoding | LossyCoding, quality: float | 
     return [chunk]
 
 
+def encode_at(quality: float | None, coding: LosslessCoding | LossyCoding, group: Group) -> list[Chunk]:
+    """`encode`, in the order in which other processes take it."""
+    return encode(group, coding, quality)
+
+
 def _smallest(first: int, images: np.ndarray, coding: LosslessCoding | LossyCoding, quality: float | None) -> Chunk:
     """The smallest chunk; with loss where a quality is given and the coding takes the images."""
     plain = images.astype(np.uint8) if images.dtype == np.bool_ else images
