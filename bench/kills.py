@@ -2,14 +2,15 @@
 
 python bench/kills.py [--count 1000] [--signal KILL] [CASE ...]
 
-The cases are save (which gets all kills) and train, compress, denoise, embed and map (a tenth each). Every run is a process
-forked from this one, which has imported torch already. With --signal TERM, INT or HUP the runs are asked to end: their exit
-status is 128 + n, and there is nothing half-written without any further run.
+The cases are save (which gets all kills) and train, compress, denoise, embed and map (a tenth each). Every run is a
+process forked from this one, which has imported torch already. With --signal TERM, INT or HUP the runs are asked to
+end: their exit status is 128 + n, and there is nothing half-written even before the next run.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import itertools
 import os
 import random
@@ -30,21 +31,16 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process that has started threads must not be forked
 
 import numpy as np
-from machine import machine, table
 from PIL import Image
 
-import isthmus.anomalies.detector
-import isthmus.compression.lossless_learning
-import isthmus.compression.packing
-import isthmus.denoising.files
-import isthmus.manifold.page
-import isthmus.manifold.picture
-from isthmus import AutoEncoder, ManifoldMap, load
+from isthmus import AutoEncoder, load
 from isthmus.cli import main as isthmus_command
 from isthmus.estimators.model_folder import load_model
+from machine import machine, table
 
 CHECKPOINT = "checkpoint.safetensors"
 _DIGEST = re.compile(r"model-[0-9a-f]{16}\.safetensors")
+_NEEDED = ("compression.lossless_learning", "compression.packing", "denoising.files", "manifold.page")
 _FAILED, _SLOWEST = 99, 120.0
 
 
@@ -132,14 +128,10 @@ class Case:
 class Save(Case):
     """Two models in turn, into one folder."""
 
-    models: tuple[AutoEncoder, AutoEncoder]
-
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        X = bars(160)
-        self.models = tuple(
-            AutoEncoder(2, hidden=(512,), network="dense", epochs=1, random_state=i).fit(X) for i in (0, 1)
-        )
+        new = (AutoEncoder(2, network="dense", hidden=(512,), epochs=1, random_state=seed) for seed in (0, 1))
+        self.models = [model.fit(bars(160)) for model in new]
 
     def prepare(self) -> None:
         self.models[0].save(self.folder / "model")
@@ -351,10 +343,10 @@ def main() -> int:
     parser.add_argument("--signal", default="KILL", choices=["KILL", "TERM", "INT", "HUP"])
     options = parser.parse_args()
     number = getattr(signal, f"SIG{options.signal}")
-    rows = [
-        measure(name, options.count if name == "save" else max(1, options.count // 10), number)
-        for name in options.cases
-    ]
+    for name in _NEEDED:  # once, and not in every process
+        importlib.import_module(f"isthmus.{name}")
+    counts = {name: options.count if name == "save" else max(1, options.count // 10) for name in options.cases}
+    rows = [measure(name, count, number) for name, count in counts.items()]
     print(f"{machine()}, SIG{options.signal}\n\n{table(rows)}")
     return int(any(row[key] for row in rows for key in ("broken", "next run failed", "litter", "wrong status")))
 

@@ -2,8 +2,8 @@
 
 Nothing in it is ever executed. The configuration names the file of the weights and holds a digest of itself and of
 them, so that a folder whose files were changed or do not belong together is refused. A save puts new weights beside the
-old ones; it is done when the configuration is replaced; the old weights go after that. Whoever is killed on
-the way leaves the old model or the new one.
+old ones; it is done when the configuration is replaced, at once, and the old weights go after that. Whoever is killed
+on the way leaves the old model or the new one.
 """
 
 from __future__ import annotations

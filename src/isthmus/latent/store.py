@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.\-]+")  # what LanceDB takes as the name of a t
 _FLUSH_BYTES = 1 << 25  # of rows that are collected before they are written
 _INDEXED = 20_000  # rows; fewer are searched as fast one by one
 _PROBES = 20  # partitions of the index that a query looks into, of one for each 4,096 rows
+_TRIES, _PAUSE = 20, 0.005  # of a reader that finds a store being replaced, and seconds between two of them
 _THUMBNAIL = 64  # pixels along a side, at most
 
 
@@ -145,15 +147,25 @@ class Store:
         self.path = as_path(path)
         if not self.path.is_dir():
             raise IsthmusError(f"there is no store {path}; `isthmus embed MODEL DATA -o {path}` writes one")
+        self._open()
+
+    def _open(self) -> None:
+        """Open the table; again where it is replaced by another one meanwhile."""
         lancedb = _lancedb()
-        try:
-            self._table = lancedb.connect(self.path.parent).open_table(self.path.stem)
-            schema = self._table.schema
-            self.size = int(schema.field("vector").type.list_size)
-            origin = json.loads((schema.metadata or {})[_KEY])
-            self.origin = Origin(**{**origin, "classes": tuple(origin["classes"])})
-        except (LookupError, ValueError, TypeError, AttributeError, OSError, RuntimeError) as error:
-            raise IsthmusError(f"{path} is not a store that `isthmus embed` wrote, or it is damaged") from error
+        for attempt in range(_TRIES):
+            try:
+                self._table = lancedb.connect(self.path.parent).open_table(self.path.stem)
+                schema = self._table.schema
+                self.size = int(schema.field("vector").type.list_size)
+                origin = json.loads((schema.metadata or {})[_KEY])
+                self.origin = Origin(**{**origin, "classes": tuple(origin["classes"])})
+                break
+            except (LookupError, ValueError, TypeError, AttributeError, OSError, RuntimeError) as error:
+                if attempt == _TRIES - 1:
+                    raise IsthmusError(
+                        f"{self.path} is not a store that `isthmus embed` wrote, or it is damaged"
+                    ) from error
+                time.sleep(_PAUSE)
         self._columns = [name for name in schema.names if name != "vector"]
 
     def __len__(self) -> int:
@@ -173,7 +185,16 @@ class Store:
         queries = np.asarray(codes, dtype=np.float32).reshape(len(codes), -1)
         if queries.shape[1] != self.size:
             raise IsthmusError(f"codes have {queries.shape[1]} numbers, and those in {self.path} have {self.size}")
-        return [self._nearest(query, k) for query in queries]
+        try:
+            return [self._nearest(query, k) for query in queries]
+        except (OSError, RuntimeError, ValueError) as error:  # its files are gone: it was replaced
+            before = self.origin, self.size
+            self._open()
+            if (self.origin, self.size) != before:
+                raise IsthmusError(
+                    f"{self.path} was replaced by codes of another model while it was open; open it again"
+                ) from error
+            return [self._nearest(query, k) for query in queries]
 
     def _nearest(self, query: np.ndarray, k: int) -> list[StoredSample]:
         search = self._table.search(query).distance_type("l2").nprobes(_PROBES).limit(k)

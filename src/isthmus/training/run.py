@@ -188,9 +188,12 @@ class Run:
     def _checkpoint(self, data: str, part: int) -> Checkpoint | None:
         if self.checkpoint is None:
             return None
-        path = checkpoint_path(self.checkpoint, part)
+        path, later = checkpoint_path(self.checkpoint, part), part + 1
         # a run may end before its second part begins
         resume = self.world.agreed(self.resume and (part == 0 or path.exists()))
+        while self.world.leads and not self.resume and checkpoint_path(self.checkpoint, later).is_file():
+            checkpoint_path(self.checkpoint, later).unlink()  # of a run that this one replaces
+            later += 1
         fingerprint = hashlib.sha256(f"{self.settings} {data}".encode()).hexdigest()
         return Checkpoint(path, self.checkpoint_seconds, fingerprint, resume, json.loads(self.settings))
 
