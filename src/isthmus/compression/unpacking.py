@@ -16,7 +16,7 @@ from isthmus.files import atomic_path, temporary_affixes, write_bytes
 if TYPE_CHECKING:
     import numpy as np
 
-    from isthmus.compression.coding.archive import Chunk
+    from isthmus.compression.coding.chunk import Chunk
 
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("PNG", {}),

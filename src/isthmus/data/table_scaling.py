@@ -171,4 +171,7 @@ class TableScaler(Scaler):
             raise unknown_name("kind of data frame", frame, FRAMES)
         if not schema.used:
             raise IsthmusError("the table has no column that a network could see")
-        return cls.of(schema, frame)
+        scaler = cls.of(schema, frame)
+        if len(scaler.owner) != scaler.width:  # made of the settings here, so that what is wrong with them is said here
+            raise IsthmusError("the settings of the columns do not belong together")
+        return scaler

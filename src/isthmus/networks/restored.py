@@ -49,9 +49,14 @@ def _compare(planned: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> Non
             else f"the weights have {name[:100]}, which the settings do not ask for"
         )
     for name, tensor in stored.items():
-        asked, found = (f"shape {tuple(t.shape)}, {str(t.dtype)[6:]}" for t in (planned[name], tensor))
+        asked, found = (_described(t) for t in (planned[name], tensor))
         if asked != found:
             raise IsthmusError(f"the settings ask for {name} of {asked}, and the weights have it of {found}")
+
+
+def _described(tensor: Tensor) -> str:
+    """Shape and dtype; a single number counts as an array of one, which files make of it."""
+    return f"shape {tuple(tensor.shape) or (1,)}, {str(tensor.dtype).removeprefix('torch.')}"
 
 
 @contextmanager
