@@ -67,16 +67,20 @@ def sklearn_validation() -> Iterator[None]:
 
 
 @contextmanager
-def of_a_file(what: str) -> Iterator[None]:
+def of_a_file(what: str, *, ours: bool = False) -> Iterator[None]:
     """Whatever the content of a file raises, as our error in one line that begins with `what`.
+
+    ours : whether errors that are ours already begin with it, too.
 
     A file of a stranger can hold anything, and which types a library raises for nonsense is up to the library; that of
     the range coder, written in Rust, panics with what is no Exception.
     """
     try:
         yield
-    except IsthmusError:
-        raise
+    except IsthmusError as error:
+        if not ours:
+            raise
+        raise IsthmusError(f"{what}: {error}") from error
     except FileNotFoundError:
         raise
     except MemoryError as error:

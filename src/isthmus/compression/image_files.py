@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.compression.coding.archive import MOST_VALUES
+from isthmus.compression.coding.chunk import MOST_VALUES
 from isthmus.data.images import any_size
 from isthmus.errors import IsthmusError
 

@@ -15,7 +15,7 @@ from isthmus.files import atomic_path, write_bytes
 if TYPE_CHECKING:
     import numpy as np
 
-    from isthmus.compression.coding.archive import Chunk
+    from isthmus.compression.coding.chunk import Chunk
 
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("PNG", {}),

@@ -155,8 +155,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
                 f"{training.optimizer}, learning rate {training.learning_rate:g}, batches of {training.batch_size}, "
                 f"{training.precision}, {self.seconds_:.1f} s"
             )
-        if self.history_:
-            last = self.history_[-1]
+        last = self.history_[-1] if self.history_ else {}
+        if {"step", "epoch"} <= last.keys():
             rows["run"] = f"{last['step']:,} steps, {last['epoch']:,} epochs"
         rows["seed"] = str(self.seed_)
         best = best_validation(self.history_)

@@ -25,7 +25,7 @@ _ENTRY = {
     "learning_rate": float | None,
     "samples_per_second": float | None,
     "seconds": float | None,
-}  # what a line of the log says; the first two are always there
+}  # what a line of the log says
 
 
 def read_settings(content: bytes, folder: Path, name: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def read_settings(content: bytes, folder: Path, name: str) -> dict[str, Any]:
     content : of the file `name` in `folder`.
     """
     path = folder / name
-    config = read_json(content, str(path))
+    config = read_json(content, f"{path} is damaged; copy the folder again: it")
     head = [config.get(key) for key in ("estimator", "sha256")] if isinstance(config, dict) else [None]
     if not all(isinstance(value, str) for value in head) or "format" not in config:
         raise IsthmusError(f"{path} is not the configuration of an isthmus model")
@@ -92,6 +92,6 @@ def read_log(content: bytes) -> list[dict[str, Any]]:
 def _entry(entry: Any) -> dict[str, Any]:
     values: dict[str, Any] = typed(entry, Mapping[str, int | float | str | bool | None], "an entry")
     for name, kind in _ENTRY.items():
-        if name in values or name in ("step", "epoch"):
-            typed(values.get(name), kind, name)
+        if name in values:
+            typed(values[name], kind, name)
     return values

@@ -243,7 +243,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
             return network_for(self.scaler_, self.members, Factors(self.scaler_.width, count), 0)
 
         self.network_ = restored(untrained, parts_of(tensors, "network", "errors")["network"])
-        self.errors_ = torch.from_numpy(typed_array(tensors, "errors", "float32", None, len(self.scaler_.schema.used)))
+        self.errors_ = torch.from_numpy(typed_array(tensors, "errors", "float32", None, len(self.schema_.used)))
         self.recovery_ = typed(config["recovery"], list[Recovery], "recovery")
         self.n_features_in_ = len(self.schema_.columns)
         self._restore_names(config["feature_names"])

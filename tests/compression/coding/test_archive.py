@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from tests.compression.coding.models import MODELS, example, levels_model
 
-from isthmus.compression.coding import archive, chunks
-from isthmus.compression.coding.archive import Chunk, Reader, Writer
+from isthmus.compression.coding import chunks
+from isthmus.compression.coding.archive import Reader, Writer
+from isthmus.compression.coding.chunk import Chunk, varint
 from isthmus.compression.coding.chunks import Member, grouped
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.tiles import cut, tile_of, together
@@ -175,7 +176,7 @@ def _mutated(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _payload(numbers: list[int], rest: bytes) -> bytes:
-    return b"".join(map(archive._varint, numbers)) + rest
+    return b"".join(map(varint, numbers)) + rest
 
 
 @pytest.mark.parametrize(

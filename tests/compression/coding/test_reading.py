@@ -12,7 +12,8 @@ import pytest
 from tests.compression.coding.models import example, levels_model
 
 from isthmus.compression.coding import chunks
-from isthmus.compression.coding.archive import Chunk, Reader, Writer
+from isthmus.compression.coding.archive import Reader, Writer
+from isthmus.compression.coding.chunk import Chunk
 from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.parallel import in_parallel
 from isthmus.compression.coding.reading import read_images, read_one

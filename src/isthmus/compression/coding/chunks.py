@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compression.coding.archive import MOST_VALUES, Chunk, which
+from isthmus.compression.coding.chunk import MOST_VALUES, Chunk, which
 from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
 from isthmus.compression.coding.tiles import cut, pieces_shape, tile_of, together
 from isthmus.errors import IsthmusError

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from isthmus.compression.coding import chunks
-from isthmus.compression.coding.archive import Chunk, Reader
+from isthmus.compression.coding.archive import Reader
+from isthmus.compression.coding.chunk import Chunk
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.parallel import in_parallel
 from isthmus.errors import IsthmusError
