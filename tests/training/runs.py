@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus import AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap
+from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap
 
 CHECKPOINT, MODEL = "run.safetensors", "model"
 
@@ -57,6 +57,7 @@ KINDS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "table": (lambda: AutoEncoder(2, hidden=(8,), batch_size=8, epochs=8, **SETTINGS), rows),
     "imputer": (lambda: Imputer(2, epochs=60, **SETTINGS), rows),
     "map": (lambda: ManifoldMap(hidden=(16, 16), n_neighbors=5, epochs=60, **SETTINGS), strokes),
+    "detector": (lambda: AnomalyDetector(0.1, epochs=40, **SETTINGS), rows),
 }  # fmt: skip
 
 

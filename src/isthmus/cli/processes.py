@@ -33,9 +33,10 @@ def speaker(error: Exception) -> str | None:
         return ""
     from isthmus.training.distributed import is_first_to_tell
 
-    if not is_first_to_tell(is_own=not isinstance(error, LostProcessError)):
+    is_own = not isinstance(error, LostProcessError)
+    if not is_first_to_tell(is_own=is_own):
         return None
-    return "" if launch.rank() == 0 else f"process {launch.rank() + 1} of {launch.size()}: "
+    return f"process {launch.rank() + 1} of {launch.size()}: " if is_own and launch.rank() else ""
 
 
 def go_on_alone(number: int) -> int:

@@ -64,7 +64,7 @@ class Run(Backend):
     def into(self, folder: Path) -> RunFolder:
         """The run's folder, checked before anything is read: nothing that lies there comes to harm unasked."""
         options.check_folder(folder)
-        resume = (folder / CHECKPOINT).exists() if launch.is_restarted() else self.resume and _can_resume(folder)
+        resume = (folder / CHECKPOINT).exists() if launch.restarts() else self.resume and _can_resume(folder)
         if not resume and folder.is_dir():
             _check_free(folder, self.overwrite)
         return RunFolder(folder, self, resume)

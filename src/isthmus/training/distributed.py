@@ -274,7 +274,8 @@ def _meet() -> Store:
     """Where the processes that torchrun started leave one another notes."""
     global _store
     if _store is None:
-        _store = next(rendezvous("env://", timeout=_PATIENCE))[0]
+        store = next(rendezvous("env://", timeout=_PATIENCE))[0]
+        _store = PrefixStore(f"isthmus-{launch.restarts()}", store)  # what the dead wrote is out of date
     return _store
 
 

@@ -25,9 +25,9 @@ def local_size() -> int:
     return _number("LOCAL_WORLD_SIZE", 1)
 
 
-def is_restarted() -> bool:
-    """Whether torchrun started the processes again, after one of them had died."""
-    return _number("TORCHELASTIC_RESTART_COUNT") > 0
+def restarts() -> int:
+    """How often torchrun started the processes again, after one of them had died."""
+    return _number("TORCHELASTIC_RESTART_COUNT")
 
 
 def _number(name: str, default: int = 0) -> int:

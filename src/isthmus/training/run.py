@@ -23,7 +23,7 @@ from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.training.checkpoint import Checkpoint
 from isthmus.training.distributed import ALONE, World, check_gpus, join
-from isthmus.training.launch import is_restarted
+from isthmus.training.launch import restarts
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Listener, shown
 from isthmus.training.task import Feed, Task
@@ -108,7 +108,7 @@ class Run:
         started, device, world = time.perf_counter(), choose_device(estimator.device), join()
         check_gpus(device)
         path = None if checkpoint is None else as_path(checkpoint)
-        resume = resume or (path is not None and path.exists() and is_restarted())
+        resume = resume or (path is not None and path.exists() and restarts() > 0)
         seed, resumes = world.agreed((seed_from(estimator.random_state), resume))
         settings = json.dumps(to_json(params), default=str)
         world.insist("settings or a version", f"{__version__} {settings}")
