@@ -30,6 +30,7 @@ from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError, ReadingError, unknown_name, warn
 from isthmus.files import printable
 from isthmus.remote.paths import RemotePath
+from isthmus.remote.ranges import fetch
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,7 +67,9 @@ class ImageFiles(Source):
         image_mode: str | None = None,
         headers: Sequence[Header] | None = None,
     ) -> None:
-        headers = parallel(read_header, paths) if headers is None else headers
+        if headers is None:
+            fetch(paths)
+            headers = parallel(read_header, paths)
         for path, header in zip(paths, headers, strict=True):
             if header.frames > 1:
                 raise IsthmusError(f"{path} holds {header.frames} images; give files of one image each")
@@ -142,6 +145,7 @@ def folder_source(folder: Path, **options: Any) -> Source:
     TIFF stack are samples, as they are where it is given alone. What is passed over is named in one line.
     """
     paths = files_in(folder, SUFFIXES, "images")
+    fetch(paths)
     headers = parallel(read_header, paths)
     moving = {path for path, header in zip(paths, headers, strict=True)
               if header.frames > 1 and path.suffix.lower() not in TIFF}  # fmt: skip

@@ -15,7 +15,7 @@ from isthmus.data.files import read_samples
 from isthmus.data.parallel import parallel
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError
-from isthmus.remote.ranges import opened, positional
+from isthmus.remote.ranges import fetch, opened, positional
 
 _OPEN = 64  # shards that are kept open
 
@@ -36,6 +36,7 @@ class NpyShards(Source):
     """
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
+        fetch(paths)
         self._shards = parallel(_header, paths)
         first = self._shards[0]
         for shard in self._shards:

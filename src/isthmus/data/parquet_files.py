@@ -15,7 +15,7 @@ from isthmus.data.reading import reading
 from isthmus.data.unpacked_sizes import check_parquet
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import RemotePath
-from isthmus.remote.ranges import opened
+from isthmus.remote.ranges import fetch, opened
 
 PARQUET = (".parquet", ".pq")
 
@@ -57,6 +57,7 @@ def parquet_dataset(path: Path) -> Any:
 
 def check_sizes(path: Path) -> None:
     """Refuse a table with a file of too many columns, or that unpacks to far more than its own size."""
+    fetch(parquet_files(path))
     for file in parquet_files(path):
         with reading(file, "a Parquet file"):
             check_parquet(file)

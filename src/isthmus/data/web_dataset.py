@@ -23,7 +23,7 @@ from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError
 from isthmus.remote.cache import CACHE
 from isthmus.remote.paths import RemotePath
-from isthmus.remote.ranges import opened, positional
+from isthmus.remote.ranges import fetch, opened, positional
 from isthmus.remote.stores import fingerprint
 
 SUFFIX = ".tar"
@@ -52,6 +52,7 @@ class _Shards:
 
     def __init__(self, paths: Sequence[Path], name: str) -> None:
         self.name, self.paths = name, paths
+        fetch(paths)
         found = parallel(_members, paths)
         self.members = [member for members in found for member in members]
         if not self.members:

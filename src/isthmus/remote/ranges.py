@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeGuard, cast
@@ -16,7 +17,7 @@ from isthmus.remote.stores import fingerprint
 
 LARGEST_COPIED = 1 << 26  # bytes: objects up to this size are copied as a whole
 _BLOCK = 1 << 23
-_AT_ONCE = 8  # blocks that are asked for together
+_AT_ONCE = 8  # blocks or objects that are asked for together
 
 
 class Blocks:
@@ -100,6 +101,15 @@ class _Readable(io.RawIOBase):
 def is_large(path: Path) -> TypeGuard[RemotePath]:
     """Whether it is an object elsewhere that is read by parts, not copied as a whole."""
     return isinstance(path, RemotePath) and path.found().size > LARGEST_COPIED
+
+
+def fetch(paths: Sequence[Path]) -> None:
+    """Copy small objects to this machine, several at a time, where the cache holds them all; the rest comes later."""
+    small = [path for path in paths if isinstance(path, RemotePath) and not is_large(path)]
+    if len(small) > 1 and sum(path.found().size for path in small) <= CACHE.limit // 2:
+        with ThreadPoolExecutor(_AT_ONCE, "isthmus-fetch") as pool:
+            for _ in pool.map(RemotePath.local, small):
+                pass
 
 
 def positional(path: Path) -> Callable[[int, int], bytes]:
