@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 
-
 BROWSER_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
