@@ -27,9 +27,7 @@ def explore(
         ),
     ],
     *,
-    host: Annotated[
-        str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in, and a warning says so.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[
         int | None,
         typer.Option(help="Port to listen at.", min=1, max=65535, show_default="the first free one from 5006 on"),

@@ -132,8 +132,9 @@ class TableSchema:
         Raises IsthmusError for a column that is missing or holds something else.
         """
         matrix = np.empty((table.num_rows, len(self.used)), np.float64)
+        names = set(table.column_names)  # made anew each time they are asked for
         for j, column in enumerate(self.used):
-            if column.name not in table.column_names:
+            if column.name not in names:
                 raise IsthmusError(f"the table lacks column {column.name!r}, which the model was trained with")
             matrix[:, j] = _encoded(column, table.column(column.name), first_row)
         return matrix
@@ -146,11 +147,12 @@ class TableSchema:
         import pyarrow as pa
 
         arrays, values = [], iter(matrix.T)
+        names = set() if given is None else set(given.column_names)
         for column, type_ in zip(self.columns, self.arrow.types, strict=True):
             if column.is_used:
                 decoded = unconverted(column.handler.decode(next(values), column.settings), column.settings)
                 arrays.append(restored(decoded, type_, column.settings.get("categories", ())))
-            elif given is not None and column.name in given.column_names:
+            elif column.name in names:
                 arrays.append(given.column(column.name))
             else:
                 arrays.append(pa.nulls(len(matrix), type_))

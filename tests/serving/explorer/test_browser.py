@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.conftest import BROWSER_FLAGS, find_chromium
@@ -123,6 +124,49 @@ def test_a_file_of_ones_own(server: Server, explorer: Any, dropped: bool) -> Non
     shown = Image.open(io.BytesIO(base64.b64decode(explorer.picture(1).partition(",")[2])))
     pixels: Any = shown.load()
     assert shown.size == (8, 8) and pixels[4, 4] < 60 < pixels[4, 1]
+
+
+def test_every_dropped_file_is_answered(server: Server, explorer: Any) -> None:
+    explorer.open(server("flat", "deep"))
+    page, claimed = explorer.page, npy(np.zeros((8, 8))).replace(b"(8, 8), }     ", b"(9999999, 9999), }")
+
+    def drop(name: str, content: bytes, answer: str) -> None:
+        page.locator("input[type=file]").set_input_files(
+            {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+        )
+        explorer.until(lambda: page.locator(".note", has_text=answer).count() == 1)
+
+    dark, light = np.zeros((8, 8), np.uint8), np.full((8, 8), 250, np.uint8)
+    before = explorer.picture(1)
+    drop("a.npy", npy(dark), "a.npy: used as it is")
+    first = explorer.until(lambda: (now := explorer.picture(1)) != before and now)
+    drop("b.npy", npy(np.full((8, 8), np.nan, np.float32)), "b.npy holds 64 values that are no numbers")
+    assert explorer.picture(1) == first
+    drop("a.npy", npy(light), "a.npy: used as it is")
+    explorer.until(lambda: explorer.picture(1) != first)  # of the same name, and not the same
+    drop("c.npy", npy(np.zeros(3, [("a", "f4")])), "c.npy holds")
+    drop("d.npy", claimed, "d.npy cannot be read as a .npy file: it claims 799,912,000,080 bytes")
+    drop("e.png", b"", "e.png is empty")
+    drop("f.exe", b"MZ", "f.exe is of no kind that can be dropped")
+    drop("g.npy", npy(np.zeros((5, 7, 3, 2))), "the file holds an array of shape (5, 7, 3, 2)")
+
+
+@pytest.mark.parametrize("name", ["denoiser", "codec"])
+def test_what_a_page_without_a_map_cannot_take_is_said(server: Server, explorer: Any, name: str) -> None:
+    explorer.open(server("denoiser", "codec"))
+    page = explorer.page
+    page.get_by_text(name, exact=True).first.click()
+    files = [("a.npy", npy(np.zeros((8, 8), [("a", "f4")]))), ("b.npy", npy(np.zeros((2, 2, 2, 2, 2), np.uint8)))]
+    for file, content in files:
+        field = page.locator("input[type=file]").last
+        field.set_input_files({"name": file, "mimeType": "application/octet-stream", "buffer": content})
+        explorer.until(lambda: page.locator(".note", has_text=file).count() > 0)  # noqa: B023
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 def test_models_side_by_side(server: Server, explorer: Any) -> None:

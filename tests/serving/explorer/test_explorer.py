@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import signal
 import socket
 import sys
@@ -89,7 +91,7 @@ def test_a_white_image_stays_white() -> None:
 
 
 def test_what_cannot_be_dropped_is_said() -> None:
-    with pytest.raises(IsthmusError, match=r"notes.txt cannot be read: give an image"):
+    with pytest.raises(IsthmusError, match=r"notes.txt is of no kind that can be dropped"):
         read_dropped("notes.txt", "hello")
     with pytest.raises(IsthmusError, match=r"shape \(3,\); the model takes samples of \(5,\)"):
         fitted(read_dropped("row.csv", "a,b,c\n1,2,3\n"), (5,), "float32", None, (0.0, 1.0))
@@ -236,3 +238,33 @@ def test_the_host_process_is_left_alone(models: Path) -> None:
         new = {name: state["loggers"].pop(name) for name in state["loggers"].keys() - before["loggers"].keys()}
         assert {level for level, *_ in new.values()} <= {logging.NOTSET}
         assert state == before
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("nan.npy", npy(np.where(np.eye(8) > 0, np.nan, 1.0)), "holds 8 values that are no numbers"),
+        ("records.npy", npy(np.zeros(3, [("a", "f4"), ("b", "i4")])), "numbers of one to four axes are needed"),
+        ("complex.npy", npy(np.zeros((8, 8), complex)), "numbers of one to four axes are needed"),
+        ("objects.npy", npy(np.array([{}], object)), "Object arrays cannot be loaded"),
+        ("huge.npy", npy(np.zeros((8, 8))).replace(b"(8, 8), }    ", b"(99999999, 999), }"), "it claims 799,"),
+        ("odd.npy", npy(np.zeros((8, 8))).replace(b"(8, 8)", b"((((8"), "odd.npy cannot be read as a .npy file"),
+        ("cut.npy", npy(np.zeros((8, 8)))[:-1], "it claims 512 bytes of numbers, and holds 511"),
+        ("empty.npy", b"", "empty.npy is empty"),
+        ("none.npy", npy(np.zeros((0, 8))), "numbers of one to four axes are needed"),
+        ("film.mp4", b"\0\0\0\x18ftypmp42", "film.mp4 is of no kind that can be dropped"),
+        ("picture.png", b"\x89PNG\r\n\x1a\nrubbish", "picture.png cannot be read as an image"),
+        ("words.csv", b"a,b\nred,blue\n", "hold no numbers"),
+        ("holes.csv", b"a,b\n1,\n2,3\n", "holds 1 values that are no numbers"),
+    ],
+)
+def test_a_dropped_file_is_an_array_of_numbers_or_one_line(name: str, content: bytes, said: str) -> None:
+    with pytest.raises(IsthmusError, match=re.escape(said)) as caught:
+        read_dropped(name, content)
+    assert "\n" not in str(caught.value) and name in str(caught.value)

@@ -1,8 +1,9 @@
 """Who may ask a server of pages for anything: who knows its token and calls it by its own name.
 
-The token is the first part of every path, as in ``http://127.0.0.1:5006/TOKEN/``: pages, scripts and web sockets lie below
-it, frames of other sites (a notebook's) need no cookie, and no other port of this machine is told it. The name is checked
-because a site elsewhere can have its own name lead to 127.0.0.1 ("DNS rebinding"), and its pages would then count as ours.
+The token is the first part of every path, as in ``http://127.0.0.1:5006/TOKEN/``: pages, scripts and web sockets lie
+below it, a frame in another site's page (a notebook's) needs no cookie, and no other port of this machine is told it.
+The name is checked because a site elsewhere can have its own name lead to 127.0.0.1 ("DNS rebinding"), and its pages
+would then count as ours.
 """
 
 from __future__ import annotations

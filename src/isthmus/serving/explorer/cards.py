@@ -99,7 +99,7 @@ class Dropper(pn.widgets.FileDropper):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options)  # type: ignore[no-untyped-call]
         self.on_file: Callable[[str, bytes], None] = lambda name, content: None
         self.on_error: Callable[[str], None] = lambda message: None
         self._parts: dict[str, bytearray] = {}

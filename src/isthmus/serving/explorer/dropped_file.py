@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -10,9 +11,15 @@ from pathlib import PurePath
 import numpy as np
 
 from isthmus.data.csv_files import read_csv
+from isthmus.data.files import npy_header
+from isthmus.data.images import SUFFIXES, decoded
+from isthmus.data.reading import reading
 from isthmus.data.scaling import to_dtype, unit_of
 from isthmus.data.tables import Columns, arrow_source
 from isthmus.errors import IsthmusError, ReadingError
+
+MOST_BYTES = 1 << 26  # of a file
+_KINDS = {".npy": "a .npy file", ".csv": "a table of numbers"}
 
 
 @dataclass(frozen=True)
@@ -24,26 +31,42 @@ class Dropped:
 
 
 def read_dropped(name: str, content: bytes | str, columns: Sequence[str] | None = None) -> np.ndarray:
-    """A dropped file as an array: an image (height, width[, channels]), or what a .npy or .csv file holds.
+    """A dropped file as an array of finite numbers: an image (height, width[, channels]), or what a .npy or .csv holds.
 
     columns : the features of a table, where they have names; they are found by these in the file.
+
+    Raises IsthmusError, in one line, for everything else that a file can be.
     """
     raw = content.encode() if isinstance(content, str) else content
+    if not raw:
+        raise IsthmusError(f"{name} is empty")
     suffix = PurePath(name).suffix.lower()
-    try:
+    if suffix not in (".npy", ".csv", *SUFFIXES):
+        raise IsthmusError(f"{name} is of no kind that can be dropped; these are: images, .npy and .csv")
+    with reading(name, _KINDS.get(suffix, "an image")):
         if suffix == ".npy":
-            array: np.ndarray = np.load(io.BytesIO(raw), allow_pickle=False)
-            return array
-        if suffix == ".csv":
-            return _numbers(name, raw, columns)
-        from isthmus.data.images import decoded
+            array = _npy(raw)
+        elif suffix == ".csv":
+            array = _numbers(name, raw, columns)
+        else:
+            array = decoded(io.BytesIO(raw))
+    if array.dtype.kind not in "biuf" or not array.size or not 1 <= array.ndim <= 4:
+        raise IsthmusError(f"{name} holds {array.dtype} of shape {array.shape}; numbers of one to four axes are needed")
+    if array.dtype.kind == "f" and (wrong := array.size - int(np.isfinite(array).sum())):
+        raise IsthmusError(f"{name} holds {wrong:,} values that are no numbers (NaN or infinite); fill them first")
+    return array
 
-        return decoded(io.BytesIO(raw))
-    except IsthmusError:
-        raise
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        kinds = "give an image (PNG, JPEG, WebP, TIFF, BMP, GIF), a .npy or a .csv file"
-        raise IsthmusError(f"{name} cannot be read: {kinds}") from error
+
+def _npy(raw: bytes) -> np.ndarray:
+    """A .npy file, which claims no more than it holds."""
+    file = io.BytesIO(raw)
+    shape, dtype = npy_header(file)
+    claimed, held = math.prod(shape) * dtype.itemsize, len(raw) - file.tell()
+    if claimed != held and not dtype.hasobject:
+        raise ValueError(f"it claims {claimed:,} bytes of numbers, and holds {held:,}")
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def fitted(

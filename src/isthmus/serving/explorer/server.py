@@ -114,7 +114,7 @@ class _GuardedTornado(BokehTornado):
         icon = ("/favicon.ico", IcoHandler, {"app": self})  # which Bokeh alone has at the root, where nothing is
         super().__init__(apps, prefix=access.token, extra_patterns=[icon])
 
-    def find_handler(self, request: HTTPServerRequest, **options: Any) -> HTTPMessageDelegate:
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """What answers a request, of whatever kind: there is no way past this."""
         refusal = self.access.refusal(request.path, request.host)
         if refusal is not None:
