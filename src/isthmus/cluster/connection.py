@@ -215,12 +215,16 @@ def _silence() -> Iterator[None]:
     if os.environ.get(LOGS):
         yield
         return
+    from ray._private import worker  # prints, without a setting, what happens to tasks when a node is lost
+
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
+    prints, worker.print_to_stdstream = worker.print_to_stdstream, lambda *said, **how: None
     try:
         yield
     finally:
+        worker.print_to_stdstream = prints
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
