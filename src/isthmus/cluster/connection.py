@@ -186,7 +186,15 @@ def _check_versions(ray: Any) -> None:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asked.append(ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(found).remote())
     for node, answer in zip(nodes, asked, strict=True):
-        seen = ray.get(answer, timeout=_PATIENCE)
+        try:
+            seen = ray.get(answer, timeout=_PATIENCE)
+        except ray.exceptions.GetTimeoutError as error:
+            raise IsthmusError(
+                f"node {node['NodeManagerAddress']} of the cluster does not answer in {_PATIENCE:.0f} seconds; see "
+                "`ray status`"
+            ) from error
+        except ray.exceptions.RayError:
+            continue  # it has died meanwhile
         for what, ours, theirs in zip(("isthmus", "torch"), here, seen, strict=True):
             if ours != theirs:
                 raise IsthmusError(
