@@ -186,7 +186,15 @@ def _check_versions(ray: Any) -> None:
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         asked.append(ray.remote(num_cpus=0, scheduling_strategy=there, max_retries=0)(found).remote())
     for node, answer in zip(nodes, asked, strict=True):
-        seen = ray.get(answer, timeout=_PATIENCE)
+        try:
+            seen = ray.get(answer, timeout=_PATIENCE)
+        except ray.exceptions.GetTimeoutError as error:
+            raise IsthmusError(
+                f"node {node['NodeManagerAddress']} of the cluster does not answer in {_PATIENCE:.0f} seconds; see "
+                "`ray status`"
+            ) from error
+        except ray.exceptions.RayError:
+            continue  # it has died meanwhile
         for what, ours, theirs in zip(("isthmus", "torch"), here, seen, strict=True):
             if ours != theirs:
                 raise IsthmusError(
@@ -215,12 +223,16 @@ def _silence() -> Iterator[None]:
     if os.environ.get(LOGS):
         yield
         return
+    from ray._private import worker  # prints, without a setting, what happens to tasks when a node is lost
+
     loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
+    prints, worker.print_to_stdstream = worker.print_to_stdstream, lambda *said, **how: None
     try:
         yield
     finally:
+        worker.print_to_stdstream = prints
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
