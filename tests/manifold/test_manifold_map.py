@@ -103,3 +103,19 @@ def test_wrong_parameters(params: dict, message: str) -> None:
 def test_one_sample_makes_no_map() -> None:
     with pytest.raises(IsthmusError, match="at least 2 samples"):
         ManifoldMap().fit(TRAIN[:1])
+
+
+def test_a_map_of_more_samples_than_it_learns_from_places_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.manifold import manifold_map
+
+    settings = {"epochs": 1, "hidden": (32,), "scaling": "range", "random_state": 0}
+    whole = ManifoldMap(**settings).fit(TRAIN)
+    monkeypatch.setattr(manifold_map, "_MOST_SAMPLES", 300)
+    graphs = []
+    found = manifold_map.neighbour_graph
+    monkeypatch.setattr(manifold_map, "neighbour_graph", lambda rows, k: graphs.append(found(rows, k)) or graphs[-1])
+    some = ManifoldMap(**settings).fit(TRAIN)
+    assert graphs[0].shape == (300, 15)
+    codes = some.transform(TRAIN)
+    assert codes.shape == (1500, 2) and np.isfinite(codes).all()
+    assert not np.array_equal(codes, whole.transform(TRAIN))
