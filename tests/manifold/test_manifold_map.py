@@ -11,6 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import isthmus
 from isthmus import IsthmusError, ManifoldMap, datasets
+from isthmus.data.neighbour_graph import neighbour_graph
 from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
 
 DIGITS = datasets.load("digits")
@@ -103,3 +104,17 @@ def test_wrong_parameters(params: dict, message: str) -> None:
 def test_one_sample_makes_no_map() -> None:
     with pytest.raises(IsthmusError, match="at least 2 samples"):
         ManifoldMap().fit(TRAIN[:1])
+
+
+def test_a_map_of_more_samples_than_it_learns_from_places_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs = []
+
+    def noted(rows: np.ndarray, k: int) -> np.ndarray:
+        graphs.append(neighbour_graph(rows, k))
+        return graphs[-1]
+
+    monkeypatch.setattr("isthmus.manifold.manifold_map._MOST_SAMPLES", 300)
+    monkeypatch.setattr("isthmus.manifold.manifold_map.neighbour_graph", noted)
+    codes = ManifoldMap(epochs=1, hidden=(32,), random_state=0).fit_transform(TRAIN)
+    assert [graph.shape for graph in graphs] == [(300, 15)]
+    assert codes.shape == (1500, 2) and np.isfinite(codes).all()

@@ -33,6 +33,7 @@ _LEARNING_RATE = 0.015
 _COMPONENTS = 64  # principal components that neighbours are searched in and the encoder is given
 _WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
 _UNIT = 0.05  # of distances on the map; its points then lie a few ones from its centre
+_MOST_SAMPLES = 1 << 20  # that a map is learned from: graph, index and components of so many take about 1 GB
 _MOST_ROWS, _MOST_NUMBERS = 20_000, 1 << 26  # of the samples that principal components are taken from
 
 
@@ -123,7 +124,8 @@ class ManifoldMap(EncoderDecoder):
         """Learn the map of X.
 
         X : array of shape (n_samples, ...), torch tensor, DataFrame, path, name of a data set or Source; at least 2
-        samples. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`.
+        samples. Of more than 1,048,576, as many from all over them are learned from, so that memory is bounded, and
+        `transform` places the others. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : see `AutoEncoder.fit`.
 
         Ctrl-C and SIGTERM end the run and keep what was learned so far.
         """
@@ -144,9 +146,10 @@ class ManifoldMap(EncoderDecoder):
         encoder.projection.weight.copy_(weights)
         encoder.projection.bias.copy_(bias)
         self._adopt(network, spec, run.device)
-        samples = SourceFeed(source, self.scaler_, run.device)
+        learned = source if len(source) <= _MOST_SAMPLES else spread_samples(source, _MOST_SAMPLES)
+        samples = SourceFeed(learned, self.scaler_, run.device)
         projected = _projected(encoder, samples)
-        graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(source) - 1))
+        graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(learned) - 1))
         task = NeighbourhoodTask(
             network,
             torch.from_numpy(graph),
@@ -156,10 +159,10 @@ class ManifoldMap(EncoderDecoder):
             weight=self.reconstruction / max(variance, 1e-12),
             decoded=_DECODED,
         )
-        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(source) // 16))  # of more, many are each other's neighbours
-        training = run.spec(_LENGTH, len(source), anchors, objective="mse", learning_rate=_LEARNING_RATE)
+        anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(learned) // 16))  # of more, many are each other's neighbours
+        training = run.spec(_LENGTH, len(learned), anchors, objective="mse", learning_rate=_LEARNING_RATE)
         none = np.arange(0)  # validates: a map is of the samples that it is learned from
-        feed = Anchors(len(source))
+        feed = Anchors(len(learned))
         self._keep(run.train(task, feed, training, none, digest(source), preparing=True))
         return self
 
