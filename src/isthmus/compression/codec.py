@@ -227,11 +227,13 @@ class Codec(Estimator):
             raise IsthmusError(f"{options[0]} is for lossy codecs; this one loses nothing")
         return coding
 
-    def decompress(self, data: bytes, sample: int | None = None) -> Any:
+    def decompress(self, data: bytes, sample: int | None = None, *, max_pixels: int | None = None) -> Any:
         """The images of an archive: an array (n, ...), or a list where `compress` was given a list.
 
         sample : the number of the only image wanted, counted from 0; no chunk but its own is read.
-        IsthmusError where the archive was written with another model or is damaged.
+        max_pixels : how many pixels an archive may ask for, each channel counted, and long, narrow ones as if they
+            were wider. Default: 4,194,304, and 4,096 for each byte.
+        IsthmusError where the archive was written with another model, is damaged, or asks for more.
         """
         check_is_fitted(self)
         reader = Reader(io.BytesIO(data))
@@ -245,8 +247,8 @@ class Codec(Estimator):
         if sample is not None:
             if not is_integer(sample):
                 raise IsthmusError(f"sample (={sample!r}) must be a whole number: images are counted from 0")
-            return read_one(reader, self.model_, sample)[2]
-        images = [image for _, _, image in read_images(reader, self.model_)]
+            return read_one(reader, self.model_, sample, max_pixels)[2]
+        images = [image for _, _, image in read_images(reader, self.model_, max_pixels=max_pixels)]
         return images if reader.is_list or not images else np.stack(images)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -276,7 +278,7 @@ class Codec(Estimator):
         return self.model_.tensors
 
     def _restore(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-        self.model_ = CodecModel(config["kind"], config["model"], tensors)
+        self.model_ = CodecModel.read(config["kind"], config["model"], tensors)
 
     def _describe(self) -> dict[str, str]:
         return {

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,15 @@ from isthmus.compression.coding.codes import MOST_CODE, QUALITIES, CodesCoding
 from isthmus.compression.coding.exact import Tables
 from isthmus.compression.coding.protocols import LossyCoding
 from isthmus.compression.lossy_network import LossyNetwork
-from isthmus.compression.patches import PatchNetwork
+from isthmus.compression.patches import PatchNetwork, PatchSettings
 from isthmus.device import in_best_memory_order, memory_format
 from isthmus.errors import IsthmusError
-from isthmus.networks import AutoEncoderNetwork, build
+from isthmus.networks import AutoEncoderNetwork, build, restored
 from isthmus.spec import NetworkSpec
+from isthmus.typed_json import typed
 
 _BATCH_VALUES = 1 << 19
+_MOST_PARTS = 254
 _TWO, _SPLIT = 255, struct.Struct("<III")  # images of two qualities: how many of the first, its bytes, its checksum
 
 
@@ -44,12 +47,15 @@ class DialCoding:
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
         self._parts = []
-        for number, part in enumerate(config["parts"]):
+        parts = typed(config["parts"], list[Mapping[str, Any]], "parts")
+        if len(parts) > _MOST_PARTS:
+            raise IsthmusError(f"the codec is damaged: it has {len(parts):,} parts, and one byte says which")
+        for number, part in enumerate(parts):
             own = {k.removeprefix(f"{number}/"): v for k, v in tensors.items() if k.startswith(f"{number}/")}
             self._parts.append(AutoEncoderCoding(part, own, tables))
-        self._dial = [(int(part), float(quality)) for part, quality in config["dial"]]
-        self._step = float(config["step"])
-        if not self._dial or not all(0 <= part < len(self._parts) for part, _ in self._dial):
+        self._dial = typed(config["dial"], list[tuple[int, float]], "dial")
+        self._step = typed(config["step"], float, "step")
+        if not self._dial or not all(0 <= part < len(parts) and 0 <= own <= 1 for part, own in self._dial):
             raise IsthmusError(f"the codec is damaged: a dial of {len(self._dial)} places for {len(self._parts)} parts")
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
@@ -112,19 +118,26 @@ class AutoEncoderCoding:
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
         self._codes_coding = CodesCoding(config["latents"], tensors, tables)
-        self._depth, self._channels = int(config["depth"]), int(config["channels"])
+        self._depth, self._channels = (typed(config[name], int, name) for name in ("depth", "channels"))
+        if self._depth not in (8, 16):
+            raise IsthmusError(f"the codec is damaged: it is for {self._depth} bits")
         self._size: list[int] | None = None  # of images with a flat code
-        autoencoder: AutoEncoderNetwork | PatchNetwork
+        codes = self._codes_coding.channels
+        autoencoder: Callable[[], AutoEncoderNetwork | PatchNetwork]
         if "latent_dim" in config["network"]:
             spec = NetworkSpec.from_dict(config["network"])
             self._size = list(spec.sample_shape[1:])
-            autoencoder = build(spec, 0)
+            asked, autoencoder = (spec.sample_shape[0], len(self._size), spec.latent_dim), partial(build, spec, 0)
         else:
-            autoencoder = PatchNetwork(**config["network"])
-        self._network = LossyNetwork(autoencoder, self._codes_coding.channels)
-        weights = {k: torch.from_numpy(v) for k, v in tensors.items() if k.startswith("network.")}
-        self._network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
-        in_best_memory_order(self._network.eval(), 4)
+            made = typed(config["network"], PatchSettings, "network")
+            asked, autoencoder = (made.channels, 2, made.codes), partial(PatchNetwork, **vars(made))
+        if asked != (self._channels, 2, codes):
+            raise IsthmusError(
+                f"the codec is damaged: a network of {asked} for {self._channels} channels, {codes} codes"
+            )
+        weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
+        self._network = restored(lambda: LossyNetwork(autoencoder(), codes), weights)
+        in_best_memory_order(self._network, 4)
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether images of this shape (height, width[, channels]) and dtype can be coded."""
@@ -176,7 +189,8 @@ class AutoEncoderCoding:
         x = self._network.reconstruct(y, self._quality(len(y), number), shape[1:3])
         top = (1 << self._depth) - 1
         levels = (x.permute(0, 2, 3, 1) * top).round_().clamp_(0, top)
-        return levels.numpy().astype(f"u{self._depth // 8}")
+        pixels: np.ndarray = levels.numpy().astype(f"u{self._depth // 8}")
+        return pixels
 
     @staticmethod
     def _quality(n: int, number: int) -> Tensor:

@@ -8,14 +8,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from isthmus.errors import IsthmusError
+
 _REACH = 4  # pixels that a component reaches beyond its patch
+_LARGEST_PATCH, _WIDEST = 64, 256  # of a model from a file
 _PACE = 0.15  # how much slower the components learn than the rest
+
+
+@dataclass(frozen=True)
+class PatchSettings:
+    """What a stored `PatchNetwork` is made of; see there."""
+
+    channels: int
+    patch: int
+    codes: int
+    hidden: int
+
+    def __post_init__(self) -> None:
+        if not (min(vars(self).values()) >= 1 and self.patch <= _LARGEST_PATCH and self.hidden <= _WIDEST):
+            raise IsthmusError(f"a network of patches cannot be made of {vars(self)}")
 
 
 class PatchNetwork(nn.Module):

@@ -16,10 +16,11 @@ import numpy as np
 from isthmus.compression.coding.chunk import MOST_VALUES, Chunk, which
 from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
 from isthmus.compression.coding.tiles import cut, pieces_shape, tile_of, together
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, of_a_file
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.bool_))
 _MOST_SAMPLES, _USUAL_VALUES = 512, 1 << 19  # in a chunk: few enough for random access
+_MOST_IN_A_STEP = 1 << 15  # pixels of a chunk that are coded together: twice what `grouped` makes
 _DOUBTFUL = 0.5  # share of the plain size above which the other methods are tried too
 
 
@@ -173,8 +174,18 @@ def decode(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
 
     IsthmusError unless they are what was written: the same values or, with loss, the same codes.
     """
+    with of_a_file(f"{which(chunk.first, chunk.count)} damaged", ours=True):
+        return _decode(chunk, coding)
+
+
+def _decode(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
+    tile = chunk.tile or chunk.shape[1:3]
+    if chunk.method in ("model", "lossy") and chunk.shape[0] * min(tile) > _MOST_IN_A_STEP:
+        raise IsthmusError(f"{chunk.shape[0]:,} images of {chunk.shape[1:]} are too many for one chunk")
     if chunk.method == "lossy":
-        return _decode_lossy(chunk, coding)
+        if not (isinstance(coding, LossyCoding) and coding.takes(chunk.shape[1:], np.dtype(chunk.dtype))):
+            raise _foreign(chunk)
+        return coding.decode(chunk.data, chunk.shape, chunk.check)
     dtype = np.dtype(chunk.dtype)
     stored = np.dtype(np.uint8) if dtype == np.bool_ else dtype
     if chunk.method == "model":
@@ -191,29 +202,16 @@ def decode(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
         size = math.prod(chunk.shape) * stored.itemsize
         content = _unpack(chunk, size)
         if len(content) != size:
-            raise _damaged(chunk, f"{len(content):,} bytes for shape {chunk.shape}")
+            raise IsthmusError(f"{len(content):,} bytes for shape {chunk.shape}")
         images = np.frombuffer(content, stored.newbyteorder("<")).reshape(chunk.shape).astype(stored)
     images = images.astype(dtype) if dtype == np.bool_ else images
     if zlib.crc32(_plain_bytes(images)) != chunk.check:
-        raise _damaged(chunk, "the checksum is wrong")
+        raise IsthmusError("the checksum is wrong")
     return images
 
 
-def _decode_lossy(chunk: Chunk, coding: LosslessCoding | LossyCoding) -> np.ndarray:
-    if not (isinstance(coding, LossyCoding) and coding.takes(chunk.shape[1:], np.dtype(chunk.dtype))):
-        raise _foreign(chunk)
-    try:
-        return coding.decode(chunk.data, chunk.shape, chunk.check)
-    except IsthmusError as error:
-        raise _damaged(chunk, error) from error
-
-
 def _foreign(chunk: Chunk) -> IsthmusError:
-    return _damaged(chunk, f"shape {chunk.shape[1:]} and {chunk.dtype} do not belong to this model")
-
-
-def _damaged(chunk: Chunk, reason: object) -> IsthmusError:
-    return IsthmusError(f"{which(chunk.first, chunk.count)} damaged: {reason}")
+    return IsthmusError(f"shape {chunk.shape[1:]} and {chunk.dtype} do not belong to this model")
 
 
 def _plain_bytes(images: np.ndarray) -> bytes:
@@ -222,11 +220,8 @@ def _plain_bytes(images: np.ndarray) -> bytes:
 
 def _unpack(chunk: Chunk, expected: int) -> bytes:
     """Never more than what is expected: a small damaged chunk must not fill the memory."""
-    try:
-        unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=1 << 28)
-        return unpacker.decompress(chunk.data, max_length=expected)
-    except (lzma.LZMAError, EOFError, MemoryError) as error:
-        raise _damaged(chunk, error) from error
+    unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=1 << 28)
+    return unpacker.decompress(chunk.data, max_length=expected)
 
 
 def _to_png(image: np.ndarray) -> bytes | None:
@@ -243,13 +238,10 @@ def _to_png(image: np.ndarray) -> bytes | None:
 def _from_png(chunk: Chunk) -> np.ndarray:
     from PIL import Image
 
-    try:
-        with Image.open(io.BytesIO(chunk.data), formats=["PNG"]) as image:
-            if (1, image.height, image.width) != chunk.shape[:3]:
-                raise ValueError(f"{image.width}×{image.height} pixels")
-            values = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _damaged(chunk, error) from error
+    with Image.open(io.BytesIO(chunk.data), formats=["PNG"]) as image:
+        if (1, image.height, image.width) != chunk.shape[:3]:
+            raise IsthmusError(f"{image.width} × {image.height} pixels for shape {chunk.shape}")
+        values = np.asarray(image)
     if values[None].shape != chunk.shape:
-        raise _damaged(chunk, f"a PNG of shape {values.shape}")
+        raise IsthmusError(f"a PNG of shape {values.shape}")
     return values[None].astype(np.uint16 if chunk.dtype == "uint16" else np.uint8)

@@ -7,6 +7,7 @@ the left and of the groups of channels before it. Training makes the same featur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from isthmus.compression.coding.context import Canvas, Context, Pixels
-from isthmus.compression.coding.exact import ACTIVATION, Mixture, Tables, layer
+from isthmus.compression.coding.exact import ACTIVATION, Mixture, Tables, check_chain, layer
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder
 from isthmus.errors import IsthmusError
+from isthmus.typed_json import typed
 
 MOST_CODE = 127  # codes run from -127 to 127
 QUALITIES = 255  # qualities are whole numbers from 0 to 255
@@ -24,7 +26,7 @@ FEATURE_UNIT = 8  # features are whole numbers that stand for 1/8
 MOST_FEATURE = 63  # what codes are cut off at as features
 _MIDDLE = 128  # the symbol of 0
 _REACH, _PLACE_STEP, _QUALITY_STEP = 7, 8, 4
-_MOST_PIXELS = 1 << 20
+_MOST_CODES, _FEW = 1 << 24, 16  # numbers of a chunk's codes; positions of fewer channels cost as much as of so many
 
 
 class CodesCoding:
@@ -32,10 +34,10 @@ class CodesCoding:
     group i of channels the layers "i.0", "i.1", "i.2", the last of which gives the mixtures."""
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        self.context = Context(np.array(config["window"], np.int32).reshape(-1, 2))
-        self.channels = int(config["channels"])
-        sizes = [int(size) for size in config["groups"]]
-        if sum(sizes) != self.channels or min(sizes) < 1:
+        self.context = Context.of_json(config["window"])
+        self.channels = typed(config["channels"], int, "channels")
+        sizes = typed(config["groups"], list[int], "groups")
+        if not sizes or sum(sizes) != self.channels or min(sizes) < 1:
             raise IsthmusError(f"the codec is damaged: groups {sizes} of {self.channels} channels")
         bounds = np.cumsum([0, *sizes]).tolist()
         self._groups = [slice(a, b) for a, b in pairwise(bounds)]
@@ -43,6 +45,11 @@ class CodesCoding:
         self._networks = [
             [layer(tensors, f"{i}.{j}", most) for j, most in enumerate(largest)] for i in range(len(sizes))
         ]
+        for size, chain in zip(sizes, self._networks, strict=True):
+            outputs = len(chain[-1].bias)
+            check_chain(chain, (len(self.context.offsets) + 1) * self.channels + 4, outputs)
+            if outputs % (3 * size) or not outputs:
+                raise IsthmusError(f"the codec is damaged: {outputs} outputs for {size} channels")
         self._tables = tables
 
     def encode(self, codes: np.ndarray, quality: int) -> bytes:
@@ -68,7 +75,7 @@ class CodesCoding:
 
     def decode(self, data: bytes, shape: tuple[int, int, int], quality: int) -> np.ndarray:
         """int16 codes (n, height, width, channels); `shape` is (n, height, width)."""
-        if int(np.prod(shape)) > _MOST_PIXELS:
+        if math.prod(shape) * max(self.channels, _FEW) > _MOST_CODES:
             raise IsthmusError(f"codes of shape {shape} are too large")
         range_decoder = RangeDecoder(data)
         canvas = Canvas(np.broadcast_to(shape[1:], (shape[0], 2)), self.channels, self.context, 0)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
+from isthmus.errors import IsthmusError
+from isthmus.typed_json import typed
+
 _GROUP = 4096  # pixels that an encoder looks at together
+_MOST_OFFSETS, _FARTHEST = 512, 32  # of a context: those that training makes have at most 100, 8 away
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,16 @@ class Context:
             if row * row + column * column <= radius * radius and column < -skew * row and (row, column) < (0, 0)
         ]
         return cls(np.array(offsets, np.int32))
+
+    @classmethod
+    def of_json(cls, window: Any) -> Context:
+        """From the settings of a model; IsthmusError where they name none, or one that reaches too far."""
+        offsets = typed(window, tuple[tuple[int, int], ...], "window")
+        if len(offsets) > _MOST_OFFSETS or any(max(map(abs, offset)) > _FARTHEST for offset in offsets):
+            raise IsthmusError(
+                f"a context of {len(offsets)} neighbours is too large: at most {_MOST_OFFSETS}, {_FARTHEST} away"
+            )
+        return cls(np.array(offsets, np.int32).reshape(-1, 2))
 
     @property
     def rows(self) -> int:

@@ -14,13 +14,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.compression.coding.context import Canvas, Context, Pixels
-from isthmus.compression.coding.exact import Mixture, Tables, layers
+from isthmus.compression.coding.exact import Mixture, Tables, check_chain, layers
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder
 from isthmus.errors import IsthmusError
+from isthmus.typed_json import typed
 
 FEATURE_UNIT = 16  # features are whole numbers that stand for 1/16
 OUTSIDE = -1  # value of positions outside an image
 _MOST_DIFFERENCE = 127
+_PREDICTED_FROM = ((0, -1), (-1, 0), (-1, -1))  # the neighbours of the median edge detector
 _ORDER = {1: (0,), 3: (1, 0, 2), 4: (1, 0, 2, 3)}  # of the channels
 
 
@@ -41,14 +43,18 @@ class ContinuousToneCoding:
     """
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        self.context = Context(np.array(config["window"], np.int32))
-        self.channels, self.depth = int(config["channels"]), int(config["depth"])
+        self.context = Context.of_json(config["window"])
+        self.channels, self.depth = (typed(config[name], int, name) for name in ("channels", "depth"))
+        if self.channels not in _ORDER or self.depth not in (8, 16):
+            raise IsthmusError(f"the codec is damaged: it is for {self.channels} channels of {self.depth} bits")
+        for offset in _PREDICTED_FROM:
+            self.context.find(*offset)
         self._tables = tables
         found = layers(tensors)
         symbols = self.channels * self.depth // 8
         self._networks = [[layer for name, layer in found.items() if name.startswith(f"{i}.")] for i in range(symbols)]
-        if not all(self._networks):
-            raise IsthmusError(f"the codec is damaged: it lacks layers for the {symbols} symbols of a pixel")
+        for chain in self._networks:
+            check_chain(chain, (len(self.context.offsets) + 1) * self.channels + 3)
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether images of this shape (height, width) or (height, width, channels) and dtype can be coded."""
@@ -161,7 +167,7 @@ def predict(seen: np.ndarray, context: Context, top: int) -> np.ndarray:
 
     Weinberger, Seroussi and Sapiro 2000, "The LOCO-I lossless image compression algorithm", IEEE TIP 9(8), section III.
     """
-    left, above, corner = (seen[:, context.find(*offset)] for offset in ((0, -1), (-1, 0), (-1, -1)))
+    left, above, corner = (seen[:, context.find(*offset)] for offset in _PREDICTED_FROM)
     low, high = np.minimum(left, above), np.maximum(left, above)
     prediction = np.clip(left + above - corner, low, high)
     prediction = np.where(above == OUTSIDE, left, np.where(left == OUTSIDE, above, prediction))

@@ -10,7 +10,7 @@ latent-variable models", ICLR.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -24,6 +24,8 @@ SUBLEVEL = 16  # means of mixtures are whole numbers of 1/16 grey level
 COUNT = 1 << 15  # of the most probable symbol; 256 of them are below 2^24
 _EXACT = 1 << 24  # float32 holds all integers up to here
 _OUTPUT = (1 << 15) - 1  # largest output of a last layer
+_WIDEST, _MOST_COMPONENTS = 1 << 14, 128  # of a layer, and of a mixture, whose counts must stay below 2^24
+_LONGEST = 1 << 16  # of a table
 
 
 class Layer:
@@ -36,6 +38,8 @@ class Layer:
         self, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray, largest_input: int = ACTIVATION
     ) -> None:
         inputs, outputs = weight.shape
+        if max(inputs, outputs) > _WIDEST:
+            raise IsthmusError(f"a layer of the codec has {inputs} inputs and {outputs} outputs; at most {_WIDEST}")
         if weight.dtype != np.int8 or scale.shape != (outputs,) or bias.shape != (outputs,):
             raise IsthmusError(f"a layer of the codec is damaged: weight {weight.shape}, scale {scale.shape}")
         if not (np.isfinite(scale).all() and np.isfinite(bias).all()):
@@ -63,6 +67,21 @@ def layers(tensors: Mapping[str, np.ndarray]) -> dict[str, Layer]:
     return {name: layer(tensors, name) for name in names}
 
 
+def check_chain(chain: Sequence[Layer], inputs: int, outputs: int | None = None) -> None:
+    """IsthmusError where layers do not follow one another, or do not take or give as many numbers as they should.
+
+    outputs : None for those of mixtures, which are three for each component.
+    """
+    if not chain:
+        raise IsthmusError("the codec is damaged: it lacks layers")
+    for one in chain:
+        if len(one.weight) != inputs:
+            raise IsthmusError(f"the codec is damaged: a layer takes {len(one.weight)} inputs where there are {inputs}")
+        inputs = len(one.bias)
+    if (outputs is None and (inputs % 3 or not 3 <= inputs <= 3 * _MOST_COMPONENTS)) or outputs not in (None, inputs):
+        raise IsthmusError(f"the codec is damaged: its last layer has {inputs} outputs")
+
+
 def layer(tensors: Mapping[str, np.ndarray], name: str, largest_input: int = ACTIVATION) -> Layer:
     """The layer of that name."""
     return Layer(tensors[f"{name}.weight"], tensors[f"{name}.scale"], tensors[f"{name}.bias"], largest_input)
@@ -82,10 +101,15 @@ class Tables:
     inverse_scale: np.ndarray
 
     def __post_init__(self) -> None:
-        if not (self.exp.max() == COUNT and self.exp.min() >= 0 and len(self.logistic) % 2):
-            raise IsthmusError("the tables of the codec are damaged")
-        if not (self.logistic.min() >= 0 and self.logistic.max() <= COUNT and np.isfinite(self.inverse_scale).all()):
-            raise IsthmusError("the tables of the codec are damaged")
+        exp, logistic, slopes = self.exp, self.logistic, self.inverse_scale
+        if not all(table.ndim == 1 and 0 < len(table) <= _LONGEST for table in (exp, logistic, slopes)):
+            raise IsthmusError("the tables of the codec are damaged: they are no lists of numbers")
+        if not (exp.dtype.kind == logistic.dtype.kind == "i" and slopes.dtype == np.float32):
+            raise IsthmusError(f"the tables of the codec are damaged: they are {exp.dtype} and {logistic.dtype}")
+        if not (exp.max() == COUNT and exp.min() >= 0 and len(logistic) % 2 and (np.diff(logistic) >= 0).all()):
+            raise IsthmusError("the tables of the codec are damaged: they are no exponential and logistic functions")
+        if not (logistic[0] >= 0 and logistic[-1] <= COUNT and np.isfinite(slopes).all() and slopes.min() >= 0):
+            raise IsthmusError("the tables of the codec are damaged: they hold numbers that are out of range")
 
     @cached_property
     def _positive(self) -> np.ndarray:

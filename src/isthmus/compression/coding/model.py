@@ -14,7 +14,8 @@ import numpy as np
 
 from isthmus.compression.coding.exact import Tables
 from isthmus.compression.coding.protocols import LosslessCoding, LossyCoding
-from isthmus.errors import IsthmusError
+from isthmus.errors import IsthmusError, of_a_file
+from isthmus.typed_json import read_json, typed
 
 KINDS = {  # where each is, to be imported when it is needed: what is lossless needs no torch
     "levels": "isthmus.compression.coding.plain_background.PlainBackgroundCoding",
@@ -42,16 +43,12 @@ class CodecModel:
         """What codes images with this model; IsthmusError where the model is not complete."""
         if self.kind not in KINDS:
             raise IsthmusError(f"this codec is of kind {self.kind!r}; this isthmus knows {', '.join(KINDS)}")
-        try:
+        with of_a_file("the codec's model is not complete"):
             tables = {k.removeprefix("tables."): v for k, v in self.tensors.items() if k.startswith("tables.")}
             module, _, name = KINDS[self.kind].rpartition(".")
             make = getattr(importlib.import_module(module), name)
             coding: LosslessCoding | LossyCoding = make(self.config, self.tensors, Tables(**tables))
             return coding
-        except IsthmusError:
-            raise
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
-            raise IsthmusError(f"the codec's model is not complete: {error}") from error
 
     @cached_property
     def id(self) -> bytes:
@@ -78,13 +75,18 @@ class CodecModel:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CodecModel:
-        """What `to_bytes` wrote."""
-        from safetensors import SafetensorError
+        """What `to_bytes` wrote, all of it checked."""
         from safetensors.numpy import load
 
-        try:
+        with of_a_file("the model inside the archive cannot be read", ours=True):
             length = int.from_bytes(data[:8], "little")
-            described = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["model"])
-            return cls(described["kind"], described["config"], load(data))
-        except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise IsthmusError(f"the model inside the archive cannot be read: {error}") from error
+            head = read_json(data[8 : 8 + length], "its head")
+            described = read_json(head["__metadata__"]["model"].encode(), "its description")
+            return cls.read(described["kind"], described["config"], load(data))
+
+    @classmethod
+    def read(cls, kind: Any, config: Any, tensors: Mapping[str, np.ndarray]) -> CodecModel:
+        """A model from a file, all of it checked; IsthmusError where it is not complete."""
+        model = cls(typed(kind, str, "kind"), typed(config, Mapping[str, Any], "config"), tensors)
+        _ = model.coding
+        return model

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.compression.coding.context import Canvas, Context, Pixels, Wave
-from isthmus.compression.coding.exact import UNIT, Tables, layers
+from isthmus.compression.coding.exact import UNIT, Tables, check_chain, layers
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder, Statics
+from isthmus.errors import IsthmusError
+from isthmus.typed_json import typed
 
 FEATURE_UNIT = 128  # features are whole numbers that stand for 1/128
 _PLACE_STEP = 8
 _PRESENT = 128
+_LONGEST_SIDE = 4096
 
 
 @dataclass
@@ -46,19 +49,40 @@ class PlainBackgroundCoding:
     """
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> None:
-        self.background = int(config["background"])
-        self.context = Context(np.array(config["window"], np.int32))
-        self.size = (int(config["size"][0]), int(config["size"][1]))
-        self.centre = np.asarray(config["centre"], np.int64)
+        self.background = typed(config["background"], int, "background")
+        self.context = Context.of_json(config["window"])
+        self.size = typed(config["size"], tuple[int, int], "size")
+        self.centre = np.array(typed(config["centre"], tuple[int, int], "centre"), np.int64)
         self._tables = tables
         self._codebook = tensors["codebook"].astype(np.float32)
         self._entry_bias = tensors["entry_bias"].astype(np.float32)
         self._layers = layers(tensors)
         self._statics = {name: Statics(tensors[name]) for name in ("entries", "height", "width", "top", "left")}
+        self._check()
+
+    def _check(self) -> None:
+        """IsthmusError where parts do not belong together: what looks up one in another must find it."""
+        height, width = self.size
+        if not (0 <= self.background <= 255 and min(self.size) >= 1 and max(self.size) <= _LONGEST_SIDE):
+            raise IsthmusError(f"the codec is damaged: background {self.background}, images of {height} × {width}")
+        if np.abs(self.centre).max() > _LONGEST_SIDE << 8:
+            raise IsthmusError(f"the codec is damaged: a centre of mass at {self.centre.tolist()}")
+        hidden = [one for name, one in self._layers.items() if name.startswith("hidden")]
+        inside = len(hidden[-1].bias) if hidden else 0
+        check_chain(hidden, 2 * len(self.context.offsets) + 4, inside)
+        check_chain([self._layers["flag"]], inside, 2)
+        check_chain([self._layers["level"]], inside, 256)
+        counts = {name: len(statics.counts) for name, statics in self._statics.items()}
+        entries = counts.pop("entries")
+        if counts != {"height": height + 1, "width": width + 1, "top": height, "left": width}:
+            raise IsthmusError(f"the codec is damaged: counts of {counts} for images of {height} × {width}")
+        shapes = self._codebook.shape, self._entry_bias.shape
+        if shapes != ((entries, 256), (entries, len(hidden[0].bias))) or not np.isfinite(self._entry_bias).all():
+            raise IsthmusError(f"the codec is damaged: a codebook of shapes {shapes} for {entries} entries")
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether images of this shape (height, width) and dtype can be coded."""
-        return len(shape) == 2 and dtype == np.uint8 and max(shape) <= 4096
+        return len(shape) == 2 and dtype == np.uint8 and max(shape) <= _LONGEST_SIDE
 
     def encode(self, images: np.ndarray) -> bytes:
         """uint8 (n, height, width) to bytes."""

@@ -28,7 +28,8 @@ class Statics:
     """Counts of symbols that do not depend on anything, int (symbols,), each at least 1."""
 
     def __init__(self, counts: np.ndarray) -> None:
-        if counts.ndim != 1 or not len(counts) or counts.min() < 1 or counts.sum() >= 1 << 24:
+        fits = counts.ndim == 1 and counts.dtype.kind in "iu" and len(counts) > 0
+        if not fits or counts.min() < 1 or counts.astype(float).sum() >= 1 << 24:
             raise IsthmusError(f"counts of the codec are damaged: {counts.shape} of {counts.dtype}")
         self.counts = counts
 
