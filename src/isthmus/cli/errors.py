@@ -7,6 +7,7 @@ signal n.
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 import platform
 import signal
@@ -36,6 +37,7 @@ def run(command: Callable[[], Any]) -> int:
 
     ISTHMUS_TRACEBACK=1 shows the traceback, too.
     """
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is said in our one line
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8

@@ -152,7 +152,7 @@ def _parsed(data: Path | bytes, dialect: Dialect, layout: Layout) -> Any:
                         delimiter=plain.delimiter,
                         quote_char=plain.quote,
                         newlines_in_values=quoted,
-                        invalid_row_handler=skip,
+                        invalid_row_handler=skip if dialect.comment else None,
                     ),
                     arrow_csv.ConvertOptions(
                         null_values=MISSING,

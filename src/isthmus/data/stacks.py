@@ -86,7 +86,7 @@ def is_zarr(path: Path) -> bool:
         return any((path / name).is_file() for name in _ZARR_FILES)
     if not zipfile.is_zipfile(path):
         return False
-    with zipfile.ZipFile(path) as file:
+    with reading(path, "a zip archive"), zipfile.ZipFile(path) as file:
         return any(name.rpartition("/")[2] in _ZARR_FILES for name in file.namelist())
 
 

@@ -32,7 +32,9 @@ class TiffFile(SampleFile):
     def samples(self) -> Iterator[np.ndarray]:
         with self.path.open("rb") as file:
             for image in self._images(file):
-                yield from collected(image.cleaned)
+                with reading(self.path, "a TIFF file"):
+                    samples = collected(image.cleaned)
+                yield from samples
 
     def rewrite(self, target: Path, clean: Clean) -> None:
         with self.path.open("rb") as source, target.open("r+b") as file:
@@ -73,7 +75,9 @@ class TiffFile(SampleFile):
                 raise ValueError("it holds no images")
             first, series = pages[0], tiff.series[0] if len(pages) == 1 else None
         if series is not None and series.dataoffset is not None and series.size > first.size:
-            for start in range(0, series.nbytes, first.nbytes):  # ImageJ keeps large stacks as a page with all of them
+            with reading(self.path, "a TIFF file"):
+                starts = range(0, series.nbytes, first.nbytes)
+            for start in starts:  # ImageJ keeps large stacks as a page with all of them
                 yield Plane(first, series.dataoffset + start)
             return
         left = [page for page in pages if page.is_reduced or page.is_mask]
@@ -82,4 +86,6 @@ class TiffFile(SampleFile):
             self.note(f"{len(left) + nested} reduced copies or masks left as they were")
         for page in pages:
             if page not in left:
-                yield Image(page)
+                with reading(self.path, "a TIFF file"):
+                    image = Image(page)
+                yield image

@@ -53,8 +53,9 @@ class Image:
         """What the page holds: (depth, height, width, bands) in the machine's byte order."""
         with reading(self._name, "an image"):
             check_expansion(self._name, self._page.parent.filehandle.size, self._page.nbytes)
-            array = self._page.asarray(maxworkers=1).reshape(self._page.shaped)
-        return _bands_last(array)
+            if 0 in self._page.shaped:
+                raise ValueError(f"it is of shape {self._page.shaped}")
+            return _bands_last(self._page.asarray(maxworkers=1).reshape(self._page.shaped))
 
     @property
     def groups(self) -> list[slice | int]:
@@ -191,8 +192,9 @@ class Plane(Image):
     def values(self) -> np.ndarray:
         file, shape = self._page.parent.filehandle, self._page.shaped
         file.seek(self._start)
-        array = file.read_array(self._page.parent.byteorder + self._page.dtype.char, int(np.prod(shape))).reshape(shape)
-        return _bands_last(array)
+        with reading(self._name, "an image"):
+            array = file.read_array(self._page.parent.byteorder + self._page.dtype.char, int(np.prod(shape)))
+            return _bands_last(array.reshape(shape))
 
     def places(self) -> Sequence[int]:
         return (self._start,)
