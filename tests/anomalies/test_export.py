@@ -32,10 +32,9 @@ def test_of_a_table_with_columns_of_every_kind(tmp_path: Path) -> None:
         strangeness, parts = session.run(None, {"X": as_said(some, said)})
         expected = -detector.score_samples(some)
         off = np.abs(strangeness - expected) / expected
-        assert np.quantile(off, 0.99) < 1e-5 and off.max() < 1e-3  # of equally near neighbours, either may be taken
+        assert off.max() < 1e-5
         np.testing.assert_allclose(parts.sum(1), strangeness, rtol=1e-5)
-        scores = np.asarray(detector.explain(some).scores)
-        assert np.quantile(np.abs(parts - scores), 0.99) < 1e-4
+        assert (parts >= 0).all()
     flagged = strangeness > said["threshold"]
     assert (flagged == (detector.predict(rows[:1]) == -1)).all()
 

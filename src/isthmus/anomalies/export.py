@@ -41,8 +41,8 @@ def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Pa
 
     The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row is of
     float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the values that
-    detector.json lists, NaN for a missing cell. Where two other rows are equally near, the file may take the other one,
-    and the strangeness then differs in the fourth digit.
+    detector.json lists, NaN for a missing cell. What each column adds is told by the networks alone: `explain` also
+    judges each row again without each of its cells, and may divide the strangeness otherwise.
 
     Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError for detectors of
     anything but tables.
@@ -54,7 +54,7 @@ def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Pa
     path = write_onnx(_Judge(module, scaler), _examples(scaler), folder / DETECTOR, "X", gives, _TOLERANCE)
     description = {
         "input": "X",
-        "outputs": {"strangeness": "higher is stranger", "parts": "what each column adds to it"},
+        "outputs": {"strangeness": "higher is stranger", "parts": "what each column adds to it, roughly"},
         "threshold": -detector.offset_,
         "columns": [_described(column) for column in scaler.schema.used],
     }

@@ -1,7 +1,4 @@
-"""What judges rows: networks that give cells back, the distance to other rows, the distance from the centre.
-
-A judge's score of a row is a sum over columns, so that a weighted sum of judges is one, too.
-"""
+"""What judges rows: networks that give cells back, the distance to other rows, the distance from the centre."""
 
 from __future__ import annotations
 
@@ -17,22 +14,13 @@ from isthmus.anomalies.rows import Rows, RowView
 
 
 class Judge(ABC):
-    """One way to see that a row is strange."""
+    """One way to see that a row is strange. votes : how much it counts beside the others."""
+
+    votes: float = 1.0
 
     @abstractmethod
-    def parts(self, rows: Rows) -> Tensor:
-        """What each column adds under the model of each group, none below 0: (groups, n, columns)."""
-
     def scores(self, rows: Rows) -> Tensor:
-        """The sums over columns, (groups, n)."""
-        return self.parts(rows).sum(2)
-
-
-def spread(total: Tensor, costs: Tensor) -> Tensor:
-    """A score (..., n) over the columns in the proportions of their costs (..., n, columns); evenly where all are 0."""
-    sums = costs.sum(-1, keepdim=True)
-    even = torch.full_like(costs, 1 / costs.shape[-1])
-    return total[..., None] * torch.where(sums > 0, costs / sums.clamp(min=1e-30), even)
+        """How strange rows are under the model of each group, none below 0: (groups, n)."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +34,7 @@ class HiddenCells(Judge):
     view: RowView
     turns: Tensor
     counted: Tensor
+    votes: float = 1.0
 
     @cached_property
     def _asked_in(self) -> list[int]:
@@ -63,9 +52,8 @@ class HiddenCells(Judge):
             outputs = torch.where(asked[self.network.owner], found, outputs)
         return outputs
 
-    def parts(self, rows: Rows) -> Tensor:
-        costs = self.view.costs(self.expected(rows), rows) * self.counted
-        return spread(costs.sum(2).sqrt(), costs)
+    def scores(self, rows: Rows) -> Tensor:
+        return (self.view.costs(self.expected(rows), rows) @ self.counted).sqrt()
 
 
 @dataclass(frozen=True)
@@ -83,17 +71,16 @@ class NoisyCells(Judge):
     view: RowView
     level: float
     usual: Tensor | None = None
+    votes: float = 1.0
 
     def costs(self, rows: Rows) -> Tensor:
         """The cost of each cell, (groups, n, columns)."""
         level = rows.bent.new_full((rows.bent.shape[0], 1), self.level)
         return self.view.costs(self.network(rows.bent, rows.seen, level), rows)
 
-    def parts(self, rows: Rows) -> Tensor:
+    def scores(self, rows: Rows) -> Tensor:
         costs = self.costs(rows)
-        if self.usual is None:
-            return spread(costs.sum(2).sqrt(), costs)
-        return torch.log1p(costs / (4 * self.usual))
+        return costs.sum(2).sqrt() if self.usual is None else torch.log1p(costs / (4 * self.usual)).sum(2)
 
 
 @dataclass(frozen=True)
@@ -106,7 +93,6 @@ class Centre(Judge):
     view: RowView
     outputs: Tensor
 
-    def parts(self, rows: Rows) -> Tensor:
+    def scores(self, rows: Rows) -> Tensor:
         outputs = self.outputs[:, None].expand(-1, rows.bent.shape[0], -1)
-        costs = self.view.costs(outputs, rows)
-        return spread(costs.sum(2).sqrt(), costs)
+        return self.view.costs(outputs, rows).sum(2).sqrt()

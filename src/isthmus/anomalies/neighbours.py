@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from isthmus.anomalies.judges import Judge, spread
+from isthmus.anomalies.judges import Judge
 from isthmus.anomalies.rows import Rows, RowView
 
-_SPARE = 3  # more candidates than are needed, as they are found by distances that are rounded
+_CANDIDATES = 3  # looked at for each neighbour: some are of the group itself
 _SAME = 1e-12  # squared distance, relative to the row's own size: two roundings of one row
+_BAND = 0.01  # of a squared distance: what is as near to the last neighbour's shares its place
 _LEAST = 1e-3  # of a distance that others are divided by
 
 
@@ -19,84 +20,66 @@ _LEAST = 1e-3  # of a distance that others are divided by
 class Nearest(Judge):
     """The mean distance to the nearest rows of the groups that the model of a group learned from.
 
-    One row at the distance 0 is left out: a row of the training data is not its own neighbour.
+    One row at the distance 0 is left out: a row of the training data is not its own neighbour. Rows about as
+    near as the last neighbour share its place, so that it does not matter how distances are rounded. One search serves
+    all groups: the nearest rows are looked for among all, and those of a group itself do not count for it.
 
-    references : features of other rows, sorted by group, (groups, m, width), and how many of each group there are,
-    (groups,). bent : whether of the bent features. count : neighbours. usual : the same mean distance of each reference
-    row, under the model of each group, (groups, groups, m); the distance is then divided by the root of what is usual
-    among the neighbours (half-way from a distance to the local outlier factor of Breunig et al. 2000).
+    references : features of other rows, (m, width). groups : the group of each, (m,). members : the number of groups.
+    count : neighbours. bend : how many deviations off the tails of numbers are bent, infinity for nowhere. usual : the
+    same mean distance of each reference row, under the model of each group, (groups, m); the distance is then divided
+    by the root of what is usual among the neighbours (half-way from a distance to the local outlier factor of Breunig
+    et al. 2000).
     """
 
     view: RowView
     references: Tensor
-    sizes: Tensor
-    bent: bool
+    groups: Tensor
+    members: int
     count: int
+    bend: float
     usual: Tensor | None = None
 
     @classmethod
-    def of(cls, view: RowView, rows: Rows, groups: Tensor, count: int, *, bent: bool, relative: bool) -> Nearest:
+    def of(cls, view: RowView, rows: Rows, groups: Tensor, count: int, bend: float, *, relative: bool) -> Nearest:
         """From reference rows and the group of each, (n,)."""
-        x = rows.bent if bent else rows.plain
-        each = [x[groups == group] for group in range(int(groups.max()) + 1)]
-        sizes = torch.tensor([len(part) for part in each])
-        references = x.new_zeros((len(each), int(sizes.max()), x.shape[1]))
-        for group, part in enumerate(each):
-            references[group, : len(part)] = part
-        found = cls(view, references, sizes, bent, count)
+        found = cls(view, rows.plain, groups, int(groups.max()) + 1, count, bend)
+        found = replace(found, references=found._features(rows)[0])
         if not relative:
             return found
-        scores = torch.cat([found.scores(part) for part in rows.chunks()], 1)
-        usual = x.new_zeros((len(each), *references.shape[:2]))
-        for group, size in enumerate(sizes.tolist()):
-            usual[:, group, :size] = scores[:, groups == group]
-        return cls(view, references, sizes, bent, count, usual)
+        return replace(found, usual=torch.cat([found.scores(part) for part in rows.chunks()], 1))
 
     def scores(self, rows: Rows) -> Tensor:
-        return self._search(rows)[0]
-
-    def parts(self, rows: Rows) -> Tensor:
-        scores, places = self._search(rows)
         x, seen = self._features(rows)
-        near = self.references.flatten(0, 1)[places]  # (groups, n, count, width)
-        squares = (near - x[:, None]).square().mean(2) * seen
-        return spread(scores, self.view.by_column(squares))
+        squares = squared_distances(x, seen, self.references)
+        near, places = squares.topk(min(_CANDIDATES * self.count, squares.shape[1]), 1, largest=False)
+        near = without_rounding(near, x)
+        counts = self.groups[places][:, None] != torch.arange(self.members)[:, None]
+        shares = self._shares(near[:, None], counts)
+        scores = (shares @ near.sqrt()[..., None])[..., 0].T
+        if self.usual is not None:
+            usual = self.usual[:, places].transpose(0, 1) * shares
+            scores = scores / usual.sum(2).T.clamp(min=_LEAST).sqrt()
+        return scores.float()
 
     def _features(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        x = rows.bent if self.bent else rows.plain
+        """Features (n, width), and 1 where they are seen, else 0."""
+        x = self.view.bent(rows.plain, self.bend)
         return x, rows.seen[:, self.view.owner].to(x.dtype)
 
-    def _search(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """The score under the model of each group (groups, n), and the places of the neighbours (groups, n, count)."""
-        x, seen = self._features(rows)
-        groups, m = self.references.shape[:2]
-        others = self.references.flatten(0, 1)
-        rough = squared_distances(x, seen, others).view(x.shape[0], groups, m)
-        rough.masked_fill_(torch.arange(m) >= self.sizes[:, None], torch.inf)
-        first = torch.arange(groups)[:, None] * m
-        places = (
-            rough.topk(min(self.count + 1 + _SPARE, m), 2, largest=False).indices + first
-        )  # the nearest of each group
-        squares = exact_distances(x, seen, others, places)
-        squares.masked_fill_(places - first >= self.sizes[:, None], torch.inf)
-        rest = torch.tensor([[other for other in range(groups) if other != group] for group in range(groups)])
-        scores, near = self._mean(squares[:, rest].flatten(2), places[:, rest].flatten(2))
-        if self.usual is not None:
-            usual = self.usual.flatten(1)[torch.arange(groups)[:, None], near].mean(2)
-            scores = scores / usual.clamp(min=_LEAST).sqrt()
-        return scores.T, near.transpose(0, 1)
+    def _shares(self, squares: Tensor, counts: Tensor) -> Tensor:
+        """The weights of candidates in a mean over the nearest of those that count, float64 (n, groups, candidates).
 
-    def _mean(self, squares: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean distance to the nearest of some candidates, (n, groups), and their places, (n, groups, count)."""
-        squares, order = squares.topk(min(self.count + 1, squares.shape[2]), 2, largest=False)
-        places = places.gather(2, order)
-        if squares.shape[2] > 1:
-            is_itself = squares[..., :1] == 0
-            squares = torch.where(is_itself, squares[..., 1:], squares[..., :-1])
-            places = torch.where(is_itself, places[..., 1:], places[..., :-1])
-        is_there = squares.isfinite()
-        total = torch.where(is_there, squares, 0.0).sqrt().sum(2)
-        return total / is_there.sum(2).clamp(min=1), torch.where(is_there, places, places[..., :1])
+        squares : distances in order, (n, 1, candidates). counts : bool (n, groups, candidates).
+        """
+        is_itself = counts & (counts.cumsum(2) == 1) & (squares == 0)
+        counts = counts & ~is_itself
+        used = counts & (counts.cumsum(2) <= self.count)
+        number = used.sum(2, keepdim=True).clamp(min=1)
+        last = (squares * used).amax(2, keepdim=True)
+        is_last = counts * (1 - (squares - last).abs() / (_BAND * last + 1e-30)).clamp(min=0)  # in part
+        nearer = counts * (squares < last) * (1 - is_last)
+        left = (number - nearer.sum(2, keepdim=True)) / is_last.sum(2, keepdim=True).clamp(min=1)
+        return (nearer + is_last * left) / number
 
 
 @dataclass(frozen=True)
@@ -112,43 +95,30 @@ class NearestOfFew(Judge):
     samples: Tensor
 
     def scores(self, rows: Rows) -> Tensor:
-        return self._search(rows)[0]
-
-    def parts(self, rows: Rows) -> Tensor:
-        scores, places = self._search(rows)
-        near = self.samples.flatten(0, 2)[places]  # (groups, choices, n, width)
-        costs = (near - rows.bent).square().sum(1)
-        return spread(scores, self.view.by_column(costs) * rows.seen)
-
-    def _search(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """The score under the model of each group (groups, n), and the nearest of each choice (groups, choices, n)."""
-        groups, choices, few, width = self.samples.shape
-        others, seen = self.samples.view(-1, width), rows.seen[:, self.view.owner].to(rows.bent.dtype)
-        rough = squared_distances(rows.bent, seen, others).view(rows.bent.shape[0], groups * choices, few)
-        first = torch.arange(groups * choices)[:, None] * few
-        places = rough.topk(min(2, few), 2, largest=False).indices + first
-        squares = exact_distances(rows.bent, seen, others, places)
-        if few > 1:
-            squares.masked_fill_(squares == 0, torch.inf)  # the row itself
-        nearest, which = squares.min(2)
-        nearest = torch.where(nearest.isfinite(), nearest, 0.0).sqrt().view(-1, groups, choices)
-        places = places.gather(2, which[..., None])[..., 0].view(-1, groups, choices)
-        return nearest.mean(2).T, places.permute(1, 2, 0)
+        seen = rows.seen[:, self.view.owner].to(rows.bent.dtype)
+        squares = squared_distances(rows.bent, seen, self.samples.flatten(0, 2)).unflatten(1, self.samples.shape[:3])
+        squares = without_rounding(squares, rows.bent)  # (n, groups, choices, few)
+        if squares.shape[3] > 1:
+            squares = torch.where(squares == 0, torch.inf, squares)  # the row itself
+        nearest = squares.amin(3)
+        return torch.where(nearest.isfinite(), nearest, 0.0).sqrt().mean(2).T.float()
 
 
 def squared_distances(x: Tensor, seen: Tensor, others: Tensor) -> Tensor:
-    """Squared distances of rows (n, width) to others (m, width) over the features that are seen: (n, m), roughly.
+    """Squared distances of rows (n, width) to others (m, width) over the features that are seen: float64 (n, m).
 
-    Rounding is relative to the norms, so that small distances are not to be trusted.
+    0 for equal rows. As products of matrices, which lose digits where rows are large: hence float64.
     """
+    x, seen, others = x.double(), seen.double(), others.double()
     norms = (x * x).sum(1, keepdim=True)
     if not torch.compiler.is_exporting() and bool((seen == 1).all()):
-        return torch.addmm(others.square().sum(1)[None], x, others.T, alpha=-2).add_(norms)
-    return (seen @ others.square().T - 2 * (x * seen) @ others.T).add_(norms)
+        found = torch.addmm(others.square().sum(1)[None], x, others.T, alpha=-2)
+    else:
+        found = seen @ others.square().T - 2 * (x * seen) @ others.T
+    return found.add_(norms)
 
 
-def exact_distances(x: Tensor, seen: Tensor, others: Tensor, places: Tensor) -> Tensor:
-    """The same to some of the others, places (n, a, b): exact, and 0 for equal rows."""
-    found = ((others[places] - x[:, None, None]) * seen[:, None, None]).square_().sum(3)
-    rounding = _SAME * (1 + (x * seen).square().sum(1))[:, None, None]
-    return torch.where(found <= rounding, 0.0, found)
+def without_rounding(squares: Tensor, x: Tensor) -> Tensor:
+    """Those (n, ...) of rows x (n, width), where 0 means equal rows."""
+    rounding = _SAME * (1 + x.double().square().sum(1))
+    return torch.where(squares <= rounding.view(-1, *[1] * (squares.ndim - 1)), 0.0, squares)

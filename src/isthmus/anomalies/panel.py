@@ -14,7 +14,7 @@ from isthmus.anomalies.rows import CHUNK, Rows
 
 @dataclass(frozen=True)
 class Panel:
-    """Judges, and the score that is usual of each: the median of rows that its models did not learn from, (judges,)."""
+    """Judges, and the unit of each, (judges,): the median score of rows that models did not learn from, by votes."""
 
     judges: Sequence[Judge]
     usual: Tensor
@@ -25,18 +25,13 @@ class Panel:
         own = torch.stack([_own(judge, rows, groups) for judge in judges])
         usual = own.median(1).values
         usual = torch.where(usual > 0, usual, own.mean(1).clamp(min=1e-12))
+        usual = usual / torch.tensor([judge.votes for judge in judges])
         return cls(judges, usual), (own / usual[:, None]).sum(0)
 
     def scores(self, rows: Rows) -> Tensor:
         """How strange rows are under the model of each group, (groups, n)."""
-        return sum((judge.scores(rows) / usual for judge, usual in self._pairs()), torch.zeros(()))
-
-    def parts(self, rows: Rows) -> Tensor:
-        """What each column adds to the mean over groups of `scores`, (n, columns)."""
-        return sum((judge.parts(rows).mean(0) / usual for judge, usual in self._pairs()), torch.zeros(()))
-
-    def _pairs(self) -> list[tuple[Judge, Tensor]]:
-        return list(zip(self.judges, self.usual.unbind(), strict=True))
+        pairs = zip(self.judges, self.usual.unbind(), strict=True)
+        return sum((judge.scores(rows) / usual for judge, usual in pairs), torch.zeros(()))
 
 
 def _own(judge: Judge, rows: Rows, groups: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,7 @@ class RowView:
         self.is_category = torch.zeros(len(scaler.schema.used))
         for block in blocks:
             self.is_category[block.columns] = float(isinstance(block, Categories))
+        self.has_categories = bool(self.is_category.any())
 
     @classmethod
     def of(cls, scaler: TableScaler, x: Tensor, *, robust: bool) -> RowView:
@@ -80,7 +82,15 @@ class RowView:
         seen = ~self.scaler.missing(x)
         known = seen[:, self.owner]
         plain = ((self._values(x) - self.centre) / self.width).clamp(-_FURTHEST, _FURTHEST).float() * known
-        return Rows(plain, torch.where(self.is_additive, plain.arcsinh(), plain), seen)
+        return self.seen_as(plain, seen)
+
+    def seen_as(self, plain: Tensor, seen: Tensor) -> Rows:
+        """Rows of plain features (n, width), of which the cells that are `seen` (n, columns) are known."""
+        return Rows(plain, self.bent(plain), seen)
+
+    def bent(self, plain: Tensor, off: float = 1.0) -> Tensor:
+        """Features (n, width) whose tails are bent where they are some deviations `off`; infinity: nowhere."""
+        return torch.where(self.is_additive, (plain / off).arcsinh() * off, plain) if math.isfinite(off) else plain
 
     def _values(self, x: Tensor) -> Tensor:
         """Features (n, width) in float64: of numbers, the user's values."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.anomalies import table_learning
+from isthmus.anomalies.blame import Blame, divided
 from isthmus.anomalies.cell_network import CellNetwork
-from isthmus.anomalies.judges import HiddenCells
 from isthmus.anomalies.panel import Panel
 from isthmus.anomalies.rows import CHUNK, Rows, RowView
 from isthmus.anomalies.scorer import Learned, Parts, Scorer, Settings
@@ -41,10 +41,10 @@ class TableScorer(Scorer):
     kind = "table"
     scaler: TableScaler
 
-    def __init__(self, view: RowView, panel: Panel, hidden: HiddenCells, kept: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, blame: Blame, kept: Mapping[str, np.ndarray]) -> None:
         """kept : what the judges are made of again, beside the network's weights."""
-        self.scaler, self.view, self.panel = view.scaler, view, panel
-        self._hidden, self._kept = hidden, dict(kept)
+        self.scaler, self.view, self.panel = blame.view.scaler, blame.view, blame.panel
+        self._blame, self._kept = blame, dict(kept)
 
     @property
     def schema(self) -> TableSchema:
@@ -53,7 +53,7 @@ class TableScorer(Scorer):
     @property
     def network(self) -> CellNetwork:
         """The members, one for each group."""
-        return self._hidden.network
+        return self._blame.hidden.network
 
     @classmethod
     def opened(cls, X: Any, detector: Settings) -> TableSource:
@@ -62,14 +62,14 @@ class TableScorer(Scorer):
     @classmethod
     def learn(cls, run: Run, samples: TableSource, detector: Settings) -> Learned:
         found = table_learning.learn(run, samples, is_contaminated=detector.contamination is not None)
-        scorer = cls(found.view, found.panel, found.hidden, found.kept)
+        scorer = cls(found.blame, found.kept)
         return Learned(scorer, found.scores, found.groups, found.trained)
 
     def open(self, X: Any, detector: Settings) -> TableSource:
         return detector._open_table(X, self.schema)
 
     def module(self) -> nn.Module:
-        return _Judged(self.view, self.panel, self.network)
+        return _Judged(self._blame)
 
     @torch.inference_mode()
     def strangeness(self, samples: TableSource) -> np.ndarray:
@@ -79,8 +79,10 @@ class TableScorer(Scorer):
     def parts(self, samples: TableSource) -> Parts:
         scores, values = [], []
         for rows, n in self._rows(samples):
-            scores.append(self.panel.parts(rows)[:n].numpy())
-            values.append(self.view.values(self._hidden.expected(rows).mean(0)[:n]))
+            expected = self.view.values(self._blame.hidden.expected(rows).mean(0))
+            others = self.view.rows(self.scaler.to_network(as_tensor(expected)))
+            scores.append(self._blame.parts(rows, others)[:n].numpy())
+            values.append(expected[:n])
         return Parts(samples.frame_with(np.concatenate(scores)), samples.rebuilt(np.concatenate(values)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,8 +100,8 @@ class TableScorer(Scorer):
         network = restored(partial(CellNetwork, view.owner, members, hidden), weights)
         kept = {name: array for name, array in arrays.items() if name in table_learning.KEPT}
         _check_kept(kept, members, view)
-        judges, hidden_cells = table_learning.panel_of(network, view, kept)
-        return cls(view, Panel(judges, torch.from_numpy(arrays["usual"])), hidden_cells, kept)
+        panel = Panel(table_learning.judges_of(network, view, kept), torch.from_numpy(arrays["usual"]))
+        return cls(table_learning.blame_of(panel, network, view, kept), kept)
 
     def describe(self) -> dict[str, str]:
         used, left = self.schema.used, self.schema.left_out
@@ -125,19 +127,26 @@ def _check_kept(kept: Mapping[str, np.ndarray], members: int, view: RowView) -> 
     if "samples" not in kept:
         plain = typed_array(kept, "plain", "float32", None, width)
         groups = typed_array(kept, "reference_groups", "int64", len(plain))
-        typed_array(kept, "bent", "float32", len(plain), width)
+        if "bent" in kept:
+            typed_array(kept, "bent", "float32", len(plain), width)
         typed_array(kept, "missing", "bool", len(plain), columns)
+    if "usual_costs" in kept:
+        typed_array(kept, "usual_costs", "float32", columns)
     if turns.min() < 0 or turns.max() >= columns or groups.min(initial=0) < 0 or groups.max(initial=0) >= members:
         raise IsthmusError(f"the weights name turns or groups that {columns} columns and {members} members do not have")
 
 
 class _Judged(nn.Module):
-    """Rows (n, *network_shape) -> strangeness (n,), and what each column adds to it (n, columns)."""
+    """Rows (n, *network_shape) -> strangeness (n,), and what each column adds to it (n, columns).
 
-    def __init__(self, view: RowView, panel: Panel, network: CellNetwork) -> None:
+    Networks alone divide it here: to judge a row again for each of its columns is more than a file should do.
+    """
+
+    def __init__(self, blame: Blame) -> None:
         super().__init__()
-        self.view, self.panel, self.network = view, panel, network
+        self.blame, self.network = blame, blame.hidden.network
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        parts = self.panel.parts(self.view.rows(x))
-        return parts.sum(1), parts
+        rows = self.blame.view.rows(x)
+        total = self.blame.panel.scores(rows).mean(0)
+        return total, divided(total, [self.blame.costs(rows)], rows.seen)
