@@ -1,12 +1,16 @@
 """Several processes beside one: the same losses, how fast, and what happens when one of them is killed.
 
-python bench/scale.py [losses] [throughput] [kills]
+python bench/scale.py [losses] [throughput] [cost] [kills]
 
-torchrun starts the processes, which talk by gloo. Losses: 200 steps of every estimator at the same global batch, in
-float32 and, where the processor multiplies it faster, in bfloat16; one process with two threads shows what rounding
-alone does. Throughput: two processes of one thread beside one of two threads, in turn; all-reduce is the time a step
-spends in it, waiting for the other process included. Kills: one of two processes, at random moments; torchrun starts
-the run again, and it must end with the bits of a run that nobody killed.
+torchrun starts the processes, which talk by gloo.
+
+Losses: 200 steps of every estimator at the same global batch, in float32 and, where the processor multiplies it faster,
+in bfloat16, beside one process with two threads, which shows what rounding alone does.
+Throughput: two processes of one thread beside one of two threads, in turn; all-reduce is the time a step spends in it,
+waiting for the other process included.
+Cost: a model of more machines.
+Kills: one of two processes, at random moments; torchrun starts the run again, and it must end with the bits of a run
+that nobody killed.
 """
 
 from __future__ import annotations
@@ -37,8 +41,9 @@ from isthmus.training import launch
 from isthmus.training.loop import Trainer
 from machine import machine, table
 
-STEPS, WARM_UP, TIMED, ROUNDS, KILLS = 200, 10, 60, 5, 10
+STEPS, WARM_UP, TIMED, ROUNDS, KILLS = 200, 10, 60, 3, 10
 FIXED: dict[str, Any] = {"random_state": 0, "device": "cpu"}
+BANDWIDTH, LATENCY = 1.25e9, 30e-6  # bytes a second and seconds a message: Ethernet of 10 Gbit/s
 EPOCHS = 40  # of which 200 steps are seen
 
 
@@ -140,7 +145,7 @@ def losses_here(precision: str) -> dict[str, list[float]]:
     return found
 
 
-def throughput_here(name: str) -> dict[str, float]:
+def throughput_here(name: str, *batch_size: str) -> dict[str, float]:
     """Samples a second in a run, the share of the time in all-reduce, and the bytes of a step's message."""
     seconds, sent, step_ends = [0.0], [0], list[float]()
     reduce, whole = torch.distributed.all_reduce, Trainer._step
@@ -162,7 +167,8 @@ def throughput_here(name: str) -> dict[str, float]:
 
     torch.distributed.all_reduce = timed
     Trainer._step = noted  # type: ignore[method-assign]
-    model = AutoEncoder(10, epochs=20, validation_fraction=0, **NETWORKS[name], **FIXED).fit(images())
+    settings = {**NETWORKS[name], **({"batch_size": int(batch_size[0])} if batch_size else {})}
+    model = AutoEncoder(10, epochs=20, validation_fraction=0, **settings, **FIXED).fit(images())
     took = step_ends[WARM_UP + TIMED - 1] - step_ends[WARM_UP - 1]
     assert model.training_spec_ is not None
     return {
@@ -184,15 +190,15 @@ def apart(ours: list[float], others: list[float]) -> str:
 
 def losses() -> None:
     """Losses of 1, 2 and 4 processes."""
-    for precision in ("float32", "as the processor likes"):
+    cases = {
+        "float32": {"2 processes": (2, 1), "4 processes": (4, 1)},
+        "bfloat16 where that is fast": {"2 processes": (2, 1), "1 process, 2 threads": (1, 2)},
+    }
+    for precision, others in cases.items():
         one = answer(1, 1, "losses", precision)
-        others = {
-            "2 processes": answer(2, 1, "losses", precision),
-            "4 processes": answer(4, 1, "losses", precision),
-            "1 process, 2 threads": answer(1, 2, "losses", precision),
-        }
+        found = {name: answer(*how, "losses", precision) for name, how in others.items()}
         print(f"\nLosses of {STEPS} steps, {precision}: largest difference from one process (of the mean)\n")
-        told = [{"run": run, **{k: apart(one[run], v[run]) for k, v in others.items()}} for run in RUNS]
+        told = [{"run": run, **{name: apart(one[run], losses[run]) for name, losses in found.items()}} for run in RUNS]
         print(table(told), flush=True)
 
 
@@ -218,6 +224,32 @@ def throughput() -> None:
             }
         )
     print(f"\nThroughput, median of {ROUNDS} runs in turn\n\n{table(found)}", flush=True)
+
+
+def cost() -> None:
+    """What 10⁹ images cost on some machines, from the steps of this one and a model of the network between them.
+
+    A step takes a part that grows with the share of a machine and one that does not (the optimizer, the loop), both
+    measured here, and a ring all-reduce: 2 (N - 1) / N times the gradients over the bandwidth, 2 (N - 1) latencies.
+    """
+    found, size, machines = [], 1_000_000_000, (1, 2, 4, 8, 16, 32, 64)
+    for name, batch in (("conv, the default", 64), ("conv, the default", 1024), ("dense, hidden 64", 1024)):
+        times, parameters = [], 0
+        for samples in (64, 256):
+            told = answer(1, 2, "throughput", name, str(samples))
+            times.append(samples / told["samples_per_second"])
+            parameters = told["parameters"]
+        each = max(times[1] - times[0], 1e-9) / (256 - 64)
+        rest = max(times[0] - 64 * each, 0.0)
+        steps = [
+            batch / n * each + rest + 2 * (n - 1) / n * 4 * parameters / BANDWIDTH + 2 * (n - 1) * LATENCY
+            for n in machines
+        ]
+        days = [size / batch * step / 86_400 for step in steps]
+        told_days = {f"N = {n}": f"{d:.2f} d ({days[0] / d:.1f} ×)" for n, d in zip(machines, days, strict=True)}
+        found.append({"network": name, "batch": batch, **told_days})
+        print(f"{name}: {1e3 * each:.3f} ms a sample, {1e3 * rest:.2f} ms a step, {4 * parameters:,} bytes to send")
+    print(f"\nOne pass over 10⁹ images of 28 × 28, by the model\n\n{table(found)}", flush=True)
 
 
 def kills() -> None:
@@ -274,12 +306,13 @@ def workers(parent: int) -> dict[int, int]:
 
 
 if __name__ == "__main__":
-    here = {"losses": losses_here, "throughput": throughput_here}
+    here: dict[str, Callable[..., Any]] = {"losses": losses_here, "throughput": throughput_here}
     if len(sys.argv) > 3 and sys.argv[1] in here:
-        told = here[sys.argv[1]](sys.argv[3])
+        told = here[sys.argv[1]](*sys.argv[3:])
         if launch.rank() == 0:
             Path(sys.argv[2]).write_text(json.dumps(told))
     else:
         print(machine(), flush=True)
-        for part in sys.argv[1:] or ["losses", "throughput", "kills"]:
-            {"losses": losses, "throughput": throughput, "kills": kills}[part]()
+        parts = {"losses": losses, "throughput": throughput, "cost": cost, "kills": kills}
+        for part in sys.argv[1:] or parts:
+            parts[part]()
