@@ -35,7 +35,6 @@ from safetensors.numpy import load_file
 
 from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap
 from isthmus.anomalies import image_learning
-from isthmus.data.table_files import write_table
 from isthmus.estimators import recipe
 from isthmus.training import launch
 from isthmus.training.loop import Trainer
@@ -258,7 +257,6 @@ def kills() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.save(folder / "digits.npy", digits())
-        write_table(folder / "rows.parquet", rows())
         command = ["-m", "isthmus", "train", "digits.npy", "--latent-dim", "5", "--channels", "8,16", "--epochs", "12"]
         command += ["--no-report", "--checkpoint-seconds", "0.1", "-o"]
         start(2, 1, *command, "whole", folder=folder).communicate()

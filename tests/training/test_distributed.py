@@ -19,9 +19,10 @@ from tests.training import processes, runs
 from tests.training.test_resume import assert_same, position
 
 from isthmus import IsthmusError, registry
+from isthmus.device import choose_device
 from isthmus.estimators.model_folder import load_model
 from isthmus.share import BatchGenerator, Share, before, count_of, drawn, own, whole
-from isthmus.training.distributed import ALONE, World
+from isthmus.training.distributed import ALONE, World, check_gpus
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "-m", "isthmus", "train", "strokes.npy", "-o", "model", "--latent-dim", "3", "--channels", "4,8"
@@ -122,6 +123,18 @@ def test_batch_normalisation_is_refused() -> None:
     with pytest.raises(IsthmusError, match=r"1 \(BatchNorm1d\) normalises by the statistics of a batch"):
         World(0, 2).check(network, 8)
     ALONE.check(network, 8)
+
+
+def test_each_process_takes_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    check_gpus(torch.device("cpu"))
+    with pytest.raises(IsthmusError, match="3 processes were started for 2 GPUs; start one for each"):
+        check_gpus(torch.device("cuda", 1))
 
 
 # Runs
