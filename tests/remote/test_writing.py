@@ -92,6 +92,7 @@ def test_results_are_those_on_a_disk(s3: Any, images: str, model: str, tmp_path:
 def test_commands_that_write_folders(s3: Any, images: str, model: str, tmp_path: Path) -> None:
     for arguments in (
         ["reconstruct", model, images, "-o", "s3://data/rebuilt.npy"],
+        ["embed", model, images, "-o", "s3://data/parts"],
         ["report", model, images, "-o", "s3://data/report"],
         ["map", images, *FEW, "-o", "s3://data/map"],
         ["train-codec", images, "--lossless", *FEW, "-o", "s3://data/codec"],
@@ -103,6 +104,7 @@ def test_commands_that_write_folders(s3: Any, images: str, model: str, tmp_path:
         status, said = run(*arguments)
         assert status == 0, (arguments, said)
     assert {"report.html", "figures/originals.png"} & set(keys(s3, "report/"))
+    assert keys(s3, "parts/") == ["part-00000.parquet"]
     unpacked = np.load(io.BytesIO(s3.client.get_object(Bucket="data", Key="unpacked/digits.npy")["Body"].read()))
     original = np.load(io.BytesIO(s3.client.get_object(Bucket="data", Key="digits.npy")["Body"].read()))
     np.testing.assert_array_equal(unpacked, original)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from isthmus.cli import options
 from isthmus.cli.backend import Backend
 from isthmus.cli.models import block_spans, open_model
 from isthmus.cli.progress import track
+from isthmus.remote.paths import RemotePath
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -51,13 +53,15 @@ class Samples:
     ) -> None:
         """A folder with a file for each part of the data, written where the part is worked on; whole or absent.
 
+        In a bucket each worker sends its files, which take their places one by one; what lay there goes in the end.
         write : makes one file of some successive ranges of samples; returns how many these are.
         """
         from isthmus.files import atomic_folder
 
         spans = block_spans(self.source)
         parts = [spans[start : start + _BLOCKS_IN_PART] for start in range(0, len(spans), _BLOCKS_IN_PART)]
-        with atomic_folder(folder.absolute()) as made:
+        place = nullcontext(folder) if isinstance(folder, RemotePath) else atomic_folder(folder.absolute())
+        with place as made:
             made.mkdir()
             names = [made / f"part-{number:05}{suffix}" for number in range(len(parts))]
             done = self._map(partial(_write, write), list(zip(names, parts, strict=True)))

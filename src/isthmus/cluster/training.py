@@ -26,6 +26,7 @@ from isthmus.cluster.connection import Cluster, Watch, gpus_each, imported
 from isthmus.cluster.place import Here
 from isthmus.errors import IsthmusError, IsthmusWarning, LostProcessError, warn
 from isthmus.registry import backends, estimators
+from isthmus.remote.paths import as_path
 from isthmus.spec import to_json
 from isthmus.training.progress import Event, Listener, shown
 from isthmus.training.run import seed_from
@@ -71,7 +72,7 @@ def fit(
             {
                 "X": X,
                 "y": y,
-                "checkpoint": None if checkpoint is None else str(Path(checkpoint).absolute()),
+                "checkpoint": None if checkpoint is None else str(as_path(checkpoint).absolute()),
                 "resume": resume,
                 "checkpoint_seconds": checkpoint_seconds,
             }
@@ -226,7 +227,7 @@ def _fitted(config: Mapping[str, Any], begun: bool) -> Any:
         return ray.get(data) if isinstance(data, ray.ObjectRef) else data
 
     own = Path(tempfile.gettempdir()) / f"isthmus-{config['run']}"
-    checkpoint = Path(config["checkpoint"] or own / _NAME)
+    checkpoint = as_path(config["checkpoint"] or own / _NAME)
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     estimator = estimators[config["estimator"]].estimator()(**json.loads(config["params"]), **config["modules"])
     model = estimator.fit(
