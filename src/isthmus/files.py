@@ -101,8 +101,8 @@ def workplace(folder: Path, name: str = "") -> Iterator[Path]:
     """
     if isinstance(folder, RemotePath):
         folder.check_writable()
-        with tempfile.TemporaryDirectory(prefix=WORKPLACE) as made:
-            yield Path(made)
+        with workplace(Path(tempfile.gettempdir())) as made:
+            yield made
         return
     folder.mkdir(parents=True, exist_ok=True)
     if name or (os.getpid(), folder.absolute()) not in _swept:

@@ -17,14 +17,14 @@ from isthmus.estimators.model_folder import StoredModel, load_model, save_model
 def model(number: int) -> StoredModel:
     """A model that is `number` through and through."""
     weights = {"w": np.full((300, 300), number, np.float32)}
-    return StoredModel("AutoEncoder", {"params": {"latent_dim": number}}, weights, [{"step": number, "loss": 0.5}])
+    return StoredModel("AutoEncoder", {"params": {"latent_dim": number}}, weights, [{"step": number, "epoch": 1}])
 
 
 def number_of_whole(folder: Path) -> int:
     """The number of the model in a folder, all of which must be of it."""
     found = load_model(folder)
     number = int(found.config["params"]["latent_dim"])
-    assert found.history == [{"step": number, "loss": 0.5}]
+    assert found.history == [{"step": number, "epoch": 1}]
     assert (found.tensors["w"] == number).all()
     return number
 

@@ -42,8 +42,10 @@ def test_a_kill_during_a_save_leaves_a_whole_model(tmp_path: Path) -> None:
     moments = random.Random(0)
     for _ in range(KILLS):
         process = start(tmp_path)
-        time.sleep(moments.uniform(0, 0.05))
-        end(process)
+        try:
+            time.sleep(moments.uniform(0, 0.05))
+        finally:
+            end(process)
         savers.number_of_whole(tmp_path)
     assert_nothing_left(tmp_path)
 
@@ -66,9 +68,10 @@ def test_two_writers_and_a_reader(tmp_path: Path) -> None:
 def test_a_writer_that_is_stopped_lets_nobody_in_until_it_is_killed(tmp_path: Path) -> None:
     process = start(tmp_path)
     process.send_signal(signal.SIGSTOP)
-    time.sleep(0.05)
-    savers.number_of_whole(tmp_path)  # readers do not wait
-    end(process)
+    try:
+        savers.number_of_whole(tmp_path)  # readers do not wait
+    finally:
+        end(process)
     assert_nothing_left(tmp_path)
 
 

@@ -6,15 +6,15 @@ run expects.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import math
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -24,13 +24,41 @@ from torch.nn.parameter import is_lazy
 
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_path
-from isthmus.spec import TrainingSpec, is_integer, is_real
+from isthmus.spec import TrainingSpec
+from isthmus.typed_json import read_json, typed
 
 FORMAT = 3  # 2 had no digest
-_MOST = 1 << 53  # that a count can be
+_LOSSES = ("loss", "validation_loss", "best_loss")  # of all numbers, these may be negative
 _ENTRY = {"epoch", "step", "loss", "learning_rate", "samples_per_second", "seconds"}  # numbers in one of the history
 
-Stored = TypeVar("Stored")
+
+@dataclass
+class Position:
+    """Where a run stands; everything here is plain JSON."""
+
+    preparation: float = 0.0  # seconds before the first step that count as part of `minutes`
+    epoch: int = 0  # epochs completed
+    batch: int = 0  # batches done in the current epoch
+    step: int = 0
+    seconds: float = 0.0  # of training
+    validated_step: int = 0
+    recorded: float = 0.0  # progress at the last entry of the history
+    best_loss: float | None = None
+    validations_without_improvement: int = 0
+    validation_samples: int | None = None  # that every validation takes; None before the first one
+    finished: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a checkpoint holds beside tensors."""
+
+    position: Position
+    loss_count: int
+    spec: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -72,28 +100,23 @@ class Checkpoint:
             raise IsthmusError(f"cannot write the checkpoint {self.path}: {error}") from error
 
     def load(
-        self, spec: TrainingSpec, optimizers: Sequence[torch.optim.Optimizer], position: type[Stored]
-    ) -> tuple[dict[str, Tensor], Stored, int]:
+        self, spec: TrainingSpec, optimizers: Sequence[torch.optim.Optimizer]
+    ) -> tuple[dict[str, Tensor], Position, int]:
         """The tensors, the position and the count of the losses that are summed up; the optimizers get their states.
 
-        position : dataclass of JSON values that says where a run stands.
         Raises IsthmusError where the file is no checkpoint, or one of a run with other settings or other data.
         """
-        tensors, state = _read(self.path)
+        tensors, values = _read(self.path)
         with self.trusted():
-            settings, stored_spec, fingerprint, count = (
-                state[name] for name in ("settings", "spec", "fingerprint", "loss_count")
-            )
-            _check(isinstance(settings, dict) and isinstance(stored_spec, dict), "its settings are none")
-            _check(_is_count(count), f"loss_count is {reprlib.repr(count)}")
-            found = _typed(position, state["position"])
-        self._refuse_others(self.settings, settings)
-        self._refuse_others(spec.to_dict(), stored_spec)
-        if fingerprint != self.fingerprint:
+            state: _State = typed(values, _State, "its state")
+            _check_numbers(state, values["position"])
+        self._refuse_others(self.settings, state.settings)
+        self._refuse_others(spec.to_dict(), state.spec)
+        if state.fingerprint != self.fingerprint:
             raise IsthmusError(f"cannot resume from {self.path}: it was made from other data")
         with self.trusted():
-            _restore_optimizers(optimizers, tensors, begun=getattr(found, "step", 0) > 0)
-        return tensors, found, count
+            _restore_optimizers(optimizers, tensors, begun=state.position.step > 0)
+        return tensors, state.position, state.loss_count
 
     @contextmanager
     def trusted(self) -> Iterator[None]:
@@ -151,8 +174,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             written = metadata["format"]
             if written == str(FORMAT):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                state, sealed = json.loads(metadata["state"]), metadata["sha256"]
-    except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
+                state, sealed = read_json(metadata["state"].encode(), "its state"), metadata["sha256"]
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise IsthmusError(f"{path} is not a readable checkpoint ({error}); delete it and start again") from error
     if written != str(FORMAT):
         older = written.isdecimal() and len(written) < 3 and int(written) < FORMAT
@@ -175,43 +198,24 @@ def _digest(state: str, tensors: Mapping[str, Tensor]) -> str:
     return found.hexdigest()
 
 
-def _typed(position: type[Stored], values: Any) -> Stored:
-    """A dataclass of JSON values, each of the type that its field says."""
-    _check(isinstance(values, dict), "its position is no object")
-    fields = {field.name: str(field.type) for field in dataclasses.fields(position)}  # type: ignore[arg-type]
-    for name in values.keys() - fields.keys():
-        _check(False, f"its position has a {reprlib.repr(name)}")
-    for name, kind in fields.items():
-        value = values[name]
-        optional = value is None and kind.endswith("| None")
-        _check(optional or _IS[kind.removesuffix(" | None")](value), f"{name} is {reprlib.repr(value)}, and no {kind}")
-    return position(**values)
+def _check_numbers(state: _State, position: Mapping[str, Any]) -> None:
+    """Refuse numbers that no run has, and numbers that are missing. position : as it was read."""
+    _check_named("its state", {"loss_count": state.loss_count})
+    _check_named("its position", vars(state.position))
+    for name in vars(state.position).keys() - position.keys():
+        _check(False, f"its position lacks {name}")
+    for number, entry in enumerate(state.position.history):
+        where = f"entry {number} of its history"
+        _check_named(where, typed(entry, Mapping[str, int | float | str | bool | None], where))
+        for name in sorted(_ENTRY):
+            _check(isinstance(entry.get(name), int | float), f"{where}: {name} must be a number")
 
 
-def _is_count(value: Any) -> bool:
-    return bool(is_integer(value) and 0 <= value < _MOST)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and is_real(value)
-
-
-def _is_history(value: Any) -> bool:
-    """Whether it is a list of entries as the trainer makes them."""
-    return isinstance(value, list) and all(
-        isinstance(entry, dict)
-        and entry.keys() >= _ENTRY
-        and all(_is_number(number) or (number is None and name not in _ENTRY) for name, number in entry.items())
-        for entry in value
-    )
-
-
-_IS = {
-    "int": _is_count,
-    "float": _is_number,
-    "bool": lambda value: isinstance(value, bool),
-    "list[dict[str, Any]]": _is_history,
-}  # what tells a JSON value of a field's type
+def _check_named(where: str, values: Mapping[str, Any]) -> None:
+    for name, number in values.items():
+        if isinstance(number, int | float):
+            fits = math.isfinite(number) and (number >= 0 or name in _LOSSES)
+            _check(fits, f"{where}: {name} must be a number of at least 0, not {number}")
 
 
 def _check(right: bool, otherwise: str) -> None:

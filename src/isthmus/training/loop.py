@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from isthmus.networks import load_stored_state, stored_state
 from isthmus.registry import optimizers as optimizers_by_name
 from isthmus.share import BatchGenerator, Share
 from isthmus.spec import TrainingSpec
-from isthmus.training.checkpoint import Checkpoint, check_tensors
+from isthmus.training.checkpoint import Checkpoint, Position, check_tensors
 from isthmus.training.distributed import ALONE, Pulse, World, lost
 from isthmus.training.optimizers import learning_rate_factor
 from isthmus.training.order import epoch_batches
@@ -35,24 +35,6 @@ _TICK = 0.25  # seconds between signs of life
 _STEPS_BETWEEN_VALIDATIONS = 50  # at least: epochs of a small data set are too short to validate each
 _VALIDATION_SHARE = 0.2  # of the minutes, at most, for one validation; it takes fewer samples where they do not last
 _ENTRY, _STEPS_IN_ENTRY = 0.02, 10  # share of the run, and steps, from one training loss in the history to the next
-
-
-@dataclass
-class Position:
-    """Where a run stands; everything here is plain JSON."""
-
-    preparation: float = 0.0  # seconds before the first step that count as part of `minutes`
-    epoch: int = 0  # epochs completed
-    batch: int = 0  # batches done in the current epoch
-    step: int = 0
-    seconds: float = 0.0  # of training
-    validated_step: int = 0
-    recorded: float = 0.0  # progress at the last entry of the history
-    best_loss: float | None = None
-    validations_without_improvement: int = 0
-    validation_samples: int | None = None  # that every validation takes; None before the first one
-    finished: bool = False
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Trainer:
@@ -298,7 +280,7 @@ class Trainer:
         assert self._checkpoint is not None
         with self._world.file(self._checkpoint.path) as path:
             checkpoint = replace(self._checkpoint, path=path)
-            tensors, self.position, self._loss_count = checkpoint.load(self.spec, self.optimizers, Position)
+            tensors, self.position, self._loss_count = checkpoint.load(self.spec, self.optimizers)
         task, best = _below("task.", tensors), _below("best.", tensors)
         with self._checkpoint.trusted():
             check_tensors(task, stored_state(self.task))
@@ -315,8 +297,8 @@ class Trainer:
         position, minutes = self.position, self.spec.minutes
         if position.batch > self._batches_per_epoch:  # equal: the epoch is over, and the next has not begun
             raise ValueError(f"batch is {position.batch}, and an epoch has {self._batches_per_epoch}")
-        if min(position.preparation, position.seconds) < 0 or position.preparation >= 60 * (minutes or math.inf):
-            raise ValueError(f"its times are {position.preparation:g} and {position.seconds:g} seconds")
+        if minutes is not None and position.preparation >= 60 * minutes:
+            raise ValueError(f"preparation is {position.preparation:g} s, of {minutes:g} minutes")
         if position.validation_samples is not None and not 1 <= position.validation_samples <= len(self._validation):
             raise ValueError(f"validation_samples is {position.validation_samples}, of {len(self._validation)}")
 
