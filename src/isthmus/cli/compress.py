@@ -21,6 +21,14 @@ CodecFolder = Annotated[
     typer.Option("--model", help="Folder of the codec.", show_default="the one inside, or one near the archive"),
 ]
 
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        help="How many pixels the archive may ask for, each channel counted.",
+        show_default="4,194,304, and 4,096 for each byte",
+    ),
+]
+
 
 @options.grouped
 def compress(
@@ -100,6 +108,10 @@ def decompress(
     model: CodecFolder = None,
     sample: Annotated[int | None, typer.Option(help="Number of the only sample wanted, counted from 0.")] = None,
     overwrite: options.Overwrite = False,
+    hidden: Annotated[
+        bool, typer.Option("--hidden", help="Write files, too, that begin with a dot or lie in a folder that does.")
+    ] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Bring back what an archive holds, exactly.
 
@@ -113,12 +125,14 @@ def decompress(
     """
     from isthmus.compression.files import unpack
 
-    unpacked = unpack(archive, output, model=model, sample=sample, overwrite=overwrite)
+    unpacked = unpack(
+        archive, output, model=model, sample=sample, overwrite=overwrite, hidden=hidden, max_pixels=max_pixels
+    )
     typer.echo(f"{unpacked.samples:,} samples in {output}")
     _report(archive, unpacked.problems)
 
 
-def verify(archive: Archive, model: CodecFolder = None) -> None:
+def verify(archive: Archive, model: CodecFolder = None, max_pixels: MaxPixels = None) -> None:
     """Check every byte of an archive and decode all of it; the exit status is 1 if anything is damaged.
 
     Example:
@@ -127,7 +141,7 @@ def verify(archive: Archive, model: CodecFolder = None) -> None:
     """
     from isthmus.compression.files import verify
 
-    verified = verify(archive, model)
+    verified = verify(archive, model, max_pixels=max_pixels)
     typer.echo(f"{verified.samples:,} samples of {archive} are intact")
     _report(archive, verified.problems)
 

@@ -71,12 +71,22 @@ def pack(
 
 
 def unpack(
-    archive: Path, folder: Path, *, model: str | None = None, sample: int | None = None, overwrite: bool = False
+    archive: Path,
+    folder: Path,
+    *,
+    model: str | None = None,
+    sample: int | None = None,
+    overwrite: bool = False,
+    hidden: bool = False,
+    max_pixels: int | None = None,
 ) -> Unpacked:
     """Bring back what an archive holds, exactly, as files in a folder; of a damaged one, all that is intact.
 
+    Nothing is written outside of the folder, nor through links below it.
+
     model : folder of the codec; by default the one inside, or one near the archive. sample : the number of the only
-    sample wanted, counted from 0. overwrite : whether files that exist are replaced.
+    sample wanted, counted from 0. overwrite : whether files that exist are replaced. hidden : whether files are
+    written that begin with a dot, or lie in a folder that does. max_pixels : see `Codec.decompress`.
     """
     if folder.exists() and not folder.is_dir():
         raise IsthmusError(f"{folder} is a file; name a folder with --output")
@@ -84,25 +94,25 @@ def unpack(
         reader = open_archive(file, archive)
         problems = list(reader.damaged)
         found = find_model(reader, archive, model)
-        with Unpacker(folder, archive.stem, overwrite) as unpacker:
+        with Unpacker(folder, archive.stem, overwrite, hidden) as unpacker:
             if sample is not None:
-                unpacker.add(*read_one(reader, found, sample))
+                unpacker.add(*read_one(reader, found, sample, max_pixels))
             else:
-                for item in read_images(reader, found, lambda error: problems.append(str(error))):
+                for item in read_images(reader, found, lambda error: problems.append(str(error)), max_pixels):
                     unpacker.add(*item)
     return Unpacked(unpacker.count, [*problems, *unpacker.problems])
 
 
-def verify(archive: Path, model: str | None = None) -> Unpacked:
+def verify(archive: Path, model: str | None = None, *, max_pixels: int | None = None) -> Unpacked:
     """Check every byte of an archive, decode all of it, and see whether its names can be restored."""
     with archive.open("rb") as file:
         reader = open_archive(file, archive)
         problems = list(reader.damaged)
         found = find_model(reader, archive, model)
         count = 0
-        for chunk, within, _ in read_images(reader, found, lambda error: problems.append(str(error))):
+        for chunk, within, _ in read_images(reader, found, lambda error: problems.append(str(error)), max_pixels):
             count += 1
-            if chunk.names and not lies_inside(chunk.names[within][0]):
+            if within < len(chunk.names) and not lies_inside(chunk.names[within][0]):
                 problems.append(
                     f"sample {chunk.first + within:,} is called {chunk.names[within][0]!r} and cannot be unpacked"
                 )

@@ -20,10 +20,12 @@ import numpy as np
 from isthmus.compression.coding.chunk import MOST_VALUES
 from isthmus.data.images import any_size
 from isthmus.errors import IsthmusError
+from isthmus.typed_json import typed
 
 if TYPE_CHECKING:
     from PIL import Image
 
+_MOST_PADDING = 64  # bytes after a row of pixels: a BMP fills them up to a multiple of 4
 _MOST_AROUND = 1 << 15  # bytes of a file that are not pixels: archives keep them in the list of names
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DEPTH = 24  # where a PNG says how many bits a value has
@@ -59,8 +61,11 @@ class Frame:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Frame:
         """What `to_json` gave."""
-        ends = {name: base64.b64decode(values.get(name, "")) for name in ("before", "after")}
-        return cls(**{**values, **ends})
+        ends = {name: base64.b64decode(typed(values.get(name, ""), str, name)) for name in ("before", "after")}
+        frame: Frame = typed({**values, **ends}, Frame, "a frame")
+        if not 0 <= frame.padding <= _MOST_PADDING or "/" in frame.suffix:
+            raise IsthmusError(f"a frame with {frame.padding:,} zeros after each row, and the suffix {frame.suffix!r}")
+        return frame
 
     def around(self, pixels: np.ndarray) -> bytes:
         """The whole file with other pixels of the same shape and dtype."""

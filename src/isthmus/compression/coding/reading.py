@@ -43,8 +43,8 @@ class Allowance:
         reason = (
             f"max_pixels is {self._most:,}"
             if self._most is not None
-            else f"the archive asks for more pixels than the {likely:,} that so few bytes make likely; if you trust it, "
-            f"allow more with max_pixels (--max-pixels)"
+            else f"the archive asks for more pixels than the {likely:,} that so few bytes make likely; if you trust "
+            f"it, allow more with max_pixels (--max-pixels)"
         )
         raise IsthmusError(f"{which(chunk.first, chunk.count)} left out, and what follows: {reason}")
 
