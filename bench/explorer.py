@@ -1,4 +1,5 @@
-"""The explorer with 70,000 points: seconds from the command to the page, and how long a pointer waits for its picture.
+"""The explorer with 70,000 points: seconds from the command to the page, how long a pointer waits for its
+picture, and memory after many pages.
 
 python bench/explorer.py      needs: pip install '.[explore,dev]', Chromium, MNIST
 """
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from machine import machine, table
 MODEL = Path(__file__).parents[1] / ".bench" / "explorer" / "mnist-10"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 MOVES = 200
+VISITS, FORGOTTEN = 60, 45  # pages that are asked for; seconds after which the server has forgotten them
 PAUSES = (30, 100)  # milliseconds between moves of the pointer
 
 # Notes the time of every question and of its answer where they happen: in the browser.
@@ -61,17 +64,18 @@ def main() -> None:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
-            rows = measured(browser, process, start)
+            assert process.stdout is not None
+            url = next(word for word in process.stdout.readline().split() if word.startswith("http"))
+            rows = measured(browser, url, start)
+            rows += remembered(url, process.pid)
         finally:
             process.terminate()
             browser.close()
     print(f"{machine()}\n\n{table(rows)}")
 
 
-def measured(browser: Any, process: subprocess.Popen[str], start: float) -> list[dict[str, Any]]:
+def measured(browser: Any, url: str, start: float) -> list[dict[str, Any]]:
     """Open the page as soon as its address is printed, wait for all points, then move the pointer."""
-    assert process.stdout is not None
-    url = next(word for word in process.stdout.readline().split() if word.startswith("http"))
     served = time.perf_counter() - start
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(url)
@@ -97,6 +101,32 @@ def measured(browser: Any, process: subprocess.Popen[str], start: float) -> list
                 }
             )
     return rows
+
+
+def remembered(url: str, server: int) -> list[dict[str, Any]]:
+    """Megabytes of the server before, during and after pages that are asked for and left."""
+    found, before = [], resident(server)
+    for _ in range(VISITS):
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            answer.read()
+    found.append(resident(server))
+    time.sleep(FORGOTTEN)
+    for _ in range(VISITS):
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            answer.read()
+    time.sleep(FORGOTTEN)
+    found.append(resident(server))
+    return [
+        {"what": "memory of the server with one page (MB)", "figure": f"{before:.0f}"},
+        {"what": f"with {VISITS} more pages", "figure": f"{found[0]:.0f}"},
+        {"what": f"after {2 * VISITS} pages, all left", "figure": f"{found[1]:.0f}"},
+    ]
+
+
+def resident(process: int) -> float:
+    """Megabytes of memory of a process."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def moved(page: Any, pause: int) -> np.ndarray:

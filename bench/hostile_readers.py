@@ -17,6 +17,7 @@ import warnings
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ import pyarrow.feather
 import pyarrow.parquet
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.data.file_kinds import write_all
+
 from isthmus import IsthmusError, open_source
 from isthmus.data.sample_files import READABLE, open_sample
 from isthmus.data.table_files import is_table
 from isthmus.data.table_source import open_table
 from machine import machine, table
-from tests.data.file_kinds import write_all
 
 SECONDS = 10
 _MOST = 64  # bytes of a piece that is copied or cut
@@ -150,7 +152,7 @@ READERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Any]]] = {  # 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-    slowest, found = (0.0, ""), Counter[str]()
+    slowest, wrong = (0.0, ""), Counter[str]()
 
     def late(number: int, frame: Any) -> None:
         raise TimeoutError(f"more than {SECONDS} s")
@@ -158,7 +160,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, late)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
-        for (name, content, read), _ in zip(cases(np.random.default_rng(0)), range(count)):
+        for name, content, read in islice(cases(np.random.default_rng(0)), count):
             reader, _, file = name.partition("-")
             path = Path(folder) / file
             path.write_bytes(content)
@@ -171,7 +173,7 @@ def main() -> None:
                 outcome = "one clear line" if "\n" not in str(error) and len(str(error)) < 2000 else "a long error"
             except Exception as error:
                 outcome = "ANOTHER ERROR"
-                found[f"{reader} {file}: {type(error).__name__}: {str(error)[:120]}"] += 1
+                wrong[f"{reader} {file}: {type(error).__name__}: {str(error)[:120]}"] += 1
             signal.alarm(0)
             took = time.process_time() - start
             slowest = max(slowest, (took, name))
@@ -183,9 +185,9 @@ def main() -> None:
     ]
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{machine()}\n\n{table(rows)}\n\nslowest {slowest[0]:.2f} s ({slowest[1]}), memory at most {memory:,.0f} MB")
-    for line, times in found.most_common(60):
+    for line, times in wrong.most_common(60):
         print(f"{times} times {line}")
-    sys.exit(bool(found))
+    sys.exit(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -329,6 +329,7 @@ def _tifffile_header(path: Path) -> Header:
             raise ValueError("it holds no images")
         if series is None:
             return Header(0, 0, Kind("uint8"), max(2, len(file.pages)))
+        check_expansion(path, path.stat().st_size, series.nbytes)
         height, width, *channels = _channels_last(series.shape, series.axes)
         size = (width, height) if turn in (2, 4, 5, 6) else (height, width)
         return Header(*size, Kind(series.dtype.name, tuple(channels)))

@@ -38,8 +38,12 @@ def is_table(path: Path) -> bool:
 
 
 def read_arrow(path: Path) -> Any:
-    """The table in a file that is no text table, or in a folder."""
-    return read_parquet(path) if path.is_dir() else READERS[_format(path)](path)
+    """The table in a file that is no text table, or in a folder; checked, so that every cell is where it should be."""
+    with reading(path, "a table"):
+        table = read_parquet(path) if path.is_dir() else READERS[_format(path)](path)
+        table.validate(full=True)
+        len(table.column_names)  # which are decoded only now
+        return table
 
 
 def _format(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -256,7 +257,13 @@ def open_table_to_learn(
     return _opened(data, kinds, markers, labels, drop, csv, matrices=True)
 
 
-def _opened(
+def _opened(data: Any, *given: Any, **options: Any) -> ArraySource | None:
+    """`_made`; whatever is wrong with a file is said in one line."""
+    with reading(os.fspath(data), "a table") if isinstance(data, str | os.PathLike) else nullcontext():
+        return _made(data, *given, **options)
+
+
+def _made(
     data: Any,
     kinds: Mapping[str, str] | None,
     markers: Sequence[Any],

@@ -168,6 +168,8 @@ def _batches(path: Path) -> Iterator[Any]:
             yield from parquet_batches(path, _ROWS)
         else:
             with pa.OSFile(os.fspath(path)) as file, pa.ipc.open_file(file) as batches:
-                whole = (batches.get_batch(i) for i in range(batches.num_record_batches))
-                yield from (b.slice(start, _ROWS) for b in whole for start in range(0, len(b), _ROWS))
+                for number in range(batches.num_record_batches):
+                    batch = batches.get_batch(number)
+                    batch.validate(full=True)
+                    yield from (batch.slice(start, _ROWS) for start in range(0, len(batch), _ROWS))
         pa.default_memory_pool().release_unused()

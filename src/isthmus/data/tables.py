@@ -16,6 +16,7 @@ from isthmus.data.base import ArraySource, Source, as_labels
 from isthmus.data.csv_dialect import Dialect
 from isthmus.data.csv_files import read_verbatim, refuse_unclear
 from isthmus.data.in_memory import as_numbers
+from isthmus.data.reading import reading
 from isthmus.data.table_files import read_arrow
 from isthmus.errors import IsthmusError, ReadingError, unknown_name, warn
 
@@ -213,7 +214,8 @@ def _example(column: Any) -> str:
 
 def file_source(path: Path, columns: Columns) -> ArraySource:
     """A file that holds a table, but for text."""
-    return arrow_source(read_arrow(path), columns, str(path))
+    with reading(path, "a table"):
+        return arrow_source(read_arrow(path), columns, str(path))
 
 
 class CsvSource(ArraySource):

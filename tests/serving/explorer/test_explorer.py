@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import re
 import signal
 import socket
 import sys
+import time
 import urllib.request
 from copy import copy
 from pathlib import Path
@@ -268,3 +270,28 @@ def test_a_dropped_file_is_an_array_of_numbers_or_one_line(name: str, content: b
     with pytest.raises(IsthmusError, match=re.escape(said)) as caught:
         read_dropped(name, content)
     assert "\n" not in str(caught.value) and name in str(caught.value)
+
+
+def test_pages_that_were_left_are_forgotten(models: Path) -> None:
+    cell = isthmus.explore(isthmus.load(models / "flat"), isthmus.datasets.load("digits").test.images)
+
+    def alive() -> int:
+        return sum(type(one).__name__ == "EncoderDecoderPage" for one in gc.get_objects())
+
+    gc.collect()
+    gc.disable()  # what it would do in its own time is done now, or not at all
+    try:
+        before = alive()
+        for _ in range(3):
+            with urllib.request.urlopen(cell.url, timeout=60) as answer:
+                answer.read()
+        assert alive() == before + 3
+        loop, (sessions,) = cell._server.io_loop, cell._server._tornado.applications.values()
+        loop.add_callback(lambda: sessions._cleanup_sessions(0))  # which is done when some seconds have passed
+        until = time.monotonic() + 60
+        while alive() > before and time.monotonic() < until:
+            time.sleep(0.1)
+        assert alive() == before
+    finally:
+        gc.enable()
+        cell.stop()
