@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,9 +15,14 @@ from isthmus.anomalies.rows import Rows, RowView
 
 
 class Judge(ABC):
-    """One way to see that a row is strange. votes : how much it counts beside the others."""
+    """One way to see that a row is strange.
+
+    votes : how much it counts beside the others. sees_all : whether it looks at all columns, so that others may confirm
+    what it sees.
+    """
 
     votes: float = 1.0
+    sees_all: ClassVar[bool] = True
 
     @abstractmethod
     def scores(self, rows: Rows) -> Tensor:
@@ -35,6 +41,7 @@ class HiddenCells(Judge):
     turns: Tensor
     counted: Tensor
     votes: float = 1.0
+    sees_all: ClassVar[bool] = False
 
     @cached_property
     def _asked_in(self) -> list[int]:

@@ -91,7 +91,7 @@ def learn(run: Run, source: TableSource, *, is_contaminated: bool) -> Found:
     with torch.inference_mode():
         rows, group = view.rows(x), torch.from_numpy(group_of(places, groups, run.seed, n))
         kept = _kept(network, view, rows, group, run.seed, is_contaminated=is_contaminated)
-        panel, scores = Panel.of(judges_of(network, view, kept), rows, group)
+        panel, scores = Panel.of(judges_of(network, view, kept), rows, group, by_agreement=is_contaminated)
     return Found(blame_of(panel, network, view, kept), kept, scores.double().numpy(), group.numpy(), trained)
 
 
