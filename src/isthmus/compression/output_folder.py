@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from isthmus.errors import IsthmusError
-from isthmus.files import temporary_affixes
+from isthmus.files import WORKPLACE, atomic_path
+from isthmus.remote.paths import RemotePath
 
 _BY_HANDLE = {os.open, os.mkdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -31,6 +32,9 @@ class OutputFolder:
 
     def identity(self, name: str) -> tuple[int, int] | None:
         """Device and inode of what has that name, a link itself; None where there is nothing."""
+        if isinstance(self.path, RemotePath):  # stores have no links
+            path = self.path / name
+            return (0, path.stat().st_ino) if path.exists() else None
         with suppress(FileNotFoundError), self._parent(name, make=False) as (handle, last):
             found = os.stat(last, dir_fd=handle, follow_symlinks=False)
             return found.st_dev, found.st_ino
@@ -42,9 +46,12 @@ class OutputFolder:
 
         IsthmusError where a folder on the way is a link, and where the name is that of a folder.
         """
+        if isinstance(self.path, RemotePath):
+            with atomic_path(self.path / name) as made, made.open("w+b") as sent:
+                yield sent
+            return
         with self._parent(name, make=True) as (handle, last):
-            prefix, suffix = temporary_affixes(Path(name))
-            temporary = str(Path(last).with_name(f"{prefix}{secrets.token_hex(6)}{suffix}"))
+            temporary = str(Path(last).with_name(f"{WORKPLACE}{secrets.token_hex(6)}"))
             try:
                 with os.fdopen(os.open(temporary, _NEW, 0o666, dir_fd=handle), "w+b") as file:
                     yield file
