@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-scale clean
+.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -81,6 +81,9 @@ bench-tables: $(VENV)/.installed-dev
 	$(BIN)/python bench/imputation.py
 	$(BIN)/python bench/synthetic.py
 	$(BIN)/python bench/table_codes.py
+
+bench-kills: $(VENV)/.installed-dev
+	$(BIN)/python bench/kills.py
 
 bench-anomalies: $(VENV)/.installed-dev
 	$(BIN)/python bench/anomalies.py

@@ -4,7 +4,8 @@ python bench/kills.py [--count 1000] [--signal KILL] [CASE ...]
 
 The cases are save (which gets all kills) and train, compress, denoise, embed and map (a tenth each). Every run is a
 process forked from this one, which has imported torch already. With --signal TERM, INT or HUP the runs are asked to
-end: their exit status is 128 + n, and there is nothing half-written even before the next run.
+end: their exit status is 128 + n, and there is nothing half-written even before the next run. Ctrl-C ends a case and
+tells what was counted so far.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +43,7 @@ from machine import machine, table
 CHECKPOINT = "checkpoint.safetensors"
 _DIGEST = re.compile(r"model-[0-9a-f]{16}\.safetensors")
 _NEEDED = ("compression.lossless_learning", "compression.packing", "denoising.files", "manifold.page")
-_FAILED, _SLOWEST = 99, 120.0
+_FAILED, _SLOWEST = 99, 600.0
 
 
 @dataclass(frozen=True)
@@ -306,13 +308,14 @@ def measure(name: str, count: int, number: int) -> dict[str, Any]:
         assert run(case.work, log).status == 0, log.read_text()
         whole = time.perf_counter() - start
         assert case.names() == expected, case.names() ^ expected
-    for _ in range(count):
-        ended = run(case.work, log, moments.uniform(0, 1.05 * whole), number)
-        said["ended early"] += ended.early
-        _judge(case, ended, number, expected, log, said)
+    with suppress(KeyboardInterrupt):
+        for _ in range(count):
+            ended = run(case.work, log, moments.uniform(0, 1.05 * whole), number)
+            _judge(case, ended, number, expected, log, said)
+            said.update(runs=1, early=ended.early)
     shutil.rmtree(top)
-    told = {key: said[key] for key in ("ended early", "broken", "next run failed", "litter", "wrong status")}
-    return {"case": name, "runs": count, **told, "seconds": f"{time.perf_counter() - begun:.0f}"}
+    told = {key: said[key] for key in ("runs", "early", "broken", "next run failed", "litter", "wrong status")}
+    return {"case": name, **told, "seconds": f"{time.perf_counter() - begun:.0f}"}
 
 
 def _judge(case: Case, ended: Ended, number: int, expected: set[str], log: Path, said: Counter[str]) -> None:

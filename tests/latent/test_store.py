@@ -138,3 +138,18 @@ def test_a_folder_is_whole_or_what_it_was(tmp_path: Path) -> None:
         pass  # nothing was made
     assert (target / "file").read_text() == "second"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_store_that_is_replaced_while_it_is_open_is_opened_again(codes: np.ndarray, tmp_path: Path) -> None:
+    def write(name: str, model: str) -> None:
+        rows = Rows([f"{name} {i}" for i in range(len(codes))], codes)
+        write_store(tmp_path / "a.lance", [rows], Origin(model, "0" * 64))
+
+    write("old", "m")
+    store = Store(tmp_path / "a.lance")
+    write("new", "m")
+    assert store.nearest(codes[1:2], k=1)[0][0].sample == "new 1"
+    write("other", "n")
+    with pytest.raises(IsthmusError, match="was replaced by codes of another model while it was open"):
+        store.nearest(codes[2:3], k=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.lance"]
