@@ -11,6 +11,7 @@ import pytest
 from tests.cli.commandline import ask
 
 from isthmus import AnomalyDetector, IsthmusError, load
+from isthmus.anomalies.stretches import block_maxima, chance_of_false_alarm, stretch_p_value
 from isthmus.anomalies.windows import choose_window, dominant_period
 from isthmus.errors import IsthmusWarning
 
@@ -104,6 +105,15 @@ def test_channels_are_counted_whatever_they_came_in(tmp_path: Path) -> None:
         assert detector.n_features_in_ == channels
         detector.save(tmp_path / "m")
         assert load(tmp_path / "m").n_features_in_ == channels
+
+
+def test_p_values_of_stretches_are_those_of_blocks_that_are_nearly_independent() -> None:
+    rng, small = np.random.default_rng(0), 0
+    for _ in range(400):  # runs of five alike, as windows make them
+        scores = np.repeat(rng.normal(size=220), 5)
+        maxima = block_maxima(scores[:1000], 5)
+        small += min(stretch_p_value(peak, maxima) for peak in block_maxima(scores[1000:], 5)) <= 1 / 201
+    assert abs(small / 400 - chance_of_false_alarm(100, 5, 1000)) < 0.05
 
 
 def test_a_constant_series_has_nothing_strange_until_it_changes() -> None:

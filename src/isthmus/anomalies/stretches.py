@@ -38,3 +38,34 @@ def stretches(strangeness: np.ndarray, flagged: np.ndarray, gap: int, most: int)
         start, stop = int(run[0]), int(run[-1]) + 1
         found.append(Stretch(start, stop, start + int(strangeness[start:stop].argmax())))
     return sorted(found, key=lambda one: -strangeness[one.peak])[:most]
+
+
+def block_maxima(scores: np.ndarray, length: int) -> np.ndarray:
+    """The largest of each block of scores (n,) of a series, (n // length,), at least one.
+
+    Neighbouring steps share windows, and so their scores are no independent draws; the maxima of blocks as long as a
+    window nearly are.
+
+    >>> block_maxima(np.array([1.0, 5, 2, 3, 9, 4, 8]), 3)
+    array([5., 9.])
+    """
+    whole = max(1, len(scores) // length) * length
+    maxima: np.ndarray = np.maximum.reduceat(scores[:whole], np.arange(0, min(whole, len(scores)), length))
+    return maxima
+
+
+def stretch_p_value(peak: float, maxima: np.ndarray) -> float:
+    """The chance that a block of a normal series has a peak as high. maxima : of the calibration's blocks."""
+    return float((1 + np.count_nonzero(maxima >= peak)) / (len(maxima) + 1))
+
+
+def chance_of_false_alarm(steps: int, window: int, calibration: int) -> float:
+    """The chance that a normal series has a step that is stranger than all that calibrate.
+
+    steps, calibration : of the series, and of those that calibrate. One of so many blocks of both is the strangest.
+
+    >>> round(chance_of_false_alarm(950, 50, 3000), 2)
+    0.24
+    """
+    new, known = max(1, steps / window), max(1, calibration / window)
+    return new / (new + known)
