@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from isthmus.errors import IsthmusError
-from isthmus.files import temporary_affixes
+from isthmus.files import workplace
 
 _BY_HANDLE = {os.open, os.mkdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -42,22 +41,16 @@ class OutputFolder:
 
         IsthmusError where a folder on the way is a link, and where the name is that of a folder.
         """
-        with self._parent(name, make=True) as (handle, last):
-            prefix, suffix = temporary_affixes(Path(name))
-            temporary = str(Path(last).with_name(f"{prefix}{secrets.token_hex(6)}{suffix}"))
-            try:
-                with os.fdopen(os.open(temporary, _NEW, 0o666, dir_fd=handle), "w+b") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                if handle is None:
-                    Path(temporary).replace(last)
-                else:
-                    os.rename(temporary, last, src_dir_fd=handle, dst_dir_fd=handle)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=handle)
-                raise
+        with self._parent(name, make=True) as (handle, last), workplace(self.path) as place:
+            temporary = place / "file"
+            with os.fdopen(os.open(temporary, _NEW, 0o666), "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if handle is None:
+                temporary.replace(last)
+            else:
+                os.rename(temporary, last, dst_dir_fd=handle)
 
     @contextmanager
     def _parent(self, name: str, *, make: bool) -> Iterator[tuple[int | None, str]]:
