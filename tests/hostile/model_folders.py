@@ -15,7 +15,7 @@ from tests.hostile.archives import GOLDEN, altered_bytes, altered_tensors
 from tests.hostile.values import altered_json
 
 from isthmus import load
-from isthmus.estimators.model_folder import _HEAD, CONFIG, LOG, WEIGHTS, _digest, _seal
+from isthmus.estimators.model_folder import _HEAD, CONFIG, LOG, _digest, _seal, weights_of
 
 FOLDERS = sorted(folder / "model" for folder in GOLDEN.iterdir() if folder.name != "custom")
 
@@ -46,19 +46,20 @@ def alter(folder: Path, rng: np.random.Generator) -> None:
     if kind == 1:
         (folder / LOG).write_bytes(altered_bytes((folder / LOG).read_bytes(), rng))
         return
+    weights = folder / weights_of(config)
     if kind == 2:
-        (folder / WEIGHTS).write_bytes(altered_bytes((folder / WEIGHTS).read_bytes(), rng))
+        weights.write_bytes(altered_bytes(weights.read_bytes(), rng))
     elif kind < 8:
-        tensors = altered_tensors(load_file(folder / WEIGHTS), rng)
-        save_file(tensors, folder / WEIGHTS)
+        tensors = altered_tensors(load_file(weights), rng)
+        save_file(tensors, weights)
     else:
         config = altered_json(config, rng)
-    reseal(folder, config)
+    reseal(folder, config, weights)
 
 
-def reseal(folder: Path, config: dict[str, Any]) -> None:
+def reseal(folder: Path, config: dict[str, Any], weights: Path) -> None:
     """Write a configuration with the digest that fits it and the weights."""
     body = {key: value for key, value in config.items() if key not in _HEAD}
     if "sha256" in config:
-        config = {**config, "sha256": _seal(_digest(folder / WEIGHTS), body)}
+        config = {**config, "sha256": _seal(_digest(weights), body)}
     (folder / CONFIG).write_text(json.dumps(config))

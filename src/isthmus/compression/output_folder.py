@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from isthmus.errors import IsthmusError
-from isthmus.files import WORKPLACE, atomic_path
+from isthmus.files import atomic_path, workplace
 from isthmus.remote.paths import RemotePath
 
 _BY_HANDLE = {os.open, os.mkdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
@@ -50,21 +49,16 @@ class OutputFolder:
             with atomic_path(self.path / name) as made, made.open("w+b") as sent:
                 yield sent
             return
-        with self._parent(name, make=True) as (handle, last):
-            temporary = str(Path(last).with_name(f"{WORKPLACE}{secrets.token_hex(6)}"))
-            try:
-                with os.fdopen(os.open(temporary, _NEW, 0o666, dir_fd=handle), "w+b") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                if handle is None:
-                    Path(temporary).replace(last)
-                else:
-                    os.rename(temporary, last, src_dir_fd=handle, dst_dir_fd=handle)
-            except BaseException:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=handle)
-                raise
+        with self._parent(name, make=True) as (handle, last), workplace(self.path) as place:
+            temporary = place / "file"
+            with os.fdopen(os.open(temporary, _NEW, 0o666), "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            if handle is None:
+                temporary.replace(last)
+            else:
+                os.rename(temporary, last, dst_dir_fd=handle)
 
     @contextmanager
     def _parent(self, name: str, *, make: bool) -> Iterator[tuple[int | None, str]]:

@@ -125,7 +125,8 @@ class ManifoldMap(EncoderDecoder):
 
         X : array of shape (n_samples, ...), torch tensor, DataFrame, path, name of a data set or Source; at least 2
         samples. Of more than 1,048,576, as many from all over them are learned from, so that memory is bounded, and
-        `transform` places the others. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : see `AutoEncoder.fit`.
+        `transform` places the others. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : see
+        `AutoEncoder.fit`.
 
         Ctrl-C and SIGTERM end the run and keep what was learned so far.
         """
