@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from isthmus.errors import IsthmusError
-from isthmus.files import workplace
+from isthmus.files import atomic_path, workplace
+from isthmus.remote.paths import RemotePath
 
 _BY_HANDLE = {os.open, os.mkdir, os.stat, os.unlink, os.rename} <= os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _FOLDER = getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -30,6 +31,8 @@ class OutputFolder:
 
     def identity(self, name: str) -> tuple[int, int] | None:
         """Device and inode of what has that name, a link itself; None where there is nothing."""
+        if isinstance(self.path, RemotePath):  # a store of objects has no links, and names alone tell them apart
+            return (0, hash(name)) if (self.path / name).exists() else None
         with suppress(FileNotFoundError), self._parent(name, make=False) as (handle, last):
             found = os.stat(last, dir_fd=handle, follow_symlinks=False)
             return found.st_dev, found.st_ino
@@ -41,6 +44,10 @@ class OutputFolder:
 
         IsthmusError where a folder on the way is a link, and where the name is that of a folder.
         """
+        if isinstance(self.path, RemotePath):
+            with atomic_path(self.path / name) as made, made.open("w+b") as file:
+                yield file
+            return
         with self._parent(name, make=True) as (handle, last), workplace(self.path) as place:
             temporary = place / "file"
             with os.fdopen(os.open(temporary, _NEW, 0o666), "w+b") as file:
