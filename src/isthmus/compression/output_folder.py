@@ -31,9 +31,8 @@ class OutputFolder:
 
     def identity(self, name: str) -> tuple[int, int] | None:
         """Device and inode of what has that name, a link itself; None where there is nothing."""
-        if isinstance(self.path, RemotePath):  # stores have no links
-            path = self.path / name
-            return (0, path.stat().st_ino) if path.exists() else None
+        if isinstance(self.path, RemotePath):  # a store of objects has no links, and names alone tell them apart
+            return (0, hash(name)) if (self.path / name).exists() else None
         with suppress(FileNotFoundError), self._parent(name, make=False) as (handle, last):
             found = os.stat(last, dir_fd=handle, follow_symlinks=False)
             return found.st_dev, found.st_ino
@@ -46,8 +45,8 @@ class OutputFolder:
         IsthmusError where a folder on the way is a link, and where the name is that of a folder.
         """
         if isinstance(self.path, RemotePath):
-            with atomic_path(self.path / name) as made, made.open("w+b") as sent:
-                yield sent
+            with atomic_path(self.path / name) as made, made.open("w+b") as file:
+                yield file
             return
         with self._parent(name, make=True) as (handle, last), workplace(self.path) as place:
             temporary = place / "file"
