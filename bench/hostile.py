@@ -4,11 +4,12 @@ python bench/hostile.py archives 100000
 python bench/hostile.py models 10000
 
 Cases run in child processes, some hundred in each, which may take 1 GB more than they begin with; one that takes more
-than 10 seconds of the CPU is ended and counted. More kinds of files are more modules with a function `cases`: see KINDS.
+than 10 seconds of the CPU is ended and counted. More kinds of files are more modules with a function `cases`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import resource
@@ -59,10 +60,8 @@ def child(kind: str, seed: int, count: int) -> None:
 
     source = importlib.import_module(KINDS[kind]).cases(np.random.default_rng(seed))
     _, content, reader = next(source)
-    try:
+    with contextlib.suppress(IsthmusError):
         reader(content)  # imports what is imported late
-    except IsthmusError:
-        pass
     signal.signal(signal.SIGPROF, _late)
     before = _resident()
     resource.setrlimit(resource.RLIMIT_AS, (_mapped() + MEMORY,) * 2)

@@ -1,4 +1,4 @@
-"""Archives as an attacker would alter them: payloads, directories and models changed, their checksums made right again."""
+"""Archives as an attacker would alter them: sections are changed, their checksums made right again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MAX_PIXELS = 1 << 18  # as a service would allow: no case may take seconds
 
 
 def cases(rng: np.random.Generator) -> Iterator[tuple[str, bytes, Callable[[bytes], None]]]:
-    """Without end: a name, an altered archive, and what reads it; that raises AssertionError for data that are wrong."""
+    """Without end: a name, an altered archive, and what reads it (AssertionError: wrong data)."""
     made = [(name, *_archive(name)) for name in CODECS]
     while True:
         name, data, originals = made[int(rng.integers(len(made)))]

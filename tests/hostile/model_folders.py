@@ -15,8 +15,9 @@ from tests.hostile.archives import GOLDEN, altered_bytes, altered_tensors
 from tests.hostile.values import altered_json
 
 from isthmus import load
-from isthmus.estimators.model_folder import _HEAD, CONFIG, LOG, WEIGHTS, _digest, _seal
+from isthmus.estimators.model_folder import _HEAD, CONFIG, _digest, _seal
 
+LOG, WEIGHTS = "training.jsonl", "model.safetensors"  # of the golden folders, which are of format 1
 FOLDERS = sorted(folder / "model" for folder in GOLDEN.iterdir() if folder.name != "custom")
 
 

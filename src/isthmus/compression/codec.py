@@ -13,7 +13,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.compression.coding import chunks
-from isthmus.compression.coding.archive import Chunk, Reader, Writer
+from isthmus.compression.coding.archive import Reader, Writer
+from isthmus.compression.coding.chunk import Chunk
 from isthmus.compression.coding.chunks import Group, Member, grouped
 from isthmus.compression.coding.model import CodecModel
 from isthmus.compression.coding.parallel import in_parallel
