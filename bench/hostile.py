@@ -5,7 +5,7 @@ python bench/hostile.py models 10000
 python bench/hostile.py readers 100000
 
 Cases run in child processes, some hundred in each, which may take 1 GB more than they begin with; one that takes more
-than 10 seconds of the CPU is ended and counted. More kinds of files are more modules with `cases`: see KINDS.
+than 10 seconds of the CPU is ended and counted. More kinds of files are more modules with a function `cases`.
 """
 
 from __future__ import annotations
