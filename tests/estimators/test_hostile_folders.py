@@ -15,7 +15,7 @@ from tests.hostile.model_folders import cases, reseal
 
 from isthmus import load
 from isthmus.errors import IsthmusError
-from isthmus.estimators.model_folder import CONFIG
+from isthmus.estimators.model_folder import CONFIG, weights_of
 from isthmus.registry import estimators
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -46,11 +46,11 @@ def test_settings_that_ask_for_too_much_are_refused_at_once(
 ) -> None:
     folder = Path(shutil.copytree(GOLDEN / name / "model", tmp_path / "model"))
     config = json.loads((folder / CONFIG).read_text())
-    holder = config
+    holder, weights = config, folder / weights_of(config)
     for key in place[:-1]:
         holder = holder[key]
     holder[place[-1]] = value
-    reseal(folder, config)
+    reseal(folder, config, weights)
     start = time.process_time()
     with pytest.raises(IsthmusError) as caught:
         load(folder, device="cpu")
