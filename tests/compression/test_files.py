@@ -30,7 +30,7 @@ def there_and_back(
     archive = tmp_path / "all.isth"
     packed = pack(codec_of(model), list(map(str, inputs)), archive, embed_model=True)
     assert not verify(archive).problems
-    return packed, unpack(archive, tmp_path / "back")
+    return packed, unpack(archive, tmp_path / "back", hidden=True)
 
 
 def names(folder: Path) -> set[str]:
