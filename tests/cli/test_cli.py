@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from tests.cli.commandline import ask
 
+from isthmus.files import WORKPLACE
 from isthmus.registry import bottlenecks, corruptions, networks, objectives, upsamplings
 
 COMMANDS = (
@@ -178,10 +179,11 @@ def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_no_dead_end(tmp_path: Path) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
-    (folder / ".checkpoint.safetensors.abc.safetensors").write_bytes(b"half")
+    (folder / f"{WORKPLACE}dead").mkdir()
+    (folder / f"{WORKPLACE}dead" / "checkpoint.safetensors").write_bytes(b"half")
     done = isthmus("train", "digits", *TRAIN, "--no-report", "-o", folder)
     assert done.returncode == 0, done.stderr
-    assert not list(folder.glob(".checkpoint*"))
+    assert not list(folder.glob(f"{WORKPLACE}*"))
     done = isthmus("train", "digits", *TRAIN, "-o", folder, "--resume")
     assert done.returncode == 1
     assert "finished" in done.stderr

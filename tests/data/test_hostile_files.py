@@ -232,7 +232,7 @@ def test_what_one_trusts_is_read(small: None, tmp_path: Path, monkeypatch: pytes
 def test_a_table_of_a_million_columns_is_refused_at_once(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     path.write_text(",".join(f"c{i}" for i in range(1_000_000)) + "\n" + ",".join(["1"] * 1_000_000))
-    with pytest.raises(IsthmusError, match="it has 1,000,000 columns, and tables of up to 50,000 are read"):
+    with pytest.raises(IsthmusError, match="it has 1,000,000 columns, and tables of up to 100,000 are read"):
         open_source(path)
 
 

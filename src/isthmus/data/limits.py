@@ -14,7 +14,7 @@ from isthmus.errors import IsthmusError
 
 FREE = 1 << 26  # bytes that every file may unpack to, however small it is
 EXPANSION = 100  # times its own size that a larger one may unpack to: text packs to a third, sparse rows to a fiftieth
-MOST_COLUMNS = 50_000  # of a table: each costs 20 kB and up to half a millisecond, whatever it holds
+MOST_COLUMNS = 100_000  # of a table: each costs 20 kB and up to half a millisecond, whatever it holds
 _expansion = [float(EXPANSION)]
 
 

@@ -84,13 +84,13 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
     seed_: int
     seconds_: float = 0.0
     interrupted_: int = 0
-    _follows = False  # another process, which trained together with this one, writes the model
+    follows_ = False  # another process, which trained together with this one, writes the model
     _usage: ClassVar[str]  # lines of Python that the model card shows
 
     def _keep(self, trained: Trained) -> None:
         """What a run leaves, as attributes."""
         self.training_spec_, self.history_ = trained.spec, trained.history
-        self.seconds_, self.interrupted_, self._follows = trained.seconds, trained.signal, trained.follows
+        self.seconds_, self.interrupted_, self.follows_ = trained.seconds, trained.signal, trained.follows
 
     def save(self, folder: str | Path) -> Path:
         """Write the model to a folder: config.json, model-DIGEST.safetensors, training.jsonl, README.md. No pickle.
@@ -99,7 +99,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         that trained together the first one writes.
         """
         check_is_fitted(self)
-        if self._follows:
+        if self.follows_:
             return as_path(folder)
         params = {**self.get_params(deep=False), "device": str(self.device), "random_state": self.seed_}
         training = None if self.training_spec_ is None else self.training_spec_.to_dict()
