@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are tiny: more threads would only wait for one another
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background, whose children hear no Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
