@@ -14,13 +14,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are tiny: more threads would only wait for one another
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background, whose children hear no Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
+
+# A shell's job in the background hears neither of these, nor would the processes that tests start.
+for name in {"SIGINT", "SIGHUP"} & set(dir(signal)):
+    if signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 BROWSER_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import urllib.request
+import weakref
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -275,23 +276,24 @@ def test_a_dropped_file_is_an_array_of_numbers_or_one_line(name: str, content: b
 def test_pages_that_were_left_are_forgotten(models: Path) -> None:
     cell = isthmus.explore(isthmus.load(models / "flat"), isthmus.datasets.load("digits").test.images)
 
-    def alive() -> int:
-        return sum(type(one).__name__ == "EncoderDecoderPage" for one in gc.get_objects())
+    def pages() -> list[weakref.ref[Any]]:  # weak: a list that holds them would keep them alive
+        return [weakref.ref(one) for one in gc.get_objects() if type(one).__name__ == "EncoderDecoderPage"]
 
     gc.collect()
+    before = len(pages())
     gc.disable()  # what it would do in its own time is done now, or not at all
     try:
-        before = alive()
         for _ in range(3):
             with urllib.request.urlopen(cell.url, timeout=60) as answer:
                 answer.read()
-        assert alive() == before + 3
+        made = pages()
+        assert len(made) == before + 3
         loop, (sessions,) = cell._server.io_loop, cell._server._tornado.applications.values()
         loop.add_callback(lambda: sessions._cleanup_sessions(0))  # which is done when some seconds have passed
         until = time.monotonic() + 60
-        while alive() > before and time.monotonic() < until:
+        while (left := sum(page() is not None for page in made)) > before and time.monotonic() < until:
             time.sleep(0.1)
-        assert alive() == before
+        assert left == before
     finally:
         gc.enable()
         cell.stop()
