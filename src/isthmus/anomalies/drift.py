@@ -139,8 +139,10 @@ class DriftMonitor:
     @classmethod
     def load(cls, path: str | Path, detector: AnomalyDetector) -> Self:
         """A monitor that goes on where `save` was called. detector : the one that it watched with, or loaded again."""
-        with of_a_file(f"{path} is no state of a DriftMonitor, as its save writes it"):
+        what = f"{path} is no state of a DriftMonitor, as its save writes it"
+        with of_a_file(what, ours=True):
             state = read_json(as_path(path).read_bytes(), str(path))
+        with of_a_file(what):
             written, fingerprint = state["format"], state["detector"]
             if written != _FORMAT:
                 raise IsthmusError(f"{path} has format {written!r}; this version of isthmus reads format {_FORMAT}")

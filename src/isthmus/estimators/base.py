@@ -208,4 +208,4 @@ def _typed_params(kind: type[Estimator], params: Any) -> dict[str, Any]:
     for name in read:
         if name not in kind._get_param_names():
             raise unknown_name(f"parameter of {kind.__name__}", name, kind._get_param_names())
-    return {name: typed(value, hints[name], f"params: {name}") for name, value in read.items()}
+    return {name: typed(value, hints.get(name, Any), f"params: {name}") for name, value in read.items()}
