@@ -151,11 +151,12 @@ def test_every_dropped_file_is_answered(server: Server, explorer: Any) -> None:
     drop("g.npy", npy(np.zeros((5, 7, 3, 2))), "the file holds an array of shape (5, 7, 3, 2)")
 
 
-def test_what_a_page_without_a_map_cannot_take_is_said(server: Server, explorer: Any) -> None:
+@pytest.mark.parametrize("name", ["denoiser", "codec"])
+def test_what_a_page_without_a_map_cannot_take_is_said(server: Server, explorer: Any, name: str) -> None:
     explorer.open(server("denoiser", "codec"))
     page = explorer.page
-    page.get_by_text("denoiser", exact=True).first.click()
-    page.get_by_text("error that the model expects").wait_for()
+    page.get_by_text(name, exact=True).first.click()
+    page.get_by_text("bytes as PNG" if name == "codec" else "error that the model expects").wait_for()
     files = [("a.npy", npy(np.zeros((8, 8), [("a", "f4")]))), ("b.npy", npy(np.zeros((2, 2, 2, 2, 2), np.uint8)))]
     for file, content in files:
         field = page.locator("input[type=file]").last

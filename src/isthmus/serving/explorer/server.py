@@ -11,6 +11,7 @@ import gc
 import logging
 import signal
 import socket
+import warnings
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ from bokeh.server.tornado import BokehTornado
 from bokeh.server.util import bind_sockets
 from bokeh.server.views.ico_handler import IcoHandler
 from bokeh.server.views.ws import WSHandler
+from bokeh.util.warnings import BokehUserWarning
 from panel.io.application import build_applications
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
@@ -60,6 +62,8 @@ def serve(
         ended[0] = number
         loop.asyncio_loop.call_soon_threadsafe(loop.stop)  # type: ignore[attr-defined]
 
+    # What came to a page later, as a tab's content, is sent back once, whole; Bokeh keeps what it has, and warns.
+    warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
     before = {kind: signal.signal(kind, end) for kind in _SIGNALS}
     try:
         if access.elsewhere is not None:
