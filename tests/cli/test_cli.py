@@ -181,9 +181,10 @@ def test_what_a_killed_run_left_is_no_dead_end(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / f"{WORKPLACE}dead").mkdir()
     (folder / f"{WORKPLACE}dead" / "checkpoint.safetensors").write_bytes(b"half")
+    (folder / ".checkpoint.safetensors.abc.safetensors").write_bytes(b"half")  # of an earlier version
     done = isthmus("train", "digits", *TRAIN, "--no-report", "-o", folder)
     assert done.returncode == 0, done.stderr
-    assert not list(folder.glob(f"{WORKPLACE}*"))
+    assert not [*folder.glob(f"{WORKPLACE}*"), *folder.glob(".checkpoint*")]
     done = isthmus("train", "digits", *TRAIN, "-o", folder, "--resume")
     assert done.returncode == 1
     assert "finished" in done.stderr

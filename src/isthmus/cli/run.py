@@ -22,6 +22,7 @@ from isthmus.training.stopping import hold_until_saved, saved
 
 CHECKPOINT = "checkpoint.safetensors"  # of a run in several parts: checkpoint-2.safetensors and so on, too
 _CHECKPOINTS = "checkpoint*.safetensors"
+_LEFT = f".{Path(CHECKPOINT).stem}"  # begins the name of what killed runs of earlier versions left
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class RunFolder:
         return listeners
 
     def _remove_checkpoints(self) -> None:
-        for path in self.path.glob(_CHECKPOINTS):
+        for path in (*self.path.glob(_CHECKPOINTS), *self.path.glob(f"{_LEFT}*")):
             path.unlink()
 
 
@@ -149,7 +150,7 @@ def _can_resume(folder: Path) -> bool:
 def _check_free(folder: Path, overwrite: bool) -> None:
     """Refuse a folder with anything but a model that may be replaced, or the remains of a killed run."""
     names = {path.name for path in folder.iterdir()}
-    if all(name == LOG or name.startswith(WORKPLACE) for name in names):
+    if all(name == LOG or name.startswith((WORKPLACE, _LEFT)) for name in names):
         return
     if not {CHECKPOINT, CONFIG} & names:
         raise IsthmusError(f"{folder} holds something that is not a model; choose another --output")

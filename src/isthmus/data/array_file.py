@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.data.files import map_npy
+from isthmus.data.files import read_npy
+from isthmus.data.reading import reading
 from isthmus.data.sample_file import Clean, SampleFile, collected
 from isthmus.errors import IsthmusError
 
@@ -17,7 +18,8 @@ class ArrayFile(SampleFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._array = np.array(map_npy(path))
+        with reading(path, "a .npy file"), path.open("rb") as file:
+            self._array = read_npy(file, path.stat().st_size)
         if self._array.dtype.kind not in "biuf" or 0 in self._array.shape or not self._array.ndim:
             raise IsthmusError(f"{path} holds {self._array.dtype} of shape {self._array.shape}; numbers are needed")
         self.signal = self._array.ndim == 1

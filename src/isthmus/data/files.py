@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from io import BufferedReader
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -176,6 +176,17 @@ def _npz_header(file: Any, name: str) -> _Member:
     with file.zip.open(member) as stream:
         shape, dtype = npy_header(stream)
     return _Member(shape, member.compress_size, math.prod(shape) * dtype.itemsize)
+
+
+def read_npy(file: IO[bytes], size: int) -> np.ndarray:
+    """The array in an open .npy file of so many bytes; ValueError, before they are read, where it claims more."""
+    shape, dtype = npy_header(file)
+    claimed, held = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if claimed > held and not dtype.hasobject:
+        raise ValueError(f"it claims {claimed:,} bytes of numbers, and holds {held:,}")
+    file.seek(0)
+    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    return array
 
 
 def npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -11,7 +10,7 @@ from pathlib import PurePath
 import numpy as np
 
 from isthmus.data.csv_files import read_csv
-from isthmus.data.files import npy_header
+from isthmus.data.files import read_npy
 from isthmus.data.images import SUFFIXES, decoded
 from isthmus.data.reading import reading
 from isthmus.data.scaling import to_dtype, unit_of
@@ -58,14 +57,11 @@ def read_dropped(name: str, content: bytes | str, columns: Sequence[str] | None 
 
 
 def _npy(raw: bytes) -> np.ndarray:
-    """A .npy file, which claims no more than it holds."""
+    """A .npy file, which holds what it claims and nothing else."""
     file = io.BytesIO(raw)
-    shape, dtype = npy_header(file)
-    claimed, held = math.prod(shape) * dtype.itemsize, len(raw) - file.tell()
-    if claimed != held and not dtype.hasobject:
-        raise ValueError(f"it claims {claimed:,} bytes of numbers, and holds {held:,}")
-    file.seek(0)
-    array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    array = read_npy(file, len(raw))
+    if left := len(raw) - file.tell():
+        raise ValueError(f"{left:,} bytes follow its numbers")
     return array
 
 
