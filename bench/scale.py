@@ -31,11 +31,14 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed
-from safetensors.numpy import load_file
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.training.torchrun import workers
 
 from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap
 from isthmus.anomalies import image_learning
 from isthmus.estimators import recipe
+from isthmus.estimators.model_folder import load_model
 from isthmus.training import launch
 from isthmus.training.loop import Trainer
 from machine import machine, table
@@ -260,7 +263,7 @@ def kills() -> None:
         command = ["-m", "isthmus", "train", "digits.npy", "--latent-dim", "5", "--channels", "8,16", "--epochs", "12"]
         command += ["--no-report", "--checkpoint-seconds", "0.1", "-o"]
         start(2, 1, *command, "whole", folder=folder).communicate()
-        expected = weights(folder / "whole")
+        expected = load_model(folder / "whole").tensors
         exact = lines = 0
         for number in range(KILLS):
             model, rank = f"killed-{number}", moments.randrange(2)
@@ -271,15 +274,10 @@ def kills() -> None:
             os.kill(workers(child.pid)[rank], signal.SIGKILL)
             output = child.communicate()[0].decode()
             same = child.returncode == 0 and all(np.array_equal(v, expected[k]) for k, v in
-                                                 weights(folder / model).items())  # fmt: skip
+                                                 load_model(folder / model).tensors.items())  # fmt: skip
             exact += same
             lines += output.count("isthmus: another process has ended") == 1
         print(f"\n{KILLS} kills: {lines} times one clear line, {exact} times the same bits in the end", flush=True)
-
-
-def weights(folder: Path) -> dict[str, np.ndarray]:
-    (path,) = folder.glob("*.safetensors")
-    return load_file(path)
 
 
 def wait_for(is_so: Callable[[], bool], child: Any) -> None:
@@ -287,20 +285,6 @@ def wait_for(is_so: Callable[[], bool], child: Any) -> None:
         if child.poll() is not None:
             raise SystemExit(child.communicate()[0].decode())
         time.sleep(0.01)
-
-
-def workers(parent: int) -> dict[int, int]:
-    """The processes of a torchrun by their ranks."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and f"PPid:\t{parent}\n" in (folder / "status").read_text():
-                words = dict(word.partition("=")[::2] for word in (folder / "environ").read_text().split("\0"))
-                if "RANK" in words:
-                    found[int(words["RANK"])] = int(folder.name)
-        except OSError:  # it has ended
-            continue
-    return found
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.numpy import load_file
 
+from isthmus.estimators.model_folder import load_model
 from machine import machine, table
 
 SIDE, GROUP = 8, 1 << 16
@@ -172,7 +172,7 @@ def kills(folder: Path, rows: int, workers: int, count: int) -> list[dict[str, s
     training = ["train", folder / "train.parquet", "--latent-dim", 4, "--epochs", 30, "--no-report", "-q", *ray]
     training += ["--checkpoint-seconds", 0.5]
     follow(isthmus(*training, "-o", folder / "undisturbed"), threads=1)
-    wanted = load_file(folder / "undisturbed" / "model.safetensors")
+    wanted = load_model(folder / "undisturbed").tensors
     found = []
     for what in ("inference", "training"):
         killed = exact = 0
@@ -185,7 +185,7 @@ def kills(folder: Path, rows: int, workers: int, count: int) -> list[dict[str, s
             if what == "inference":
                 exact += filecmp.cmp(codes, folder / f"one process-{rows // 10}.npy", shallow=False)
             else:
-                weights = load_file(folder / "disturbed" / "model.safetensors")
+                weights = load_model(folder / "disturbed").tensors
                 exact += all(np.array_equal(weights[name], wanted[name]) for name in wanted)
         found.append({"": what, "runs": str(count), "kills": str(killed), "exact": str(exact)})
     return found

@@ -17,6 +17,7 @@ import pytest
 import torch
 from tests.training import processes, runs
 from tests.training.test_resume import assert_same, position
+from tests.training.torchrun import workers
 
 from isthmus import IsthmusError, registry
 from isthmus.device import choose_device
@@ -59,20 +60,6 @@ def said(child: subprocess.Popen) -> list[str]:
     """What isthmus said in the end, without torchrun's own report."""
     output = child.communicate(timeout=240)[0]
     return [line for line in output.splitlines() if line.startswith(("isthmus:", "Stopped", "Model"))]
-
-
-def workers(child: subprocess.Popen) -> list[int]:
-    """The processes that a torchrun has started, by their numbers."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and f"PPid:\t{child.pid}\n" in (folder / "status").read_text():
-                words = dict(word.partition("=")[::2] for word in (folder / "environ").read_text().split("\0"))
-                if "RANK" in words:
-                    found[int(words["RANK"])] = int(folder.name)
-        except OSError:  # it has ended
-            continue
-    return [found[rank] for rank in sorted(found)]
 
 
 def wait_for_step(child: subprocess.Popen, checkpoint: Path, step: int) -> None:
@@ -218,7 +205,7 @@ def test_a_killed_process_ends_the_run_which_goes_on_by_itself(
     assert said(uninterrupted) == ["Model       whole/model"]
     child = started(folder, 2, *TRAIN, *LENGTH, more=("--max-restarts=1",))
     wait_for_step(child, folder / "model" / "checkpoint.safetensors", 40)
-    os.kill(workers(child)[1], signal.SIGKILL)
+    os.kill(workers(child.pid)[1], signal.SIGKILL)
     died, *end = said(child)
     assert "another process has ended or does not answer any more, at step" in died
     assert "model/checkpoint.safetensors holds the run to resume" in died
@@ -233,7 +220,7 @@ def test_the_first_process_is_killed(folder: Path, started: Callable[..., subpro
     child = started(folder, 2, *TRAIN, *LENGTH)
     checkpoint = folder / "model" / "checkpoint.safetensors"
     wait_for_step(child, checkpoint, 40)
-    os.kill(workers(child)[0], signal.SIGKILL)
+    os.kill(workers(child.pid)[0], signal.SIGKILL)
     (died,) = said(child)
     assert "another process has ended" in died
     assert child.returncode == 1
@@ -245,7 +232,7 @@ def test_sigterm_keeps_what_was_learned(to: str, folder: Path, started: Callable
     child = started(folder, 2, *TRAIN, *LENGTH[:1], "4000", *LENGTH[2:])
     checkpoint = folder / "model" / "checkpoint.safetensors"
     wait_for_step(child, checkpoint, 20)
-    os.kill(child.pid if to == "torchrun" else workers(child)[1], signal.SIGTERM)
+    os.kill(child.pid if to == "torchrun" else workers(child.pid)[1], signal.SIGTERM)
     (stopped,) = said(child)
     assert stopped.startswith("Stopped. The best model so far is in model. To continue: isthmus train strokes.npy")
     assert load_model(folder / "model").history

@@ -104,11 +104,6 @@ class RowView:
         target = torch.cat([rows.bent, (~rows.seen).float()], 1).repeat(repeat, 1)
         return self.scaler.losses(outputs.flatten(0, -2), target).view(*lead, *rows.seen.shape)
 
-    def by_column(self, squares: Tensor) -> Tensor:
-        """Sums (..., columns) of what is said of each feature (..., width)."""
-        found = squares.new_zeros((*squares.shape[:-1], len(self.is_category)))
-        return found.index_add_(-1, self.owner.to(squares.device), squares)
-
     def values(self, outputs: Tensor) -> np.ndarray:
         """Outputs (n, width) for the bent features as values (n, columns)."""
         plain = outputs.double().clamp(-_LARGEST, _LARGEST).sinh() * self.width + self.centre

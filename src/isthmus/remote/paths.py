@@ -58,11 +58,6 @@ def as_path(name: str | os.PathLike[str]) -> Path:
     return path
 
 
-def is_remote(name: object) -> bool:
-    """Whether a text or a path leads elsewhere."""
-    return isinstance(name, RemotePath) or (isinstance(name, str | os.PathLike) and bool(_ADDRESS.match(str(name))))
-
-
 class RemotePath(_Base):
     """A path in a store. `str` gives its address, without secrets; `os.fspath` a copy on this machine.
 
