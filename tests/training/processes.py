@@ -19,7 +19,7 @@ from tests.training import runs
 from isthmus import AnomalyDetector, AutoEncoder, Denoiser
 from isthmus.anomalies import image_learning
 from isthmus.estimators import recipe
-from isthmus.training import launch
+from isthmus.training import distributed, launch
 from isthmus.training.loop import Trainer
 from isthmus.training.progress import Event
 
@@ -108,7 +108,10 @@ def minutes(folder: Path) -> None:
     """A run by the clock; each process says how far it came."""
     model = AutoEncoder(3, channels=(4,), batch_size=8, minutes=0.01, **SETTINGS).fit(runs.strokes())
     told = [[entry["step"], entry["loss"], entry["seconds"]] for entry in model.history_]
-    weights = [float(p.double().sum()) for p in model.network_.parameters()]
+    weights = [float(p.detach().double().sum()) for p in model.network_.parameters()]
+    distributed.leave()
+    threads = [(one / "comm").read_text() for one in Path("/proc/self/task").glob("*")]
+    assert not any("gloo" in name for name in threads), threads  # one that is left may end the process by a signal
     (folder / f"minutes-{launch.rank()}.json").write_text(json.dumps([told, weights]))
 
 

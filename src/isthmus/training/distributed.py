@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import json
 import tempfile
 import time
@@ -254,6 +255,7 @@ def join() -> World:
         has_gpus = torch.cuda.is_available()
         if has_gpus:
             torch.cuda.set_device(launch.local_rank() % torch.cuda.device_count())
+        importlib.import_module("torch.distributed.nn.functional")  # else a later import would hold the group for good
         with talking():
             torch.distributed.init_process_group(
                 "cpu:gloo,cuda:nccl" if has_gpus else "gloo",
