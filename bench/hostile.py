@@ -2,6 +2,7 @@
 
 python bench/hostile.py archives 100000
 python bench/hostile.py models 10000
+python bench/hostile.py checkpoints 10000
 python bench/hostile.py readers 100000
 
 Cases run in child processes, some hundred in each, which may take 1 GB more than they begin with; one that takes more
@@ -27,7 +28,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-KINDS = {"archives": "tests.hostile.archives", "models": "tests.hostile.model_folders", "readers": "hostile_readers"}
+KINDS = {
+    "archives": "tests.hostile.archives",
+    "models": "tests.hostile.model_folders",
+    "checkpoints": "tests.hostile.checkpoints",
+    "readers": "hostile_readers",
+}
 BATCH, SECONDS, MEMORY = 500, 10, 1 << 30
 
 

@@ -12,10 +12,11 @@ import pytest
 from tests.hostile.archives import GOLDEN, HEAD, cases, parse, sealed
 
 from isthmus import Codec
+from isthmus.compression.coding import reading
 from isthmus.compression.coding.archive import Reader
 from isthmus.compression.coding.chunk import Chunk
 from isthmus.compression.coding.chunks import Member
-from isthmus.compression.files import unpack
+from isthmus.compression.files import pack, unpack
 from isthmus.errors import IsthmusError
 
 CODEC = Codec.load(GOLDEN / "codec-levels" / "model", device="cpu")
@@ -60,6 +61,19 @@ def test_max_pixels_allows_more_and_less() -> None:
     np.testing.assert_array_equal(CODEC.decompress(data, max_pixels=10**9), images)
     with pytest.raises(IsthmusError, match="max_pixels is 100"):
         CODEC.decompress(data, max_pixels=100)
+
+
+def test_whoever_writes_an_archive_is_told_what_allows_to_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "blank.npy", np.zeros((3, 64, 64), np.uint8))
+    assert not pack(CODEC, [str(tmp_path / "blank.npy")], tmp_path / "a.isth", embed_model=True).notes
+    monkeypatch.setattr(reading, "FREE", 100)
+    monkeypatch.setattr(reading, "A_BYTE", 1)
+    (note,) = pack(CODEC, [str(tmp_path / "blank.npy")], tmp_path / "a.isth", embed_model=True).notes
+    most = int(note.rpartition("--max-pixels ")[2])
+    assert unpack(tmp_path / "a.isth", tmp_path / "out", max_pixels=most - 1).problems
+    assert unpack(tmp_path / "a.isth", tmp_path / "all", max_pixels=most).samples == 3
 
 
 def test_nothing_is_written_through_links_and_hidden_names_only_when_asked_for(tmp_path: Path) -> None:

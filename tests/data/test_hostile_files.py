@@ -26,6 +26,7 @@ from isthmus import IsthmusError, open_source
 from isthmus.data import limits
 from isthmus.data.sample_files import READABLE, open_sample
 from isthmus.data.table_source import open_table
+from isthmus.latent.store import Origin, Rows, Store, write_store
 
 
 class Runs:
@@ -165,6 +166,33 @@ def test_a_pickle_in_the_place_of_weights_is_never_run(marker: Path, tmp_path: P
             isthmus.load(model)
         path.write_bytes(whole)
     assert not marker.exists()
+
+
+def test_a_pickle_in_a_store_of_codes_is_never_run(marker: Path, tmp_path: Path) -> None:
+    lancedb, codes = pytest.importorskip("lancedb"), np.eye(3, dtype=np.float32)
+    write_store(tmp_path / "made.lance", [Rows(["a", "b", "c"], codes)], Origin("model", "0" * 64))
+    payload = pickle.dumps(Runs(marker))
+    made = lancedb.connect(tmp_path).open_table("made").to_arrow()
+    kind = {"ARROW:extension:name": b"arrow.py_extension_type", "ARROW:extension:metadata": payload}
+    fields = [pa.field(f.name, f.type, metadata=kind) for f in made.schema]
+    fields[made.schema.get_field_index("sample")] = pa.field("sample", pa.binary(), metadata=kind)
+    columns = [[payload] * 3 if f.name == "sample" else made[f.name] for f in fields]
+    schema = pa.schema(fields, {**made.schema.metadata, b"pandas": payload.hex().encode()})
+    lancedb.connect(tmp_path).create_table("extension", pa.table(columns, schema))
+
+    def read(path: Path) -> None:
+        with suppress(IsthmusError):
+            Store(path).nearest(codes, k=2)
+        assert not marker.exists(), path
+
+    read(tmp_path / "extension.lance")
+    parts = [path for path in (tmp_path / "made.lance").rglob("*") if path.is_file()]
+    assert len(parts) > 1
+    for path in parts:
+        whole = path.read_bytes()
+        path.write_bytes(payload)
+        read(tmp_path / "made.lance")
+        path.write_bytes(whole)
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from isthmus.compression.codec import Codec, Mapper
 from isthmus.compression.coding.archive import Reader
 from isthmus.compression.coding.chunks import Member
 from isthmus.compression.coding.model import CodecModel
-from isthmus.compression.coding.reading import read_images, read_one
+from isthmus.compression.coding.reading import needed_max_pixels, read_images, read_one
 from isthmus.compression.description import open_archive
 from isthmus.compression.packing import Members
 from isthmus.compression.unpacking import Unpacker, lies_inside
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.files import atomic_path
+
+_UNLIKELY = "these samples take so few bytes that the archive is only unpacked with --max-pixels {}"
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,13 @@ def pack(
             plain += len(sample.file or b"") if sample.image is None else sample.image.nbytes
             yield sample
 
-    with atomic_path(archive) as temporary, temporary.open("wb") as file:
-        count = codec.write(file, counted(), quality=quality, embed_model=embed_model, name=name, mapping=mapping)
-    return Packed(count, plain, members.notes)
+    with atomic_path(archive) as temporary:
+        with temporary.open("wb") as file:
+            count = codec.write(file, counted(), quality=quality, embed_model=embed_model, name=name, mapping=mapping)
+        with temporary.open("rb") as written:
+            needed = needed_max_pixels(Reader(written), codec.model_)
+    notes = members.notes if needed is None else [*members.notes, _UNLIKELY.format(needed)]
+    return Packed(count, plain, notes)
 
 
 def unpack(

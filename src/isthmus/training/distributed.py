@@ -9,6 +9,7 @@ weights, the checkpoint that a run continues from. Only the first process writes
 
 DistributedDataParallel would do the gradients alone, in buckets that are sent while others are computed. Networks of
 this package fit into a bucket or two, a step needs the other numbers too, and each message costs more than its bytes.
+Processes on the CPUs of one Linux machine send no message at all: they add up in memory that they share.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import atexit
 import contextlib
 import importlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -34,6 +36,7 @@ from torch.distributed.rendezvous import rendezvous
 from isthmus.errors import IsthmusError, LostProcessError
 from isthmus.share import Share, talking
 from isthmus.training import launch
+from isthmus.training.shared_sum import LARGEST, Offer, SharedSum, taken
 from isthmus.training.stopping import SIGNALS, StopFlag
 
 T = TypeVar("T")
@@ -166,6 +169,8 @@ class Pulse:
         self._world, self._parameters = world, parameters
         self._stop = StopFlag()
         self._signal, self._since, self._told = 0, time.perf_counter(), 0.0
+        self._shared: SharedSum | None = None
+        self._has_asked = False  # whether there is memory for all
 
     def watch(self, stop: StopFlag) -> None:
         """Hear signals from here on."""
@@ -199,7 +204,7 @@ class Pulse:
         numbers = [loss.detach().float().view(1), *([told] if on_cpu else [])]
         flat = torch.cat([*(gradient.flatten() for gradient in gradients), *numbers])
         with talking():
-            torch.distributed.all_reduce(flat)
+            self._add(flat) if on_cpu else torch.distributed.all_reduce(flat)
             if not on_cpu:
                 told = told.to(_wire())
                 torch.distributed.all_reduce(told)
@@ -209,6 +214,12 @@ class Pulse:
         self._hear((flat[-len(told) :] if on_cpu else told).tolist())
         everywhere: Tensor = total[0]
         return everywhere
+
+    def _add(self, numbers: Tensor) -> None:
+        """Sums over all processes, in memory that they share where they can."""
+        if not self._has_asked:
+            self._has_asked, self._shared = True, _shared_sum(self._world, numbers.numel())
+        self._shared.add(numbers) if self._shared else torch.distributed.all_reduce(numbers)
 
     def sums(self, numbers: Sequence[float]) -> list[float]:
         """Sums over all processes, between two steps."""
@@ -238,6 +249,24 @@ class Pulse:
         for number, count in zip(SIGNALS, heard, strict=True):
             if count and not self._signal:
                 self._signal = number
+
+
+def _shared_sum(world: World, count: int) -> SharedSum | None:
+    """Memory for sums of so many numbers, where all processes are on this machine; None where they are not."""
+    nbytes, offer, memory = SharedSum.nbytes(count, world.size), None, None
+    if world.leads and hasattr(os, "memfd_create") and nbytes <= LARGEST:
+        with contextlib.suppress(OSError):
+            offer = Offer(nbytes)
+    try:
+        address = world.agreed(offer.address if offer else None)
+        if address:
+            memory = offer.memory if offer else taken(address, nbytes)
+        found = None if memory is None else SharedSum(memory, world.rank, world.size, count)
+        missing = world.added([float(found is None)])[0]
+    finally:
+        if offer:
+            offer.close()
+    return None if missing else found
 
 
 def join() -> World:

@@ -30,15 +30,15 @@ class Allowance:
     def __init__(self, model: CodecModel, max_pixels: int | None = None) -> None:
         if max_pixels is not None and not (is_integer(max_pixels) and max_pixels >= 1):
             raise IsthmusError(f"max_pixels (={max_pixels!r}) must be a whole number of at least 1")
-        self._most, self._asked, self._bytes = max_pixels, 0, 0
+        self._most, self.asked, self._bytes = max_pixels, 0, 0
         self._factor = 1 + model.nbytes // _USUAL_MODEL  # how much longer a value takes with a large model
 
     def charge(self, chunk: Chunk) -> Chunk:
         """The chunk; IsthmusError where the archive has asked for too much with it."""
         self._bytes += len(chunk.data)
-        self._asked += self._factor * chunk.work
+        self.asked += self._factor * chunk.work
         likely = FREE + A_BYTE * self._bytes
-        if self._asked <= (likely if self._most is None else self._most):
+        if self.asked <= (likely if self._most is None else self._most):
             return chunk
         reason = (
             f"max_pixels is {self._most:,}"
@@ -47,6 +47,17 @@ class Allowance:
             f"it, allow more with max_pixels (--max-pixels)"
         )
         raise IsthmusError(f"{which(chunk.first, chunk.count)} left out, and what follows: {reason}")
+
+
+def needed_max_pixels(reader: Reader, model: CodecModel) -> int | None:
+    """What `max_pixels` must be to read an archive; None where it may be left out."""
+    allowance, is_likely = Allowance(model), True
+    for number in range(len(reader.chunks)):
+        try:
+            allowance.charge(reader.chunk(number))
+        except IsthmusError:
+            is_likely = False
+    return None if is_likely else allowance.asked
 
 
 def read_images(
