@@ -1,8 +1,8 @@
 """Inference on a cluster of Ray beside one process: throughput, memory, the same bytes; and kill -9 of workers.
 
-python bench/scale_ray.py [--rows 1000000] [--workers 2] [--kills 10]
+python bench/scale_ray.py [--rows 1000000] [--side 28] [--workers 2] [--kills 10]
 
-Images of 8 × 8 pixels lie in a Parquet file, one a row. `isthmus embed` writes their codes, in one process with a
+Images lie in a Parquet file, one a row. `isthmus embed` writes their codes, in one process with a
 thread for each of so many cores, and with --backend ray and so many workers, each with one thread. Throughput is that
 of the whole command and, by a second run over a tenth of the rows, what each further row costs: the start of a cluster
 is paid once. Seconds of the processor are those of all processes that the command started. Memory is what they hold,
@@ -36,15 +36,15 @@ import pyarrow.parquet as pq
 from isthmus.estimators.model_folder import load_model
 from machine import machine, table
 
-SIDE, GROUP = 8, 1 << 16
+GROUP = 1 << 16
 WORK = ("ray::MapBatches", "TrainWorker")  # what workers that do something are called
 
 
-def write_images(path: Path, rows: int) -> None:
+def write_images(path: Path, rows: int, side: int) -> None:
     """Smooth images, one a row, in row groups."""
     rng = np.random.default_rng(0)
-    basis = rng.normal(size=(6, SIDE * SIDE)).astype(np.float32)
-    names = [f"pixel_{i}" for i in range(SIDE * SIDE)]
+    basis = rng.normal(size=(6, side * side)).astype(np.float32)
+    names = [f"pixel_{i}" for i in range(side * side)]
     writer = None
     for start in range(0, rows, GROUP):
         codes = rng.normal(size=(min(GROUP, rows - start), 6)).astype(np.float32)
@@ -194,6 +194,7 @@ def kills(folder: Path, rows: int, workers: int, count: int) -> list[dict[str, s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--side", type=int, default=28, help="pixels")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--kills", type=int, default=10)
     given = parser.parse_args()
@@ -201,8 +202,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for size in (given.rows, given.rows // 10):
-            write_images(folder / f"{size}.parquet", size)
-        write_images(folder / "train.parquet", 5000)
+            write_images(folder / f"{size}.parquet", size, given.side)
+        write_images(folder / "train.parquet", 5000, given.side)
         words = ["train", folder / "train.parquet", "--latent-dim", 8, "--epochs", 3, "--no-report", "-q"]
         follow(isthmus(*words, "-o", folder / "model"), threads=given.workers)
         print(table(throughput(folder, given.rows, given.workers)), flush=True)

@@ -76,6 +76,7 @@ def test_what_is_not_what_was_written_is_damaged(checkpoint: Path, tmp_path: Pat
         (lambda s, t: t.pop(next(n for n in t if n.startswith("task."))), "is missing"),
         (lambda s, t: t.update(strange=weight(t).clone()) or t.update({"task.more": weight(t).clone()}), "is unknown"),
         (lambda s, t: t.update({n: v.double() for n, v in t.items() if n.startswith("task.")}), "float64"),
+        (lambda s, t: t.update(loss_sum=t["loss_sum"].reshape(1)[:0].clone()), "loss_sum is .*0"),
         (lambda s, t: t.pop("loss_sum"), "it has no 'loss_sum'"),
         (lambda s, t: t.update({"optimizer.0.99.step": t["loss_sum"].clone()}), "is of no parameter"),
         (lambda s, t: s.pop("position"), "state lacks position"),

@@ -286,7 +286,7 @@ class Trainer:
             check_tensors(task, stored_state(self.task))
             if best or self.position.best_loss is not None:
                 check_tensors(best, stored_state(self.task.network))
-            check_tensors({"": tensors["loss_sum"]}, {"": self._loss_sum})
+            check_tensors({"loss_sum": tensors["loss_sum"]}, {"loss_sum": self._loss_sum})
             self._check_position()
         self._loss_sum.copy_(tensors["loss_sum"])
         load_stored_state(self.task, task)
