@@ -74,4 +74,4 @@ def test_altered_folders_of_every_estimator_end_in_our_error_or_a_model() -> Non
             read(folder)
         except IsthmusError as error:
             assert "\n" not in str(error)
-    assert seen >= set(estimators) - {"AnomalyDetector"}  # of which there is no golden folder yet
+    assert seen >= set(estimators)
