@@ -171,13 +171,13 @@ def test_a_pickle_in_the_place_of_weights_is_never_run(marker: Path, tmp_path: P
 def test_a_pickle_in_a_store_of_codes_is_never_run(marker: Path, tmp_path: Path) -> None:
     lancedb, codes = pytest.importorskip("lancedb"), np.eye(3, dtype=np.float32)
     write_store(tmp_path / "made.lance", [Rows(["a", "b", "c"], codes)], Origin("model", "0" * 64))
-    payload = pickle.dumps(Runs(marker))
+    payload = pickle.dumps(Runs(marker), 0)  # in ASCII, as metadata must be
     made = lancedb.connect(tmp_path).open_table("made").to_arrow()
     kind = {"ARROW:extension:name": b"arrow.py_extension_type", "ARROW:extension:metadata": payload}
     fields = [pa.field(f.name, f.type, metadata=kind) for f in made.schema]
     fields[made.schema.get_field_index("sample")] = pa.field("sample", pa.binary(), metadata=kind)
     columns = [[payload] * 3 if f.name == "sample" else made[f.name] for f in fields]
-    schema = pa.schema(fields, {**made.schema.metadata, b"pandas": payload.hex().encode()})
+    schema = pa.schema(fields, {**made.schema.metadata, b"pandas": payload})
     lancedb.connect(tmp_path).create_table("extension", pa.table(columns, schema))
 
     def read(path: Path) -> None:
@@ -241,6 +241,18 @@ def test_what_unpacks_to_far_too_much_is_refused_before_it_is(small: None, tmp_p
             open_source(path)
         names.append(path.name)
     assert len(names) == 15
+
+
+@pytest.mark.parametrize("name", ["table.csv.zip", "samples.zarr.zip"])
+def test_a_zip_archive_of_a_version_to_come_is_one_line(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as made:
+        made.writestr("zarr.json", "a,b\n1,2\n")
+    content = bytearray((tmp_path / name).read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 6] = 255
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(IsthmusError) as caught:
+        open_source(tmp_path / name)
+    assert "\n" not in str(caught.value)
 
 
 def test_what_one_trusts_is_read(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

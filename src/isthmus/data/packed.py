@@ -67,7 +67,7 @@ def only_member(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as packed:
             names = _members(packed)
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):  # the last: of a later version of zip
         return ""
     return names[0] if len(names) == 1 else ""
 

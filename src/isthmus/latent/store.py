@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from isthmus.errors import IsthmusError, MissingExtraError
+from isthmus.errors import IsthmusError, MissingExtraError, of_a_file
 from isthmus.files import atomic_folder
 from isthmus.remote.paths import as_path
 
@@ -194,7 +194,8 @@ class Store:
                 raise IsthmusError(
                     f"{self.path} was replaced by codes of another model while it was open; open it again"
                 ) from error
-            return [self._nearest(query, k) for query in queries]
+            with of_a_file(f"{self.path} is damaged"):
+                return [self._nearest(query, k) for query in queries]
 
     def _nearest(self, query: np.ndarray, k: int) -> list[StoredSample]:
         search = self._table.search(query).distance_type("l2").nprobes(_PROBES).limit(k)
