@@ -17,7 +17,7 @@ from isthmus.serving.http.limits import Limits, Refusal, busy
 from isthmus.serving.http.rows import count_of, joined, kind_of, part_of
 from isthmus.serving.http.served import Served
 
-_MEMORY = 0.8  # of the pace of earlier batches, when the next one is known
+_MEMORY = 0.95  # of earlier batches' rows and seconds, when those of the next one are known
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class ModelThread:
         self._limits, self._on_batch = limits, on_batch
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
-        self._waiting_rows, self._pace, self._closed = 0, 0.0, False
+        self._waiting_rows, self._closed = 0, False
+        self._done_rows, self._done_seconds = 0.0, 0.0  # of the latest batches
         self._thread = threading.Thread(target=self._run, name="isthmus-model", daemon=True)
         self._thread.start()
 
@@ -70,7 +71,7 @@ class ModelThread:
     @property
     def waiting_seconds(self) -> float:
         """How long it will take to compute what waits, by the pace of the latest batches."""
-        return self._waiting_rows * self._pace
+        return self._waiting_rows * self._done_seconds / max(self._done_rows, 1)
 
     def check_room(self) -> None:
         """Raise a `Refusal` where so much waits that another request would wait too long."""
@@ -159,7 +160,8 @@ class ModelThread:
                 self._answer(jobs[len(jobs) // 2 :])
             return
         rows, seconds = sum(job.count for job in jobs), time.monotonic() - began
-        self._pace = _MEMORY * self._pace + (1 - _MEMORY) * seconds / max(rows, 1)
+        self._done_rows = _MEMORY * self._done_rows + rows
+        self._done_seconds = _MEMORY * self._done_seconds + seconds
         self._on_batch(Batch(served.name, len(jobs), rows, seconds))
         start = 0
         for job in jobs:
