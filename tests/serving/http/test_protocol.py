@@ -191,3 +191,36 @@ def test_a_page_of_another_site_gets_nothing(server: Running) -> None:
         answer = requests.get(f"{server.url}/v2", headers=headers, timeout=60)
         assert answer.status_code == 403 and answer.json()["error"]
     assert requests.get(f"{server.url}/v2", headers={"Origin": server.url}, timeout=60).status_code == 200
+
+
+def mutated(rng: np.random.Generator, image: np.ndarray) -> dict[str, Any]:
+    """A good request with some of its bytes, its length or its numbers changed."""
+    request = with_header(binary(64), image.tobytes())
+    data, headers = bytearray(request["data"]), request["headers"]
+    kind = rng.integers(4)
+    if kind == 0:
+        for place in rng.integers(len(data) - 64, size=rng.integers(1, 6)):
+            data[place] = rng.integers(256)
+    elif kind == 1:
+        del data[rng.integers(len(data)) :]
+    elif kind == 2:
+        headers = {"Inference-Header-Content-Length": str(rng.choice([0, 1, len(data) - 1, 2**40, -3]))}
+    else:
+        old, new = (
+            (b"8, 8", b"64") if rng.integers(2) else (b"64", rng.choice([b"1e9", b"-64", b"99999999999999999999"]))
+        )
+        data = data.replace(old, bytes(new), 1)
+        headers = {"Inference-Header-Content-Length": str(len(data) - 64)}
+    return {"data": bytes(data), "headers": headers}
+
+
+def test_mutated_requests_never_are_the_servers_fault(server: Running, digits: np.ndarray) -> None:
+    rng, session, seen = np.random.default_rng(0), requests.Session(), set()
+    good = with_header(binary(64), digits[0].tobytes())
+    for _ in range(300):
+        request = mutated(rng, digits[0])
+        answer = session.post(f"{server.url}/v2/models/digits/infer", timeout=60, **request)
+        assert answer.status_code < 500, (request, answer.text)
+        seen.add(answer.status_code)
+    assert 400 in seen and seen <= {200, 400, 413}
+    assert session.post(server.url + "/v2/models/digits/infer", timeout=60, **good).status_code == 200

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +55,15 @@ def test_nothing_but_health_is_told_without_the_token(guarded: Running, digits: 
 
 
 def raw(server: Running, head: str, content: bytes = b"") -> tuple[int, str]:
-    """Send bytes as they are; the status and the error of the answer."""
+    """Send bytes as they are; the status of the answer, and its headers and body."""
     host, port = server.address.split(":")
     own = f"Host: {server.address}\r\nAuthorization: Bearer {TOKEN}\r\n"
     text = f"POST /v2/models/digits/infer HTTP/1.1\r\n{own}{head}\r\n"
     with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(text.encode() + content)
-        answer = connection.recv(1 << 16)
-    status, _, rest = answer.decode().partition("\r\n")
-    return int(status.split()[1]), rest
+        answer = HTTPResponse(connection)
+        answer.begin()
+        return answer.status, f"{answer.headers}{answer.read().decode()}"
 
 
 def test_a_body_is_held_to_its_limit_whatever_it_says_of_itself(guarded: Running) -> None:
