@@ -122,7 +122,7 @@ WRONG = {
     "unknown input": ({"inputs": [image(name="inputs")]}, 400, "did you mean 'input'"),
     "twice": ({"inputs": [image(), image()]}, 400, "inputs[1]"),
     "unknown output": ({"inputs": [image()], "outputs": [{"name": "cod"}]}, 400, "did you mean 'code'"),
-    "a file": ({"inputs": [image(datatype="BYTES", shape=[1], data=["/etc/passwd"])]}, 400, ""),
+    "a file": ({"inputs": [image(datatype="BYTES", shape=[1], data=["/etc/passwd"])]}, 400, "takes UINT8, not texts"),
     "shared memory": (
         {"inputs": [image(parameters={"shared_memory_region": "r"})]}, 400, "shared memory is not supported"
     ),

@@ -136,7 +136,10 @@ def _rows(served: Served, asked: Asked) -> tuple[str, Any]:
         if asked.tensors.keys() <= names:
             if given == INPUT and served.schema is not None:
                 return given, as_arrow(asked.tensors, served.schema)
-            return given, next(iter(asked.tensors.values()))
+            (name, array), *_ = asked.tensors.items()
+            if array.dtype == object:  # texts, which estimators may take for names of files
+                raise Refusal(400, f"input {name!r} takes {specs[0].datatype}, not texts")
+            return given, array
     known = [spec.name for specs in inputs.values() for spec in specs]
     unknown = next((name for name in asked.tensors if name not in known), None)
     if unknown is None:
