@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale clean
+.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -92,6 +92,9 @@ bench-anomalies: $(VENV)/.installed-dev
 	$(BIN)/python bench/calibration.py p-values
 	$(BIN)/python bench/calibration.py groups
 	$(BIN)/python bench/calibration.py drift
+
+bench-serve: $(VENV)/.installed-dev
+	$(BIN)/python bench/serve.py
 
 bench-scale: $(VENV)/.installed-dev
 	$(BIN)/python bench/scale.py

@@ -27,6 +27,7 @@ from isthmus.cli import (
     reconstruct,
     report,
     sample,
+    serve,
     similar,
     train,
     train_codec,
@@ -69,6 +70,7 @@ app.command("watch", rich_help_panel=_ANOMALIES)(with_addresses(watch.watch))
 app.command("info", rich_help_panel=_MODELS)(with_addresses(info.info))
 app.command("report", rich_help_panel=_MODELS)(with_addresses(report.report))
 app.command("explore", rich_help_panel=_MODELS)(with_addresses(explore.explore))
+app.command("serve", rich_help_panel=_MODELS)(with_addresses(serve.serve))
 app.add_typer(data.app, name="data", rich_help_panel=_DATA)
 
 

@@ -15,8 +15,8 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-_EVERYWHERE = ("0.0.0.0", "::", "")
+LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Access:
     @property
     def url(self) -> str:
         """The address of the page on this machine."""
-        return self._address("localhost" if self.host in _EVERYWHERE else self.host)
+        return self._address("localhost" if self.host in EVERYWHERE else self.host)
 
     @property
     def elsewhere(self) -> str | None:
         """The address of the page on other machines; None where none can reach it."""
-        if self.host in _EVERYWHERE:
+        if self.host in EVERYWHERE:
             return self._address(socket.gethostname())
-        return None if self.host in _LOCAL or _is_loopback(self.host) else self.url
+        return None if self.host in LOCAL or is_loopback(self.host) else self.url
 
     def refusal(self, path: str, host: str) -> str | None:
         """Why a request is not answered, in one line; None where it is.
@@ -67,20 +67,20 @@ class Access:
             name, port = parts.hostname or "", parts.port or 80
         except ValueError:
             return False
-        return port == self.port and (name in self._names or (self.host in _EVERYWHERE and _is_number(name)))
+        return port == self.port and (name in self._names or (self.host in EVERYWHERE and is_number(name)))
 
     @property
     def _names(self) -> set[str]:
-        if self.host in _EVERYWHERE:
-            return {*_LOCAL, socket.gethostname().lower(), socket.getfqdn().lower()}
-        return {self.host.lower(), *(_LOCAL if self.elsewhere is None else ())}
+        if self.host in EVERYWHERE:
+            return {*LOCAL, socket.gethostname().lower(), socket.getfqdn().lower()}
+        return {self.host.lower(), *(LOCAL if self.elsewhere is None else ())}
 
     def _address(self, name: str) -> str:
         name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.port}/{self.token}/"
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
     """Whether a name is an IP address, which nobody can have lead elsewhere."""
     try:
         ipaddress.ip_address(name)
@@ -89,5 +89,6 @@ def _is_number(name: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
-    return _is_number(host) and ipaddress.ip_address(host).is_loopback
+def is_loopback(host: str) -> bool:
+    """Whether an address is one of this machine alone."""
+    return is_number(host) and ipaddress.ip_address(host).is_loopback

@@ -1,0 +1,80 @@
+"""Who may ask a service for anything: who has its token, calls it by its own name, and is no other site's page."""
+
+from __future__ import annotations
+
+import hmac
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from isthmus.errors import IsthmusError
+from isthmus.serving.explorer.access import EVERYWHERE, LOCAL, is_loopback, is_number
+from isthmus.serving.http.limits import Refusal
+
+_LEAST_TOKEN = 16  # letters
+_OPEN = ("/v2/health/live", "/v2/health/ready")  # which probes ask, that know no token
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who is answered.
+
+    token : that every request must bring, but those for health; None where none is needed. names : what the server may
+    be called in a request; None for anything. A site elsewhere can have its own name lead to this machine ("DNS
+    rebinding"), and its pages could then ask what they like; one that brings the token is no such page.
+
+    >>> access = Access(names=frozenset({"localhost"}))
+    >>> access.check("/v2", {"host": "localhost:8000"})
+    >>> access.check("/v2", {"host": "evil.example"})
+    Traceback (most recent call last):
+    isthmus.serving.http.limits.Refusal: this server is not called 'evil.example'; start it with --allow-host for that
+    """
+
+    token: str | None = None
+    names: frozenset[str] | None = None
+
+    @classmethod
+    def at(cls, host: str, token: str | None, allowed: Iterable[str] = ()) -> Access:
+        """Of a server that listens at a host."""
+        if token is not None:
+            return cls(token)
+        own = {host, socket.gethostname(), socket.getfqdn()} if host in EVERYWHERE else {host}
+        return cls(None, frozenset(name.lower() for name in (*LOCAL, *own, *allowed)))
+
+    def check(self, path: str, headers: Mapping[str, str]) -> None:
+        """Raise `Refusal` for who is not answered. headers : of the request, by names in lower case."""
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if self.names is not None and not self._is_own(host):
+            raise Refusal(403, f"this server is not called {host[:60]!r}; start it with --allow-host for that")
+        if origin is not None and origin.lower().partition("://")[2] != host.lower():
+            raise Refusal(403, f"pages of {origin[:60]!r} may not ask this server")
+        if self.token is not None and path not in _OPEN:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.token.encode()):
+                raise Refusal(401, "send the token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
+
+    def _is_own(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        names = self.names or frozenset()
+        return name in names or (is_number(name) and bool(names & set(EVERYWHERE)))
+
+
+def is_open(host: str) -> bool:
+    """Whether other machines reach a server that listens there."""
+    return host in EVERYWHERE or not (host in LOCAL or is_loopback(host))
+
+
+def read_token(path: Path) -> str:
+    """The token in a file, whose spaces at both ends do not count; IsthmusError where it is too short to be one."""
+    token = path.read_text(encoding="utf-8").strip()
+    if len(token) < _LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise IsthmusError(
+            f"{path} holds no token: it must be at least {_LEAST_TOKEN} letters and numbers without spaces, as "
+            "openssl rand -hex 32 prints them"
+        )
+    return token

@@ -1,0 +1,141 @@
+"""What stands between the network and the endpoints: who may ask, how much, how long; and a line for each request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.serving.http.access import Access
+from isthmus.serving.http.limits import Limits, Refusal, busy
+from isthmus.serving.http.metrics import Metrics
+from isthmus.serving.http.model_thread import ModelThread
+
+LOGGER = logging.getLogger("isthmus.serving")
+_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_HEALTH = "/v2/health/"
+
+
+@dataclass(eq=False)
+class _Exchange:
+    """One request and what becomes of it."""
+
+    scope: Any
+    receive: Any
+    send: Any
+    headers: dict[str, str]
+    id: str
+    began: float = field(default_factory=time.monotonic)
+    status: int = 0
+    reserved: int = 0
+    read: int = 0
+
+
+class Guard:
+    """ASGI middleware around all of an application.
+
+    app : what answers. access, limits : who and how much. thread : whose queue must have room. metrics : are told of
+    all answers. stopping : whether clients are told to leave, which the server sets.
+    """
+
+    def __init__(self, app: Any, access: Access, limits: Limits, thread: ModelThread, metrics: Metrics) -> None:
+        self.app, self.access, self.limits, self.thread, self.metrics = app, access, limits, thread, metrics
+        self.stopping = False
+        self._bytes = 0  # of bodies of requests that are being answered
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        given = headers.get("x-request-id", "")
+        exchange = _Exchange(scope, receive, send, headers, given if _ID.fullmatch(given) else secrets.token_hex(8))
+        try:
+            await self._answer(exchange)
+        finally:
+            self._bytes -= exchange.reserved
+            self._tell(exchange)
+
+    async def _answer(self, exchange: _Exchange) -> None:
+        receive, send = self._receiver(exchange), self._sender(exchange)
+        try:
+            self.access.check(exchange.scope["path"], exchange.headers)
+            self._admit(exchange)
+            async with asyncio.timeout(self.limits.seconds):
+                await self.app(exchange.scope, receive, send)
+        except Refusal as refusal:
+            await refuse(send, refusal.status, str(refusal), refusal.headers | {"Connection": "close"})
+        except TimeoutError:
+            if not exchange.status:
+                message = f"the request took more than {self.limits.seconds:g} seconds"
+                await refuse(send, 504, message, {"Connection": "close"})
+        except Exception:  # which has been answered as such
+            LOGGER.exception("a bug in isthmus", extra={"request": exchange.id})
+
+    def _admit(self, exchange: _Exchange) -> None:
+        """Refuse what is too large, or comes while there is no room, before any of its body is read."""
+        if exchange.scope["method"] != "POST":
+            return
+        self.thread.check_room()
+        length = exchange.headers.get("content-length", "")
+        size = int(length[:20]) if length.isascii() and length.isdigit() else self.limits.body_bytes
+        if size > self.limits.body_bytes:
+            raise Refusal(413, f"the body has {size:,} bytes; at most {self.limits.body_bytes:,} are read")
+        if exchange.headers.get("content-encoding", "identity") != "identity":
+            raise Refusal(
+                415, f"Content-Encoding {exchange.headers['content-encoding'][:40]!r} is not read; send it plain"
+            )
+        if self._bytes + size > self.limits.bodies_bytes:
+            raise busy("other requests' bodies fill the memory for them; try again a little later")
+        exchange.reserved = size
+        self._bytes += size
+
+    def _receiver(self, exchange: _Exchange) -> Any:
+        async def receive() -> Any:
+            message = await exchange.receive()
+            exchange.read += len(message.get("body", b""))
+            if exchange.read > self.limits.body_bytes:
+                raise Refusal(413, f"the body has more than the {self.limits.body_bytes:,} bytes that are read")
+            return message
+
+        return receive
+
+    def _sender(self, exchange: _Exchange) -> Any:
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                exchange.status = message["status"]
+                more = [(b"x-request-id", exchange.id.encode()), (b"x-content-type-options", b"nosniff")]
+                if self.stopping:
+                    more.append((b"connection", b"close"))
+                message = {**message, "headers": [*message["headers"], *more]}
+            await exchange.send(message)
+
+        return send
+
+    def _tell(self, exchange: _Exchange) -> None:
+        """Write one line, and count."""
+        scope, seconds = exchange.scope, time.monotonic() - exchange.began
+        route = getattr(scope.get("route"), "path", None)
+        endpoint = f"{scope['method']} {route}" if route else "other"
+        self.metrics.answered(endpoint, exchange.status, seconds)
+        if route is None or not route.startswith(_HEALTH):
+            LOGGER.info(
+                "%s %s",
+                scope["method"],
+                scope["path"][:200],
+                extra={"request": exchange.id, "status": exchange.status, "milliseconds": round(1000 * seconds, 2)},
+            )
+
+
+async def refuse(send: Any, status: int, message: str, headers: dict[str, str]) -> None:
+    """Answer with an error: JSON of one line."""
+    body = json.dumps({"error": " ".join(message.split())}).encode()
+    given = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body})

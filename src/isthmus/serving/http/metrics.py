@@ -1,0 +1,57 @@
+"""What Prometheus is told of a server."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from isthmus.serving.http.model_thread import Batch, ModelThread
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096)
+
+
+class Metrics:
+    """Counters of one server, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "isthmus_requests", "Requests that were answered", ["endpoint", "status"], registry=self._registry
+        )
+        self._latency = Histogram(
+            "isthmus_request_seconds",
+            "From a request to its answer",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._rows = Histogram(
+            "isthmus_batch_rows", "Rows computed together", ["model"], buckets=_ROWS, registry=self._registry
+        )
+        self._merged = Counter(
+            "isthmus_batch_requests", "Requests whose rows were computed", ["model"], registry=self._registry
+        )
+        self._seconds = Counter(
+            "isthmus_model_seconds", "Time that models computed", ["model"], registry=self._registry
+        )
+
+    def watch(self, thread: ModelThread) -> None:
+        """Tell of what waits for a thread."""
+        rows = Gauge("isthmus_queue_rows", "Rows that wait to be computed", registry=self._registry)
+        rows.set_function(lambda: thread.waiting_rows)
+
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        """Count an answer. endpoint : method and path, with names in place of what requests put there."""
+        self._requests.labels(endpoint, str(status)).inc()
+        self._latency.labels(endpoint).observe(seconds)
+
+    def computed(self, batch: Batch) -> None:
+        """Count a batch."""
+        self._rows.labels(batch.model).observe(batch.rows)
+        self._merged.labels(batch.model).inc(batch.requests)
+        self._seconds.labels(batch.model).inc(batch.seconds)
+
+    def text(self) -> bytes:
+        """All of it, as Prometheus reads it."""
+        return generate_latest(self._registry)
