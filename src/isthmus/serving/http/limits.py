@@ -31,12 +31,12 @@ class Limits:
     """What a server takes on. The defaults suit one machine with a few GB of memory.
 
     body_bytes : of one request. json_bytes : of its JSON, which takes up to forty times its size in memory.
-    bodies_bytes : of all requests that are answered at the same time. rows, values : of one request. pixels : of one
-    image file. seconds : until a request must be answered. wait_seconds : that requests may have to wait for the model;
-    more are refused at once. queue_rows : that wait for the model, however fast it is. batch_rows : of what is computed
-    together. batch_seconds : that the first request of a batch waits for others. drain_seconds : after SIGTERM, while
-    new requests are still answered. and as long again until
-    connections are closed. stop_seconds : after that, until requests that are not answered are given up.
+    bodies_bytes : of all requests that are answered at the same time. rows, values : of one request. seconds : until a
+    request must be answered. wait_seconds : that requests may have to wait for the model; more are refused at once.
+    queue_rows : that wait for the model, however fast it is. batch_rows : of what is computed together. batch_seconds :
+    that the first request of a batch waits for others. drain_seconds : after SIGTERM, while new requests are still
+    answered, and as long again until connections are closed. stop_seconds : after that, until requests that are not
+    answered are given up.
     """
 
     body_bytes: int = 64 * MB
@@ -44,7 +44,6 @@ class Limits:
     bodies_bytes: int = 256 * MB
     rows: int = 65_536
     values: int = 32 * MB
-    pixels: int = 64_000_000
     seconds: float = 30.0
     wait_seconds: float = 0.4
     queue_rows: int = 16_384
