@@ -77,8 +77,10 @@ class SharedSum:
             pass
 
     def _look_for_the_dead(self, waited: float) -> None:
-        for pid in self._pids[self._turns < self._turn].tolist():
-            if _is_dead(pid):
+        for other in np.flatnonzero(self._turns < self._turn).tolist():
+            pid = int(self._pids[other])
+            ended = pid != 0 and _is_dead(pid)  # 0: it has yet to begin
+            if ended and self._turns[other] < self._turn:  # and did not come this far before
                 raise ConnectionError(f"process {pid} has ended")
         if waited > _PATIENCE:
             raise ConnectionError("another process does not answer")
