@@ -106,7 +106,8 @@ def serve(
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise MissingExtraError("isthmus serve", "'isthmus[serve]'")
     folders = named(models)
-    from isthmus.serving.http.access import Access, is_open, read_token
+    from isthmus.serving.hosts import is_open
+    from isthmus.serving.http.access import Access, read_token
     from isthmus.serving.http.application import Service
     from isthmus.serving.http.repository import Repository
     from isthmus.serving.http.server import json_logs, listening

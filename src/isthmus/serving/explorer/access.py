@@ -9,14 +9,12 @@ would then count as ours.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import secrets
 import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
-EVERYWHERE = ("0.0.0.0", "::", "")
+from isthmus.serving.hosts import EVERYWHERE, LOCAL, is_number, is_open
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Access:
         """The address of the page on other machines; None where none can reach it."""
         if self.host in EVERYWHERE:
             return self._address(socket.gethostname())
-        return None if self.host in LOCAL or is_loopback(self.host) else self.url
+        return self.url if is_open(self.host) else None
 
     def refusal(self, path: str, host: str) -> str | None:
         """Why a request is not answered, in one line; None where it is.
@@ -78,17 +76,3 @@ class Access:
     def _address(self, name: str) -> str:
         name = f"[{name}]" if ":" in name else name
         return f"http://{name}:{self.port}/{self.token}/"
-
-
-def is_number(name: str) -> bool:
-    """Whether a name is an IP address, which nobody can have lead elsewhere."""
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is one of this machine alone."""
-    return is_number(host) and ipaddress.ip_address(host).is_loopback

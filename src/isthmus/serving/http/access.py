@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from isthmus.errors import IsthmusError
-from isthmus.serving.explorer.access import EVERYWHERE, LOCAL, is_loopback, is_number
+from isthmus.serving.hosts import EVERYWHERE, LOCAL, is_number
 from isthmus.serving.http.limits import Refusal
 
 _LEAST_TOKEN = 16  # letters
@@ -62,11 +62,6 @@ class Access:
             return False
         names = self.names or frozenset()
         return name in names or (is_number(name) and bool(names & set(EVERYWHERE)))
-
-
-def is_open(host: str) -> bool:
-    """Whether other machines reach a server that listens there."""
-    return host in EVERYWHERE or not (host in LOCAL or is_loopback(host))
 
 
 def read_token(path: Path) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.serving.http.limits import Limits, Refusal, busy
-from isthmus.serving.http.rows import count_of, joined, kind_of, part_of
+from isthmus.serving.http.rows import joined, kind_of, part_of
 from isthmus.serving.http.served import Served
 
 _MEMORY = 0.95  # of earlier batches' rows and seconds, when those of the next one are known
@@ -41,7 +41,7 @@ class _Job:
     arrived: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.count = count_of(self.rows)
+        self.count = len(self.rows)
         self.kind = (id(self.served), self.given, kind_of(self.rows))
 
 

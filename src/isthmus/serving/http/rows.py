@@ -8,17 +8,10 @@ from typing import Any
 import numpy as np
 
 
-def count_of(rows: Any) -> int:
-    """How many rows there are."""
-    return len(rows)
-
-
 def kind_of(rows: Any) -> Hashable:
     """What rows must share to be computed together: dtype and shape of a row, or names and types of columns."""
     if isinstance(rows, np.ndarray):
         return rows.dtype.str, rows.shape[1:]
-    if isinstance(rows, list):
-        return id(rows)  # of several shapes
     return tuple(zip(rows.column_names, map(str, rows.schema.types), strict=True))
 
 

@@ -129,11 +129,11 @@ class ServedDenoiser(Served):
 
     def compute(self, given: str, rows: Any, wanted: Iterable[str]) -> dict[str, Any]:
         if "std" not in wanted:
-            return {"cleaned": self.model.denoise(rows)}
-        return dict(zip(("cleaned", "std"), self.model.denoise(rows, return_std=True), strict=True))
+            return super().compute(given, rows, wanted)
+        return dict(zip(("cleaned", "std"), self.model.denoise(rows, return_std=True), strict=True))  # at one go
 
     def _functions(self, given: str) -> Mapping[str, Callable[[Any], Any]]:
-        raise NotImplementedError
+        return {"cleaned": self.model.denoise}
 
     @property
     def _datatype(self) -> str:
