@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -25,9 +26,13 @@ from isthmus.cluster import connection
 from isthmus.cluster.connection import Cluster, Watch, imported
 from isthmus.cluster.inference import map_items, map_parts, spans
 from isthmus.cluster.training import Delayed
+from isthmus.errors import MissingExtraError
 from isthmus.registry import estimators
 
-pytest.importorskip("ray", reason="needs Ray: pip install 'isthmus[cluster]'")
+try:
+    imported()
+except MissingExtraError:
+    pytest.skip("needs Ray: pip install 'isthmus[cluster]'", allow_module_level=True)
 
 STORE = 80_000_000  # bytes of shared memory, the least that Ray takes
 SOON = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 1000, "health_check_failure_threshold": 5}
@@ -82,6 +87,17 @@ def nodes() -> Iterator[Nodes]:
 def processes_of(session: str) -> list[str]:
     said = subprocess.run(["ps", "-eo", "pid,stat,args"], capture_output=True, text=True, check=True).stdout
     return [line for line in said.splitlines() if session in line and " Z" not in line]
+
+
+@pytest.fixture(autouse=True)
+def left_whole() -> Iterator[None]:
+    """After each test no connection and no thread that uses one is left."""
+    yield
+    ray = imported()
+    assert not ray.is_initialized()
+    assert "isthmus-ray" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(ray.exceptions.RaySystemError, match="not been started"):
+        ray.get(ray.ObjectRef.nil())  # does not connect by itself
 
 
 @pytest.fixture(scope="module")

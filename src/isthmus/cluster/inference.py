@@ -38,6 +38,7 @@ _TASKS_EACH = 4  # of a worker, at least: so that the last ones end together
 _MOST_PARTS = 8  # in one task: more would only make what is lost with a worker larger
 _LOOK = 5.0  # seconds between looks at a cluster that gives no results
 _ON_THE_WAY = 2  # items for each worker
+_END = 10.0  # seconds in which a thread must end that nobody takes results from
 _WAITING = 4  # tasks whose results may wait for whoever takes them
 
 
@@ -236,7 +237,8 @@ def _taken(results: Generator[Any], watch: Watch) -> Iterator[Any]:
         finally:
             results.close()
 
-    threading.Thread(target=take, name="isthmus-ray", daemon=True).start()
+    thread = threading.Thread(target=take, name="isthmus-ray", daemon=True)
+    thread.start()
     try:
         while True:
             try:
@@ -251,3 +253,4 @@ def _taken(results: Generator[Any], watch: Watch) -> Iterator[Any]:
             yield result
     finally:
         left.set()
+        thread.join(_END)  # before the connection that it uses is closed
