@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import signal
@@ -18,15 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.base import clone
 from tests.cli.commandline import ask
 
 import isthmus
-from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, IsthmusError
+from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, IsthmusError, ManifoldMap
 from isthmus.cluster import connection
 from isthmus.cluster.connection import Cluster, Watch, imported
-from isthmus.cluster.inference import map_items, map_parts, spans
+from isthmus.cluster.inference import map_items, map_parts
 from isthmus.cluster.training import Delayed
 from isthmus.errors import MissingExtraError
+from isthmus.estimators.model_folder import load_model
 from isthmus.registry import estimators
 
 try:
@@ -233,9 +234,28 @@ def test_fit_on_a_cluster_is_fit(nodes: Nodes) -> None:
     assert [events[0].kind, events[-1].kind] == ["start", "end"]
 
 
-def test_every_estimator_takes_a_backend() -> None:
-    for name in estimators:
-        assert "backend" in inspect.signature(estimators[name].estimator().fit).parameters
+TINY: dict[str, Any] = {
+    "AutoEncoder": AutoEncoder(2, epochs=1, random_state=0),
+    "Codec": Codec("lossless", epochs=1, random_state=0),
+    "Denoiser": Denoiser("gaussian:0.1", size="small", epochs=1, random_state=0),
+    "ManifoldMap": ManifoldMap(epochs=1, random_state=0),
+    "AnomalyDetector": AnomalyDetector(epochs=1, random_state=0),
+    "Imputer": Imputer(2, epochs=1, random_state=0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(estimators))
+def test_every_estimator_learns_on_a_cluster_what_it_learns_here(nodes: Nodes, name: str, tmp_path: Path) -> None:
+    """The folders of both models are the same bytes, but for the curve of the training, which has times."""
+    X = np.random.default_rng(0).integers(0, 255, (60, 8, 8), dtype=np.uint8) if name in ("Codec", "Denoiser") else None
+    X = some_rows(80) if X is None else X
+    for place, more in (("here", {}), ("there", {"backend": "ray", "workers": 1, "address": nodes.address})):
+        clone(TINY[name]).fit(X, **more).save(tmp_path / place)
+    here, there = (load_model(tmp_path / place).tensors for place in ("here", "there"))
+    assert here.keys() == there.keys() and here
+    for key in here:
+        np.testing.assert_array_equal(here[key], there[key])
 
 
 def rows_120() -> np.ndarray:
@@ -337,7 +357,3 @@ def test_what_cannot_be_reached_is_one_line(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "ray", None)
     said = ask(*words, "--backend", "ray")
     assert said.status == 1 and "pip install 'isthmus[cluster]'" in said.err
-
-
-def test_spans() -> None:
-    assert spans(5, 2) == [(0, 2), (2, 4), (4, 5)] and spans(0, 2) == []

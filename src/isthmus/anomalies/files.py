@@ -38,7 +38,7 @@ def opened(detector: AnomalyDetector, samples: Source) -> Source:
 def spans(detector: AnomalyDetector, samples: Source) -> list[tuple[int, int]]:
     """The ranges (start, stop) of samples that are judged at a time; a series is looked at as a whole."""
     size = len(samples) if detector.kind_ == "series" else _ROWS if isinstance(samples, TableSource) else _SAMPLES
-    return [(int(rows[0]), int(rows[-1]) + 1) for rows in _blocks(len(samples), size)]
+    return samples.spans(size)
 
 
 def judged_span(opened: tuple[AnomalyDetector, Source], span: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -52,7 +52,7 @@ def judged_span(opened: tuple[AnomalyDetector, Source], span: tuple[int, int]) -
 def strangest(detector: AnomalyDetector, findings: Findings, most: int) -> np.ndarray:
     """The numbers of the strangest samples, the strangest first; time steps of a series at least a window apart."""
     if detector.kind_ != "series":
-        return findings.order[:most]
+        return findings.strangest(most)
     window, free, found = detector.scorer_.window, np.ones(len(findings), bool), list[int]()
     for step in findings.order.tolist():
         if len(found) == most:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,14 +108,17 @@ class Findings:
     ) -> Findings:
         """Of what `judged` says of the samples, part by part."""
         calibration = detector.calibration_
-        strangeness, p = zip(*parts, strict=True)
+        strangeness, p = array("d"), array("d")  # which grow where they lie: parts and their whole are not held at once
+        for found, chances in parts:
+            strangeness.frombytes(found.astype(np.float64).tobytes())
+            p.frombytes(chances.astype(np.float64).tobytes())
         return cls(
-            np.concatenate(strangeness),
-            np.concatenate(p),
+            np.frombuffer(strangeness),
+            np.frombuffer(p),
             calibration.scores[calibration.weights > 0],
             calibration.smallest,
             -detector.offset_,
-            None if labels is None else Labels.of(labels, sum(map(len, p))),
+            None if labels is None else Labels.of(labels, len(p)),
         )
 
     def __len__(self) -> int:
@@ -124,6 +128,14 @@ class Findings:
     def order(self) -> np.ndarray:
         """The samples from the strangest on, (n,)."""
         return np.argsort(-self.strangeness, kind="stable")
+
+    def strangest(self, most: int) -> np.ndarray:
+        """The first of `order`, at most so many, without the order of all."""
+        if most >= len(self) or "order" in vars(self):
+            return self.order[:most]
+        least = np.partition(self.strangeness, len(self) - max(1, most))[len(self) - max(1, most)]
+        some = np.flatnonzero(self.strangeness >= least)
+        return some[np.argsort(-self.strangeness[some], kind="stable")][:most]
 
     def flagged(self, fdr: float = FDR) -> np.ndarray:
         """Which samples are anomalies at a false-discovery rate, bool (n,)."""

@@ -71,14 +71,19 @@ class Backend:
         parts: Sequence[Any],
         opened: Any,
         device: str,
+        together: int = 1,
     ) -> Iterator[Result]:
-        """``work(opened, part)`` for each part, in order. opening : makes what was opened here again, in a worker."""
+        """``work(opened, part)`` for each part, in order. opening : makes what was opened here again, in a worker.
+
+        together : successive parts that are best worked on by one worker.
+        """
         if self.is_local:
             return (work(opened, part) for part in parts)
         from isthmus.cluster.connection import Cluster
         from isthmus.cluster.inference import map_parts
 
-        return map_parts(opening, work, parts, Cluster(self.workers, self.ray_address), device=device)
+        cluster = Cluster(self.workers, self.ray_address)
+        return map_parts(opening, work, parts, cluster, device=device, together=together)
 
     def stream(self, opening: Callable[[], Any]) -> Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]] | None:
         """What maps ``work(opening(), item)`` over items that are made here, by the workers; None without such."""

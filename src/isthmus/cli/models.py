@@ -142,10 +142,8 @@ def blocks(source: Source, what: str) -> Iterator[Source]:
 
 def block_spans(source: Source) -> list[tuple[int, int]]:
     """The ranges (start, stop) of samples that are read, worked on and written at a time."""
-    from isthmus.cluster.inference import spans
-
     most = _BLOCK if len(source.shape) > 2 else _BLOCK_OF_ROWS
-    return spans(len(source), max(1, min(most, _BLOCK_BYTES * len(source) // max(1, source.nbytes))))
+    return source.spans(max(1, min(most, _BLOCK_BYTES * len(source) // max(1, source.nbytes))))
 
 
 def block(source: Source, span: tuple[int, int]) -> Source:

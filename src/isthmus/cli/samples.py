@@ -45,7 +45,8 @@ class Samples:
 
     def blocks(self, work: Callable[[tuple[Any, Source], Span], Any], what: str) -> Iterator[Any]:
         """What `work` makes of each range of samples, in order. what : is done to them, for the progress."""
-        made = self._map(work, block_spans(self.source))
+        spans = block_spans(self.source)
+        made = self._map(work, spans, max(1, self.source.read_together // (spans[0][1] - spans[0][0])))
         return track(made, len(self.source), what, count=len)
 
     def into_folder(
@@ -70,8 +71,8 @@ class Samples:
             for left in set(made.iterdir()) - set(names):  # by workers that were killed
                 left.unlink()
 
-    def _map(self, work: Callable[[Any, Any], Any], parts: list[Any]) -> Iterator[Any]:
-        return self.backend.map(self.opening, work, parts, (self.model, self.source), self.device)
+    def _map(self, work: Callable[[Any, Any], Any], parts: list[Any], together: int = 1) -> Iterator[Any]:
+        return self.backend.map(self.opening, work, parts, (self.model, self.source), self.device, together)
 
 
 def _write(write: Callable[..., int], opened: tuple[Any, Source], part: tuple[Path, list[Span]]) -> int:

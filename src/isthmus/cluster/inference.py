@@ -49,13 +49,15 @@ def map_parts(
     cluster: Cluster | None = None,
     *,
     device: object = "auto",
+    together: int = 1,
 ) -> Iterator[Result]:
     """``work(opening(), part)`` for each part, in their order, by the workers of a cluster.
 
     opening : makes what all parts need, once in each worker. Like `work` it must be a function that workers can import,
         or a `functools.partial` of one. parts : short descriptions, such as ranges of numbers of samples.
     cluster : where; by default on all cores of this machine. device : where workers compute; what may be a GPU gets one
-        each, where the cluster has enough.
+        each, where the cluster has enough. together : how many successive parts are best worked on by one worker, since
+        they are read together.
 
     What a worker needs lies where all see it: in paths of a file system that all nodes share, or at URLs. Relative
     paths are those of the folder that this process is in.
@@ -72,7 +74,8 @@ def map_parts(
         return
     cluster = cluster or Cluster()
     with cluster.joined() as workers:
-        size = max(1, min(_MOST_PARTS, len(parts) // (_TASKS_EACH * workers)))
+        size = min(_MOST_PARTS, len(parts) // (_TASKS_EACH * workers))
+        size = max(together, size // together * together)
         tasks = [parts[start : start + size] for start in range(0, len(parts), size)]
         made = _in_order(_Job(opening, work), tasks, min(workers, len(tasks)), device)
         for results in _taken(made, Watch(cluster, 1)):
@@ -114,15 +117,6 @@ def map_items(
 
 def _one(job: _Job, item: Any) -> _Done:
     return job.done([item])
-
-
-def spans(n: int, size: int) -> list[tuple[int, int]]:
-    """The numbers 0 to n - 1 as ranges (start, stop) of that size; the last may be shorter.
-
-    >>> spans(5, 2)
-    [(0, 2), (2, 4), (4, 5)]
-    """
-    return [(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,13 @@ class Source(ABC):
     labels : array of shape (n,), text or integers, where the source has labels; else None.
     feature_names : the names of a table's columns; else None. paths : the files, where each sample is one; else None.
     name : what the source is called in messages and reports.
+    read_together : how many successive samples cost little more to read than one of them.
     kind : "signals" where the files say so; else None. said : how a file was read, where there is something to say.
     """
 
     kind: str | None = None
     said = ""
+    read_together = 1
 
     def __init__(
         self,
@@ -113,6 +115,19 @@ class Source(ABC):
     def location(self, index: int) -> str:
         """Where a sample lies, for messages, counted from 0: ``"row 17 of table.csv"``, or its file."""
         return f"{self._unit} {index}{self._place}" if self.paths is None else printable(self.paths[index])
+
+    def spans(self, size: int) -> list[tuple[int, int]]:
+        """All samples as successive ranges (start, stop) of about `size`, to be read and worked on one by one.
+
+        Of what is read together each range is an even part, or a whole number of them.
+
+        >>> from isthmus.data.sources import open_source
+        >>> open_source([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).spans(2)
+        [(0, 2), (2, 3)]
+        """
+        together = self.read_together
+        size = size // together * together or -(-together // -(-together // size))
+        return [(start, min(start + size, len(self))) for start in range(0, len(self), size)]
 
     def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
         """Successive blocks of `size` samples; the last may be shorter.

@@ -5,7 +5,7 @@ Folders that are named "column=value" (Hive's partitions) are columns of the tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +87,6 @@ def parquet_bytes(path: Path) -> int:
 
 def parquet_batches(path: Path, rows: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
     """The table's record batches, of so many rows at most, in order; none is read ahead. columns : of the files."""
-    import pyarrow as pa
-    import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 
     if not path.is_dir():
@@ -100,16 +98,29 @@ def parquet_batches(path: Path, rows: int, columns: Sequence[str] | None = None)
         for file in parquet_files(path):
             yield from parquet_batches(file, rows, columns)
         return
+    whole, folders = partitions(path)
+    for file in parquet_files(path):
+        for batch in parquet_batches(file, rows):
+            yield with_partition(batch, folders[str(file)], whole)
+
+
+def partitions(path: Path) -> tuple[Any, dict[str, dict[str, Any]]]:
+    """The schema of a folder's table, and for each of its files what Hive's partitions say of it."""
+    import pyarrow.dataset as ds
+
     whole = parquet_dataset(path)
-    places = {str(file): file for file in parquet_files(path)}
-    for fragment in whole.get_fragments():
-        partition = ds.get_partition_keys(fragment.partition_expression)
-        for batch in parquet_batches(places[fragment.path], rows):
-            for name, value in partition.items():
-                field = whole.schema.field(name)
-                cells = pa.repeat(pa.scalar(value, field.type), len(batch))
-                batch = pa.record_batch([*batch.columns, cells], schema=batch.schema.append(field))
-            yield batch.select(whole.schema.names).cast(whole.schema)
+    return whole.schema, {f.path: ds.get_partition_keys(f.partition_expression) for f in whole.get_fragments()}
+
+
+def with_partition(batch: Any, partition: Mapping[str, Any], whole: Any) -> Any:
+    """A batch of a folder's file as rows of the folder's table. partition : of the file. whole : the table's schema."""
+    import pyarrow as pa
+
+    for name, value in partition.items():
+        field = whole.field(name)
+        cells = pa.repeat(pa.scalar(value, field.type), len(batch))
+        batch = pa.record_batch([*batch.columns, cells], schema=batch.schema.append(field))
+    return batch.select(whole.names).cast(whole)
 
 
 class _Elsewhere:

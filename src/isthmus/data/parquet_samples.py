@@ -4,35 +4,24 @@ from __future__ import annotations
 
 import io
 import json
-import math
-import shutil
-import tempfile
-import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from isthmus.data.base import Source, as_labels, check_array
-from isthmus.data.files import read_samples
 from isthmus.data.images import decoded
 from isthmus.data.parallel import parallel
 from isthmus.data.parquet_files import check_sizes, is_parquet, parquet_batches, parquet_files
 from isthmus.data.reading import reading
+from isthmus.data.row_groups import RowGroup, Unpacked, row_groups
 from isthmus.errors import IsthmusError
 from isthmus.remote.ranges import opened
 
 _NAMES = ("image", "images", "img", "x", "sample", "samples", "array", "pixels", "signal")  # of columns of samples
 _LABELS = ("label", "labels", "y", "target", "targets")
 _ROWS = 4096  # that are unpacked at a time
-
-
-class _Group(NamedTuple):
-    """A row group: its file, its number there, and the first of its rows here."""
-
-    path: Path
-    number: int
-    first: int
 
 
 def sample_column(path: Path) -> str | None:
@@ -51,78 +40,32 @@ def sample_column(path: Path) -> str | None:
 class ParquetSamples(Source):
     """The samples in a column of Parquet files: lists of numbers, nested for more axes, or encoded images.
 
-    A row group is unpacked when one of its samples is first asked for, into a file on this machine that goes with the
-    source. So any order of samples reads each row group once, and memory holds a few rows of one.
+    They are unpacked row group by row group, see `Unpacked`.
     """
 
     def __init__(self, path: Path, column: str) -> None:
-        self._column, self._groups, rows = column, list[_Group](), 0
-        import pyarrow.parquet as pq
-
+        self._column = column
         with reading(path, "Parquet files"):
             check_sizes(path)
-            for file in parquet_files(path):
-                with opened(file) as raw:
-                    metadata = pq.read_metadata(raw)
-                for number in range(metadata.num_row_groups):
-                    self._groups.append(_Group(file, number, rows))
-                    rows += metadata.row_group(number).num_rows
-            if not rows:
-                raise IsthmusError(f"{path} has 0 rows; at least 1 is needed")
-            first = self._unpacked(next(iter(self._batches(self._groups[0], rows=1))))
+            groups = row_groups(path)
+            self.read_together = groups[0].rows
+            first = next(self._samples(groups[0], 1))
+        rows = groups[-1].first + groups[-1].rows
         check_array((rows, *first.shape[1:]), first.dtype, f"column {column!r} of {path}")
         super().__init__((rows, *first.shape[1:]), first.dtype, name=str(path), unit="row", labels=_labels(path))
-        free = shutil.disk_usage(tempfile.gettempdir()).free
-        if self.nbytes > free:
-            raise IsthmusError(
-                f"the samples of {path} unpacked have {self.nbytes / 1e9:,.1f} GB, and {tempfile.gettempdir()} has "
-                f"{free / 1e9:,.1f} GB left: set TMPDIR to a folder with more"
-            )
-        self._file = tempfile.TemporaryFile(prefix="isthmus-")  # noqa: SIM115  # gone when it is closed
-        self._here = np.zeros(len(self._groups), bool)
-        self._firsts = np.array([group.first for group in self._groups])
-        self._lock = threading.Lock()
+        self._all = Unpacked(groups, self.shape[1:], self.dtype, self._samples, str(path))
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
-        needed = np.unique(np.searchsorted(self._firsts, indices, side="right") - 1)
-        with self._lock:
-            for number in needed[~self._here[needed]].tolist():
-                self._unpack(self._groups[number])
-                self._here[number] = True
-        block = np.empty((len(indices), *self.shape[1:]), self.dtype)
-        read_samples(self._read, 0, indices, block, self.name)
-        return block
+        return self._all.take(indices)
 
-    def _read(self, count: int, place: int) -> bytes:
-        with self._lock:  # one position for all threads
-            self._file.seek(place)
-            return self._file.read(count)
-
-    def _unpack(self, group: _Group) -> None:
-        """Write the samples of a row group to their places."""
+    def _samples(self, group: RowGroup, rows: int = _ROWS) -> Iterator[np.ndarray]:
+        """The samples of a row group, some rows at a time."""
         with reading(group.path, "a Parquet file"):
-            self._file.seek(group.first * math.prod(self.shape[1:]) * self.dtype.itemsize)
-            for column in self._batches(group, _ROWS):
-                samples = self._unpacked(column)
-                if samples.shape[1:] != self.shape[1:] or samples.dtype != self.dtype:
-                    raise IsthmusError(
-                        f"{group.path} holds samples of shape {samples.shape[1:]} and {samples.dtype}, and the first "
-                        f"of {self.name} has {self.shape[1:]} and {self.dtype}; give samples of one shape and dtype"
-                    )
-                self._file.write(np.ascontiguousarray(samples).data)
-            self._file.flush()
+            for batch in group.batches(rows, [self._column]):
+                yield self._unpacked(batch.schema.field(0), batch.column(0))
 
-    def _batches(self, group: _Group, rows: int) -> Any:
-        """The column of a row group, some rows at a time, with what its field says of the shape."""
-        import pyarrow.parquet as pq
-
-        with opened(group.path) as raw, pq.ParquetFile(raw, pre_buffer=False) as file:
-            for batch in file.iter_batches(rows, row_groups=[group.number], columns=[self._column], use_threads=False):
-                yield batch.schema.field(0), batch.column(0)
-
-    def _unpacked(self, found: tuple[Any, Any]) -> np.ndarray:
+    def _unpacked(self, field: Any, column: Any) -> np.ndarray:
         """Arrow's column as an array (k, *sample)."""
-        field, column = found
         if column.null_count:
             raise IsthmusError(f"column {self._column!r} has rows without a sample; take them out")
         if _is_encoded(column.type):

@@ -19,6 +19,7 @@ from isthmus.data.in_memory import (
     loaded,
     torch_source,
 )
+from isthmus.data.parquet_rows import parquet_rows
 from isthmus.data.parquet_samples import ParquetSamples, sample_column
 from isthmus.data.table_files import TEXT, is_table, is_text_table
 from isthmus.data.tables import (
@@ -210,6 +211,8 @@ def _open_path(path: Path, options: _Options) -> Source:
     if (column := sample_column(path)) is not None:
         _refuse_columns(options, "samples in a column")
         return ParquetSamples(path, column)
+    if options.csv is None and (rows := parquet_rows(path, options.columns)) is not None:
+        return rows
     if options.csv is None and is_table(path):
         return file_source(path, options.columns)
     _refuse_columns(options, str(path))

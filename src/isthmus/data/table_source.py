@@ -22,7 +22,7 @@ from isthmus.data.in_memory import loaded
 from isthmus.data.parquet_samples import sample_column
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
-from isthmus.data.table_streaming import dataset, is_streamed, streamed, tables_of
+from isthmus.data.table_streaming import dataset, is_streamed, rows_of, streamed, tables_of
 from isthmus.data.tables import Columns, arrow_source, labels_of
 from isthmus.errors import unknown_name
 from isthmus.remote.paths import as_path
@@ -152,19 +152,22 @@ class StreamedTable(TableSource):
     """
 
     def __init__(self, path: Path, schema: TableSchema | None, *, name: str, frame: str, **of: Any) -> None:
-        schema, self._lacking, self._file, matrix = streamed(path, schema, **of)
-        names = [column.name for column in schema.used]
-        ArraySource.__init__(self, matrix, name=name, unit="row", feature_names=names)
-        self._path, self.schema, self.frame = path, schema, frame
+        self._streamed = streamed(path, schema, **of)
+        self.schema = self._streamed.schema
+        names = [column.name for column in self.schema.used]
+        ArraySource.__init__(self, self._streamed.matrix, name=name, unit="row", feature_names=names)
+        self._path, self.frame = path, frame
         self.index = self.like = None
-        self.rows = self._places = np.arange(len(matrix))
+        self.rows = self._places = np.arange(len(self._array))
+        if self._streamed.groups:
+            self.read_together = self._streamed.groups[0].rows
 
     @property
     def table(self) -> Any:
         """The rows as an Arrow table."""
         with reading(self._path, "a table"):
-            whole = dataset(self._path)
-            return self._completed(whole.take(self.rows, columns=self._known(whole.schema.names)))
+            known = self._known(dataset(self._path).schema.names)
+            return self._completed(rows_of(self._path, self._streamed.groups, self.rows, known))
 
     def in_parts(self, size: int) -> Iterator[tuple[np.ndarray, TableSource]]:
         """Successive parts of `size` rows in memory, and the numbers of their rows here; the file is read once."""
@@ -182,7 +185,7 @@ class StreamedTable(TableSource):
 
     def _completed(self, table: Any) -> Any:
         """A table of the file with empty columns for those that it lacks."""
-        return with_empty_columns(table, self._lacking, self.schema)
+        return with_empty_columns(table, self._streamed.lacking, self.schema)
 
     def subset(self, indices: np.ndarray) -> TableSource:
         """Some rows: as numbers in memory where they are few, else nothing is read yet."""
@@ -199,10 +202,13 @@ class StreamedTable(TableSource):
         return self._array if self._mapped is None else None
 
     def _take(self, indices: np.ndarray) -> np.ndarray:
+        places = self._places[indices]
+        if self._mapped is not None:
+            self._streamed.need(places)
         if self._mapped is None or not hasattr(os, "pread"):  # Windows has none
-            return super()._take(self._places[indices])
+            return super()._take(places)
         block = np.empty((len(indices), *self.shape[1:]), self.dtype)  # a map's pages would count as this process's
-        read_samples(partial(os.pread, self._file.fileno()), 0, self._places[indices], block, self.name)
+        read_samples(partial(os.pread, self._streamed.file.fileno()), 0, places, block, self.name)
         return block
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:

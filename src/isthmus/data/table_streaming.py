@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from isthmus.data.parquet_files import (
     parquet_names,
 )
 from isthmus.data.reading import reading
+from isthmus.data.row_groups import RowGroup, Unpacked, row_groups
 from isthmus.data.unpacked_sizes import check_arrow
 from isthmus.errors import IsthmusError
 
@@ -44,6 +46,22 @@ def is_streamed(path: Path) -> bool:
     return path.stat().st_size > LARGEST_READ_WHOLE
 
 
+class Streamed(NamedTuple):
+    """A table whose rows are numbers in a file without a name.
+
+    schema, lacking : its columns, and the names of those that it lacks. file, matrix : the rows, and their map, (n,
+    used columns). need : to be called with the numbers of rows before they are looked at. groups : of Parquet; of other
+    files none.
+    """
+
+    schema: TableSchema
+    lacking: list[str]
+    file: BinaryIO
+    matrix: np.memmap
+    need: Callable[[np.ndarray], None]
+    groups: Sequence[RowGroup]
+
+
 def streamed(
     path: Path,
     schema: TableSchema | None,
@@ -51,12 +69,12 @@ def streamed(
     drop: Collection[str] = (),
     missing_columns: str = "refuse",
     **of: Any,
-) -> tuple[TableSchema, list[str], BinaryIO, np.memmap]:
-    """The schema of a table in a Parquet or Arrow file, the columns that it lacks, and its rows as numbers.
+) -> Streamed:
+    """A table in a Parquet or Arrow file, or in a folder of Parquet files.
 
-    The rows are a file without a name, and its map. schema : of the training data; without it, it is measured in some
-    rows, and its ranges are widened to those of all. drop : names of columns that are left aside. missing_columns : see
-    `columns_to_fill`. of : `kinds` and `markers` of `TableSchema.of`.
+    schema : of the training data; a row group of Parquet is then read when one of its rows is first asked for. Without
+    it, it is measured in some rows, and its ranges are widened to those of all. drop : names of columns that are left
+    aside. missing_columns : see `columns_to_fill`. of : `kinds` and `markers` of `TableSchema.of`.
     """
     with reading(path, "a table"):
         names = _names(path)
@@ -68,10 +86,32 @@ def streamed(
     found = schema or _measured(path, rows, aside, **of)
     others = [name for name in names if name not in aside]
     lacking = [] if schema is None else columns_to_fill(others, schema, missing_columns)
-    file = cast("BinaryIO", tempfile.TemporaryFile(prefix="isthmus-"))  # noqa: SIM115  # gone when it is closed
-    found = _write(file, path, found, rows, lacking, is_new=schema is None)
-    file.flush()
-    return found, lacking, file, np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
+    groups, need = row_groups(path) if is_parquet(path) else [], _everything
+    if schema is not None and groups:
+        encode = partial(_encoded, schema, lacking)
+        unpacked = Unpacked(groups, (len(schema.used),), _dtype(schema), encode, str(path))
+        file, need = unpacked.file, unpacked.need
+    else:
+        file = cast("BinaryIO", tempfile.TemporaryFile(prefix="isthmus-"))  # noqa: SIM115  # gone when it is closed
+        found = _write(file, path, found, rows, lacking, is_new=schema is None)
+        file.flush()
+    matrix = np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
+    return Streamed(found, lacking, file, matrix, need, groups)
+
+
+def _everything(rows: np.ndarray) -> None:
+    """All rows are there already."""
+
+
+def _encoded(schema: TableSchema, lacking: Sequence[str], group: RowGroup) -> Iterator[np.ndarray]:
+    """The rows of a row group as numbers."""
+    import pyarrow as pa
+
+    done = group.first
+    for batch in group.batches(_ROWS):
+        table = with_empty_columns(pa.Table.from_batches([batch]), lacking, schema)
+        yield schema.encode(table, first_row=done).astype(_dtype(schema), copy=False)
+        done += len(batch)
 
 
 def _measured(path: Path, rows: int, aside: set[str], **of: Any) -> TableSchema:
@@ -142,6 +182,25 @@ def dataset(path: Path) -> Any:
     import pyarrow.dataset as ds
 
     return parquet_dataset(path) if is_parquet(path) else ds.dataset(os.fspath(path), format="feather")
+
+
+def rows_of(path: Path, groups: Sequence[RowGroup], rows: np.ndarray, columns: Sequence[str]) -> Any:
+    """Some rows as an Arrow table, by their numbers. groups : of Parquet; those of other files are none."""
+    import pyarrow as pa
+
+    if not groups:
+        return dataset(path).take(rows, columns=columns)
+    which = np.searchsorted([group.first for group in groups], rows, side="right") - 1
+    parts, places = [], []
+    for number in np.unique(which).tolist():
+        start = groups[number].first
+        for batch in groups[number].batches(_ROWS):
+            here = np.flatnonzero((rows >= start) & (rows < start + len(batch)))
+            parts.append(batch.select(columns).take(pa.array(rows[here] - start)))
+            places.append(here)
+            start += len(batch)
+    table = pa.Table.from_batches(parts).unify_dictionaries()
+    return table.take(pa.array(np.argsort(np.concatenate(places))))
 
 
 def tables_of(path: Path, size: int) -> Iterator[Any]:

@@ -169,8 +169,7 @@ def arrow_source(table: Any, columns: Columns, name: str | None = None, index: S
 
     def unfit(i: int) -> str | None:
         type_ = types[i]
-        numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
-        if numeric or pa.types.is_decimal(type_):
+        if is_number(type_) or pa.types.is_decimal(type_):
             return None
         return "nothing" if pa.types.is_null(type_) else _example(table.column(i))
 
@@ -178,13 +177,26 @@ def arrow_source(table: Any, columns: Columns, name: str | None = None, index: S
     features = columns.choose(names, unfit, what, index)
     arrays = [_as_numbers(table.column(i)) for i in features]
     common = np.result_type(*(type_.to_pandas_dtype() for type_ in {a.type for a in arrays}))
-    matrix = np.empty((table.num_rows, len(features)), common)
-    for j, array in enumerate(arrays):
-        matrix[:, j] = array.to_numpy()
+    matrix = as_matrix(arrays, common)
     labels = None
     if columns.labels is not None:
         labels = labels_of(table.column(names.index(columns.labels)), f"column {columns.labels!r} of {what}")
     return ArraySource(matrix, name=name, unit="row", labels=labels, feature_names=[names[i] for i in features])
+
+
+def is_number(type_: Any) -> bool:
+    """Whether cells of an Arrow type are numbers that NumPy has."""
+    import pyarrow.types as types
+
+    return bool(types.is_integer(type_) or types.is_floating(type_) or types.is_boolean(type_))
+
+
+def as_matrix(columns: Sequence[Any], dtype: np.dtype) -> np.ndarray:
+    """Arrow columns of numbers beside each other, (n, columns); missing cells are NaN."""
+    matrix = np.empty((len(columns[0]), len(columns)), dtype)
+    for j, column in enumerate(columns):
+        matrix[:, j] = column.to_numpy()
+    return matrix
 
 
 def labels_of(column: Any, what: str) -> np.ndarray:
