@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from isthmus import AutoEncoder, ManifoldMap
-from isthmus.data.base import LoadedSource, is_labels
+from isthmus.data.base import LoadedSource
+from isthmus.data.labels import is_labels
 from isthmus.data.sources import open_source, subset
 from isthmus.errors import IsthmusError
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, SubsetRandomSampler, TensorDataset
 
 from isthmus import AutoEncoder, Codec, Denoiser, ManifoldMap
-from isthmus.data.base import as_labels, is_labels
+from isthmus.data.labels import as_labels, is_labels
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.anomalies.calibration import Calibration, benjamini_hochberg
 from isthmus.anomalies.scorer import Scorer
-from isthmus.data.base import as_labels
+from isthmus.data.labels import as_labels
 from isthmus.errors import IsthmusError
 
 FDR = 0.1  # at which samples count as flagged on pages

@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, Source, as_labels, check_array
+from isthmus.data.base import ArraySource, Source, check_array
+from isthmus.data.labels import as_labels
 from isthmus.data.limits import check_expansion
 from isthmus.data.reading import choose_array, reading
 from isthmus.errors import IsthmusError

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, ListSource, RaggedSource, Source, as_labels
+from isthmus.data.base import ArraySource, ListSource, RaggedSource, Source
+from isthmus.data.labels import as_labels
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import as_path
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import Source, as_labels, check_array
+from isthmus.data.base import Source, check_array
 from isthmus.data.images import decoded
+from isthmus.data.labels import as_labels
 from isthmus.data.parallel import parallel
 from isthmus.data.parquet_files import check_sizes, is_parquet, parquet_batches, parquet_files
 from isthmus.data.reading import reading

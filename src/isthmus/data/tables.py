@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, Source, as_labels
+from isthmus.data.base import ArraySource, Source
 from isthmus.data.csv_dialect import Dialect
 from isthmus.data.csv_files import read_verbatim, refuse_unclear
 from isthmus.data.in_memory import as_numbers
+from isthmus.data.labels import as_labels
 from isthmus.data.reading import reading
 from isthmus.data.table_files import read_arrow
 from isthmus.errors import IsthmusError, ReadingError, unknown_name, warn

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isthmus.data.base import RaggedSource, Source, as_labels, check_array
+from isthmus.data.base import RaggedSource, Source, check_array
 from isthmus.data.images import SUFFIXES, decoded
+from isthmus.data.labels import as_labels
 from isthmus.data.parallel import parallel
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError

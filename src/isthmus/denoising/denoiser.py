@@ -11,9 +11,9 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from isthmus.data.base import is_labels
 from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
 from isthmus.data.in_memory import loaded, refuse_masked
+from isthmus.data.labels import is_labels
 from isthmus.data.scaling import finite_sample, sample_channel_axis, unit_of
 from isthmus.data.sources import Source, open_source
 from isthmus.data.tiles import blocks

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import Source, as_labels, random_halves
+from isthmus.data.base import Source, random_halves
+from isthmus.data.labels import as_labels
 from isthmus.data.sources import subset
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from isthmus.data.base import Source, as_labels
+from isthmus.data.base import Source
+from isthmus.data.labels import as_labels
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane

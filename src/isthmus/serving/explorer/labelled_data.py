@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource, as_labels, evenly_spread
+from isthmus.data.base import ArraySource, evenly_spread
+from isthmus.data.labels import as_labels
 from isthmus.data.scaling import finite_sample
 from isthmus.data.sources import Source
 from isthmus.data.table_source import TableSource
