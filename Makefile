@@ -98,6 +98,8 @@ bench-serve: $(VENV)/.installed-dev
 
 bench-scale: $(VENV)/.installed-dev
 	$(BIN)/python bench/scale.py
+	$(BIN)/python bench/scale_ray.py
+	$(BIN)/python bench/scale_remote.py
 	$(BIN)/python bench/gpu.py
 
 clean:
