@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import wavfile
 from tests.cli.commandline import ask
 
 from isthmus import AnomalyDetector, AutoEncoder, DriftMonitor, load
@@ -107,6 +108,29 @@ def test_alarms_as_json_hold_the_row_and_why(folder: Path) -> None:
         and alarm["why"][0]["share"] > 0.9
     )
     assert alarm["row"]["id"] == "7" and alarm["p_value"] < 0.01
+
+
+def tone(path: Path, seed: int, pitch: float = 9.0) -> Path:
+    """A recording of a sixteenth of a second."""
+    phase = np.random.default_rng(seed).uniform(0, 6)
+    wave = np.sin(np.arange(512) / pitch + phase) + 0.05 * np.random.default_rng(seed).normal(size=512)
+    path.parent.mkdir(exist_ok=True)
+    wavfile.write(path, 8192, (9000 * wave).astype(np.int16))
+    return path
+
+
+def test_recordings_are_named_a_file_a_line(tmp_path: Path) -> None:
+    for number in range(60):
+        tone(tmp_path / "usual" / f"{number}.wav", number)
+    AnomalyDetector(epochs=3, random_state=0).fit(tmp_path / "usual").save(tmp_path / "m")
+    usual, other = tone(tmp_path / "a.wav", 100), tone(tmp_path / "b.wav", 101, pitch=3.0)
+    (tmp_path / "names").write_text(f"{usual}\n\n{tmp_path / 'gone.wav'}\n{other}\n")
+    said = ask("watch", tmp_path / "m", tmp_path / "names", "--json", "--p-value", 0.05)
+    assert said.status == 0 and "Traceback" not in said.err, said
+    (alarm,) = map(json.loads, said.out.splitlines())
+    assert alarm["line"] == 4 and alarm["file"] == str(other) and alarm["p_value"] <= 0.05
+    assert "line 3 is left out" in said.err and "gone.wav" in said.err
+    assert said.err.splitlines()[-1] == "2 signals, 1 alarm, 1 line left out"
 
 
 def test_wrong_inputs_are_one_line(folder: Path, tmp_path: Path) -> None:
