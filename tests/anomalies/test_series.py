@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -162,4 +163,8 @@ def test_the_command_lists_times_and_draws_the_series(tmp_path: Path) -> None:
     strangest = found.loc[found["score"].idxmin()]
     assert abs(strangest["row"] - 305) < 25 and strangest["when"] == times[strangest["row"]]
     assert strangest["column_1"] == "heat"
-    assert "The strangest stretches" in (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "The strangest stretches" in page
+    window = int(said_window[1]) if (said_window := re.search(r"half a window \((\d+) steps\)", page)) else 0
+    chance = chance_of_false_alarm(600, 2 * window, 600)
+    assert f"with a chance of {chance:.1%}".replace("%", " %") in page

@@ -8,7 +8,7 @@ import numpy as np
 
 from isthmus.anomalies.findings import Detector, Findings
 from isthmus.anomalies.series_figures import Track, from_near, overview
-from isthmus.anomalies.stretches import Stretch, stretches
+from isthmus.anomalies.stretches import Stretch, block_maxima, chance_of_false_alarm, stretch_p_value, stretches
 from isthmus.data.frames import as_table, is_frame
 from isthmus.data.series import NUMBERS, Series
 from isthmus.evaluation.figures.style import Plate
@@ -31,11 +31,14 @@ def series_sections(detector: Detector, samples: list[Series], findings: Finding
             found += [(i, one) for one in stretches(track.strangeness, flagged[i], window // 2, _LISTED)]
     found.sort(key=lambda pair: -tracks[pair[0]].strangeness[pair[1].peak])
     shown = found[:_LISTED]
+    usual = block_maxima(findings.usual, window)
     what = "flagged" if findings.flagged().any() else "strangest, since none is flagged"
     text = (
         f"Time steps that are {what}, as stretches: what lies less than half a window ({window // 2:,} steps) apart is "
         f"one. A window that holds something strange makes all of its steps strange, so that stretches are longer than "
-        f"what they are about."
+        f"what they are about. p of a stretch is the chance that a window of a normal series has as high a peak; "
+        f"so long a normal series has a step above all that were seen before with a chance of "
+        f"{share(chance_of_false_alarm(len(findings), window, len(detector.calibration_.scores)))}."
     )
     plates: list[Plate] = []
     for i in dict.fromkeys(i for i, _ in shown[:_NEAR]):
@@ -49,7 +52,7 @@ def series_sections(detector: Detector, samples: list[Series], findings: Finding
         caption = f"{_which(i, tracks)}{tracks[i].when(one.start)} to {tracks[i].when(one.stop - 1)}."
         near.append(from_near(f"stretch_{k}", tracks[i], one, max(2 * window, len(one)), caption))
     return [
-        Section("The strangest stretches", plates, text=text, listing=_listing(tracks, shown, findings)),
+        Section("The strangest stretches", plates, text=text, listing=_listing(tracks, shown, usual)),
         Section("From near", near, text="The line and what was expected of it, in the channel that is guiltiest."),
     ]
 
@@ -89,8 +92,8 @@ def _which(i: int, tracks: list[Track]) -> str:
     return "" if len(tracks) == 1 else f"series {i}, "
 
 
-def _listing(tracks: list[Track], found: list[tuple[int, Stretch]], findings: Findings) -> Table:
-    starts = np.cumsum([0, *(len(track.values) for track in tracks)])
+def _listing(tracks: list[Track], found: list[tuple[int, Stretch]], usual: np.ndarray) -> Table:
+    """usual : the peaks of windows of a normal series."""
     rows = []
     for i, one in found:
         track, steps = tracks[i], slice(one.start, one.stop)
@@ -98,8 +101,8 @@ def _listing(tracks: list[Track], found: list[tuple[int, Stretch]], findings: Fi
         shares = own / max(float(own.sum()), 1e-12)
         causes = [j for j in np.argsort(-shares, kind="stable")[:_CAUSES].tolist() if shares[j] >= 0.1]
         why = ", ".join(f"{clipped(track.names[j], 24)} ({share(shares[j])})" for j in causes)
-        p = findings.p[starts[i] + one.start : starts[i] + one.stop].min()
         label = f"{_which(i, tracks)}{track.when(one.start)}"
-        peak = number(float(track.strangeness[one.peak]))
-        rows.append(Row(label, (track.when(one.stop - 1), count(len(one), "step"), peak, number(float(p)), why)))
-    return Table(("from", "to", "long", "peak", "smallest p", "in"), rows, ("long", "peak", "smallest p"))
+        peak = float(track.strangeness[one.peak])
+        p = number(stretch_p_value(peak, usual))
+        rows.append(Row(label, (track.when(one.stop - 1), count(len(one), "step"), number(peak), p, why)))
+    return Table(("from", "to", "long", "peak", "p", "in"), rows, ("long", "peak", "p"))
