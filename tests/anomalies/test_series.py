@@ -165,5 +165,5 @@ def test_the_command_lists_times_and_draws_the_series(tmp_path: Path) -> None:
     assert strangest["column_1"] == "heat"
     page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
     assert "The strangest stretches" in page
-    chance = re.search(r"with a chance of ([\d.]+) %", page)
+    chance = re.search(r"with a chance of ([\d.]+)\s%", page)
     assert chance is not None and 40 < float(chance[1]) < 80  # nearly as many windows calibrate as are judged
