@@ -42,6 +42,15 @@ def test_info_and_mistyped_names_import_nothing_heavy(model: Path, tmp_path: Pat
     assert imported("compress", "--help") == (0, set())
 
 
+def test_models_are_loaded_without_the_compiler_of_torch() -> None:
+    """Which takes longer to import than all the rest, and is asked for by whoever draws numbers on "meta" tensors."""
+    golden = Path(__file__).parents[1] / "golden" / "models"
+    folders = [str(golden / name / "model") for name in ("conv", "table", "denoiser-clean", "codec-tones", "map")]
+    code = f"import sys, isthmus; [isthmus.load(f) for f in {folders}]; print('torch._dynamo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_info_of_data_says_what_is_taken(tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", np.arange(48, dtype=np.uint16).reshape(4, 3, 4))
     said = ask("info", tmp_path / "t.npy")

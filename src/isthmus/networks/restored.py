@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +15,7 @@ from isthmus.networks.autoencoder import seeded
 
 Network = TypeVar("Network", bound=nn.Module)
 _CALLS, _CALLS_A_TENSOR = 10_000, 200  # of torch, for a network of so many tensors: far more than any of ours takes
+_DRAWING = ("normal_", "uniform_")  # in place
 
 
 def restored(make: Callable[[], Network], arrays: Mapping[str, np.ndarray]) -> Network:
@@ -32,7 +32,7 @@ def restored(make: Callable[[], Network], arrays: Mapping[str, np.ndarray]) -> N
     isthmus.errors.IsthmusError: the settings ask for bias, which the weights lack
     """
     stored = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    with seeded(0), torch.device("meta"), _bounded(len(stored)):
+    with seeded(0), torch.device("meta"), _Planning(len(stored)):
         planned = make().state_dict()
     _compare(planned, stored)
     with seeded(0):
@@ -59,17 +59,15 @@ def _described(tensor: Tensor) -> str:
     return f"shape {tuple(tensor.shape) or (1,)}, {str(tensor.dtype).removeprefix('torch.')}"
 
 
-@contextmanager
-def _bounded(tensors: int) -> Iterator[None]:
-    """Let nobody build a network of more layers than that many tensors can be the weights of."""
-    with _Counter(_CALLS + _CALLS_A_TENSOR * tensors, tensors):
-        yield
+class _Planning(TorchFunctionMode):
+    """Lets nobody build a network of more layers than so many tensors can be the weights of, and fills none of them.
 
+    To draw numbers without memory torch imports its compiler, which takes longer than all the rest.
+    """
 
-class _Counter(TorchFunctionMode):
-    def __init__(self, calls: int, tensors: int) -> None:
+    def __init__(self, tensors: int) -> None:
         super().__init__()
-        self._left, self._tensors = calls, tensors
+        self._left, self._tensors = _CALLS + _CALLS_A_TENSOR * tensors, tensors
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -79,4 +77,7 @@ class _Counter(TorchFunctionMode):
             raise IsthmusError(
                 f"the settings ask for far more layers than the {self._tensors:,} tensors of the weights"
             )
-        return func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__ or func.__name__ in _DRAWING:
+            return named["tensor"] if "tensor" in named else args[0]
+        return func(*args, **named)

@@ -47,6 +47,9 @@ def box_kernel(weight: Tensor, spread: Tensor) -> Tensor:
 
 def box_matrix(taps: int, factor: int, num_spatial_dims: int) -> Tensor:
     """Zeros and ones, ((taps + factor - 1)^d, taps^d): to which places of the wide kernel each tap adds."""
+    planned = torch.empty((taps + factor - 1) ** num_spatial_dims, taps**num_spatial_dims)
+    if planned.is_meta:
+        return planned
     line = torch.stack([torch.eye(taps + factor - 1, taps).roll(shift, 0) for shift in range(factor)]).sum(0).flip(1)
     return functools.reduce(torch.kron, [line] * num_spatial_dims)
 
