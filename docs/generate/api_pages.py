@@ -77,19 +77,21 @@ def linked(text: str, here: str) -> str:
     return re.sub(rf"`({'|'.join(CLASSES)})((?:\.[a-z_]+)?)`", led, text)
 
 
-def entries(block: list[str]) -> str:
-    """Lines `name : what it is`, with what belongs to each indented below it, as a list of definitions."""
+def entries(block: list[str], types: bool) -> str:
+    """Lines `name : what it is`, with what belongs to each indented below it, as a list of definitions.
+
+    types : whether what follows a name is its type, which then has a line of its own.
+    """
     text = ""
     for line in block:
         if entry := ENTRY.match(line):
-            # One line may tell two: "y : ignored. checkpoint : a file."
-            text += f"\n`{entry[1]}`\n:   {plain(entry[2])}\n"
+            text += f"\n`{entry[1]}`\n:   " + (f"*{plain(entry[2])}*  \n" if types else f"{plain(entry[2])}\n")
         else:
             text += f"    {plain(line.strip())}\n"
     return text + "\n"
 
 
-def body(text: str) -> str:
+def body(text: str, types: bool = False) -> str:
     """A part of a docstring: paragraphs, lists of what is taken, drawings and examples."""
     parts = []
     for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
@@ -99,7 +101,7 @@ def body(text: str) -> str:
         elif all(line.startswith("    ") for line in lines):
             parts.append("```text\n" + inspect.cleandoc("\n" + paragraph) + "\n```")
         elif ENTRY.match(lines[0]):
-            parts.append(entries(lines))
+            parts.append(entries(lines, types))
         else:
             parts.append("\n".join(map(plain, lines)))
     return "\n\n".join(parts) + "\n\n"
@@ -110,7 +112,7 @@ def docstring(thing: Any) -> str:
     first, *sections = SECTIONS.split(inspect.getdoc(thing) or "")
     text = body(first)
     for heading, content in zip(sections[::2], sections[1::2], strict=True):
-        text += f"**{heading}**\n\n{body(content)}"
+        text += f"**{heading}**\n\n{body(content, types=heading == 'Parameters')}"
     return text
 
 

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-INDEX = "gallery/index.md"
-NONE_YET = "# Gallery\n\nNo notebooks yet: the examples of [the guide](../guide/applications.md) run as they stand.\n"
 PICTURES = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif"}
 
 
@@ -47,8 +45,6 @@ def notebook(path: Path) -> Iterator[tuple[str, str | bytes]]:
 
 
 def gallery_pages(folder: Path) -> Iterator[tuple[str, str | bytes]]:
-    """Names and contents of the notebooks' pages and pictures, and an index where nobody wrote one."""
+    """Names and contents of the notebooks' pages and pictures."""
     for path in sorted(folder.glob("*.ipynb")):
         yield from notebook(path)
-    if not (folder / "index.md").exists():
-        yield INDEX, NONE_YET
