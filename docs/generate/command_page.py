@@ -18,22 +18,29 @@ are stopped and continued, and what exit statuses mean: [the command line](../gu
 """
 
 
+def escaped(text: str) -> str:
+    """Text in which nothing is taken for markup."""
+    return re.sub(r"([*_<>|\[\]{}])", r"\\\1", text)
+
+
+def is_example(line: str) -> bool:
+    """Whether a line of a help text is a command."""
+    return line.startswith("  ") and "isthmus " in line
+
+
 def prose(text: str) -> str:
-    """Help text as Markdown: commands in it become a block, and nothing in it is taken for markup."""
-    lines = [re.sub(r"([*_<>|\[\]{}])", r"\\\1", line) for line in text.splitlines() if line.strip()]
+    """Help text as Markdown: the commands in it become blocks."""
     parts = []
-    for example, group in groupby(lines, lambda line: line.startswith("  ") and " isthmus " in f" {line}"):
-        if example:
-            shown = "\n".join(re.sub(r"\\(.)", r"\1", line.strip()) for line in group)
-            parts.append("```console\n" + re.sub("^", "$ ", shown, flags=re.MULTILINE) + "\n```")
-        else:
-            parts.append("\n".join(group))
+    for example, group in groupby(filter(str.strip, text.splitlines()), is_example):
+        lines = [line.strip() for line in group]
+        commands = "".join(f"$ {line}\n" for line in lines)
+        parts.append(f"```console\n{commands}```" if example else escaped("\n".join(lines)))
     return "\n\n".join(parts) + "\n\n"
 
 
 def cell(text: str) -> str:
-    """One line that stands in a table as it is."""
-    return re.sub(r"([*_<>|\[\]{}])", r"\\\1", " ".join(text.split()))
+    """Text that stands in a table."""
+    return escaped(" ".join(text.split()))
 
 
 def code(text: str) -> str:
