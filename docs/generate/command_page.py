@@ -23,18 +23,18 @@ def escaped(text: str) -> str:
     return re.sub(r"([*_<>|\[\]{}])", r"\\\1", text)
 
 
-def is_example(line: str) -> bool:
-    """Whether a line of a help text is a command."""
-    return line.startswith("  ") and "isthmus " in line
+def is_example(paragraph: str) -> bool:
+    """Whether a paragraph of a help text is a command."""
+    return paragraph.startswith("  ") and "isthmus " in paragraph
 
 
 def prose(text: str) -> str:
     """Help text as Markdown: the commands in it become blocks."""
     parts = []
-    for example, group in groupby(filter(str.strip, text.splitlines()), is_example):
-        lines = [line.strip() for line in group]
-        commands = "".join(f"$ {line}\n" for line in lines)
-        parts.append(f"```console\n{commands}```" if example else escaped("\n".join(lines)))
+    for example, group in groupby(re.split(r"\n\s*?\n", text.rstrip()), is_example):
+        paragraphs = list(group)
+        commands = "".join(f"$ {line.strip()}\n" for line in "\n".join(paragraphs).splitlines())
+        parts += [f"```console\n{commands}```"] if example else map(escaped, paragraphs)
     return "\n\n".join(parts) + "\n\n"
 
 

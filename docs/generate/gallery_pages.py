@@ -44,6 +44,12 @@ def notebook(path: Path) -> Iterator[tuple[str, str | bytes]]:
     yield f"gallery/{path.stem}.md", text
 
 
+def with_notebooks(navigation: str, folder: Path) -> str:
+    """The site's settings, with the notebooks of a folder below the gallery's index."""
+    pages = "".join(f"      - gallery/{path.stem}.md\n" for path in sorted(folder.glob("*.ipynb")))
+    return navigation.replace("  - Gallery: gallery/index.md\n", f"  - Gallery:\n      - gallery/index.md\n{pages}")
+
+
 def gallery_pages(folder: Path) -> Iterator[tuple[str, str | bytes]]:
     """Names and contents of the notebooks' pages and pictures."""
     for path in sorted(folder.glob("*.ipynb")):
