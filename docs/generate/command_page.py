@@ -30,7 +30,7 @@ def is_example(paragraph: str) -> bool:
 
 def prose(text: str) -> str:
     """Help text as Markdown: the commands in it become blocks."""
-    parts = []
+    parts: list[str] = []
     for example, group in groupby(re.split(r"\n\s*?\n", text.rstrip()), is_example):
         paragraphs = list(group)
         commands = "".join(f"$ {line.strip()}\n" for line in "\n".join(paragraphs).splitlines())
