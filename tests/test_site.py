@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import posixpath
 import subprocess
 import sys
@@ -185,6 +187,31 @@ def test_the_references_are_complete(site: Path) -> None:
     assert not [name for name in isthmus.__all__ if name not in index and name != "__version__"]
 
 
+def test_a_notebook_becomes_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs" / "generate")
+    from gallery_pages import gallery_pages, with_notebooks
+
+    picture = {"data": {"image/png": base64.b64encode(b"dots").decode(), "text/plain": "<Figure>"}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Dots\n", "A story."]},
+        {"cell_type": "code", "source": "draw()", "outputs": [{"text": ["done\n"]}, picture]},
+        {"cell_type": "code", "source": "table", "outputs": [{"data": {"text/html": "<table></table>"}}]},
+    ]
+    (tmp_path / "dots.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
+    pages = dict(gallery_pages(tmp_path))
+    assert pages["gallery/dots-1-1.png"] == b"dots"
+    for part in (
+        "# Dots\nA story.",
+        "```python\ndraw()\n```",
+        "```text\ndone\n```",
+        "](dots-1-1.png)",
+        "<table></table>",
+    ):
+        assert part in pages["gallery/dots.md"]
+    settings = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8")
+    assert "      - gallery/dots.md\n" in with_notebooks(settings, tmp_path)
+
+
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 390])
 def test_pages_in_a_browser(site: Path, chromium: Any, mode: str, width: int) -> None:
@@ -208,4 +235,6 @@ def test_pages_are_searched_without_a_server(site: Path, chromium: Any) -> None:
     page.keyboard.press("Control+k")
     page.keyboard.type("Benjamini")
     page.get_by_role("link", name="Anomalies").first.wait_for()
+    colour = page.locator("menu li", has_text="Guide").first.evaluate("(where) => getComputedStyle(where).color")
+    assert float(colour.rstrip(")").split(",")[-1]) > 0.6, "where a page is can hardly be read"
     page.close()
