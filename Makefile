@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve clean
+.PHONY: demo test test-all coverage lint docs bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -102,5 +102,9 @@ bench-scale: $(VENV)/.installed-dev
 	$(BIN)/python bench/scale_remote.py
 	$(BIN)/python bench/gpu.py
 
+# The site, without a network: build/site/index.html
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/generate/build_site.py build
+
 clean:
-	rm -rf $(VENV) demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build demo .coverage coverage.xml .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -18,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from isthmus.cli import app
-from isthmus.registry import estimators, objectives
+from isthmus.registry import estimators, objectives, upsamplings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -63,8 +63,8 @@ def run_page(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, whole
             pytest.skip("this page uses MNIST: set ISTHMUS_DATA to a folder that holds mnist/")
         monkeypatch.setenv("ISTHMUS_DATA", str(data))
     monkeypatch.chdir(folder)
-    known = {name: objectives[name] for name in objectives}
-    monkeypatch.setattr(objectives, "_objects", known)  # what a page registers goes with it
+    for registry in (objectives, upsamplings):  # what a page registers goes with it
+        monkeypatch.setattr(registry, "_objects", {name: registry[name] for name in registry})
     namespace: dict[str, Any] = {"__name__": "page"}
     for language, code in blocks(page):
         with trainings(cut=not whole or language == "console"):
