@@ -16,6 +16,7 @@ import numpy as np
 
 from isthmus.data.files import idx_header, is_idx, read_idx
 from isthmus.data.reading import reading
+from isthmus.data.shown import drawn, facts_html
 from isthmus.registry import named_datasets
 
 __all__ = ["Dataset", "Split", "fetch", "is_available", "load", "names"]
@@ -35,6 +36,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.images.shape[1:]))
+        return f"<Split: {len(self):,} images of {size}, {self.images.dtype}, with labels>"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -47,6 +52,21 @@ class Dataset:
     description: str
     licence: str
     source: str  # the publishers' page
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.train.images.shape[1:]))
+        counts = f"{len(self.train):,} training and {len(self.test):,} test images"
+        return f"<Dataset {self.name}: {counts} of {size}, {self.train.images.dtype}, {len(self.class_names)} classes>"
+
+    def _repr_html_(self) -> str:
+        first = [int(np.argmax(self.train.labels == label)) for label in range(len(self.class_names))]
+        facts = {
+            "about": self.description,
+            "classes": ", ".join(self.class_names),
+            "licence": self.licence,
+            "source": self.source,
+        }
+        return facts_html(self.name, facts, drawn(self.train.images[first], len(first)))
 
 
 @dataclass(frozen=True)
