@@ -7,12 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.base import BaseEstimator
 
-from isthmus import AutoEncoder, Imputer, ManifoldMap, datasets, evaluate_representation, load
+from isthmus import AutoEncoder, ManifoldMap, datasets, evaluate_representation, load, plots
 from isthmus.data.shown import drawn, facts_html
+from isthmus.errors import IsthmusError
 from isthmus.evaluation.notebook import card
+from isthmus.registry import estimators
 
+MODELS = Path(__file__).parents[1] / "golden" / "models"
+GOLDEN = [folder / "model" for folder in sorted(MODELS.glob("*")) if folder.name != "custom"]
 DIGITS = datasets.load("digits")
 cards = pytest.mark.skipif(not hasattr(BaseEstimator, "_html_repr"), reason="scikit-learn shows its own diagram")
 
@@ -45,11 +50,18 @@ def test_samples_are_never_saved(model: AutoEncoder, tmp_path: Path) -> None:
 
 
 @cards
-@pytest.mark.parametrize("estimator", [ManifoldMap(hidden=(8,), epochs=1), Imputer(2, epochs=1)])
-def test_other_estimators_have_cards(estimator: Any) -> None:
-    X = DIGITS.train.images[:200].reshape(200, -1).astype(float)
-    fitted = estimator.set_params(random_state=0).fit(X)
-    assert type(estimator).__name__ in fitted._repr_html_()
+def test_every_estimator_has_a_card() -> None:
+    models = {type(model).__name__: model for model in map(load, GOLDEN)}
+    assert models.keys() == set(estimators)
+    for name, model in models.items():
+        shown = model._repr_html_()
+        assert f"<b>{name}</b>" in shown and all(fact in shown for fact in model.describe())
+
+
+@cards
+def test_a_map_shows_its_samples_too() -> None:
+    fitted = ManifoldMap(hidden=(8,), epochs=1, random_state=0).fit(DIGITS.train.images[:100])
+    assert fitted._repr_html_().count("<image") == 12
 
 
 @cards
@@ -63,9 +75,9 @@ def test_the_card_of_a_table_says_no_word_as_html() -> None:
 
 
 def test_a_report_is_a_path_that_shows_its_page(model: AutoEncoder, tmp_path: Path) -> None:
-    path: Any = model.report(DIGITS.test.images, tmp_path / "report")
+    path: Any = model.report(DIGITS.test.images[:60], tmp_path / "report")
     shown = path._repr_html_()
-    assert shown.startswith('<iframe srcdoc="&lt;!doctype html&gt;') and shown.count('srcdoc="') == 1
+    assert shown.startswith("<iframe sandbox ") and shown.count('srcdoc="&lt;!doctype html&gt;') == 1
     assert path.parent._repr_html_() is None
     assert isinstance(path, Path) and path == tmp_path / "report" / "report.html"
 
@@ -96,3 +108,14 @@ def test_samples_of_every_kind_are_drawn(shape: tuple[int, ...], mark: str) -> N
 
 def test_words_are_not_drawn() -> None:
     assert drawn(np.array([["a", "b"]], object), 8) == ""
+
+
+def test_figures_are_matplotlibs_own(model: AutoEncoder) -> None:
+    images, labels = DIGITS.test.images, DIGITS.test.labels
+    drawn = [plots.reconstructions(model, images, columns=4), plots.losses(model), plots.codes(model, images, labels)]
+    for figure in (*drawn, plots.losses(model, theme="dark")):
+        assert isinstance(figure, Figure)
+        png, size = figure._repr_png_()  # type: ignore[attr-defined]
+        assert png.startswith(b"\x89PNG") and size["width"] > 100
+    with pytest.raises(IsthmusError, match="theme 'dork'"):
+        plots.losses(model, theme="dork")

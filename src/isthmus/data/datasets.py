@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,9 @@ def fetch_remote(remote: Remote, **options: object) -> Path:
 def _cache() -> Path:
     if folder := os.environ.get("ISTHMUS_CACHE"):
         return Path(folder).expanduser()
-    import pooch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook without widgets, tqdm's, which pooch imports
+        import pooch
 
     return Path(pooch.os_cache("isthmus"))
 

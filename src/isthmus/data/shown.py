@@ -89,7 +89,7 @@ def _lines(signals: np.ndarray, columns: int) -> str:
 def facts_html(title: str, facts: Mapping[str, object], picture: str = "") -> str:
     """A heading, a picture that is HTML already, and a table of names and values."""
     rows = "".join(
-        f'<tr><th style="text-align: left">{html.escape(name)}</th>'
+        f'<tr><th style="text-align: left; white-space: nowrap">{html.escape(name)}</th>'
         f'<td style="text-align: left">{html.escape(str(value))}</td></tr>'
         for name, value in facts.items()
     )

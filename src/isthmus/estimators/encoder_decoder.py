@@ -74,12 +74,13 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     _examples: np.ndarray | None = None  # in memory alone: a saved model holds no samples
 
     def _remember(self, source: Source, places: np.ndarray) -> None:
-        """Keep a few samples, by their numbers, for the picture that notebooks show."""
+        """Keep a few samples, by their numbers, for the picture that notebooks show; rows of mixed kinds have none."""
         size = max(1, source.nbytes // len(source))
-        self._examples = source.take(places[: max(1, min(_EXAMPLES, _EXAMPLE_BYTES // size))])
+        few = places[: max(1, min(_EXAMPLES, _EXAMPLE_BYTES // size))]
+        self._examples = None if isinstance(source, TableSource) else source.take(few)
 
     def _portrait(self) -> Plate | None:
-        if self._examples is None or isinstance(self.scaler_, TableScaler):
+        if self._examples is None:
             return None
         from isthmus.evaluation.figures.samples import through_the_isthmus  # figures are slow to import
         from isthmus.evaluation.study import passage

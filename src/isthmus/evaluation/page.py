@@ -30,7 +30,8 @@ class ReportPath(_Base):
         if not self.is_file():  # removed, or made from such a path, as its folder is
             return None
         page = html.escape(self.read_text(encoding="utf-8"))
-        return f'<iframe srcdoc="{page}" title="report" width="100%" height="{_FRAME}" style="border: 0"></iframe>'
+        size = f'width="100%" height="{_FRAME}" style="border: 0"'
+        return f'<iframe sandbox title="report" {size} srcdoc="{page}"></iframe>'
 
 
 @dataclass(frozen=True)
