@@ -134,5 +134,6 @@ for axis in axes:
 plt.show()
 
 # %% [markdown]
-# The same on the command line: `isthmus train-denoiser frames/ -o cells`, then `isthmus denoise cells frames/ -o
-# clean/`. It pays where photons are few. In bright light there is little noise to take away, and a denoiser says so.
+# The same on the command line: `isthmus train-denoiser frames/ --noise poisson+gaussian --learn-from noisy -o cells`,
+# then `isthmus denoise cells frames/ -o clean/`. It pays where photons are few. In bright light there is little noise
+# to take away, and a denoiser says so.

@@ -54,7 +54,7 @@ for found in store.nearest(codes[:1], k=4)[0]:
 
 # %% [markdown]
 # The first hit is the photograph itself, at no distance. On the command line, `isthmus embed MODEL photos/ -o
-# photos.lance` makes such a store, and `isthmus similar MODEL QUERY --store photos.lance` searches it.
+# photos.lance` makes such a store, and `isthmus similar MODEL QUERY --in photos.lance` searches it.
 
 # %% thumbnail
 number = {name: i for i, name in enumerate(names)}
