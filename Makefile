@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint docs bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve clean
+.PHONY: demo test test-all coverage lint docs gallery bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -25,6 +25,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Executes the notebooks of docs/gallery; they need the data sets that their first cells name (ISTHMUS_DATA).
+gallery: $(VENV)/.installed-dev
+	$(BIN)/python docs/gallery/build.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -10,6 +10,7 @@ from typing import Any
 import isthmus
 from isthmus.cluster import inference
 from isthmus.data import datasets
+from isthmus.evaluation import plots
 from isthmus.serving import http
 
 CLASSES = ("AutoEncoder", "Codec", "Denoiser", "ManifoldMap", "Imputer", "AnomalyDetector", "DriftMonitor", "Store")
@@ -31,9 +32,10 @@ def functions() -> dict[str, Any]:
     """What is public and no class, under the name by which it is called."""
     here = {name: getattr(isthmus, name) for name in isthmus.__all__}
     of_isthmus = {f"isthmus.{name}": thing for name, thing in here.items() if inspect.isfunction(thing)}
-    of_data = {f"isthmus.datasets.{name}": getattr(datasets, name) for name in datasets.__all__}
+    modules = {"datasets": datasets, "plots": plots}
+    within = {f"isthmus.{m}.{name}": getattr(module, name) for m, module in modules.items() for name in module.__all__}
     others = {"isthmus.serving.http.app": http.app, "isthmus.cluster.inference.map_parts": inference.map_parts}
-    return of_isthmus | of_data | others
+    return of_isthmus | within | others
 
 
 def annotation(text: Any) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "load_density",
     "open_source",
+    "plots",
     "set_max_expansion",
 ]
 
@@ -41,6 +42,7 @@ _PUBLIC = {
     "load": ("isthmus.estimators.loading", "load"),
     "load_density": ("isthmus.latent.density", "load_density"),
     "open_source": ("isthmus.data.sources", "open_source"),
+    "plots": ("isthmus.evaluation.plots", None),
     "set_max_expansion": ("isthmus.data.limits", "set_max_expansion"),
 }
 
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from isthmus.errors import IsthmusError
     from isthmus.estimators.autoencoder import AutoEncoder
     from isthmus.estimators.loading import load
+    from isthmus.evaluation import plots
     from isthmus.evaluation.representation import evaluate_representation
     from isthmus.latent.density import load_density
     from isthmus.latent.store import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -35,12 +36,21 @@ def test_a_bar_is_for_terminals() -> None:
     assert isinstance(shown(Console(file=io.StringIO(), force_terminal=False)), Lines)
 
 
-def test_a_notebook_without_widgets_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = Console(file=io.StringIO(), force_jupyter=True, force_interactive=False)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert isinstance(shown(console), Lines)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    assert isinstance(shown(console), Bar)
+def test_a_notebook_gets_one_display_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[str, dict[str, str]]] = []
+    handle = SimpleNamespace(update=lambda shown, raw: told.append(("update", shown)))
+
+    def display(shown: dict[str, str], *, raw: bool, display_id: bool) -> object:
+        told.append(("display", shown))
+        return handle
+
+    monkeypatch.setattr("IPython.display.display", display)
+    bar = shown(Console(file=io.StringIO(), force_jupyter=True, force_interactive=False))
+    for event in (Event("start", 0.0), Event("entry", 0.5, ENTRY), Event("end", 1.0, ENTRY)):
+        bar(event)
+    assert [kind for kind, _ in told] == ["display", "update", "update"]
+    assert [shown["text/html"].count("<progress") for _, shown in told] == [1, 1, 0]
+    assert told[-1][1]["text/plain"].startswith("100%, epoch 3, step 1,200, loss 0.25000, validation 0.50000, took ")
 
 
 def test_each_part_has_a_bar_with_its_name() -> None:

@@ -73,7 +73,8 @@ def _print(measured: Representation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from isthmus.evaluation.comparison import KINDS, comparison, samples_used
+    from isthmus.evaluation.comparison import comparison, samples_used
+    from isthmus.evaluation.representation import KINDS
 
     table = Table(box=None, pad_edge=False, header_style="")
     table.add_column("")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from isthmus.data.files import idx_header, is_idx, read_idx
 from isthmus.data.reading import reading
+from isthmus.data.shown import drawn, facts_html
 from isthmus.registry import named_datasets
 
 __all__ = ["Dataset", "Split", "fetch", "is_available", "load", "names"]
@@ -35,6 +37,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.images.shape[1:]))
+        return f"<Split: {len(self):,} images of {size}, {self.images.dtype}, with labels>"
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -47,6 +53,21 @@ class Dataset:
     description: str
     licence: str
     source: str  # the publishers' page
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.train.images.shape[1:]))
+        counts = f"{len(self.train):,} training and {len(self.test):,} test images"
+        return f"<Dataset {self.name}: {counts} of {size}, {self.train.images.dtype}, {len(self.class_names)} classes>"
+
+    def _repr_html_(self) -> str:
+        first = [int(np.argmax(self.train.labels == label)) for label in range(len(self.class_names))]
+        facts = {
+            "about": self.description,
+            "classes": ", ".join(self.class_names),
+            "licence": self.licence,
+            "source": self.source,
+        }
+        return facts_html(self.name, facts, drawn(self.train.images[first], len(first)))
 
 
 @dataclass(frozen=True)
@@ -164,7 +185,9 @@ def fetch_remote(remote: Remote, **options: object) -> Path:
 def _cache() -> Path:
     if folder := os.environ.get("ISTHMUS_CACHE"):
         return Path(folder).expanduser()
-    import pooch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # in a notebook without widgets, tqdm's, which pooch imports
+        import pooch
 
     return Path(pooch.os_cache("isthmus"))
 

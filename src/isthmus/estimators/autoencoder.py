@@ -240,6 +240,7 @@ class AutoEncoder(TableRows):
             spec = replace(spec, minutes=(1 - ROWS_SHARE) * spec.minutes)
         self._keep(run.train(self._task, feed, spec, validation, digest(source)))
         self._measure_deviations(source, validation)
+        self._remember(source, validation if len(validation) else np.arange(len(source)))
         self.rows_ = None
         if isinstance(source, TableSource):
             self._fit_rows(run, source, spec, validation)

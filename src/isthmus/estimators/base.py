@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, get_ty
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import IsthmusError, unknown_name
@@ -24,6 +25,7 @@ from isthmus.typed_json import typed
 if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
     from torch import nn
 
+    from isthmus.evaluation.figures.style import Plate
     from isthmus.training.run import Trained
 
 
@@ -163,6 +165,21 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         if best is not None:
             rows["best validation"] = self._validation(best)
         return rows
+
+    def _html_repr(self) -> str:
+        """What notebooks show: of a fitted model a card, else scikit-learn's diagram."""
+        try:
+            check_is_fitted(self)
+        except NotFittedError:
+            diagram: str = super()._html_repr()
+            return diagram
+        from isthmus.evaluation.notebook import model_card  # figures are slow to import
+
+        return model_card(type(self).__name__, self.describe(), self.history_, self._portrait(), repr(self))
+
+    def _portrait(self) -> Plate | None:
+        """A figure of what the model does to a few samples, where it remembers some; None where not."""
+        return None
 
     def _json_params(self, params: dict[str, Any]) -> dict[str, Any]:
         """The parameters, of which all must be JSON."""

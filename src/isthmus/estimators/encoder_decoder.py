@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,8 +32,13 @@ from isthmus.objectives import Objective
 from isthmus.spec import NetworkSpec
 from isthmus.training.feed import as_tensor
 
+if TYPE_CHECKING:
+    from isthmus.evaluation.figures.style import Plate
+
 MOST_SCORED = 5_000  # samples: exact scores of neighbourhoods cost the square of their number
 _NEIGHBOURS = 15
+_EXAMPLES, _EXAMPLE_BYTES = 32, 1 << 22  # at most, that are remembered for the picture of a model
+_DRAWN = 6  # of these
 
 
 class EncoderDecoder(LatentSpace, NetworkEstimator):
@@ -65,6 +70,22 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         else:
             self.code_shape_ = spec.code_shape
         self._n_features_out = int(np.prod(self.code_shape_))
+
+    _examples: np.ndarray | None = None  # in memory alone: a saved model holds no samples
+
+    def _remember(self, source: Source, places: np.ndarray) -> None:
+        """Keep a few samples, by their numbers, for the picture that notebooks show; rows of mixed kinds have none."""
+        size = max(1, source.nbytes // len(source))
+        few = places[: max(1, min(_EXAMPLES, _EXAMPLE_BYTES // size))]
+        self._examples = None if isinstance(source, TableSource) else source.take(few)
+
+    def _portrait(self) -> Plate | None:
+        if self._examples is None:
+            return None
+        from isthmus.evaluation.figures.samples import through_the_isthmus  # figures are slow to import
+        from isthmus.evaluation.study import passage
+
+        return through_the_isthmus(passage(self, self._examples), _DRAWN)
 
     # Use
 

@@ -7,41 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from isthmus.evaluation.page import Headline, Row, Section, Table, write_page
-from isthmus.evaluation.representation import Representation
+from isthmus.evaluation.representation import KINDS, Representation
 from isthmus.evaluation.theme import count, number
 from isthmus.files import write_text
 from isthmus.remote.paths import as_path
 
-KINDS = ("code", "PCA", "raw data")
-_ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
-    ("linear_probe", "linear probe, {score}", 1),
-    ("nearest_neighbours", "5 nearest neighbours, {score}", 1),
-    ("nmi", "k-means and classes, NMI", 1),
-    ("ari", "k-means and classes, ARI", 1),
-    ("trustworthiness", "trustworthiness, k = 15", 1),
-    ("continuity", "continuity, k = 15", 1),
-    ("reconstruction", "reconstruction, {error}", -1),
-    ("size", "numbers of a sample", 0),
-    ("effective_rank", "effective rank", 0),
-    ("intrinsic_dimension", "intrinsic dimension", 0),
-    ("dead", "dead dimensions", 0),
-)
-
 
 def comparison(measured: Representation) -> list[Row]:
     """Everything that was measured of the code, of PCA and of the raw data; rows without a figure are left out."""
-    score = "R²" if measured.labels == "numbers" else "accuracy"
-    rows = []
-    for attribute, label, sign in _ROWS:
-        values = [getattr(features, attribute) for features in (measured.code, measured.pca, measured.raw)]
-        if all(value is None for value in values):
-            continue
-        figures = tuple("–" if value is None else _figure(value) for value in values)
-        known = [sign * value for value in values if value is not None]
-        first = next((i for i, value in enumerate(values) if value is not None and sign * value == max(known)), None)
-        tied = first is None or figures.count(figures[first]) > 1
-        rows.append(Row(label.format(score=score, error=measured.error), figures, None if sign == 0 or tied else first))
-    return rows
+    return [Row(*row) for row in measured.rows()]
 
 
 def samples_used(measured: Representation) -> str:
@@ -77,10 +51,6 @@ def write_evaluation(measured: Representation, folder: str | Path, *, title: str
         ],
         footer=f"{samples_used(measured)} In scaled units: what the network sees.",
     )
-
-
-def _figure(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def _headlines(measured: Representation) -> list[Headline]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
 from isthmus.evaluation.figures.style import Plate, Print, render
@@ -13,6 +14,24 @@ from isthmus.evaluation.history import in_parts
 from isthmus.evaluation.templates import render as render_template
 from isthmus.evaluation.theme import DARK, LIGHT, MARK, css_variables, number
 from isthmus.files import write_bytes, write_text
+from isthmus.remote.paths import RemotePath
+
+if TYPE_CHECKING:
+    _Base = Path
+else:
+    _Base = type(Path())  # before Python 3.12 only the concrete class can have subclasses
+_FRAME = 720  # pixels, the height of a report in a notebook
+
+
+class ReportPath(_Base):
+    """The path of a report on this machine; a notebook shows the page itself."""
+
+    def _repr_html_(self) -> str | None:
+        if not self.is_file():  # removed, or made from such a path, as its folder is
+            return None
+        page = html.escape(self.read_text(encoding="utf-8"))
+        size = f'width="100%" height="{_FRAME}" style="border: 0"'
+        return f'<iframe sandbox title="report" {size} srcdoc="{page}"></iframe>'
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,8 @@ def write_page(
 ) -> Path:
     """Write a page, and its figures as ``figures/NAME.png`` and ``figures/NAME-dark.png`` beside it.
 
-    verdict : what the figures come to, in plain sentences, above them.
+    verdict : what the figures come to, in plain sentences, above them. Returns the path, which a notebook shows as the
+    page.
     """
     page = render_template(
         __package__,
@@ -114,7 +134,7 @@ def write_page(
         footer=f"{footer} Made with isthmus {__version__}.",
     )
     write_text(path, page)
-    return path
+    return path if isinstance(path, RemotePath) else ReportPath(path)
 
 
 def _printed(plates: Sequence[Plate], folder: Path) -> list[Print]:

@@ -29,14 +29,30 @@ from isthmus.evaluation.features import (
 )
 from isthmus.evaluation.metrics import mse
 from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
+from isthmus.evaluation.notebook import card
 from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.study import Reconstructor, clipped_to_dtype, network_layout
 from isthmus.evaluation.table_study import table_errors
+from isthmus.evaluation.theme import number
 
 _MOST_SAMPLES = 10_000
 _MOST_NUMBERS = 1 << 26  # in the samples of a part: 256 MiB
 _MOST_NEIGHBOURHOODS = 5_000  # samples: the time grows with their square
 _NEIGHBOURHOOD = 15
+KINDS = ("code", "PCA", "raw data")
+_ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
+    ("linear_probe", "linear probe, {score}", 1),
+    ("nearest_neighbours", "5 nearest neighbours, {score}", 1),
+    ("nmi", "k-means and classes, NMI", 1),
+    ("ari", "k-means and classes, ARI", 1),
+    ("trustworthiness", "trustworthiness, k = 15", 1),
+    ("continuity", "continuity, k = 15", 1),
+    ("reconstruction", "reconstruction, {error}", -1),
+    ("size", "numbers of a sample", 0),
+    ("effective_rank", "effective rank", 0),
+    ("intrinsic_dimension", "intrinsic dimension", 0),
+    ("dead", "dead dimensions", 0),
+)
 
 
 @dataclass(frozen=True)
@@ -89,12 +105,41 @@ class Representation:
     given: tuple[int, int]
     error: str = "MSE"
 
+    def rows(self) -> list[tuple[str, tuple[str, ...], int | None]]:
+        """What was measured, the figures of `KINDS` as text, and which of them is best, where one is."""
+        score = "R²" if self.labels == "numbers" else "accuracy"
+        rows = []
+        for attribute, label, sign in _ROWS:
+            values = [getattr(features, attribute) for features in (self.code, self.pca, self.raw)]
+            if all(value is None for value in values):
+                continue
+            figures = tuple("–" if value is None else _figure(value) for value in values)
+            known = [sign * value for value in values if value is not None]
+            first = next(
+                (i for i, value in enumerate(values) if value is not None and sign * value == max(known)), None
+            )
+            tied = first is None or figures.count(figures[first]) > 1
+            rows.append((label.format(score=score, error=self.error), figures, None if sign == 0 or tied else first))
+        return rows
+
+    def __repr__(self) -> str:
+        lines = [("", KINDS), *((label, figures) for label, figures, _ in self.rows())]
+        return "\n".join(f"{label:32}" + "".join(f"{cell:>12}" for cell in cells) for label, cells in lines)
+
+    def _repr_html_(self) -> str:
+        lead = f"{self.fitted:,} samples to fit probes and PCA, {self.judged:,} to judge"
+        return card("Representation", lead, {label: cells for label, cells, _ in self.rows()}, columns=KINDS)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values, without the spectra."""
         values = dataclasses.asdict(self) | {"given": list(self.given)}
         for name in ("code", "pca", "raw"):
             del values[name]["spectrum"]
         return values
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else number(value)
 
 
 def evaluate_representation(

@@ -15,7 +15,7 @@ from isthmus.data.labels import as_labels
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
-from isthmus.evaluation.metrics import ReconstructionMetrics, reconstruction_metrics
+from isthmus.evaluation.metrics import ReconstructionMetrics, mse, reconstruction_metrics
 from isthmus.evaluation.theme import number
 
 MOST_TEST = 10_000
@@ -54,32 +54,67 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A model's reconstructions of test samples, and PCA's beside them.
+class Passage:
+    """Samples that went through a model.
 
     kind : "images", "volumes", "signals" or "table".
     originals, rebuilt : scaled arrays (n, C, *spatial) or (n, features).
     codes : array (n, numbers in a code).
-    directions : what the numbers of the code do.
-    plane : two coordinates of each code, and what they are.
-    grid : decoded codes on a square grid, where a code has two numbers.
+    classes : where there are labels. sample_shape : of one sample in the user's layout.
     """
 
     kind: str
     originals: np.ndarray
     rebuilt: np.ndarray
     codes: np.ndarray
+    classes: Classes | None
+    sample_shape: tuple[int, ...]
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Mean squared error of each sample, (n,)."""
+        return mse(self.originals, self.rebuilt)
+
+    @property
+    def code_size(self) -> int:
+        """Numbers in a code."""
+        return int(self.codes.shape[1])
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether samples can be shown as pictures."""
+        return self.kind in ("images", "volumes")
+
+
+def passage(model: Reconstructor, samples: np.ndarray) -> Passage:
+    """A few samples, in the user's layout, through a model."""
+    shape = samples.shape[1:]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
+        z = np.asarray(model.transform(samples), dtype=np.float32)
+        originals = network_layout(model.scale(samples), shape)
+        rebuilt = network_layout(model.scale(model.inverse_transform(z)), shape)
+    return Passage(KINDS[originals.ndim], originals, rebuilt, z.reshape(len(z), -1), None, shape)
+
+
+@dataclass(frozen=True)
+class Study(Passage):
+    """A model's reconstructions of test samples, and PCA's beside them.
+
+    directions : what the numbers of the code do.
+    plane : two coordinates of each code, and what they are.
+    grid : decoded codes on a square grid, where a code has two numbers.
+    """
+
     metrics: ReconstructionMetrics
     pca: PcaBaseline
     pca_metrics: ReconstructionMetrics
-    classes: Classes | None
     columns: tuple[str, ...]
     directions: Directions
     plane: tuple[np.ndarray, tuple[str, str]]
     grid: np.ndarray | None
     history: tuple[Mapping[str, Any], ...]
     description: Mapping[str, str]
-    sample_shape: tuple[int, ...]
     code_shape: tuple[int, ...]
     sample_bytes: int
     samples_given: int
@@ -110,19 +145,9 @@ class Study:
         return self.metrics.per_sample_mse
 
     @property
-    def code_size(self) -> int:
-        """Numbers in a code."""
-        return int(self.codes.shape[1])
-
-    @property
     def unit_range(self) -> bool:
         """Whether scaled values are in a range of about 0 to 1, and not standardised."""
         return float(self.originals.min()) > -0.5 and float(self.originals.max()) < 1.5
-
-    @property
-    def has_pictures(self) -> bool:
-        """Whether samples can be shown as pictures."""
-        return self.kind in ("images", "volumes")
 
 
 def study(

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.base import Source, spread_samples
+from isthmus.data.shown import drawn, facts_html
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.evaluation import directions
 from isthmus.latent.density import CodeDensity, Prior, fit_density
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from isthmus.networks import AutoEncoderNetwork
 
 PATHS = ("straight", "spherical", "geodesic")
+_ROW = 8  # samples of a path side by side in a notebook
 _MOST_REFERENCE = 10_000  # samples of the data that a place is compared with
 
 
@@ -52,6 +54,13 @@ class LatentPath:
     samples: np.ndarray
     length: float
 
+    def __repr__(self) -> str:
+        return f"<LatentPath: {len(self.codes)} codes of shape {self.codes.shape[1:]}, length {self.length:.4g}>"
+
+    def _repr_html_(self) -> str:
+        facts = {"codes": f"{len(self.codes)}, of shape {self.codes.shape[1:]}", "length": f"{self.length:.4g}"}
+        return facts_html("LatentPath", facts, drawn(np.asarray(self.samples), _ROW))
+
 
 @dataclass(frozen=True)
 class LatentGrid:
@@ -62,6 +71,14 @@ class LatentGrid:
 
     codes: np.ndarray
     samples: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"<LatentGrid: {len(self.codes)} × {len(self.codes)} codes of shape {self.codes.shape[2:]}>"
+
+    def _repr_html_(self) -> str:
+        size, samples = len(self.codes), np.asarray(self.samples)
+        picture = drawn(samples.reshape(size * size, *samples.shape[2:]), size)
+        return facts_html("LatentGrid", {"codes": f"{size} × {size}, of shape {self.codes.shape[2:]}"}, picture)
 
 
 class LatentSpace:

@@ -165,6 +165,7 @@ class ManifoldMap(EncoderDecoder):
         none = np.arange(0)  # validates: a map is of the samples that it is learned from
         feed = Anchors(len(learned))
         self._keep(run.train(task, feed, training, none, digest(source), preparing=True))
+        self._remember(source, np.arange(len(source)))
         return self
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import html
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -84,19 +84,20 @@ class TensorBoard:
 
 
 def shown(console: Any = None) -> Listener:
-    """What shows a run to somebody: a bar in a terminal or a notebook, else plain lines; on standard error.
+    """What shows a run to somebody: a bar in a terminal or a notebook, else plain lines on standard error.
 
     console : of rich; by default one for standard error.
     """
     from rich.console import Console
 
     console = console or Console(stderr=True)
-    widgets = console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None
-    return Bar(console) if widgets or console.is_interactive else Lines()
+    if console.is_jupyter:
+        return NotebookBar()
+    return Bar(console) if console.is_interactive else Lines()
 
 
 class Lines:
-    """A plain line every few seconds: for logs, pipes and notebooks without widgets."""
+    """A plain line every few seconds: for logs and pipes."""
 
     def __init__(self, seconds: float = 5.0) -> None:
         self._seconds, self._told, self._began = seconds, 0.0, (0.0, 0.0)
@@ -131,6 +132,25 @@ class Lines:
 
     def _say(self, event: Event, text: str) -> None:
         print(f"{event.part}: {text}" if event.part else text, file=sys.stderr, flush=True)
+
+
+class NotebookBar(Lines):
+    """A bar with the same words below a notebook's cell; needs no widgets, and its last line stays when it is saved."""
+
+    def __init__(self) -> None:
+        super().__init__(seconds=0.0)
+        self._display: Any = None
+
+    def _say(self, event: Event, text: str) -> None:
+        from IPython.display import display  # there is one where there is a notebook
+
+        line = f"{event.part}: {text}" if event.part else text
+        bar = "" if event.kind == "end" else f'<progress value="{event.progress:.3f}"></progress> '
+        shown = {"text/plain": line, "text/html": f"<div>{bar}{html.escape(line)}</div>"}
+        if event.kind == "start":  # each part of a run has a bar of its own
+            self._display = display(shown, raw=True, display_id=True)
+        else:
+            self._display.update(shown, raw=True)
 
 
 def _clock(seconds: float) -> str:

@@ -9,7 +9,7 @@ from matplotlib.path import Path as Outline
 
 from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.pictures import as_pictures, shown_range
-from isthmus.evaluation.study import Study
+from isthmus.evaluation.study import Passage, Study
 from isthmus.evaluation.theme import Theme, clipped, number, signed_alpha
 
 _MOST_PIXELS = 96  # along a side of a picture: more cannot be seen at the size they are drawn
@@ -19,20 +19,23 @@ _COLUMNS = 10  # samples that go through the isthmus
 _GUTTER, _PITCH, _LAND, _STRIP, _NECK, _INSET = 122, 96, 84, 28, 44, 5
 
 
-def pictures(study: Study, samples: np.ndarray) -> np.ndarray:
+def pictures(study: Passage, samples: np.ndarray) -> np.ndarray:
     """Scaled images (n, C, *spatial) as uint8 pictures (n, H, W, 3); of a volume, the middle slice."""
     shown = as_pictures(samples, value_range(study), _MOST_PIXELS)
     return np.broadcast_to(shown, (*shown.shape[:3], 3))
 
 
-def value_range(study: Study) -> tuple[float, float]:
+def value_range(study: Passage) -> tuple[float, float]:
     """The scaled values shown as black and white, or at the bottom and the top of a profile."""
     return shown_range(study.originals[:: max(1, len(study.originals) // 500)], study.kind)
 
 
-def through_the_isthmus(study: Study) -> Plate:
-    """Original, code and reconstruction of a row of samples: two wide lands and the narrow strip between them."""
-    chosen = typical_samples(study)
+def through_the_isthmus(study: Passage, most: int = _COLUMNS) -> Plate:
+    """Original, code and reconstruction of a row of samples: two wide lands and the narrow strip between them.
+
+    most : samples that are drawn.
+    """
+    chosen = typical_samples(study, most)
     picked = "Each column is a test sample; their errors are evenly spaced"
     if study.classes is not None:
         picked += " within each class"
@@ -45,14 +48,14 @@ def through_the_isthmus(study: Study) -> Plate:
     return Plate("reconstructions", caption, lambda theme: _isthmus(study, chosen, theme), wide=True)
 
 
-def typical_samples(study: Study) -> np.ndarray:
+def typical_samples(study: Passage, most: int = _COLUMNS) -> np.ndarray:
     """Indices of samples that stand for the others: at evenly spaced errors, the same number of each class."""
     order = np.argsort(study.errors, kind="stable")
     groups = [order]
     if study.classes is not None:
-        largest = np.argsort(-np.bincount(study.classes.index), kind="stable")[:_COLUMNS]
+        largest = np.argsort(-np.bincount(study.classes.index), kind="stable")[:most]
         groups = [order[study.classes.index[order] == c] for c in sorted(largest)]
-    per_group = _COLUMNS // len(groups)
+    per_group = most // len(groups)
     chosen = []
     for group in groups:
         count = min(per_group, len(group))
@@ -60,7 +63,7 @@ def typical_samples(study: Study) -> np.ndarray:
     return np.concatenate(chosen)
 
 
-def _isthmus(study: Study, chosen: np.ndarray, theme: Theme) -> Canvas:
+def _isthmus(study: Passage, chosen: np.ndarray, theme: Theme) -> Canvas:
     strip = float(np.clip(9 * study.code_size, 54, 108))
     top = 26 if study.classes else 4
     middle = top + _LAND + _NECK + strip / 2
@@ -82,7 +85,7 @@ def _isthmus(study: Study, chosen: np.ndarray, theme: Theme) -> Canvas:
     return canvas
 
 
-def _gutter_text(canvas: Canvas, study: Study, original: float, code: float, rebuilt: float) -> None:
+def _gutter_text(canvas: Canvas, study: Passage, original: float, code: float, rebuilt: float) -> None:
     width = _numbers(int(np.prod(study.sample_shape)))
     for y, title, detail in (
         (original, "original", width),
@@ -125,7 +128,7 @@ def _draw_code(canvas: Canvas, deviations: np.ndarray, center: float, top: float
         canvas.box(center - width / 2, top + i * step + gap / 2, width, step - gap, color / 255, radius=2)
 
 
-def _draw_sample(canvas: Canvas, study: Study, sample: np.ndarray, x: float, y: float, size: float) -> None:
+def _draw_sample(canvas: Canvas, study: Passage, sample: np.ndarray, x: float, y: float, size: float) -> None:
     if study.has_pictures:
         canvas.picture(x, y, size, pictures(study, sample[None])[0])
     else:
@@ -134,7 +137,7 @@ def _draw_sample(canvas: Canvas, study: Study, sample: np.ndarray, x: float, y: 
 
 def draw_profile(
     canvas: Canvas,
-    study: Study,
+    study: Passage,
     sample: np.ndarray,
     box: tuple[float, float, float, float],
     color: Any,

@@ -65,9 +65,27 @@ def poster(draw: Callable[[Theme], Canvas], theme: Theme) -> bytes:
     """PNG bytes of a figure that stands alone: on its theme's paper."""
     with _style():
         buffer = io.BytesIO()
-        figure = draw(theme).figure
-        figure.savefig(buffer, format="png", dpi=2 * _PIXELS, facecolor=theme.paper, metadata={"Software": None})
+        standing_alone(draw, theme).savefig(buffer, format="png", dpi=2 * _PIXELS, metadata={"Software": None})
         return buffer.getvalue()
+
+
+def standing_alone(draw: Callable[[Theme], Canvas], theme: Theme) -> Figure:
+    """A figure on its theme's paper, as Matplotlib's own."""
+    with _style():
+        figure = draw(theme).figure
+        figure.set_facecolor(theme.paper)
+        return figure
+
+
+class _Figure(Figure):
+    """A figure that a notebook shows whether or not pyplot was imported there."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, float]]:
+        with _style():
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=2 * _PIXELS)
+        width, height = (_PIXELS * inches for inches in self.get_size_inches())
+        return buffer.getvalue(), {"width": width, "height": height}
 
 
 class Canvas:
@@ -75,7 +93,7 @@ class Canvas:
 
     def __init__(self, width: float, height: float, theme: Theme) -> None:
         self.width, self.height, self.theme = width, height, theme
-        self.figure = Figure(figsize=(width / _PIXELS, height / _PIXELS), dpi=_PIXELS, facecolor="none")
+        self.figure = _Figure(figsize=(width / _PIXELS, height / _PIXELS), dpi=_PIXELS, facecolor="none")
         self.stage = self.figure.add_axes((0, 0, 1, 1), frameon=False)
         self.stage.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], autoscale_on=False)
 
