@@ -24,6 +24,7 @@ from isthmus.cli import (
     export,
     impute,
     info,
+    interpolate,
     map,
     reconstruct,
     report,
@@ -55,6 +56,7 @@ _HELP = "Help"
 app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(with_addresses(train.train))
 app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(with_addresses(reconstruct.reconstruct))
 app.command("sample", rich_help_panel=_AUTOENCODERS)(with_addresses(sample.sample))
+app.command("interpolate", rich_help_panel=_AUTOENCODERS)(with_addresses(interpolate.interpolate))
 app.command("embed", rich_help_panel=_AUTOENCODERS)(with_addresses(embed.embed))
 app.command("similar", rich_help_panel=_AUTOENCODERS)(with_addresses(similar.similar))
 app.command("evaluate", rich_help_panel=_AUTOENCODERS)(with_addresses(evaluate.evaluate))

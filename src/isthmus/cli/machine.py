@@ -25,7 +25,7 @@ def output_of(as_json: bool) -> Iterator[Callable[[Any], None]]:
         yield lambda value: typer.echo(to_text(value), file=out) if as_json else None
 
 
-def run_figures(seed: int, seconds: float, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def run_figures(seed: int | None, seconds: float, history: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A training run in figures. history : its entries."""
     last = history[-1] if history else {}
     return {
