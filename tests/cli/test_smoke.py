@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +78,28 @@ def test_the_version_says_what_a_bug_report_needs(said: dict[str, Said]) -> None
 def test_a_colour_would_be_seen() -> None:
     """The check that all of the above rests on."""
     assert check(STEPS[0], 0, "\x1b[1misthmus\x1b[0m", "") and check(STEPS[2], 0, "Names\n[]", "")
+
+
+def in_a_terminal(**environment: str) -> str:
+    """What `isthmus --help` prints in a terminal."""
+    pty = pytest.importorskip("pty", reason="there is no such terminal on this system")
+    ours, theirs = pty.openpty()
+    known = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "isthmus", "--help"],
+        stdout=theirs, stderr=theirs, env={**known, "TERM": "xterm-256color", **environment},
+    ):  # fmt: skip
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # how a terminal ends on Linux
+            while part := os.read(ours, 1 << 16):
+                said += part
+    os.close(ours)
+    return said.decode()
+
+
+def test_a_terminal_has_colours_unless_somebody_wants_none() -> None:
+    colour = re.compile(r"\x1b\[[\d;]*3\d")
+    assert colour.search(in_a_terminal())
+    plain = in_a_terminal(NO_COLOR="1")
+    assert "train-codec" in plain and not colour.search(plain)
