@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint docs gallery bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve clean
+.PHONY: demo test test-all coverage lint docs gallery bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve test-oldest test-newest release-check clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -29,6 +29,17 @@ lint: $(VENV)/.installed-dev
 # Executes the notebooks of docs/gallery; they need the data sets that their first cells name (ISTHMUS_DATA).
 gallery: $(VENV)/.installed-dev
 	$(BIN)/python docs/gallery/build.py
+
+# A release: the wheel and the sdist, and every command of both in an environment of its own.
+release-check: $(VENV)/.installed-dev
+	$(BIN)/python tests/release_check.py
+
+# Whether the bounds of pyproject.toml are true.
+test-oldest: $(VENV)/bin/python
+	$(BIN)/python tests/release_check.py --constraints .ci/oldest.txt
+
+test-newest: $(VENV)/bin/python
+	$(BIN)/python tests/release_check.py --constraints .ci/newest.txt
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.version import Version
 
 import isthmus
 
@@ -107,7 +109,7 @@ def test_the_matrix_is_what_the_package_promises() -> None:
 def test_every_action_has_a_version() -> None:
     steps = [step for flow in WORKFLOWS.values() for job in flow["jobs"].values() for step in job["steps"]]
     for action in (step["uses"] for step in steps if "uses" in step):
-        assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", action), action
+        assert re.fullmatch(r"[\w-]+/[\w-]+@(release/)?v\d+", action), action
 
 
 def test_hooks_are_the_tools_of_make_lint() -> None:
@@ -128,6 +130,32 @@ def test_tests_are_run_with_versions_that_are_pinned() -> None:
     for requirement in [*PROJECT["project"]["dependencies"], *(r for extra in extras.values() for r in extra)]:
         name = re.split(r"[\[>=]", requirement)[0].lower()
         assert name == "isthmus" or re.search(rf"^{re.escape(name)}==", constraints, re.MULTILINE), requirement
+
+
+def test_the_oldest_and_the_newest_versions_are_those_of_the_bounds() -> None:
+    bounds: dict[str, str] = dict(text.split(">=") for text in PROJECT["project"]["dependencies"])
+
+    def pinned(name: str) -> dict[str, str]:
+        lines = (ROOT / ".ci" / name).read_text(encoding="utf-8").splitlines()
+        return dict(line.split("==") for line in lines if not line.startswith("#"))
+
+    oldest, newest = pinned("oldest.txt"), pinned("newest.txt")
+    assert [*oldest] == [*newest] == sorted(bounds)
+    assert not {name for name, bound in bounds.items() if Version(oldest[name]) != Version(bound)}
+    assert not {name for name, bound in bounds.items() if Version(newest[name]) < Version(bound)}
+
+
+def test_every_format_has_golden_files_and_its_line_in_the_table() -> None:
+    golden = ROOT / "tests" / "golden"
+    table = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
+    configs = {path.parts[-3]: path for path in golden.glob("models/*/model/config.json")}
+    folders = {name: json.loads(path.read_text(encoding="utf-8"))["format"] for name, path in configs.items()}
+    archives = {path.name: int(path.name[1]) for path in golden.glob("v?-*.isth")}
+    for kind, found in (("model folder", folders), ("archive", archives)):
+        lines = dict(re.findall(rf"^\| {kind} (\d).*\| ([^|]+) \|$", table, re.MULTILINE))
+        assert {int(number) for number in lines} == {*found.values()}
+        for number, names in lines.items():
+            assert {found[name] for name in re.findall(r"`([\w.-]+)`", names)} == {int(number)}
 
 
 @pytest.mark.parametrize("path", sorted((GITHUB / "ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.stem)

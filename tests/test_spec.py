@@ -6,7 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -48,6 +48,16 @@ def test_choice_refuses_what_it_cannot_read_in_one_line(text: Any) -> None:
 def test_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
     with pytest.raises(IsthmusError, match=r"'neares'; did you mean 'nearest'\? One of: .*pixel-shuffle"):
         NetworkSpec(**CONV, upsample="neares")
+
+
+def test_types_of_names_are_the_registries() -> None:
+    for names, found in (
+        (registry.ActivationName, registry.activations),
+        (registry.DownsamplingName, registry.downsamplings),
+        (registry.UpsamplingName, registry.upsamplings),
+        (registry.OptimizerName, registry.optimizers),
+    ):
+        assert set(get_args(names)) == set(found.names()), f"{found.kind}: the names in registry.py"
 
 
 @given(

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from isthmus.errors import IsthmusError, unknown_name
 
@@ -21,6 +21,15 @@ if TYPE_CHECKING:  # names are listed without waiting for torch
     from torch.optim import Optimizer
 
 T = TypeVar("T")
+
+# The names as types, so that a type checker finds a misspelt one; tests/test_spec.py holds them to the registries.
+ActivationName = Literal["silu", "relu", "gelu", "elu", "leaky-relu", "tanh", "softplus", "identity"]
+DownsamplingName = Literal["stride", "max-pool", "avg-pool"]
+UpsamplingName = Literal[
+    "nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area", "transposed", "pixel-shuffle", "max-unpool",
+    "zero-insertion",
+]  # fmt: skip
+OptimizerName = Literal["adam", "muon"]
 
 
 class Registry(Generic[T]):

@@ -42,8 +42,8 @@ def read_json(text: bytes, what: str, *, most_values: int = MOST_JSON) -> Any:
 def typed(value: Any, kind: Any, where: str) -> Any:
     """A JSON value from a file as a type says, lists as tuples where it says so; IsthmusError for any other value.
 
-    kind : int, float, str, bool, None, a dataclass, list[X], tuple[X, ...], tuple[X, Y], Sequence[X], Mapping[str, X]
-    or X | Y of these; what is of any other type is handed on as it is. where : what the value is, for messages.
+    kind : int, float, str, bool, None, a dataclass, list[X], tuple[X, ...], tuple[X, Y], Sequence[X], Mapping[str, X],
+    Literal or X | Y of these; what is of any other type is handed on as it is. where : what the value is, for messages.
 
     >>> typed([3, 5], tuple[int, ...], "hidden")
     (3, 5)
@@ -62,6 +62,8 @@ def typed(value: Any, kind: Any, where: str) -> Any:
         return {key: typed(entry, parts[1], f"{where}: {key}") for key, entry in value.items()}
     if dataclasses.is_dataclass(kind):
         return _typed_fields(value, kind, where)
+    if origin is typing.Literal:  # whoever takes a name says which there are
+        return typed(value, type(parts[0]), where)
     if kind in _PLAIN:
         said, fits = _PLAIN[kind]
         if not fits(value):

@@ -97,6 +97,19 @@ def test_training_learns_every_kind() -> None:
     assert np.corrcoef(*days)[0, 1] > 0.9
 
 
+def test_frames_of_numbers_come_back_as_frames_and_their_columns_are_known_by_name() -> None:
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"), index=range(100, 160))
+    model = AutoEncoder(2, epochs=1, random_state=0).fit(frame)
+    rebuilt = model.reconstruct(frame.to_numpy())
+    for other in (frame, frame[["c", "a", "b"]]):
+        pd.testing.assert_frame_equal(model.reconstruct(other), frame * 0 + rebuilt)
+    polars = pytest.importorskip("polars")
+    assert model.reconstruct(polars.from_pandas(frame)).equals(polars.from_pandas(frame * 0 + rebuilt))
+    numbered = frame.set_axis([10, 20, 30], axis=1)
+    rebuilt = AutoEncoder(2, epochs=1, random_state=0).fit(numbered).reconstruct(numbered)
+    assert list(rebuilt.columns) == [10, 20, 30] and list(rebuilt.index) == list(frame.index)
+
+
 def test_columns_are_matched_by_name_and_missing_ones_only_filled_when_asked() -> None:
     frame = mixed(60)
     model = AutoEncoder(2, missing_columns="fill", **TINY).fit(frame)

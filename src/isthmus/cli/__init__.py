@@ -12,6 +12,7 @@ import typer
 
 from isthmus import __version__
 from isthmus.cli import (
+    completion,
     compress,
     data,
     denoise,
@@ -23,11 +24,13 @@ from isthmus.cli import (
     export,
     impute,
     info,
+    interpolate,
     map,
     reconstruct,
     report,
     sample,
     serve,
+    share,
     similar,
     train,
     train_codec,
@@ -48,10 +51,12 @@ app = typer.Typer(
 
 _AUTOENCODERS, _COMPRESSION, _DENOISING = "Auto-encoders and their codes", "Compression", "Denoising"
 _MAPS, _TABLES, _ANOMALIES, _MODELS, _DATA = "Maps", "Tables", "Anomalies", "Any model", "Data"
+_HELP = "Help"
 
 app.command("train", rich_help_panel=_AUTOENCODERS, cls=train.TrainCommand)(with_addresses(train.train))
 app.command("reconstruct", rich_help_panel=_AUTOENCODERS)(with_addresses(reconstruct.reconstruct))
 app.command("sample", rich_help_panel=_AUTOENCODERS)(with_addresses(sample.sample))
+app.command("interpolate", rich_help_panel=_AUTOENCODERS)(with_addresses(interpolate.interpolate))
 app.command("embed", rich_help_panel=_AUTOENCODERS)(with_addresses(embed.embed))
 app.command("similar", rich_help_panel=_AUTOENCODERS)(with_addresses(similar.similar))
 app.command("evaluate", rich_help_panel=_AUTOENCODERS)(with_addresses(evaluate.evaluate))
@@ -71,19 +76,36 @@ app.command("info", rich_help_panel=_MODELS)(with_addresses(info.info))
 app.command("report", rich_help_panel=_MODELS)(with_addresses(report.report))
 app.command("explore", rich_help_panel=_MODELS)(with_addresses(explore.explore))
 app.command("serve", rich_help_panel=_MODELS)(with_addresses(serve.serve))
+app.command("push", rich_help_panel=_MODELS)(with_addresses(share.push))
+app.command("pull", rich_help_panel=_MODELS)(with_addresses(share.pull))
+app.command("completion", rich_help_panel=_HELP)(completion.completion)
 app.add_typer(data.app, name="data", rich_help_panel=_DATA)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(ctx: typer.Context, wanted: bool) -> None:
+    """Show the version alone or, after --verbose, which is looked at first, all that a report of a bug needs."""
+    if not wanted:
+        return
+    if ctx.params["verbose"]:
+        from isthmus.cli.about import about
+
+        for name, value in about().items():
+            typer.echo(f"{name}: {value}")
+    else:
         typer.echo(f"isthmus {__version__}")
-        raise typer.Exit
+    raise typer.Exit
 
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    version: Annotated[bool, typer.Option("--version", callback=_version, help="Show the version.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            is_eager=True,
+            help="With --version: also the system, packages, devices and extras.",
+        ),
     ] = False,
     max_expansion: Annotated[
         float | None,

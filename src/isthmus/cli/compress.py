@@ -11,6 +11,7 @@ import typer
 
 from isthmus.cli import options
 from isthmus.cli.backend import Backend
+from isthmus.cli.machine import to_text
 from isthmus.remote.paths import as_path
 
 Archive = Annotated[
@@ -132,7 +133,9 @@ def decompress(
     _report(archive, unpacked.problems)
 
 
-def verify(archive: Archive, model: CodecFolder = None, max_pixels: MaxPixels = None) -> None:
+def verify(
+    archive: Archive, model: CodecFolder = None, max_pixels: MaxPixels = None, as_json: options.Json = False
+) -> None:
     """Check every byte of an archive and decode all of it; the exit status is 1 if anything is damaged.
 
     Example:
@@ -142,7 +145,11 @@ def verify(archive: Archive, model: CodecFolder = None, max_pixels: MaxPixels = 
     from isthmus.compression.files import verify
 
     verified = verify(archive, model, max_pixels=max_pixels)
-    typer.echo(f"{verified.samples:,} samples of {archive} are intact")
+    if as_json:
+        intact, problems = verified.samples, list(verified.problems)
+        typer.echo(to_text({"archive": str(archive), "intact": not problems, "samples": intact, "problems": problems}))
+    else:
+        typer.echo(f"{verified.samples:,} samples of {archive} are intact")
     _report(archive, verified.problems)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from isthmus.cli import options
+from isthmus.cli.machine import to_text
 
 app = typer.Typer(help="List and fetch the named data sets.", no_args_is_help=True)
 
 
 @app.command("list")
-def list_() -> None:
+def list_(as_json: options.Json = False) -> None:
     """List the data sets that have a name.
 
     Example:
@@ -23,9 +26,16 @@ def list_() -> None:
     from isthmus.data import datasets
     from isthmus.registry import named_datasets
 
+    found: list[dict[str, Any]] = [
+        {"name": name, "summary": named_datasets.summary(name), "here": datasets.is_available(name)}
+        for name in datasets.names()
+    ]
+    if as_json:
+        typer.echo(to_text(found))
+        return
     table = Table("name", "what", "here")
-    for name in datasets.names():
-        table.add_row(name, named_datasets.summary(name), "yes" if datasets.is_available(name) else "to be fetched")
+    for row in found:
+        table.add_row(row["name"], row["summary"], "yes" if row["here"] else "to be fetched")
     Console().print(table)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import platform
 import signal
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 
 import typer
 
-from isthmus import __version__
+from isthmus.cli.about import versions
 from isthmus.cli.processes import only_first_speaks, speaker
 from isthmus.errors import IsthmusError, ReadingError
 from isthmus.training.stopping import Stopped, command_signals
@@ -123,12 +122,7 @@ def _bug(error: Exception) -> str:
 
 def _written(error: Exception) -> str:
     """Where the traceback is: a new file in the folder for temporary ones or, where that fails, in the current one."""
-    described = {
-        "isthmus": __version__,
-        "Python": platform.python_version(),
-        "system": platform.platform(),
-        "command": " ".join(sys.argv),
-    }
+    described = versions() | {"command": " ".join(sys.argv)}
     text = _lines(described) + "\n" + "".join(traceback.format_exception(error))
     for folder in (None, Path.cwd()):
         try:

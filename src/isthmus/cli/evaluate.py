@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.machine import to_text
 from isthmus.cli.models import open_for, open_model
 from isthmus.cli.progress import stages
 from isthmus.remote.paths import as_path
@@ -62,7 +62,7 @@ def evaluate(
     origin = {"model": name, "data": data} | ({} if train is None else {"train": train})
     page = write_evaluation(measured, output or as_path(model), title=name, origin=origin)
     if as_json:
-        typer.echo(json.dumps({**origin, **measured.to_dict()}, indent=2))
+        typer.echo(to_text({**origin, **measured.to_dict()}))
     else:
         _print(measured)
         typer.echo(f"Page  {page}")

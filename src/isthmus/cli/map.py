@@ -34,6 +34,16 @@ def map_data(
         str | None,
         typer.Option("--model", help="Model on whose map DATA are placed; nothing is trained.", metavar="FOLDER"),
     ] = None,
+    n_neighbors: Annotated[
+        int | None,
+        typer.Option(
+            "--n-neighbors",
+            help="Neighbours of a sample that are to stay near: few show detail, many the whole.",
+            min=2,
+            show_default="15",
+            rich_help_panel=options.TRAINING,
+        ),
+    ] = None,
     reading: options.Reading,
     run: Run,
 ) -> None:
@@ -52,8 +62,10 @@ def map_data(
       isthmus map mnist --minutes 3 -o digits-map --resume
     """
     if model is not None:
-        if run.epochs is not None or run.minutes is not None or run.resume:
-            raise typer.BadParameter("--epochs, --minutes and --resume are for training, without --model")
+        if run.epochs is not None or run.minutes is not None or run.resume or n_neighbors is not None:
+            raise typer.BadParameter(
+                "--n-neighbors, --epochs, --minutes and --resume are for training, without --model"
+            )
         folder_of_map = output or as_path(model)
         options.check_data(data)
         options.check_folder(folder_of_map)
@@ -69,7 +81,8 @@ def map_data(
 
     from isthmus import ManifoldMap
 
-    manifold = ManifoldMap(**run.settings)
+    asked: dict[str, Any] = {} if n_neighbors is None else {"n_neighbors": n_neighbors}
+    manifold = ManifoldMap(**asked, **run.settings)
     manifold.fit(run.data(training, partial(_training_data, data, reading, run.seed)), **folder.fit_options())
     folder.save(manifold)
     _draw(manifold, data, reading.open(data), testing, folder.path)

@@ -15,6 +15,7 @@ from isthmus.cli.columns import tell_columns
 from isthmus.cli.progress import track
 from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
+from isthmus.remote.hub import pinned
 from isthmus.remote.paths import as_path
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ def load_model(folder: str, device: str, *abilities: str) -> Any:
     """The model in a folder, which must be able to do all of this, as in "encode"; see `EstimatorEntry.can`."""
     import isthmus
 
-    name = read_config(as_path(folder))["estimator"]
+    place = pinned(as_path(folder))
+    if place != as_path(folder):
+        typer.echo(f"{folder} is {place}", err=True)  # which the branch or tag means today
+    name = read_config(place)["estimator"]
     missing = [ability for ability in abilities if ability not in registry.estimators[name].can]
     if missing:
         able = ", ".join(registry.estimators.that(*abilities))
         raise IsthmusError(f"{folder} holds a {name}, which cannot {' or '.join(missing)}; these can: {able}")
-    return isthmus.load(folder, device=device)
+    return isthmus.load(place, device=device)
 
 
 def model_and_data(inputs: list[str]) -> tuple[str | None, str]:

@@ -48,7 +48,7 @@ Minutes = Annotated[
 SaveModel = Annotated[
     Path | None, typer.Option("--save-model", help="Folder to keep the learned model in.", rich_help_panel=TRAINING)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 ChannelAxis = Annotated[
     str,
     typer.Option(

@@ -62,8 +62,10 @@ def report(
     typer.echo(f"Report      {path}")
 
 
-def write_report(model: Any, folder: Path, data: str, training: Source, testing: Source, *, saved_as: Path) -> None:
-    """Write the report of a model on data into a folder, and print its main figures."""
+def write_report(
+    model: Any, folder: Path, data: str, training: Source, testing: Source, *, saved_as: Path
+) -> dict[str, Any]:
+    """Write the report of a model on data into a folder, and print its main figures, which are returned by name."""
     from isthmus.evaluation.report import measure
     from isthmus.evaluation.report import write_report as write
     from isthmus.evaluation.verdict import verdict
@@ -74,3 +76,11 @@ def write_report(model: Any, folder: Path, data: str, training: Source, testing:
     typer.echo(f"PCA         {measured.written(measured.pca_error)}, with the same code size")
     typer.echo(f"Verdict     {verdict(measured)}")
     typer.echo(f"Report      {path}")
+    return {
+        "samples": len(measured.codes),
+        "error": measured.error,
+        "pca_error": measured.pca_error,
+        "error_is": measured.error_in_words,
+        "verdict": verdict(measured),
+        "report": str(path),
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.machine import to_text
 from isthmus.cli.models import load_model, open_for
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import as_path
@@ -71,7 +71,7 @@ def similar(
     if sheet is not None:
         _write_sheet(encoder, source, labels, found, sheet, store)
     if as_json:
-        typer.echo(json.dumps([_json(*each) for each in zip(names, labels, found, strict=True)], indent=2))
+        typer.echo(to_text([_json(*each) for each in zip(names, labels, found, strict=True)]))
     else:
         _print(names, labels, found)
     if sheet is not None:

@@ -11,6 +11,7 @@ from typer.core import TyperCommand
 
 from isthmus import registry
 from isthmus.cli import options
+from isthmus.cli.machine import output_of, run_figures
 from isthmus.cli.models import training_and_test
 from isthmus.cli.report import write_report
 from isthmus.cli.run import Run
@@ -146,6 +147,7 @@ def train(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write the model only.", rich_help_panel=options.RUN)
     ] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Train an auto-encoder on data without labels; writes the model and report.html.
 
@@ -194,13 +196,23 @@ def train(
 
     told: dict[str, Any] = {"column_kinds": columns.kinds or None, "missing_values": columns.markers}
     model = AutoEncoder(size, **settings, **told, **run.settings)
-    typer.echo(f"Data        {in_words(training, read_as(model, training))}")
     opening = partial(_training_data, data, test, reading, run.seed, columns)
-    model.fit(run.data(training, opening), **folder.fit_options())
-    folder.save(model)
-    if not no_report:
-        write_report(model, folder.path, data, training, testing, saved_as=folder.path)
-    typer.echo(f"Model       {folder.path}")
+    with output_of(as_json) as show:
+        typer.echo(f"Data        {in_words(training, read_as(model, training))}")
+        model.fit(run.data(training, opening), **folder.fit_options())
+        folder.save(model)
+        judged = None
+        if not no_report:
+            judged = write_report(model, folder.path, data, training, testing, saved_as=folder.path)
+        typer.echo(f"Model       {folder.path}")
+        show(
+            {
+                "model": str(folder.path),
+                "data": data,
+                **run_figures(model.seed_, model.seconds_, model.history_),
+                "test": judged,
+            }
+        )
 
 
 def _training_data(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+from typing import TypeVar
+
 import numpy as np
 
 from isthmus.data.base import Source, evenly_spread
@@ -9,35 +13,83 @@ from isthmus.data.sources import open_source
 from isthmus.data.stacks import is_zarr
 from isthmus.remote.paths import as_path
 
+T = TypeVar("T")
 _MOST_SAMPLES, _MOST_VALUES = 1_000, 1 << 24  # of which the range is told
 _MOST_NAMES = 12
 
 
-def describe_data(data: str) -> dict[str, str]:
-    """Rows of a table: how many samples, their kind, shape and dtype, the range of their values, labels and columns.
+@dataclass(frozen=True)
+class DataFacts:
+    """What is taken of data.
+
+    data : their name. samples : how many. what : "table", "files", "images or signals", ... shapes, dtypes : those of
+    the samples that were looked at, the commonest first. low, high : the least and the largest value of them; None
+    where all are NaN or infinite. not_finite : how many of these there are. looked_at : samples of which this is told.
+    labels : how many different ones; None without labels. columns : of a table, else None.
+    """
+
+    data: str
+    samples: int
+    what: str
+    shapes: list[tuple[int, ...]]
+    dtypes: list[str]
+    low: float | None
+    high: float | None
+    not_finite: int
+    looked_at: int
+    labels: int | None
+    columns: tuple[str, ...] | None
+
+    def rows(self) -> dict[str, str]:
+        """Rows of a table for people."""
+        ends = "no finite value" if self.low is None or self.high is None else f"{self.low:g} to {self.high:g}"
+        missing = (
+            f", {self.not_finite:,} values are NaN or infinite" if self.low is not None and self.not_finite else ""
+        )
+        rows = {
+            "data": self.data,
+            "samples": f"{self.samples:,}",
+            "kind": self.what,
+            "shape": _together([" × ".join(map(str, shape)) for shape in self.shapes]),
+            "dtype": _together(self.dtypes),
+            "range": ends + missing + ("" if self.looked_at == self.samples else f", of {self.looked_at:,} samples"),
+        }
+        if self.labels is not None:
+            rows["labels"] = f"{self.labels:,} different ones"
+        if self.columns is not None:
+            more = f", ... ({len(self.columns):,} in all)" if len(self.columns) > _MOST_NAMES else ""
+            rows["columns"] = ", ".join(self.columns[:_MOST_NAMES]) + more
+        return rows
+
+
+def data_facts(data: str) -> DataFacts:
+    """How many samples there are, their kind, shape and dtype, the range of their values, labels and columns.
 
     data : a path or the name of a data set, as in `open_source`.
 
     Raises IsthmusError where it cannot be read.
     """
     source = open_source(data, on_mixed_sizes="keep") if _may_differ(data) else open_source(data)
-    rows = {"data": source.name, "samples": f"{len(source):,}", "kind": _kind(source)}
     chosen = evenly_spread(len(source), _MOST_SAMPLES)
     blocks: list[np.ndarray] = []
     for index in chosen.tolist():
         blocks.append(source[index])
         if sum(block.size for block in blocks) > _MOST_VALUES:
             break
-    rows["shape"] = _together([" × ".join(map(str, block.shape)) for block in blocks])
-    rows["dtype"] = _together([str(block.dtype) for block in blocks])
-    rows["range"] = _range(blocks) + ("" if len(blocks) == len(source) else f", of {len(blocks):,} samples")
-    if source.labels is not None:
-        rows["labels"] = f"{len(np.unique(source.labels)):,} different ones"
-    if source.feature_names is not None:
-        names = source.feature_names
-        more = f", ... ({len(names):,} in all)" if len(names) > _MOST_NAMES else ""
-        rows["columns"] = ", ".join(names[:_MOST_NAMES]) + more
-    return rows
+    low, high = _range(blocks)
+    return DataFacts(
+        data=source.name,
+        samples=len(source),
+        what=_kind(source),
+        shapes=_different([block.shape for block in blocks]),
+        dtypes=_different([str(block.dtype) for block in blocks]),
+        low=low,
+        high=high,
+        not_finite=sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks if block.dtype.kind == "f"),
+        looked_at=len(blocks),
+        labels=None if source.labels is None else len(np.unique(source.labels)),
+        columns=source.feature_names,
+    )
 
 
 def _may_differ(data: str) -> bool:
@@ -54,21 +106,23 @@ def _kind(source: Source) -> str:
     return {3: "images or signals", 4: "images or volumes"}.get(len(source.shape), "arrays")
 
 
+def _different(values: list[T]) -> list[T]:
+    """The different ones, the commonest first."""
+    return [value for value, _ in Counter(values).most_common()]
+
+
 def _together(values: list[str]) -> str:
-    """The commonest value, and whether there are others."""
-    different = sorted(set(values), key=lambda value: (-values.count(value), value))
-    return different[0] + (f" and {len(different) - 1:,} others" if len(different) > 1 else "")
+    """The first value, and whether there are others."""
+    return values[0] + (f" and {len(values) - 1:,} others" if len(values) > 1 else "")
 
 
-def _range(blocks: list[np.ndarray]) -> str:
-    """The least and the largest number, and how many are none."""
-    missing = sum(int(np.count_nonzero(~np.isfinite(block))) for block in blocks if block.dtype.kind == "f")
+def _range(blocks: list[np.ndarray]) -> tuple[float | None, float | None]:
+    """The least and the largest finite number; None without any."""
     ends = [
         (block[np.isfinite(block)].min(), block[np.isfinite(block)].max())
         for block in blocks
         if np.isfinite(block).any()
     ]
     if not ends:
-        return "no finite value"
-    low, high = min(low for low, _ in ends), max(high for _, high in ends)
-    return f"{low:g} to {high:g}" + (f", {missing:,} values are NaN or infinite" if missing else "")
+        return None, None
+    return float(min(low for low, _ in ends)), float(max(high for _, high in ends))

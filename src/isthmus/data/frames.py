@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+import numpy as np
 
 from isthmus.data.column_types import MARKERS
 from isthmus.errors import IsthmusError
@@ -62,6 +64,20 @@ def as_frame(table: Any, kind: str, *, index: Any = None, like: Any = None) -> A
 
         return polars.from_arrow(table)
     return table
+
+
+def numbers_as_frame(values: np.ndarray, like: Any, names: Sequence[str] | None = None) -> Any:
+    """Numbers (n, columns) as a data frame of the kind of `like`, with its index and its columns' types.
+
+    names : of the columns, by default those of `like`.
+    """
+    import pyarrow as pa
+
+    if names is None:
+        names = like.column_names if hasattr(like, "column_names") else like.columns
+    table = pa.table(dict(zip(map(str, names), values.T, strict=True)))
+    kind = frame_kind(like)
+    return as_frame(table, kind, index=like.index, like=like) if kind == "pandas" else as_frame(table, kind)
 
 
 def _library(data: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from isthmus.data.base import Source, spread_samples
 from isthmus.data.scaling import sample_channel_axis
 from isthmus.errors import IsthmusError, unknown_name
 
-SAMPLE_KINDS = ("auto", "signals", "table", "images")
+SampleKindName = Literal["auto", "signals", "table", "images"]
+SAMPLE_KINDS: tuple[str, ...] = get_args(SampleKindName)
 _LEAST_VALUES, _LEAST_SAMPLES, _MOST_SAMPLES = 32, 16, 1000  # of what is looked at
 _CORRELATED = 0.3  # least correlation of any two neighbouring values
 _CLOSER = 0.5  # neighbours are to differ less than so much of what values far apart do

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _UPPER_HALF = 128  # of the values of a byte
 _ROUNDINGS = 8  # spreads of so many rounding errors of the mean are none
-KINDS = ("auto", "range", "standard")
+ScalingName = Literal["auto", "range", "standard"]
+KINDS: tuple[str, ...] = get_args(ScalingName)
 _SMALL = 2.0**-520  # brings every float64 to where it can be squared
 _CHUNK_BYTES = 32 << 20
 OWN_UNITS = 10  # all values together span so many times what those of one channel do: each is scaled by itself

@@ -6,13 +6,15 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from isthmus.data.base import spread_samples
+from isthmus.data.sample_kinds import SampleKindName
+from isthmus.data.scaling import ScalingName
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table_to_learn
@@ -26,6 +28,7 @@ from isthmus.estimators.table_scores import residual_deviations
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
 from isthmus.objectives import Objective
+from isthmus.registry import ActivationName, DownsamplingName, OptimizerName, UpsamplingName
 from isthmus.spec import is_real
 from isthmus.training.feed import SourceFeed
 from isthmus.training.loop import Trainer
@@ -143,9 +146,9 @@ class AutoEncoder(TableRows):
         channels: Sequence[int] | None = None,
         kernel_size: int = 3,
         factor: int = 2,
-        activation: str = "silu",
-        downsample: str = "stride",
-        upsample: str = "nearest",
+        activation: ActivationName = "silu",
+        downsample: DownsamplingName = "stride",
+        upsample: UpsamplingName = "nearest",
         bottleneck: str = "plain",
         objective: str | Mapping[str, float] = "mse",
         corruption: str | None = None,
@@ -153,14 +156,14 @@ class AutoEncoder(TableRows):
         epochs: int | None = None,
         minutes: float | None = None,
         batch_size: int | None = None,
-        optimizer: str = "auto",
+        optimizer: Literal["auto"] | OptimizerName = "auto",
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         gradient_clip: float | None = 1.0,
         patience: int | None = None,
         validation_fraction: float = 0.1,
-        kind: str = "auto",
-        scaling: str = "auto",
+        kind: SampleKindName = "auto",
+        scaling: ScalingName = "auto",
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
         missing_columns: str = "refuse",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,8 +17,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.estimators.card import model_card, what_of
 from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
 from isthmus.registry import backends
+from isthmus.remote.hub import pinned
 from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.typed_json import typed
@@ -60,10 +63,13 @@ def anywhere(fit: Callable[..., Any]) -> Fit:
         if backend != LOCAL:
             if backend not in backends:
                 raise unknown_name("backend", backend, (LOCAL, *backends))
-            return backends[backend](self, X, y, workers=workers, address=address, **options)
-        if workers is not None or address is not None:
+            fitted = backends[backend](self, X, y, workers=workers, address=address, **options)
+        elif workers is not None or address is not None:
             raise IsthmusError(f"workers (={workers}) and address (={address!r}) need backend='ray'")
-        return fit(self, X, y, **options)
+        else:
+            fitted = fit(self, X, y, **options)
+        fitted._trained_on = what_of(X)
+        return fitted
 
     given, ours = inspect.signature(fit), inspect.signature(on_backend, follow_wrapped=False)
     added = [ours.parameters[name] for name in ("backend", "workers", "address")]
@@ -86,6 +92,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
     seed_: int
     seconds_: float = 0.0
     interrupted_: int = 0
+    _trained_on: str | None = None  # in words
     follows_ = False  # another process, which trained together with this one, writes the model
     _usage: ClassVar[str]  # lines of Python that the model card shows
 
@@ -108,6 +115,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         config = {
             "params": self._json_params(params),
             "training": training,
+            "trained_on": self._trained_on,
             "seed": self.seed_,
             "seconds": self.seconds_,
             "description": self.describe(),
@@ -115,6 +123,19 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         }
         stored = StoredModel(type(self).__name__, to_json(config), self._tensors(), self.history_)
         return save_model(folder, stored, self._card(as_path(folder).name))
+
+    def push_to_hub(self, name: str, *, private: bool = False, token: str | None = None) -> str:
+        """Push the model to the Hugging Face Hub (extra [hub]), to be read with ``isthmus.load("hf://user/name")``.
+
+        name : "user/name"; the repository is created where there is none. private : whether only its owner sees it.
+        token : a write token, by default HF_TOKEN or that of ``hf auth login``; it is neither stored nor shown.
+        Returns the address of the commit, "hf://user/name@commit". Raises IsthmusError where it cannot be written.
+        """
+        from isthmus.estimators.sharing import push_model
+
+        with tempfile.TemporaryDirectory(prefix="isthmus-push-") as place:
+            folder = self.save(Path(place, name.rpartition("/")[2] or "model"))
+            return push_model(folder, name, private=private, token=token)
 
     @classmethod
     def load(
@@ -125,6 +146,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         network : the modules (encoder, decoder) again, for a model that was made of modules of your own.
         Raises IsthmusError where the folder is absent, damaged, or another estimator's.
         """
+        folder = pinned(as_path(folder))
         stored = load_model(folder, cls.__name__)
         config = stored.config
         with complete_model(folder):
@@ -136,6 +158,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
             model = cls(**params)
             if config["training"] is not None:
                 model.training_spec_ = TrainingSpec.from_dict(config["training"])
+            model._trained_on = typed(config.get("trained_on"), str | None, "trained_on")
             model.seed_ = typed(config.get("seed", model.get_params()["random_state"]), int, "seed")
             model.seconds_ = typed(config["seconds"], float, "seconds")
             model.history_ = [dict(entry) for entry in stored.history]
@@ -151,6 +174,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         """The model in words: what it is and how it was trained, a row for each."""
         check_is_fitted(self)
         rows = self._describe()
+        if self._trained_on is not None:
+            rows["trained on"] = self._trained_on
         training = self.training_spec_
         if training is not None:
             rows["training"] = (
@@ -191,14 +216,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
 
     def _card(self, name: str) -> str:
         """The model card: what somebody who finds the folder needs to know."""
-        rows = "\n".join(f"| {key} | {value} |" for key, value in self.describe().items())
-        kind = type(self).__name__
-        return (
-            f"# {name}\n\nMade with isthmus.\n\n| what | value |\n|---|---|\n{rows}\n\n"
-            f"```python\nfrom isthmus import {kind}\n\nmodel = {kind}.load({name!r})\n{self._usage}\n```\n\n"
-            f"Files: `config.json` (settings), `model-*.safetensors` (weights), `training.jsonl` (losses).\n"
-            f"Nothing in them is executed when the model is loaded.\n"
-        )
+        best = best_validation(self.history_)
+        return model_card(name, type(self).__name__, self.describe(), self._usage, self._trained_on, best)
 
     @abstractmethod
     def _describe(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from isthmus.data.base import Source, spread_samples
+from isthmus.data.frames import is_frame, numbers_as_frame
 from isthmus.data.in_memory import as_array, loaded
 from isthmus.data.scaling import Scaler
 from isthmus.data.table_scaling import TableScaler
@@ -141,7 +142,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         return self.scaler_.frame_of(samples) if isinstance(self.scaler_, TableScaler) else samples
 
     def reconstruct(self, X: Any) -> Any:
-        """`X' = g(f(X))`, with the shape and the dtype of the training data.
+        """`X' = g(f(X))`, with the shape and the dtype of the training data, or a data frame of the kind of X.
 
         Pixels of another depth than that of the training data come back in their own.
         """
@@ -151,7 +152,8 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
         fill(rebuilt, (self.scaler_.from_network(x) for _, x in self._reconstructions(source)))
         if isinstance(source, TableSource):
             return source.rebuilt(rebuilt)
-        return source.back(rebuilt) if isinstance(source, RescaledSource) else rebuilt
+        rebuilt = source.back(rebuilt) if isinstance(source, RescaledSource) else rebuilt
+        return numbers_as_frame(rebuilt, X, getattr(self, "feature_names_in_", None)) if is_frame(X) else rebuilt
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Minus the objective of each sample in scaled units, shape (n_samples,): higher is better reconstructed.

@@ -7,12 +7,15 @@ from typing import Any
 
 from isthmus.estimators.model_folder import read_config
 from isthmus.registry import estimators
+from isthmus.remote.hub import pinned
 from isthmus.remote.paths import as_path
 
 
 def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> Any:
     """The model in a folder that `save` wrote, of whichever kind it is. Nothing in the folder is executed.
 
+    folder : on this machine or elsewhere, as "s3://bucket/model", or on the Hugging Face Hub, as "hf://user/name" or
+    "hf://user/name@revision".
     device : where it is to compute. network : the modules (encoder, decoder) again, for a model that was made of
     modules of your own.
 
@@ -26,5 +29,6 @@ def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> An
     >>> load(folder).transform(X).shape
     (1500, 4)
     """
-    entry = estimators[read_config(as_path(folder))["estimator"]]
+    folder = pinned(as_path(folder))
+    entry = estimators[read_config(folder)["estimator"]]
     return entry.estimator().load(folder, device=device, network=network)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
@@ -79,9 +80,28 @@ def save_model(folder: str | Path, model: StoredModel, card: str) -> Path:
     return folder
 
 
+def copy_model(source: Path, folder: Path) -> Path:
+    """Copy the files of a model, and no others, to another folder, which then holds that model whole or the old one.
+
+    Returns the folder. Raises IsthmusError where `source` holds no whole model, see `load_model`, or `folder` cannot
+    take one.
+    """
+    check_target(folder)
+    load_model(source)
+    with workplace(folder, "model") as place:
+        shutil.copyfile(source / CONFIG, place / CONFIG)
+        weights = weights_of(read_config(place))
+        shutil.copyfile(source / weights, place / weights)
+        for name in (LOG, CARD):
+            if (source / name).is_file():
+                shutil.copyfile(source / name, place / name)
+        _replace(folder, place, weights)
+    return folder
+
+
 def _replace(folder: Path, place: Path, weights: str) -> None:
     """Make the model in a workplace that of the folder. weights : the name of their file."""
-    names = (weights, CONFIG, LOG, CARD)
+    names = [name for name in (weights, CONFIG, LOG, CARD) if (place / name).exists()]
     for name in names:
         check_replaceable(folder / name)
         (place / name).chmod((place / CONFIG).stat().st_mode)  # a library may write files for this user alone
@@ -90,7 +110,7 @@ def _replace(folder: Path, place: Path, weights: str) -> None:
     flush(folder)
     replace(place / CONFIG, folder / CONFIG)  # from here on the folder holds the new model
     flush(folder)
-    for name in (LOG, CARD):
+    for name in names[2:]:
         replace(place / name, folder / name)
     for path in folder.iterdir():
         if WEIGHTS_NAME.fullmatch(path.name) and path.name != weights:
@@ -108,12 +128,9 @@ def check_target(folder: Path) -> None:
         check_replaceable(folder / name)
 
 
-def described(folder: str | Path) -> dict[str, str] | None:
-    """What a model says of itself, its files checked as in `load_model`; None where an earlier version wrote it.
-
-    Needs neither torch nor the estimator.
-    """
-    rows = load_model(folder).config.get("description")
+def described(folder: str | Path, stored: StoredModel) -> dict[str, str] | None:
+    """What a model of a folder says of itself; None where an earlier version wrote it."""
+    rows = stored.config.get("description")
     where = f"{folder} is not a complete model: description"
     described: dict[str, str] | None = typed(rows, Mapping[str, str] | None, where)
     return described

@@ -29,9 +29,10 @@ SCHEMES = {  # what each needs beside fsspec: the module, and the package that b
     "memory": ("fsspec", "fsspec"),
 }
 _PAUSES = (0.1, 0.5, 2.0)  # seconds before a failed request is sent again
-_VERSION = ("ETag", "etag", "sha256", "md5Hash", "LastModified", "Last-Modified", "last_commit", "updated", "mtime")
+_VERSION = ("ETag", "etag", "sha256", "md5Hash", "LastModified", "Last-Modified", "blob_id", "updated", "mtime")
 _UNSURE = f"{os.getpid()}-{time.time_ns()}"  # stands for the version of an object whose store tells none
-_OF_LIBRARIES = ("aiohttp", "aiobotocore", "botocore", "urllib3", "requests", "httpx", "httpcore", "asyncio", "gcsfs")
+_OF_LIBRARIES = ("aiohttp", "aiobotocore", "botocore", "urllib3", "requests", "httpx", "httpcore", "httpx2",
+                 "httpcore2", "asyncio", "gcsfs")  # fmt: skip
 _REFUSED = ("NoCredentials", "PartialCredentials", "CredentialRetrieval", "TokenRetrieval", "SSOToken", "Unauthorized",
             "GatedRepo", "ProfileNotFound", "Forbidden", "DefaultCredentials")  # fmt: skip
 _HINTS = {
@@ -39,6 +40,7 @@ _HINTS = {
     "gs": "set GOOGLE_APPLICATION_CREDENTIALS",
     "hf": "set HF_TOKEN",
 }
+_COMMIT = re.compile(r"@[0-9a-f]{40}(/|$)")  # in an address of the hub: what lies there never changes
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,15 @@ class Store:
             options = {"use_listings_cache": False, "config_kwargs": {"retries": {"total_max_attempts": 1}}}
         files = fsspec.filesystem(self.scheme, **options)
         if self.scheme == "s3":
-            files.retries = 1  # `_patiently` tries again
+            files.retries = 1  # `patiently` tries again
         return files
 
     def find(self, address: str) -> Found | None:
         """What lies at an address; None where nothing does."""
+        if self.scheme == "hf" and not _COMMIT.search(address):
+            self._files.invalidate_cache()  # it remembers listings, which would hide what has changed since
         try:
-            return self._found(_patiently(address, lambda: self._files.info(address)))
+            return self._found(patiently(address, lambda: self._files.info(address)))
         except FileNotFoundError:
             return None
 
@@ -116,16 +120,16 @@ class Store:
 
     def write(self, file: Path, address: str) -> None:
         """A local file as an object, whole or not at all."""
-        _patiently(address, lambda: self._files.put_file(str(file), address), to="written")
+        patiently(address, lambda: self._files.put_file(str(file), address), to="written")
 
     def remove(self, address: str) -> None:
         """Take an object away."""
-        _patiently(address, lambda: self._files.rm_file(address), to="removed")
+        patiently(address, lambda: self._files.rm_file(address), to="removed")
 
     def _checked(self, address: str, ask: Callable[[], T], expected: Found) -> T:
         """What `ask` reads. The object is looked up afterwards: the same version then means the same one all along."""
         try:
-            read = _patiently(address, ask)
+            read = patiently(address, ask)
         except (FileNotFoundError, IsthmusError) as error:
             if isinstance(error, IsthmusError) and self.find(address) == expected:
                 raise
@@ -136,7 +140,7 @@ class Store:
 
     def _listed(self, address: str, ask: Callable[[], Any]) -> dict[str, Found]:
         try:
-            entries = _patiently(address, ask)
+            entries = patiently(address, ask)
         except FileNotFoundError:
             return {}
         top = self._files._strip_protocol(address).rstrip("/") + "/"
@@ -184,7 +188,7 @@ def _changed(address: str) -> IsthmusError:
     return IsthmusError(f"{shown(address)} changed while it was read; read it again from the start")
 
 
-def _patiently(address: str, ask: Callable[[], T], *, to: str = "read") -> T:
+def patiently(address: str, ask: Callable[[], T], *, to: str = "read") -> T:
     """Ask, and again after a pause where the connection failed; any failure but FileNotFoundError is one clear line."""
     for pause in (*_PAUSES, None):
         try:
@@ -212,7 +216,7 @@ def _cause(error: Exception) -> Exception:
 
 def _may_pass(error: Exception) -> bool:
     """Whether the same request may succeed a moment later."""
-    status = getattr(error, "status", None) or getattr(error, "code", None)
+    status = _status(error)
     if isinstance(status, int) and 400 <= status < 500:
         return status in (408, 425, 429)
     if _is_refusal(error) or "Validation" in type(error).__name__:
@@ -222,8 +226,14 @@ def _may_pass(error: Exception) -> bool:
     return not local and (ours or type(error).__module__.partition(".")[0] in _OF_LIBRARIES)
 
 
+def _status(error: Exception) -> Any:
+    """The status of a web server's answer; None where the error has none."""
+    answer = getattr(error, "response", None)  # of the hub; botocore has a dictionary there
+    return getattr(error, "status", None) or getattr(error, "code", None) or getattr(answer, "status_code", None)
+
+
 def _is_refusal(error: Exception) -> bool:
-    status = getattr(error, "status", None) or getattr(error, "code", None)
+    status = _status(error)
     refused = any(word in type(error).__name__ for word in _REFUSED)
     return isinstance(error, PermissionError) or status in (401, 403, "401", "403") or refused
 
