@@ -1,0 +1,162 @@
+"""Compiled loops and NumPy give the same bytes and the same images, whatever is coded and on whichever processor."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.compression.coding.models import MODELS, example, lossy_model
+
+from isthmus.compression.coding import chunks, compiled
+from isthmus.compression.coding.archive import Reader
+from isthmus.compression.coding.codes import CodesCoding
+from isthmus.compression.coding.compiled.networks import Network, run_chain
+from isthmus.compression.coding.compiled.range_coding import RangeCoder
+from isthmus.compression.coding.exact import Layer, Tables
+from isthmus.compression.coding.model import CodecModel
+from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder, Statics
+from isthmus.errors import IsthmusError
+
+GOLDEN = Path(__file__).parents[2] / "golden"
+LOSSY = lossy_model()
+CODES = CodesCoding(LOSSY.config["latents"], LOSSY.tensors, Tables.make())
+
+
+@contextmanager
+def loops(are_compiled: bool) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "pays", lambda values: are_compiled)
+        yield
+
+
+def both(function: Any, *args: Any) -> list[Any]:
+    """What a function gives with NumPy and with compiled loops: the result, or the error's message."""
+    results = []
+    for are_compiled in (False, True):
+        with loops(are_compiled):
+            try:
+                results.append(function(*args))
+            except IsthmusError as error:
+                results.append(str(error))
+    return results
+
+
+@pytest.mark.parametrize("name", MODELS)
+@settings(max_examples=15, deadline=None)
+@given(n=st.integers(1, 4), height=st.integers(1, 13), width=st.integers(1, 17), seed=st.integers(0, 10**6))
+def test_images_become_the_same_bytes_and_come_back(name: str, n: int, height: int, width: int, seed: int) -> None:
+    coding: Any = MODELS[name].coding
+    images = example(name, n, height, width, seed)
+    reference, data = both(coding.encode, images)
+    assert data == reference
+    for decoded in both(coding.decode, data, images.shape):
+        np.testing.assert_array_equal(decoded, images)
+
+
+@settings(max_examples=15, deadline=None)
+@given(shape=st.tuples(*[st.integers(1, 7)] * 3), spread=st.sampled_from([1, 10, 127]), seed=st.integers(0, 10**6))
+def test_codes_become_the_same_bytes_and_come_back(shape: tuple[int, int, int], spread: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(-spread, spread + 1, (*shape, CODES.channels)).astype(np.int16)
+    reference, data = both(CODES.encode, codes, seed % 256)
+    assert data == reference
+    for decoded in both(CODES.decode, data, shape, seed % 256):
+        np.testing.assert_array_equal(decoded, codes)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_damaged_bits_give_the_same_wrong_images_or_the_same_error(name: str) -> None:
+    coding: Any = MODELS[name].coding
+    images = example(name, 3, 9, 8)
+    data, rng = coding.encode(images), np.random.default_rng(0)
+    for _ in range(20):
+        broken = bytearray(data[: rng.integers(0, len(data) + 1)])
+        for at in rng.integers(0, max(1, len(broken)), 3) if broken else []:
+            broken[at] = rng.integers(0, 256)
+        np.testing.assert_array_equal(*both(coding.decode, bytes(broken), images.shape))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.isth")), ids=lambda path: path.stem)
+def test_golden_archives_are_read_alike(path: Path) -> None:
+    reader = Reader(io.BytesIO(path.read_bytes()))
+    assert reader.model is not None and reader.chunks
+    coding = CodecModel.from_bytes(reader.model).coding
+    for number in range(len(reader.chunks)):  # what is decoded has its checksum
+        reference, found = both(chunks.decode, reader.chunk(number), coding)
+        assert isinstance(found, np.ndarray), found
+        np.testing.assert_array_equal(found, reference)
+
+
+@settings(max_examples=40, deadline=None)
+@given(symbols=st.lists(st.integers(0, 4), max_size=400), common=st.integers(0, 4), share=st.integers(1, 1 << 22))
+def test_the_range_coder_is_that_of_constriction(symbols: list[int], common: int, share: int) -> None:
+    counts = np.ones(5, np.int64)
+    counts[common] = share
+    statics, given_symbols = Statics(counts), np.array(symbols, np.int64)
+    reference, coder = RangeEncoder(), RangeCoder.writing(len(symbols))
+    for one in (reference, coder):
+        one.encode_static(given_symbols, statics)
+    data = coder.finish()
+    assert data == reference.finish()
+    for reader in (RangeCoder.reading(data), RangeDecoder(data)):
+        assert reader.decode_static(len(symbols), statics).tolist() == symbols
+
+
+@pytest.mark.parametrize(("rows", "widths"), [(1, (3, 1)), (7, (36, 96, 9)), (6, (81, 50, 256))])
+def test_layers_are_exact(rows: int, widths: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(rows)
+    chain = []
+    for inputs, outputs in pairwise(widths):
+        weight = rng.integers(-127, 128, (inputs, outputs)).astype(np.int8)
+        scale, bias = rng.random((2, outputs), np.float32)
+        chain.append(Layer(weight, scale / 100, bias * 100))
+    x = rng.integers(-255, 256, (rows, widths[0]))
+    network, expected = Network.of([chain]), x.astype(np.float32)
+    for layer in chain:
+        expected = layer(expected, hidden=layer is not chain[-1])
+    room = network.room(rows)
+    inputs = int(network.layers[0, 0])
+    room[0, : rows * inputs].reshape(rows, inputs)[:, : widths[0]] = x
+    side, apart = run_chain(network, 0, rows, room)
+    np.testing.assert_array_equal(room[side, : rows * apart].reshape(rows, apart)[:, : widths[-1]], expected)
+
+
+_DIGEST = """
+import sys, hashlib
+sys.path.insert(0, sys.argv[1])
+from models import MODELS, example
+from isthmus.compression.coding import compiled
+compiled.pays = lambda values: True
+for name in ("grey", "16-bit colour"):
+    print(hashlib.sha256(MODELS[name].coding.encode(example(name, 40, 9, 8))).hexdigest())
+"""
+
+
+def test_a_processor_without_vectors_writes_the_same_bits(tmp_path: Path) -> None:
+    codings: dict[str, Any] = {name: MODELS[name].coding for name in ("grey", "16-bit colour")}
+    with loops(False):
+        here = [hashlib.sha256(c.encode(example(name, 40, 9, 8))).hexdigest() for name, c in codings.items()]
+    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-W", "ignore", "-c", _DIGEST, str(Path(__file__).parent)]
+    run = subprocess.run(command, env={**os.environ, **plain}, capture_output=True, text=True, check=False)
+    assert run.stdout.split() == here, run.stderr
+
+
+def test_small_work_does_not_wait_for_the_compiler() -> None:
+    code = (
+        "import sys, numpy as np; from tests.compression.coding.models import MODELS, example;"
+        "x = example('grey', 2, 9, 8); c = MODELS['grey'].coding; c.decode(c.encode(x), x.shape);"
+        "sys.exit('numba' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
