@@ -153,6 +153,12 @@ def test_a_processor_without_vectors_writes_the_same_bits(tmp_path: Path) -> Non
     assert run.stdout.split() == here, run.stderr
 
 
+@pytest.mark.parametrize("without", ["sys.modules['numba'] = None", "os.environ['NUMBA_DISABLE_JIT'] = '1'"])
+def test_numpy_does_the_work_where_numba_does_not(without: str) -> None:
+    code = f"import os, sys; {without}; from isthmus.compression.coding.compiled import pays; sys.exit(pays(1 << 30))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_small_work_does_not_wait_for_the_compiler() -> None:
     code = (
         "import sys, numpy as np; from tests.compression.coding.models import MODELS, example;"

@@ -7,22 +7,28 @@ time on a machine.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from functools import cache
 
+_JIT = f"{__name__}.jit"
 _PAYS = 1 << 18  # values from which on the loops pay for loading them
 
 
 def pays(values: int) -> bool:
     """Whether images of so many values are coded sooner by compiled loops.
 
-    >>> pays(100)
+    >>> pays(-1)
     False
     """
-    return (values >= _PAYS or f"{__name__}.jit" in sys.modules) and _is_installed()
+    return values >= (0 if _JIT in sys.modules else _PAYS) and _compiles()
 
 
 @cache
-def _is_installed() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _compiles() -> bool:
+    """Whether Numba is installed, fits the installed NumPy and is not told to leave everything to the interpreter."""
+    try:
+        importlib.import_module(_JIT)
+    except ImportError:
+        return False
+    return True

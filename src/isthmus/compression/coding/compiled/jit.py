@@ -9,6 +9,9 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+if numba.config.DISABLE_JIT:
+    raise ImportError("Numba is told not to compile")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Numba compiles a cached function anew when its own file changes, but not when a function that it calls does. What is
