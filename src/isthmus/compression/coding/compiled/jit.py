@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-if numba.config.DISABLE_JIT:
+if getattr(numba.config, "DISABLE_JIT", 0):
     raise ImportError("Numba is told not to compile")
 
 F = TypeVar("F", bound=Callable[..., Any])
