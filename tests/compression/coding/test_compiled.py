@@ -112,6 +112,20 @@ def test_the_range_coder_is_that_of_constriction(symbols: list[int], common: int
         assert reader.decode_static(len(symbols), statics).tolist() == symbols
 
 
+@pytest.mark.parametrize("last", range(5))
+def test_words_that_wait_for_a_carry_are_those_of_constriction(last: int) -> None:
+    statics, waited = Statics(np.array([3, 5, 7, 11, 13])), []
+    for n in range(20, 80):  # symbols around a place between two words, so that the words before it stay open
+        symbols = np.append(RangeDecoder(b"\x80").decode_static(n, statics), [last] * 3)
+        reference, coder = RangeEncoder(), RangeCoder.writing(len(symbols))
+        coder.encode_static(symbols[:-3], statics)
+        waited.append(int(coder.state[4]))
+        coder.encode_static(symbols[-3:], statics)
+        reference.encode_static(symbols, statics)
+        assert coder.finish() == reference.finish()
+    assert max(waited) > 2
+
+
 @pytest.mark.parametrize(("rows", "widths"), [(1, (3, 1)), (7, (36, 96, 9)), (6, (81, 50, 256))])
 def test_layers_are_exact(rows: int, widths: tuple[int, ...]) -> None:
     rng = np.random.default_rng(rows)
