@@ -169,7 +169,14 @@ def test_a_processor_without_vectors_writes_the_same_bits_and_small_work_waits_f
     run = subprocess.run(command, env={**os.environ, **plain}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.strip() == "False"  # where few values are coded, Numba is not even imported
-    assert list(tmp_path.rglob("*.nbi"))  # compiled for that processor, and not found in the cache
+    assert not list(tmp_path.rglob("*"))  # Numba keeps what it compiled by pickle, were it asked to
+
+
+def test_loops_are_compiled_once_numpy_has_worked_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "_JIT", "not imported")
+    monkeypatch.setattr(compiled, "_compiles", lambda: True)
+    monkeypatch.setattr(compiled, "_coded", 0)
+    assert [compiled.pays(compiled._PAYS // 3 + 1) for _ in range(4)] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("without", ["sys.modules['numba'] = None", "os.environ['NUMBA_DISABLE_JIT'] = '1'"])

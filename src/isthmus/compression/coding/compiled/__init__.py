@@ -1,8 +1,7 @@
 """The coding loops as machine code, by Numba: the same bytes and the same images, several times as fast.
 
 The NumPy code beside this folder says what is computed; this folder computes the same integers. Nothing here is
-imported before it pays: Numba takes half a second to load, and compiles for some seconds when it is used for the first
-time on a machine.
+imported before it pays: Numba takes half a second to load, and compiles for two to five seconds in each process.
 """
 
 from __future__ import annotations
@@ -12,16 +11,22 @@ import sys
 from functools import cache
 
 _JIT = f"{__name__}.jit"
-_PAYS = 1 << 18  # values from which on the loops pay for loading them
+_PAYS = 1 << 21  # values that NumPy codes in about the time that is compiled for
+_coded = 0  # values, in this process
 
 
 def pays(values: int) -> bool:
-    """Whether images of so many values are coded sooner by compiled loops.
+    """Whether images of so many more values are to be coded by compiled loops.
 
-    >>> pays(-1)
+    So they are as soon as NumPy has worked for as long as compiling takes: never more than twice what would have been
+    best, whatever is still to come.
+
+    >>> pays(1)
     False
     """
-    return values >= (0 if _JIT in sys.modules else _PAYS) and _compiles()
+    global _coded
+    _coded += values
+    return (_coded >= _PAYS or _JIT in sys.modules) and _compiles()
 
 
 @cache

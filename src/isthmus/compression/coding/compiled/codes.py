@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.compression.coding.compiled.jit import SOURCES, compiled
+from isthmus.compression.coding.compiled.jit import compiled
 from isthmus.compression.coding.compiled.mixtures import Logistics, Mixtures, code_levels, set_mixture
 from isthmus.compression.coding.compiled.networks import Network, row_of, run_chain
 from isthmus.compression.coding.compiled.range_coding import RangeCoder
@@ -59,7 +59,6 @@ def _code(
     pixels: np.ndarray,
     room: np.ndarray,
     mixtures: Mixtures,
-    sources: int = SOURCES,
 ) -> bool:
     """Code the positions of grids that are on a canvas, or put there those that are read. False: bits are damaged."""
     levels, values, middle = mixtures.levels, grid.values, np.float32(codes.middle)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.compression.coding.compiled.jit import SOURCES, compiled
+from isthmus.compression.coding.compiled.jit import compiled
 from isthmus.compression.coding.compiled.networks import Network, row_of, run_layer
 from isthmus.compression.coding.compiled.range_coding import TOTAL, RangeCoder, left_of, narrow, quantile
 from isthmus.compression.coding.compiled.waves import Grid, pixels_of
@@ -64,7 +64,6 @@ def _code(
     entries: np.ndarray,
     pixels: np.ndarray,
     room: np.ndarray,
-    sources: int = SOURCES,
 ) -> bool:
     """Code the pixels of images that are on a canvas, or put there those that are read. False: bits are damaged."""
     most, flag = pixels.shape[1], levels.hidden

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.compression.coding.compiled.jit import SOURCES, compiled
+from isthmus.compression.coding.compiled.jit import compiled
 from isthmus.compression.coding.compiled.mixtures import Logistics, Mixtures, code_levels, set_mixture
 from isthmus.compression.coding.compiled.networks import Network, row_of, run_chain
 from isthmus.compression.coding.compiled.range_coding import RangeCoder
@@ -57,7 +57,6 @@ def _code(
     pixels: np.ndarray,
     room: np.ndarray,
     mixtures: Mixtures,
-    sources: int = SOURCES,
 ) -> bool:
     """Code the pixels of images that are on a canvas, or put there those that are read. False: bits are damaged."""
     parts, most = tones.depth // 8, pixels.shape[1]
