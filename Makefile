@@ -76,6 +76,7 @@ bench-codec: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'
 	$(BIN)/python bench/codec_lossless.py
 	$(BIN)/python bench/codec_lossy.py
+	$(BIN)/python bench/codec_speed.py
 	$(BIN)/python bench/hostile.py archives 10000
 	$(BIN)/python bench/codec_memory.py
 

@@ -15,6 +15,7 @@ from isthmus import Codec, datasets
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("ISTHMUS_DATA") or ROOT.parent / "shared" / "data")
 MODELS = ROOT / ".bench" / "codec"
+MINUTES = {"mnist": 20.0, "cifar": 3.0, "grey": 3.0}  # that each model without loss is trained for
 
 
 def mnist() -> tuple[np.ndarray, np.ndarray]:

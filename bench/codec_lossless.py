@@ -18,8 +18,6 @@ import zstandard
 import codec_data as data
 from machine import machine, table
 
-MINUTES = {"mnist": 20.0, "cifar": 3.0, "grey": 3.0}
-
 
 def png(x: np.ndarray) -> bytes:
     file: bytes = imagecodecs.png_encode(x, level=9)
@@ -64,7 +62,7 @@ def together(images: Sequence[np.ndarray]) -> dict[str, int]:
 
 
 def measure(name: str) -> None:
-    codec = data.trained(f"{name}-lossless", "lossless", MINUTES[name], lambda: getattr(data, name)()[0])
+    codec = data.trained(f"{name}-lossless", "lossless", data.MINUTES[name], lambda: getattr(data, name)()[0])
     test = getattr(data, name)()[1]
     images = list(test)
     start = time.perf_counter()
@@ -102,7 +100,7 @@ def measure(name: str) -> None:
 
 def main() -> None:
     print(machine())
-    for name in sys.argv[1:] or MINUTES:
+    for name in sys.argv[1:] or data.MINUTES:
         measure(name)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compression.coding import compiled
 from isthmus.compression.coding.context import Canvas, Context, Pixels
 from isthmus.compression.coding.exact import ACTIVATION, Mixture, Tables, check_chain, layer
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder
@@ -54,10 +55,12 @@ class CodesCoding:
 
     def encode(self, codes: np.ndarray, quality: int) -> bytes:
         """int (n, height, width, channels) within ±127 to bytes; `quality` is a whole number from 0 to 255."""
-        range_encoder = RangeEncoder()
         canvas = Canvas(np.broadcast_to(codes.shape[1:3], (len(codes), 2)), self.channels, self.context, 0)
         for number, grid in enumerate(codes):
             canvas.view(number)[...] = grid
+        if compiled.pays(codes.size):
+            return self._compiled(canvas, quality)
+        range_encoder = RangeEncoder()
         wave = canvas.wave()
         for group, steps in wave.groups():
             pixels = wave[group]
@@ -77,8 +80,15 @@ class CodesCoding:
         """int16 codes (n, height, width, channels); `shape` is (n, height, width)."""
         if math.prod(shape) * max(self.channels, _FEW) > _MOST_CODES:
             raise IsthmusError(f"codes of shape {shape} are too large")
-        range_decoder = RangeDecoder(data)
         canvas = Canvas(np.broadcast_to(shape[1:], (shape[0], 2)), self.channels, self.context, 0)
+        if compiled.pays(math.prod(shape) * self.channels):
+            self._compiled(canvas, quality, data)
+        else:
+            self._decode(canvas, quality, data)
+        return np.stack([canvas.view(number) for number in range(shape[0])]).astype(np.int16)
+
+    def _decode(self, canvas: Canvas, quality: int, data: bytes) -> None:
+        range_decoder = RangeDecoder(data)
         wave = canvas.wave()
         for step in wave.steps():
             pixels = wave[step]
@@ -88,7 +98,14 @@ class CodesCoding:
                 mixture = self._mixture(number, x, values)
                 values[:, channels] = (range_decoder.decode_levels(mixture) - _MIDDLE).reshape(len(pixels), -1)
             canvas.values[pixels.positions] = values
-        return np.stack([canvas.view(number) for number in range(shape[0])])
+
+    def _compiled(self, canvas: Canvas, quality: int, data: bytes | None = None) -> bytes:
+        """What `encode` does and, where there are data, `decode`: the bytes of a canvas, or the canvas from bytes."""
+        from isthmus.compression.coding.compiled.codes import Codes, code
+
+        ends = np.array([group.stop for group in self._groups], np.int64)
+        codes = Codes(ends, quality_feature(quality), MOST_FEATURE, _MIDDLE, _REACH, _PLACE_STEP)
+        return code(canvas, self._networks, self._tables, codes, data)
 
     def _mixture(self, number: int, x: np.ndarray, values: np.ndarray) -> Mixture:
         """The mixtures of all numbers of a group, one after the other for each position."""

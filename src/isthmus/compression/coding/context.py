@@ -74,33 +74,34 @@ class Context:
 class Canvas:
     """Images of any sizes below one another in one flat array, with room around each for the context.
 
-    values : (positions, channels), filled with `fill` outside the images.
+    values : (positions, channels), filled with `fill` outside the images. starts : where in them each image begins.
+    stride : between two rows. steps : from a pixel to each neighbour in its context.
     """
 
     def __init__(self, sizes: np.ndarray, channels: int, context: Context, fill: int, dtype: type = np.int16) -> None:
         self.sizes = np.asarray(sizes, np.int64).reshape(-1, 2)
         self.context = context
-        self._stride = int(self.sizes[:, 1].max(initial=0)) + context.margin
-        heights = (self.sizes[:, 0] + context.rows) * self._stride
-        self._starts = np.cumsum(heights) - heights + context.rows * self._stride + context.margin
-        self.values: np.ndarray = np.full((int(heights.sum()) + self._stride + context.margin, channels), fill, dtype)
-        self._steps = (context.offsets[:, 0] * self._stride + context.offsets[:, 1]).astype(np.intp)
+        self.stride = int(self.sizes[:, 1].max(initial=0)) + context.margin
+        heights = (self.sizes[:, 0] + context.rows) * self.stride
+        self.starts = np.cumsum(heights) - heights + context.rows * self.stride + context.margin
+        self.values: np.ndarray = np.full((int(heights.sum()) + self.stride + context.margin, channels), fill, dtype)
+        self.steps = (context.offsets[:, 0] * self.stride + context.offsets[:, 1]).astype(np.intp)
 
     def positions(self, image: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Where pixels lie in `values`."""
-        positions: np.ndarray = self._starts[image] + row * self._stride + column
+        positions: np.ndarray = self.starts[image] + row * self.stride + column
         return positions
 
     def view(self, image: int) -> np.ndarray:
         """The values of one image, (height, width, channels), to be written to."""
         height, width = self.sizes[image]
-        start = self._starts[image]
-        rows = self.values[start : start + height * self._stride].reshape(height, self._stride, -1)
+        start = self.starts[image]
+        rows = self.values[start : start + height * self.stride].reshape(height, self.stride, -1)
         return rows[:, :width]
 
     def neighbours(self, positions: np.ndarray) -> np.ndarray:
         """What the context holds at each position, (n, k, channels)."""
-        neighbours: np.ndarray = self.values[positions[:, None] + self._steps]
+        neighbours: np.ndarray = self.values[positions[:, None] + self.steps]
         return neighbours
 
     def wave(self) -> Wave:

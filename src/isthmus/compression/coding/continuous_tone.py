@@ -7,12 +7,14 @@ are two symbols, the upper and the lower byte.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from isthmus.compression.coding import compiled
 from isthmus.compression.coding.context import Canvas, Context, Pixels
 from isthmus.compression.coding.exact import Mixture, Tables, check_chain, layers
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder
@@ -62,8 +64,10 @@ class ContinuousToneCoding:
 
     def encode(self, images: np.ndarray) -> bytes:
         """uint8 or uint16 (n, height, width[, channels]) to bytes."""
-        range_encoder = RangeEncoder()
         values = place(list(images), self.context)
+        if compiled.pays(images.size):
+            return self._compiled(values.canvas)
+        range_encoder = RangeEncoder()
         wave = values.canvas.wave()
         for group, steps in wave.groups():
             pixels = wave[group]
@@ -78,10 +82,13 @@ class ContinuousToneCoding:
 
     def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """The images, (n, height, width[, channels])."""
-        range_decoder = RangeDecoder(data)
         sizes = np.broadcast_to(np.array(shape[1:3]), (shape[0], 2))
         canvas = Canvas(sizes, self.channels, self.context, OUTSIDE, _dtype(self.depth))
-        values, wave = Values(canvas, self.depth), canvas.wave()
+        values = Values(canvas, self.depth)
+        if compiled.pays(math.prod(shape)):
+            self._compiled(canvas, data)
+            return pick_up(values, shape)
+        range_decoder, wave = RangeDecoder(data), canvas.wave()
         for step in wave.steps():
             pixels = wave[step]
             for number in range(len(self._networks)):
@@ -93,6 +100,18 @@ class ContinuousToneCoding:
                 else:
                     canvas.values[pixels.positions, channel] = decoded << (self.depth - 8)
         return pick_up(values, shape)
+
+    def _compiled(self, canvas: Canvas, data: bytes | None = None) -> bytes:
+        """What `encode` does and, where there are data, `decode`: the bytes of a canvas, or the canvas from bytes."""
+        from isthmus.compression.coding.compiled.tones import Tones, code
+
+        top = (1 << self.depth) - 1
+        left, above, corner = (
+            int(canvas.steps[self.context.find(*offset)]) * self.channels for offset in _PREDICTED_FROM
+        )
+        differences = _difference(np.arange(-top, top + 1), self.depth).astype(np.int16)
+        tones = Tones(self.depth, (left, above, corner), differences)
+        return code(canvas, self._networks, self._tables, tones, data)
 
     def _mixture(self, number: int, x: np.ndarray, centre: np.ndarray) -> Mixture:
         *hidden, output = self._networks[number]

@@ -112,7 +112,8 @@ class Tables:
             raise IsthmusError("the tables of the codec are damaged: they hold numbers that are out of range")
 
     @cached_property
-    def _positive(self) -> np.ndarray:
+    def positive(self) -> np.ndarray:
+        """exp as float32, at least 1: counts of a softmax."""
         positive: np.ndarray = np.maximum(self.exp, 1).astype(np.float32)
         return positive
 
@@ -136,7 +137,7 @@ class Tables:
         """Counts, float32 (n, symbols), in proportion to exp(logits / 64); each is at least 1."""
         below = logits.max(1, keepdims=True) - logits
         np.minimum(below, len(self.exp) - 1, out=below)
-        counts: np.ndarray = self._positive.take(below.astype(np.intp))
+        counts: np.ndarray = self.positive.take(below.astype(np.intp))
         return counts
 
     def mixture(self, outputs: np.ndarray, centre: np.ndarray) -> Mixture:

@@ -6,17 +6,22 @@ which grey levels it is made of. Its pixels follow in wavefront order: is it bac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.compression.coding import compiled
 from isthmus.compression.coding.context import Canvas, Context, Pixels, Wave
 from isthmus.compression.coding.exact import UNIT, Tables, check_chain, layers
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder, Statics
 from isthmus.errors import IsthmusError
 from isthmus.typed_json import typed
+
+if TYPE_CHECKING:
+    from isthmus.compression.coding.compiled.range_coding import RangeCoder
 
 FEATURE_UNIT = 128  # features are whole numbers that stand for 1/128
 _PLACE_STEP = 8
@@ -86,9 +91,39 @@ class PlainBackgroundCoding:
 
     def encode(self, images: np.ndarray) -> bytes:
         """uint8 (n, height, width) to bytes."""
-        range_encoder = RangeEncoder()
         contents = prepare(images, self.background, self.context, self._codebook, self._statics["entries"])
-        self._code_sides(range_encoder, contents, images.shape[1:])
+        size = images.shape[1:]
+        if compiled.pays(images.size):
+            from isthmus.compression.coding.compiled.range_coding import RangeCoder
+
+            coder = RangeCoder.writing(2 * images.size + 5 * len(images))
+            self._code_sides(coder, contents, size)
+            self._code_compiled(coder, contents)
+            self._code_places(coder, contents, size)
+            return coder.finish()
+        range_encoder = RangeEncoder()
+        self._code_sides(range_encoder, contents, size)
+        self._encode_pixels(range_encoder, contents)
+        self._code_places(range_encoder, contents, size)
+        return range_encoder.finish()
+
+    def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+        """The images, uint8 (n, height, width)."""
+        if compiled.pays(math.prod(shape)):
+            from isthmus.compression.coding.compiled.range_coding import RangeCoder
+
+            coder = RangeCoder.reading(data)
+            contents = self._decode_sides(coder, shape)
+            self._code_compiled(coder, contents)
+            self._decode_places(coder, contents, shape[1:])
+            return self._paste(contents, shape)
+        range_decoder = RangeDecoder(data)
+        contents = self._decode_sides(range_decoder, shape)
+        self._decode_pixels(range_decoder, contents)
+        self._decode_places(range_decoder, contents, shape[1:])
+        return self._paste(contents, shape)
+
+    def _encode_pixels(self, range_encoder: RangeEncoder, contents: Contents) -> None:
         values, wave = contents.canvas.values[:, 0], contents.wave
         for group, steps in wave.groups():
             symbols = values[wave.positions[group]].astype(np.int32)
@@ -101,13 +136,8 @@ class PlainBackgroundCoding:
                 some = slice(first[step.start], first[step.stop])
                 range_encoder.encode(present[step], flags[step])
                 range_encoder.encode(symbols[step][present[step]], counts[some])
-        self._code_places(range_encoder, contents, images.shape[1:])
-        return range_encoder.finish()
 
-    def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
-        """The images, uint8 (n, height, width)."""
-        range_decoder = RangeDecoder(data)
-        contents = self._decode_sides(range_decoder, shape)
+    def _decode_pixels(self, range_decoder: RangeDecoder, contents: Contents) -> None:
         values, wave = contents.canvas.values[:, 0], contents.wave
         for step in wave.steps():
             hidden, entries = self._hidden(contents, wave[step])
@@ -116,8 +146,16 @@ class PlainBackgroundCoding:
             if present.any():
                 counts = self._levels(hidden[present], entries[present], weight[present])
                 values[wave.positions[step][present]] = range_decoder.decode(counts)
-        self._decode_places(range_decoder, contents, shape[1:])
-        return self._paste(contents, shape)
+
+    def _code_compiled(self, coder: RangeCoder, contents: Contents) -> None:
+        """What `_encode_pixels` and `_decode_pixels` do, whichever the coder is for."""
+        from isthmus.compression.coding.compiled.levels import Levels, code
+
+        hidden = [layer for name, layer in self._layers.items() if name.startswith("hidden")]
+        chains = hidden, [self._layers["flag"]], [self._layers["level"]]
+        features = self.background, _PRESENT, _PLACE_STEP
+        levels = Levels(*features, self._codebook, self._entry_bias, len(hidden))
+        code(coder, contents.canvas, contents.entries, chains, self._tables, levels)
 
     # Probabilities
 
@@ -150,13 +188,13 @@ class PlainBackgroundCoding:
 
     # What is sent beside the pixels: entry and size of each content before them, its place after them
 
-    def _code_sides(self, range_encoder: RangeEncoder, contents: Contents, size: tuple[int, ...]) -> None:
+    def _code_sides(self, range_encoder: RangeEncoder | RangeCoder, contents: Contents, size: tuple[int, ...]) -> None:
         range_encoder.encode_static(contents.entries, self._statics["entries"])
         for axis, name in enumerate(("height", "width")):
             sides = contents.boxes[:, 2 + axis]
             range_encoder.encode_static(sides, self._side(name, size, axis))
 
-    def _decode_sides(self, range_decoder: RangeDecoder, shape: tuple[int, ...]) -> Contents:
+    def _decode_sides(self, range_decoder: RangeDecoder | RangeCoder, shape: tuple[int, ...]) -> Contents:
         n = shape[0]
         boxes = np.zeros((n, 4), np.int64)
         entries = range_decoder.decode_static(n, self._statics["entries"])
@@ -169,13 +207,15 @@ class PlainBackgroundCoding:
         """The counts of a training image's sizes, or no preference for images of another size."""
         return self._statics[name] if size == self.size else Statics.uniform(size[axis] + 1)
 
-    def _code_places(self, range_encoder: RangeEncoder, contents: Contents, size: tuple[int, ...]) -> None:
+    def _code_places(self, range_encoder: RangeEncoder | RangeCoder, contents: Contents, size: tuple[int, ...]) -> None:
         expected = self._expected(contents, size)
         for axis, name in enumerate(("top", "left")):
             away = (contents.boxes[:, axis] - expected[:, axis]) % size[axis]
             range_encoder.encode_static(away, self._place(name, size, axis))
 
-    def _decode_places(self, range_decoder: RangeDecoder, contents: Contents, size: tuple[int, ...]) -> None:
+    def _decode_places(
+        self, range_decoder: RangeDecoder | RangeCoder, contents: Contents, size: tuple[int, ...]
+    ) -> None:
         expected = self._expected(contents, size)
         for axis, name in enumerate(("top", "left")):
             away = range_decoder.decode_static(len(expected), self._place(name, size, axis))
