@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import requests
 
-from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, datasets, load
+from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap, datasets, load
 
 pytest.importorskip("fastapi", reason="needs the extra serve: pip install 'isthmus[serve]'")
 
@@ -84,6 +84,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Denoiser("gaussian:0-0.4", size="small", epochs=1, random_state=0).fit(digits).save(folder / "denoiser")
     Codec(epochs=1, random_state=0).fit(digits).save(folder / "codec")
     Imputer(epochs=1, random_state=0).fit(people(200)).save(folder / "imputer")
+    ManifoldMap(epochs=1, random_state=0).fit(digits[:300]).save(folder / "map")
     AnomalyDetector(epochs=1, random_state=0).fit(rows).save(folder / "detector")
     return folder
 

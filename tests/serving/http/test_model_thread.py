@@ -23,7 +23,7 @@ PATIENCE = 60
 class Doubling:
     """Stands for a served model: doubles rows, refuses 13, and can be held up."""
 
-    name, batches = "doubling", True
+    name, batches, drift = "doubling", True, None
 
     def __init__(self) -> None:
         self.computed: list[list[float]] = []

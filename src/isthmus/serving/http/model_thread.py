@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.anomalies.drift import Drift
 from isthmus.serving.http.limits import Limits, Refusal, busy
 from isthmus.serving.http.rows import joined, kind_of, part_of
 from isthmus.serving.http.served import Served
@@ -22,12 +23,16 @@ _MEMORY = 0.95  # of earlier batches' rows and seconds, when those of the next o
 
 @dataclass(frozen=True)
 class Batch:
-    """What was computed together. model : its name. requests, rows : how many. seconds : that it took."""
+    """What was computed together. model : its name. requests, rows : how many. seconds : that it took. waiting : rows
+    that waited when it was done. drift : what the model's monitor has found.
+    """
 
     model: str
     requests: int
     rows: int
     seconds: float
+    waiting: int = 0
+    drift: Drift | None = None
 
 
 @dataclass(eq=False)
@@ -93,7 +98,8 @@ class ModelThread:
             self.check_room()
             self._jobs.append(job)
             self._waiting_rows += job.count
-            self._changed.notify()
+            if len(self._jobs) == 1 or self._waiting_rows >= self._limits.batch_rows:
+                self._changed.notify()  # what comes between waits with the first
         return job.future
 
     def close(self) -> None:
@@ -162,7 +168,7 @@ class ModelThread:
         rows, seconds = sum(job.count for job in jobs), time.monotonic() - began
         self._done_rows = _MEMORY * self._done_rows + rows
         self._done_seconds = _MEMORY * self._done_seconds + seconds
-        self._on_batch(Batch(served.name, len(jobs), rows, seconds))
+        self._on_batch(Batch(served.name, len(jobs), rows, seconds, self._waiting_rows, served.drift))
         start = 0
         for job in jobs:
             whole = len(jobs) == 1
