@@ -24,7 +24,7 @@ class Encode(litserve.LitAPI):
     def setup(self, device: str) -> None:
         self.model = load(sys.argv[1])
 
-    def decode_request(self, request: dict[str, Any]) -> np.ndarray:
+    def decode_request(self, request) -> np.ndarray:  # with a type LitServe takes it for a query
         return np.frombuffer(base64.b64decode(request["image"]), np.uint8).reshape(28, 28)
 
     def batch(self, images: list[np.ndarray]) -> np.ndarray:

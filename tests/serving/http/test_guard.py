@@ -50,7 +50,7 @@ async def asked(guard: Guard, length: int = 2) -> tuple[int, dict[bytes, bytes]]
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
-def test_what_there_is_no_room_for_is_refused_before_it_waits() -> None:
+def test_what_there_is_no_room_for_is_refused_before_it_waits(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         limits = Limits(requests=2)
         thread, held = ModelThread(limits), Held()
@@ -66,6 +66,8 @@ def test_what_there_is_no_room_for_is_refused_before_it_waits() -> None:
         assert [status for status, _ in await asyncio.gather(*begun)] == [200, 200]
         assert (await asked(guard))[0] == 200
         thread.close()
+        while "2 requests were refused" not in caplog.text:
+            await asyncio.sleep(0.1)
 
     asyncio.run(main())
 

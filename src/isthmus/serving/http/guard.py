@@ -54,12 +54,19 @@ class Guard:
         self.app, self.access, self.limits, self.thread, self.metrics = app, access, limits, thread, metrics
         self.stopping = False
         self._pace = Pace(limits.wait_seconds, limits.requests)
+        self._turned_away = 0  # since the last line of log about that
         self._requests, self._bytes = 0, 0  # that are being answered, or still read; and of their bodies
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "POST":
+            try:
+                self._check_room()
+            except Refusal as refusal:
+                await self._turn_away(refusal, scope, send)
+                return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         given = headers.get("x-request-id", "")
         id_ = given if _ID.fullmatch(given) else f"{_RUN}-{next(_NUMBERS):x}"
@@ -93,12 +100,9 @@ class Guard:
             LOGGER.exception("a bug in isthmus", extra={"request": exchange.id})
 
     def _admit(self, exchange: _Exchange) -> None:
-        """Refuse what is too large, or comes while there is no room, before any of its body is read."""
+        """Refuse what is too large before any of its body is read."""
         if exchange.scope["method"] != "POST":
             return
-        if self._requests >= self.limits.requests or self._pace.in_hand >= self._pace.room:
-            raise busy(f"{self._requests:,} requests are being answered already; try again a little later")
-        self.thread.check_room()
         size = self._reserved(exchange)
         if size > self.limits.body_bytes:
             raise Refusal(413, f"the body has {size:,} bytes; at most {self.limits.body_bytes:,} are read")
@@ -111,6 +115,25 @@ class Guard:
         exchange.admitted = True
         self._requests += 1
         self._bytes += size
+
+    def _check_room(self) -> None:
+        if self._requests >= self.limits.requests or self._pace.in_hand >= self._pace.room:
+            raise busy(f"{self._requests:,} requests are being answered already; try again a little later")
+        self.thread.check_room()
+
+    async def _turn_away(self, refusal: Refusal, scope: Any, send: Any) -> None:
+        """Refuse before anything else is done, as others wait meanwhile; a line a second says how many."""
+        if not self._turned_away:
+            asyncio.get_running_loop().call_later(1, self._tell_turned_away)
+        self._turned_away += 1
+        self.metrics.answered("other", refusal.status, 0.0)
+        size = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        small = size.isdigit() and int(size[:20]) <= _SMALL and not self.stopping
+        await refuse(send, refusal.status, str(refusal), refusal.headers | ({} if small else _CLOSE))
+
+    def _tell_turned_away(self) -> None:
+        LOGGER.warning("%d requests were refused, as there was no room", self._turned_away, extra={"status": 503})
+        self._turned_away = 0
 
     def _reserved(self, exchange: _Exchange) -> int:
         """Bytes that are set aside for a body: all that may come, where the client does not say how many."""
