@@ -91,10 +91,15 @@ class Clients:
         self._poll = select.epoll()
         self._open: dict[int, _Connection] = {}
         self._free: deque[_Connection] = deque()
-        self._load, self._number, self._gone = Load(), 0, False
+        self._load, self._number, self._return = Load(), 0, True
 
-    def closed_loop(self, clients: int, seconds: float, until: Callable[[], bool] = lambda: False) -> Load:
-        """So many clients, each with one request at a time. until : ends it earlier."""
+    def closed_loop(
+        self, clients: int, seconds: float, until: Callable[[], bool] = lambda: False, back: bool = True
+    ) -> Load:
+        """So many clients, each with one request at a time. until : ends it earlier. back : whether clients come back
+        when the server has told them to leave.
+        """
+        self._return = back
         began = time.monotonic()
         for _ in range(clients):
             self._ask(self._connected(), time.monotonic())
@@ -162,11 +167,8 @@ class Clients:
                 connection.asked = False
                 if b"onnection: close" in connection.got[: connection.got.find(b"\r\n\r\n")]:
                     self._closed(connection)
-                    if not self._gone:
-                        try:
-                            found.append(self._connected())
-                        except ConnectionError:
-                            self._gone = True  # the server has ended, as it said
+                    if self._return:
+                        found.append(self._connected())
                 else:
                     found.append(connection)
         return found

@@ -187,7 +187,7 @@ class Bench:
         for _ in range(count):
             with self.ours() as (process, port):
                 threading.Timer(1.5, process.send_signal, (signal.SIGTERM,)).start()
-                found = self.clients(port).closed_loop(16, 60)
+                found = self.clients(port).closed_loop(16, 60, back=False)
                 statuses.append(process.wait(60))
             total.times += found.times
             total.statuses += found.statuses
