@@ -27,7 +27,7 @@ class Service:
     model's folder again, where that takes more than the repository.
     """
 
-    def __init__(self, repository: Repository, access: Access, limits: Limits, reload: Reload | None = None) -> None:
+    def __init__(self, repository: Repository, access: Access, limits: Limits, *, reload: Reload | None = None) -> None:
         metrics = Metrics()
         self.repository = repository
         self.thread = ModelThread(limits, metrics.computed)

@@ -49,7 +49,7 @@ def _deploy(plan: Plan, most: int, loads: int) -> None:
     from ray import serve as ray_serve
 
     def application() -> Any:  # in the replica
-        return Service(Repository(plan.folders, plan.device), plan.access, plan.limits, _refused).app
+        return Service(Repository(plan.folders, plan.device), plan.access, plan.limits, reload=_refused).app
 
     deployment: Any = ray_serve.deployment(
         ray_serve.ingress(application)(),

@@ -83,7 +83,7 @@ def main(fd: int) -> int:
     except (IsthmusError, OSError) as error:
         link.tell(failed=str(error))
         return 1
-    service = Service(repository, plan.access, plan.limits, link.reload)
+    service = Service(repository, plan.access, plan.limits, reload=link.reload)
     with json_logs():
         serve(service, listener, plan.limits, partial(link.begin, repository))
     return 0
