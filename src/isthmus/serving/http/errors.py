@@ -8,9 +8,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from isthmus.errors import IsthmusError
-from isthmus.serving.http.limits import Refusal
+from isthmus.serving.http.limits import CLIENT_LEFT, Refusal
 
 
 def error_answer(error: Exception, path: str) -> JSONResponse:
@@ -29,7 +30,7 @@ def add_errors(app: FastAPI) -> None:
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return error_answer(error, request.url.path)
 
-    for kind in (IsthmusError, RequestValidationError, HTTPException, MemoryError, Exception):
+    for kind in (IsthmusError, RequestValidationError, HTTPException, ClientDisconnect, MemoryError, Exception):
         app.add_exception_handler(kind, answer)
 
 
@@ -45,6 +46,8 @@ def _told(error: Exception, path: str) -> tuple[int, object, dict[str, str]]:
         case HTTPException():
             message = f"there is no {path[:100]}" if error.status_code == 404 else error.detail
             return error.status_code, message, dict(error.headers or {})
+        case ClientDisconnect():
+            return CLIENT_LEFT, "the client left before its body was complete", {}
         case MemoryError():
             return 413, "the request takes more memory than there is; send fewer rows", {}
     return 500, "a bug in isthmus; the server's log has it under the X-Request-ID of this answer", {}

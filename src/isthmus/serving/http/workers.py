@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from prometheus_client import multiprocess
@@ -69,34 +69,37 @@ class _Worker:
         self.writer.write(json.dumps(message).encode() + b"\n")
 
 
-@dataclass(eq=False)
 class Workers:
     """Processes that serve one plan.
 
     plan : of each. count : how many there are to be. on_ready : is called once when all of them answer.
     """
 
-    plan: Plan
-    count: int
-    on_ready: Callable[[], None]
-    _workers: list[_Worker] = field(default_factory=list)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _signal: int = 0
-    _error: str | None = None
+    def __init__(self, plan: Plan, count: int, on_ready: Callable[[], None]) -> None:
+        self.plan, self.count = plan, count
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._workers: list[_Worker] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        self._signal = 0  # that ends all of them
+        self._error: str | None = None  # that does
+        self._metrics = ""  # folder of what they count
 
     async def run(self) -> int:
         """Serve until SIGINT or SIGTERM; returns the signal's number once all workers have ended.
 
         Raises IsthmusError where one could not begin: the others are ended, too.
         """
-        loop, self._reloading = asyncio.get_running_loop(), asyncio.Lock()
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._hear, number)
         with tempfile.TemporaryDirectory(prefix="isthmus-metrics-") as self._metrics:
             for _ in range(self.count):
                 self._begin(self._look_after())
             while self._tasks:
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # a bug here ends the workers, which lose whom they talk to
         if self._error is not None:
             raise IsthmusError(self._error)
         return self._signal
@@ -113,8 +116,9 @@ class Workers:
             self._workers.append(worker)
             if self._is_ending:
                 _send(worker, signal.SIGTERM)
-            async for line in worker.reader:
-                self._heard(worker, json.loads(line))
+            with suppress(ConnectionError):  # one that is killed leaves what it was told unread
+                async for line in worker.reader:
+                    self._heard(worker, json.loads(line))
             status = await worker.process.wait()
             self._workers.remove(worker)
             worker.writer.close()
@@ -152,9 +156,9 @@ class Workers:
         match message:
             case {"ready": _}:
                 worker.ready = True
-                if sum(one.ready for one in self._workers) == self.count:
-                    self.on_ready()
-                    self.on_ready = lambda: None
+                if self._on_ready is not None and sum(one.ready for one in self._workers) == self.count:
+                    self._on_ready()
+                    self._on_ready = None
             case {"failed": str(reason)}:
                 worker.failed = reason
             case {"reload": str(name)}:
