@@ -89,6 +89,12 @@ def test_what_waits_together_is_computed_together(thread_of: Any, model: Doublin
     assert [(batch.requests, batch.rows) for batch in batches] == [(1, 1), (4, 4), (2, 2)]
 
 
+def test_a_request_that_is_alone_waits_for_no_others(thread_of: Any, model: Doubling) -> None:
+    thread = thread_of(batch_seconds=2 * PATIENCE)
+    thread.pace.begin()
+    assert ask(thread, model, 4, seconds=2 * PATIENCE).result(PATIENCE)["twice"] == 8
+
+
 def test_one_bad_request_fails_alone(thread_of: Any, model: Doubling) -> None:
     thread = thread_of()
     held_up(thread, model)

@@ -16,7 +16,6 @@ from isthmus.serving.http.access import Access
 from isthmus.serving.http.limits import CLIENT_LEFT, Limits, Refusal, busy
 from isthmus.serving.http.metrics import Metrics
 from isthmus.serving.http.model_thread import ModelThread
-from isthmus.serving.http.pace import Pace
 
 LOGGER = logging.getLogger("isthmus.serving")
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
@@ -53,7 +52,6 @@ class Guard:
     def __init__(self, app: Any, access: Access, limits: Limits, thread: ModelThread, metrics: Metrics) -> None:
         self.app, self.access, self.limits, self.thread, self.metrics = app, access, limits, thread, metrics
         self.stopping = False
-        self._pace = Pace(limits.wait_seconds, limits.requests)
         self._turned_away = 0  # since the last line of log about that
         self._requests, self._bytes = 0, 0  # that are being answered, or still read; and of their bodies
 
@@ -117,7 +115,7 @@ class Guard:
         self._bytes += size
 
     def _check_room(self) -> None:
-        if self._requests >= self.limits.requests or self._pace.in_hand >= self._pace.room:
+        if self._requests >= self.limits.requests or self.thread.pace.in_hand >= self.thread.pace.room:
             raise busy(f"{self._requests:,} requests are being answered already; try again a little later")
         self.thread.check_room()
 
@@ -148,7 +146,7 @@ class Guard:
             whole = message["type"] == "http.request" and not message.get("more_body")
             if whole and exchange.admitted and not exchange.in_hand and not exchange.status:
                 exchange.in_hand = True
-                self._pace.begin()
+                self.thread.pace.begin()
             return message
 
         return receive
@@ -169,7 +167,7 @@ class Guard:
     def _put_away(self, exchange: _Exchange) -> None:
         if exchange.in_hand:
             exchange.in_hand = False
-            self._pace.end(answered=0 < exchange.status < CLIENT_LEFT)
+            self.thread.pace.end(answered=0 < exchange.status < CLIENT_LEFT)
 
     def _tell(self, exchange: _Exchange) -> None:
         """Write one line, and count."""
