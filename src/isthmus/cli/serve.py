@@ -160,12 +160,9 @@ def serve(
 
 
 def _here(plan: Plan, listener: socket.socket) -> None:
-    from isthmus.serving.http.application import Service
-    from isthmus.serving.http.repository import Repository
     from isthmus.serving.http.server import serve
 
-    service = Service(Repository(plan.folders, plan.device), plan.access, plan.limits)
-    serve(service, listener, plan.limits, partial(_say, plan))
+    serve(plan.service(), listener, plan.limits, partial(_say, plan))
 
 
 def _by_workers(plan: Plan, count: int) -> None:

@@ -10,9 +10,7 @@ from typing import Any
 
 from isthmus.cluster.connection import Cluster, imported
 from isthmus.errors import IsthmusError
-from isthmus.serving.http.application import Service
 from isthmus.serving.http.limits import Refusal
-from isthmus.serving.http.repository import Repository
 from isthmus.serving.http.workers import Plan
 
 _NAME = "isthmus"
@@ -49,7 +47,7 @@ def _deploy(plan: Plan, most: int, loads: int) -> None:
     from ray import serve as ray_serve
 
     def application() -> Any:  # in the replica
-        return Service(Repository(plan.folders, plan.device), plan.access, plan.limits, reload=_refused).app
+        return plan.service(_refused).app
 
     deployment: Any = ray_serve.deployment(
         ray_serve.ingress(application)(),

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 from isthmus.errors import IsthmusError
-from isthmus.serving.http.application import Service
 from isthmus.serving.http.limits import Refusal
 from isthmus.serving.http.logs import json_logs
 from isthmus.serving.http.repository import Repository
@@ -78,14 +77,13 @@ def main(fd: int) -> int:
     link = Link(socket.socket(fileno=fd))
     try:
         plan = link.plan()
-        listener = listening(plan.host, plan.port, shared=True)
-        repository = Repository(plan.folders, plan.device)
+        service = plan.service(link.reload)
+        listener = listening(plan.host, plan.port, shared=True)  # last: who connects from now on waits for an answer
     except (IsthmusError, OSError) as error:
         link.tell(failed=str(error))
         return 1
-    service = Service(repository, plan.access, plan.limits, reload=link.reload)
     with json_logs():
-        serve(service, listener, plan.limits, partial(link.begin, repository))
+        serve(service, listener, plan.limits, partial(link.begin, service.repository))
     return 0
 
 

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client import multiprocess
 
@@ -27,6 +27,10 @@ from isthmus.serving.http.access import Access
 from isthmus.serving.http.guard import LOGGER
 from isthmus.serving.http.limits import Limits
 from isthmus.serving.http.metrics import METRICS_FOLDER
+
+if TYPE_CHECKING:  # what looks after workers loads no models
+    from isthmus.serving.http.answering import Reload
+    from isthmus.serving.http.application import Service
 
 _WORKER = "isthmus.serving.http.worker"
 
@@ -41,6 +45,13 @@ class Plan:
     port: int
     access: Access
     limits: Limits
+
+    def service(self, reload: Reload | None = None) -> Service:
+        """What serves it here, with all models loaded. reload : see `Service`."""
+        from isthmus.serving.http.application import Service
+        from isthmus.serving.http.repository import Repository
+
+        return Service(Repository(self.folders, self.device), self.access, self.limits, reload=reload)
 
     def to_json(self) -> str:
         """A line, from which `from_json` makes the same plan."""
