@@ -21,7 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,9 @@ def main() -> None:
 @contextmanager
 def server(*command: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process that prints its address, and its port."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
     try:
         assert process.stdout is not None
         found = next(filter(None, (re.search(r":(\d+) ", line) for line in process.stdout)))
@@ -71,6 +73,8 @@ def server(*command: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.wait(120)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves processes behind
 
 
 class Bench:
