@@ -14,7 +14,7 @@ from isthmus.cli import options
 from isthmus.errors import IsthmusError, MissingExtraError, warn
 from isthmus.remote.paths import as_path
 
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "multipart")
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "multipart", "fastapi_swagger")
 _WHO, _LIMITS = "Who may ask", "Limits"
 
 
@@ -78,6 +78,35 @@ class Load:
         )
 
 
+@dataclass(frozen=True)
+class Stores:
+    """Where `similar` looks."""
+
+    store: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A store that `isthmus embed` wrote with a model, for its endpoint `similar`; may be repeated.",
+            metavar="NAME=STORE",
+        ),
+    ] = None
+
+    def opened(self, repository: Any) -> dict[str, Any]:
+        """The stores by the names of their models; each must hold codes of that very model."""
+        if not self.store:
+            return {}
+        from isthmus.latent.store import Store
+
+        found = {}
+        for text in self.store:
+            name, given, path = text.partition("=")
+            if not given:
+                raise IsthmusError(f"--store {text!r} must be NAME=STORE, as in digits=digits.lance")
+            digest = repository.digest(name)
+            found[name] = Store(path)
+            found[name].check_model(name, digest)
+        return found
+
+
 @options.grouped
 def serve(
     models: Annotated[
@@ -91,10 +120,12 @@ def serve(
     *,
     place: Place,
     load: Load,
+    stores: Stores,
     device: options.Device = "auto",
 ) -> None:
-    """Answer requests over HTTP, in the Open Inference Protocol V2 of KServe, Triton, Seldon and MLServer.
+    """Answer requests over HTTP: rows, pictures, sounds, tables and archives, and the Open Inference Protocol V2.
 
+    The protocol is that of KServe, Triton, Seldon and MLServer; /docs lists all endpoints.
     SIGHUP loads the folders again; SIGTERM finishes what was begun and ends.
 
     Examples:
@@ -118,7 +149,9 @@ def serve(
     listener = listening(host, place.port)
     if token is None and is_open(host):
         warn(f"other machines can reach {host} and ask what they like: give --token-file, or leave --host out")
-    service = Service(Repository(folders, device), Access.at(host, token, place.allow_host or ()), limits)
+    repository = Repository(folders, device)
+    access = Access.at(host, token, place.allow_host or ())
+    service = Service(repository, access, limits, stores.opened(repository))
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     print(f"Serving {', '.join(folders)} at {address} (Ctrl-C ends)", flush=True)
     with json_logs():

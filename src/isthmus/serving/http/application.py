@@ -9,15 +9,19 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from isthmus import __version__
 from isthmus.errors import IsthmusError
 from isthmus.serving.http.access import Access
-from isthmus.serving.http.answering import Answering
+from isthmus.serving.http.answering import CLIENT_LEFT, Answering
 from isthmus.serving.http.guard import Guard
 from isthmus.serving.http.limits import Limits, Refusal
 from isthmus.serving.http.metrics import CONTENT_TYPE, Metrics
 from isthmus.serving.http.model_thread import ModelThread
+from isthmus.serving.http.plain.documentation import documentation
+from isthmus.serving.http.plain.endpoints import plain
+from isthmus.serving.http.plain.openapi import ERRORS
 from isthmus.serving.http.protocol import protocol
 from isthmus.serving.http.repository import Repository
 
@@ -25,16 +29,22 @@ from isthmus.serving.http.repository import Repository
 class Service:
     """Models behind endpoints.
 
-    app : the ASGI application. repository : its models. thread : what computes, which `close` ends.
+    stores : `isthmus.Store`s of codes, by names of models. app : the ASGI application. repository : its models.
+    thread : what computes, which `close` ends.
     """
 
-    def __init__(self, repository: Repository, access: Access, limits: Limits) -> None:
+    def __init__(
+        self, repository: Repository, access: Access, limits: Limits, stores: Mapping[str, Any] | None = None
+    ) -> None:
         metrics = Metrics()
         self.repository = repository
         self.thread = ModelThread(limits, metrics.computed)
         metrics.watch(self.thread)
         inner = FastAPI(title="isthmus", version=__version__, docs_url=None, redoc_url=None)
-        inner.include_router(protocol(Answering(repository, self.thread, limits), self._is_ready))
+        answering = Answering(repository, self.thread, limits)
+        inner.include_router(plain(answering, stores or {}))
+        inner.include_router(protocol(answering, self._is_ready), responses=ERRORS)
+        inner.include_router(documentation("/openapi.json"))
         _add_errors(inner)
 
         @inner.get("/metrics", summary="Figures for Prometheus", tags=["Operations"])
@@ -56,13 +66,19 @@ class Service:
 
 
 def app(
-    models: Mapping[str, Any], *, token: str | None = None, limits: Limits | None = None, device: str = "auto"
+    models: Mapping[str, Any],
+    *,
+    token: str | None = None,
+    limits: Limits | None = None,
+    device: str = "auto",
+    stores: Mapping[str, Any] | None = None,
 ) -> Guard:
     """An ASGI application that answers for models; `isthmus serve` is this and a server.
 
     models : by the names that requests call them: fitted models, or folders of such. token : that requests must bring.
-    limits : of what is taken on. device : that models of folders compute on. Requests may call the server anything:
-    who mounts the application knows its name.
+    limits : of what is taken on. device : that models of folders compute on. stores : `isthmus.Store`s of codes, by
+    names of models, in which `similar` looks. Requests may call the server anything: who mounts the application knows
+    its name.
 
     Examples
     --------
@@ -77,7 +93,7 @@ def app(
     >>> client.post("/v2/models/rows/infer", json=body).json()["outputs"][0]["shape"]
     [1, 2]
     """
-    return Service(Repository(models, device), Access(token), limits or Limits()).app
+    return Service(Repository(models, device), Access(token), limits or Limits(), stores).app
 
 
 def _add_errors(inner: FastAPI) -> None:
@@ -104,6 +120,10 @@ def _add_errors(inner: FastAPI) -> None:
     async def unknown(request: Request, error: HTTPException) -> Response:
         message = f"there is no {request.url.path[:100]}" if error.status_code == 404 else error.detail
         return told(error.status_code, message, error.headers)
+
+    @inner.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> Response:
+        return told(CLIENT_LEFT, "the client left before its body was complete")
 
     @inner.exception_handler(MemoryError)
     async def full(request: Request, error: MemoryError) -> Response:

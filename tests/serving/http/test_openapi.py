@@ -1,0 +1,76 @@
+"""What the service says of itself: every endpoint keeps to its description, which has an example of each."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import Case, GenerationMode, openapi
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.serving.http.conftest import PATIENCE, Running
+
+CHECKS: Any = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+MODELS = {"denoise": "denoiser", "impute": "imputer", "score": "detector", "explain": "people", "sample": "people",
+          "map": "people", "compress": "codec", "decompress": "codec"}  # fmt: skip
+FEW = settings(
+    max_examples=8,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_every_endpoint_keeps_to_its_description(server: Running, mode: GenerationMode) -> None:
+    """Whatever is sent, right or wrong by the description: 503 is the only error of the server's own."""
+
+    def ask(case: Case) -> None:
+        if "name" in case.path_parameters:
+            case.path_parameters["name"] = MODELS.get(case.operation.path.rpartition("/")[2], "digits")
+        answer = case.call(timeout=PATIENCE)
+        assert answer.status_code < 500 or answer.status_code == 503, answer.text
+        case.validate_response(answer, checks=CHECKS)
+
+    described: Any = openapi.from_url(f"{server.url}/openapi.json")
+    operations = [found.ok() for found in described.get_all_operations()]
+    assert len(operations) > 20
+    for operation in operations:
+        with suppress(Unsatisfiable):  # where there is nothing that could be wrong
+            FEW(given(case=operation.as_strategy(mode))(ask))()
+
+
+def test_every_endpoint_has_an_example(server: Running) -> None:
+    paths = server.ask("GET", "/openapi.json").json()["paths"]
+    verbs = {path: found["post"] for path, found in paths.items() if path.startswith("/models/")}
+    assert len(verbs) == 12
+    for path, verb in verbs.items():
+        contents = [*verb["requestBody"]["content"].items(), *verb["responses"]["200"]["content"].items()]
+        of_json = [content for media, content in contents if media == "application/json"]
+        assert all(content["example"] for content in of_json) and (of_json or path.endswith("/decompress"))
+
+
+def test_the_page_of_the_endpoints_loads_nothing_from_elsewhere(server: Running) -> None:
+    page = server.ask("GET", "/docs").text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(loaded) == 3 and all(address.startswith("/docs/") for address in loaded)
+    assert not re.findall(r"https?://", page)
+    for address in loaded:
+        answer: requests.Response = server.ask("GET", address)
+        assert answer.status_code == 200 and len(answer.content) > 500
