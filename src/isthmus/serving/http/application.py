@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -47,7 +47,7 @@ class Service:
         inner.include_router(documentation("/openapi.json"))
         _add_errors(inner)
 
-        @inner.get("/metrics", summary="Figures for Prometheus", tags=["Operations"])
+        @inner.get("/metrics", summary="Figures for Prometheus", tags=["Operations"], response_class=PlainTextResponse)
         async def figures() -> Response:
             return Response(metrics.text(), media_type=CONTENT_TYPE)
 

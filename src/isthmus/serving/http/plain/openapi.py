@@ -95,12 +95,12 @@ _ITEMS = {"type": ["array", "object"]}
 _SAMPLES = (JSON, CSV, PARQUET, NPY, *IMAGES, WAV)
 VERBS = (
     Verb("encode", "Codes of samples", "Samples are rows of a table, pictures, sounds or arrays, as the model was "
-         "trained with; several pictures are several files of a form.", example=_ROWS, answer=_CODES, items=_ITEMS),
+         "trained with; several pictures are several files of a form.", example=_RECORDS, answer=_CODES, items=_ITEMS),
     Verb("decode", "Samples from codes", "Codes are rows of numbers, as `encode` gives them. One picture can be had "
          "as PNG.", takes=(JSON, *TABLES, NPY), gives=(JSON, *TABLES, NPY, PNG), example=_CODES, answer=_ROWS,
          items={"type": "array"}),
     Verb("reconstruct", "Samples encoded and decoded again", "A picture or a sound comes back as a file of its own "
-         "format, depth and metadata.", gives=_SAMPLES, example=_ROWS, answer=_ROWS, items=_ITEMS),
+         "format, depth and metadata.", gives=_SAMPLES, example=_RECORDS, answer=_RECORDS, items=_ITEMS),
     Verb("denoise", "Samples without their noise", "A picture, a sound or a table of signals comes back as a file of "
          "its own format, depth and metadata; Accept may name another format of pictures.", gives=_SAMPLES,
          example=_PICTURE, answer=_PICTURE, items=_ITEMS),
@@ -111,15 +111,14 @@ VERBS = (
          "have been expected there.", example=_RECORDS, items=_ITEMS,
          answer=[{"scores": {"age": 0.2, "weight": 3.1}, "expected": {"age": 31, "weight": 64.0}}]),
     Verb("impute", "Rows with their holes filled", "Missing cells are null, or empty in CSV.",
-         takes=(JSON, *TABLES, NPY), example=[{"age": None, "sex": "f", "since": "2020-01-31", "weight": 62.5}],
-         answer=_RECORDS, items=_ITEMS),
+         takes=(JSON, *TABLES, NPY), example=[[None, "f", "2020-01-31", 62.5]], answer=_RECORDS, items=_ITEMS),
     Verb("sample", "New samples", "The body may say what rows of a table must be: a value, a list of values, null for "
          "a missing cell, or a range.", takes=(JSON,), gives=(JSON, *TABLES, NPY, PNG), answer=_RECORDS, optional=True,
          example={"sex": "f", "age": {"from": 30, "to": 40}}),
     Verb("similar", "The stored samples whose codes are nearest", "They are looked for in the store that the server "
          "was started with for this model.", gives=(JSON,), example=_ROWS, items=_ITEMS,
          answer=[[{"sample": "digits:test[7]", "label": "9", "distance": 0.31}]]),
-    Verb("map", "Where samples lie on the map", "Of models with codes of two numbers.", example=_ROWS,
+    Verb("map", "Where samples lie on the map", "Of models with codes of two numbers.", example=_RECORDS,
          answer=[[0.1, -2.5], [1.25, 3.0]], items=_ITEMS),
     Verb("compress", "Pictures in one archive", "Files of a form keep their names.", takes=(JSON, NPY, *IMAGES),
          gives=(ARCHIVE,), example=_PICTURE, items={"type": "array"}),

@@ -52,7 +52,7 @@ def read_rows(uploads: Sequence[Upload], served: Served, given: str, limits: Lim
     """
     with unpacking_at_most(limits.unpacked_bytes):
         if given == INPUT and served.schema is not None:
-            rows = _table(_only(uploads), served, limits)
+            rows = _table(only(uploads), served, limits)
         else:
             rows = _numbers(uploads, served, given, limits)
     count, values = len(rows.values), size_of(rows.values)
@@ -89,9 +89,10 @@ def read_body(upload: Upload, limits: Limits) -> Any:
     return read_json(upload.path.read_bytes())
 
 
-def _only(uploads: Sequence[Upload]) -> Upload:
+def only(uploads: Sequence[Upload]) -> Upload:
+    """The only file of a request; a `Refusal` where there are several."""
     if len(uploads) > 1:
-        raise Refusal(400, f"there are {len(uploads)} files; send one, with all rows")
+        raise Refusal(400, f"there are {len(uploads)} files; send one")
     return uploads[0]
 
 

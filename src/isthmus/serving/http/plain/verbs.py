@@ -19,12 +19,13 @@ from isthmus.registry import estimators
 from isthmus.serving.http.limits import Refusal
 from isthmus.serving.http.plain.call import Call
 from isthmus.serving.http.plain.formats import ARCHIVE, CSV, IMAGES, JSON, NPY, WAV, ZIP, Format, chosen, format_of
-from isthmus.serving.http.plain.reading import check_size, nested_array, read_body, read_list
+from isthmus.serving.http.plain.reading import check_size, nested_array, only, read_body, read_list
 from isthmus.serving.http.plain.writing import File, Result, file_of
 from isthmus.serving.http.rows import size_of
 from isthmus.serving.http.served import CODE, INPUT, Served
 
 Answer = Callable[..., Awaitable[Result | File]]
+_ANSWER = "-answer"  # as no upload is called
 _CODEC_SHARE = 8  # values of pictures that are decoded in the time in which one is coded
 
 
@@ -117,7 +118,7 @@ async def explain(call: Call) -> Result:
 
 async def sample(call: Call, n: int, seed: int) -> Result:
     """New samples. The body may say what rows of a table must be."""
-    model, where = call.model, _conditions(call)
+    model, where = call.model, await call.scratch.aside(lambda: _conditions(call))
 
     def work() -> Any:
         if call.served.schema is not None:
@@ -148,11 +149,12 @@ async def compress(call: Call, quality: float | None, embed_model: bool) -> File
     """Image files or arrays in one archive."""
     chosen(call.accept, [ARCHIVE])
     options: dict[str, Any] = {"quality": quality, "embed_model": embed_model}
-    if call.uploads[0].format is JSON:
-        images = await call.scratch.aside(lambda: nested_array(read_list(call.uploads[0], call.limits), "UINT8"))
+    if any(upload.format is JSON for upload in call.uploads):
+        rows = await call.scratch.aside(lambda: read_list(only(call.uploads), call.limits))
+        images = await call.scratch.aside(lambda: nested_array(rows, "UINT8"))
         content = await call.alone(lambda: call.model.compress(images, **options), images.size)
         return File(content, ARCHIVE)
-    target = call.scratch.path / "answer.isth"
+    target = call.scratch.path / f"{_ANSWER}.isth"
 
     def work() -> File:
         from isthmus.compression.files import pack
@@ -166,13 +168,13 @@ async def compress(call: Call, quality: float | None, embed_model: bool) -> File
 
 async def decompress(call: Call) -> File:
     """The file that an archive holds, or a zip file of several."""
-    folder = call.scratch.path / "answer"
+    folder, archive = call.scratch.path / _ANSWER, only(call.uploads).path
     most = call.limits.pixels // _CODEC_SHARE
 
     def work() -> list[Path]:
         from isthmus.compression.files import unpack
 
-        unpacked = unpack(call.uploads[0].path, folder, model=call.model, max_pixels=most)
+        unpacked = unpack(archive, folder, model=call.model, max_pixels=most)
         if unpacked.problems:
             raise IsthmusError(unpacked.problems[0])
         return sorted(path for path in folder.rglob("*") if path.is_file())
@@ -215,7 +217,7 @@ async def _rewritten(call: Call, form: Format) -> File:
     """An image or a sound with every sample reconstructed."""
     from isthmus.data.sample_files import open_sample
 
-    target, source = call.scratch.path / f"answer{form.suffix}", call.uploads[0].path
+    target, source = call.scratch.path / f"{_ANSWER}{form.suffix}", call.uploads[0].path
     flat = len(call.model.scaler_.sample_shape) == 1
 
     def reconstruct_one(sample: np.ndarray) -> np.ndarray:
@@ -239,7 +241,8 @@ async def _cleaned(call: Call, form: Format) -> File:
     from isthmus.denoising.files import FileCleaner
 
     source = call.uploads[0].path
-    target = call.scratch.path / f"answer{source.suffix if form is call.uploads[0].format else form.suffix}"
+    suffix = source.suffix if form is call.uploads[0].format else form.suffix
+    target = call.scratch.path / f"{_ANSWER}{suffix}"
 
     def work() -> File:
         _check_target(open_sample(source), target)
@@ -282,7 +285,7 @@ def _conditions(call: Call) -> dict[str, Any]:
     """What rows must be, as `AutoEncoder.sample` takes it: {"age": {"from": 30, "to": 40}} is a range."""
     if not call.uploads:
         return {}
-    given = read_body(call.uploads[0], call.limits)
+    given = read_body(only(call.uploads), call.limits)
     if not isinstance(given, dict):
         raise Refusal(400, 'conditions are an object, as in {"sex": "f", "age": {"from": 30, "to": 40}}')
     found = {}
