@@ -17,6 +17,14 @@ from isthmus.remote.paths import as_path
 _NEEDED = ("fastapi", "uvicorn", "prometheus_client", "multipart", "fastapi_swagger")
 _WHO, _LIMITS = "Who may ask", "Limits"
 
+Stores = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A store that `isthmus embed` wrote with a model, for its endpoint `similar`; may be repeated.",
+        metavar="NAME=STORE",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Place:
@@ -78,35 +86,6 @@ class Load:
         )
 
 
-@dataclass(frozen=True)
-class Stores:
-    """Where `similar` looks."""
-
-    store: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A store that `isthmus embed` wrote with a model, for its endpoint `similar`; may be repeated.",
-            metavar="NAME=STORE",
-        ),
-    ] = None
-
-    def opened(self, repository: Any) -> dict[str, Any]:
-        """The stores by the names of their models; each must hold codes of that very model."""
-        if not self.store:
-            return {}
-        from isthmus.latent.store import Store
-
-        found = {}
-        for text in self.store:
-            name, given, path = text.partition("=")
-            if not given:
-                raise IsthmusError(f"--store {text!r} must be NAME=STORE, as in digits=digits.lance")
-            digest = repository.digest(name)
-            found[name] = Store(path)
-            found[name].check_model(name, digest)
-        return found
-
-
 @options.grouped
 def serve(
     models: Annotated[
@@ -120,7 +99,7 @@ def serve(
     *,
     place: Place,
     load: Load,
-    stores: Stores,
+    store: Stores = None,
     device: options.Device = "auto",
 ) -> None:
     """Answer requests over HTTP: rows, pictures, sounds, tables and archives, and the Open Inference Protocol V2.
@@ -136,10 +115,11 @@ def serve(
     """
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise MissingExtraError("isthmus serve", "'isthmus[serve]'")
-    folders = named(models)
+    folders, stores = named(models), named(store or [])
     from isthmus.serving.hosts import is_open
     from isthmus.serving.http.access import Access, read_token
     from isthmus.serving.http.application import Service
+    from isthmus.serving.http.plain.stores import open_stores
     from isthmus.serving.http.repository import Repository
     from isthmus.serving.http.server import json_logs, listening
     from isthmus.serving.http.server import serve as run
@@ -151,7 +131,7 @@ def serve(
         warn(f"other machines can reach {host} and ask what they like: give --token-file, or leave --host out")
     repository = Repository(folders, device)
     access = Access.at(host, token, place.allow_host or ())
-    service = Service(repository, access, limits, stores.opened(repository))
+    service = Service(repository, access, limits, open_stores(stores, repository))
     address = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     print(f"Serving {', '.join(folders)} at {address} (Ctrl-C ends)", flush=True)
     with json_logs():

@@ -282,3 +282,39 @@ def test_similar_looks_in_the_store_of_that_very_model(
 
     done = CliRunner().invoke(command_line, ["serve", str(models / "people"), "--store", f"people={place}"])
     assert done.exit_code and "codes of two models" in str(done.exception or done.output)
+
+
+def test_a_folder_goes_with_the_last_work_in_it(scratch: Path) -> None:
+    """Work that nobody waits for any more still finds its files."""
+    from threading import Event, Thread
+
+    from isthmus.serving.http.plain.uploads import Scratch
+
+    begun, go_on, folder = Event(), Event(), Scratch()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(60)
+        (folder.path / "late").write_text("written")
+
+    with folder:
+        thread = Thread(target=folder.run, args=(work,))
+        thread.start()
+        assert begun.wait(60)
+    assert folder.path.exists()
+    go_on.set()
+    thread.join()
+    assert not folder.path.exists()
+
+
+def test_values_of_all_requests_together_are_limited() -> None:
+    from isthmus.serving.http.limits import Refusal
+    from isthmus.serving.http.plain.call import Memory
+
+    memory = Memory(100)
+    with memory.holding(1000):  # which is alone
+        with pytest.raises(Refusal) as refused, memory.holding(1):
+            raise AssertionError
+        assert refused.value.status == 503
+    with memory.holding(60), memory.holding(40):
+        pass

@@ -40,7 +40,7 @@ class Service:
         self.repository = repository
         self.thread = ModelThread(limits, metrics.computed)
         metrics.watch(self.thread)
-        inner = FastAPI(title="isthmus", version=__version__, docs_url=None, redoc_url=None)
+        inner = FastAPI(title="isthmus", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
         answering = Answering(repository, self.thread, limits)
         inner.include_router(plain(answering, stores or {}))
         inner.include_router(protocol(answering, self._is_ready), responses=ERRORS)

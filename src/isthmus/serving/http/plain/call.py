@@ -95,6 +95,7 @@ class _Alone:
     """What the model thread takes for a model: one piece of work, which is never merged with others."""
 
     batches = False
+    drift = None  # no monitor sees it
 
     def __init__(self, served: Served, work: Callable[[], Any]) -> None:
         self.name, self.version = served.name, served.version
