@@ -22,9 +22,17 @@ from isthmus.serving.http.limits import MB, Limits
 if TYPE_CHECKING:
     from isthmus.serving.http.workers import Plan
 
-_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "multipart")
+_NEEDED = ("fastapi", "uvicorn", "prometheus_client", "multipart", "fastapi_swagger")
 _WHO, _LIMITS = "Who may ask", "Limits"
 _DEFAULT = Limits()
+
+Stores = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A store that `isthmus embed` wrote with a model, for its endpoint `similar`; may be repeated.",
+        metavar="NAME=STORE",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -119,10 +127,12 @@ def serve(
     place: Place,
     load: Load,
     processes: Processes,
+    store: Stores = None,
     device: options.Device = "auto",
 ) -> None:
-    """Answer requests over HTTP, in the Open Inference Protocol V2 of KServe, Triton, Seldon and MLServer.
+    """Answer requests over HTTP: rows, pictures, sounds, tables and archives, and the Open Inference Protocol V2.
 
+    The protocol is that of KServe, Triton, Seldon and MLServer; /docs lists all endpoints.
     SIGHUP loads the folders again; SIGTERM finishes what was begun and ends.
 
     Examples:
@@ -135,7 +145,7 @@ def serve(
     """
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
         raise MissingExtraError("isthmus serve", "'isthmus[serve]'")
-    folders = named(models)
+    folders, stores = named(models), named(store or [])
     from isthmus.serving.hosts import is_open
     from isthmus.serving.http.access import Access, read_token
     from isthmus.serving.http.logs import json_logs
@@ -148,7 +158,8 @@ def serve(
     port = listener.getsockname()[1]
     if token is None and is_open(host):
         warn(f"other machines can reach {host} and ask what they like: give --token-file, or leave --host out")
-    plan = Plan(folders, device, host, port, Access.at(host, token, place.allow_host or ()), load.limits())
+    access = Access.at(host, token, place.allow_host or ())
+    plan = Plan(folders, device, host, port, access, load.limits(), stores)
     with json_logs():
         if single:
             _here(plan, listener)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
 
 from isthmus import __version__
 from isthmus.serving.http.access import Access
@@ -15,6 +16,9 @@ from isthmus.serving.http.guard import Guard
 from isthmus.serving.http.limits import Limits
 from isthmus.serving.http.metrics import CONTENT_TYPE, Metrics
 from isthmus.serving.http.model_thread import ModelThread
+from isthmus.serving.http.plain.documentation import documentation
+from isthmus.serving.http.plain.endpoints import plain
+from isthmus.serving.http.plain.openapi import ERRORS
 from isthmus.serving.http.protocol import inference, protocol
 from isthmus.serving.http.repository import Repository
 from isthmus.serving.http.shortcut import Shortcut
@@ -23,20 +27,31 @@ from isthmus.serving.http.shortcut import Shortcut
 class Service:
     """Models behind endpoints.
 
-    app : the ASGI application. repository : its models. thread : what computes, which `close` ends. reload : loads a
-    model's folder again, where that takes more than the repository.
+    stores : `isthmus.Store`s of codes, by names of models. reload : loads a model's folder again, where that takes more
+    than the repository. app : the ASGI application. repository : its models. thread : what computes, which `close`
+    ends.
     """
 
-    def __init__(self, repository: Repository, access: Access, limits: Limits, *, reload: Reload | None = None) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        access: Access,
+        limits: Limits,
+        stores: Mapping[str, Any] | None = None,
+        *,
+        reload: Reload | None = None,
+    ) -> None:
         metrics = Metrics()
         self.repository = repository
         self.thread = ModelThread(limits, metrics.computed)
-        inner = FastAPI(title="isthmus", version=__version__, docs_url=None, redoc_url=None)
+        inner = FastAPI(title="isthmus", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
         answering = Answering(repository, self.thread, limits, reload)
-        inner.include_router(protocol(answering, self._is_ready))
+        inner.include_router(plain(answering, stores or {}))
+        inner.include_router(protocol(answering, self._is_ready), responses=ERRORS)
+        inner.include_router(documentation("/openapi.json"))
         add_errors(inner)
 
-        @inner.get("/metrics", summary="Figures for Prometheus", tags=["Operations"])
+        @inner.get("/metrics", summary="Figures for Prometheus", tags=["Operations"], response_class=PlainTextResponse)
         async def figures() -> Response:
             return Response(metrics.text(self.thread.waiting_rows), media_type=CONTENT_TYPE)
 
@@ -55,13 +70,19 @@ class Service:
 
 
 def app(
-    models: Mapping[str, Any], *, token: str | None = None, limits: Limits | None = None, device: str = "auto"
+    models: Mapping[str, Any],
+    *,
+    token: str | None = None,
+    limits: Limits | None = None,
+    device: str = "auto",
+    stores: Mapping[str, Any] | None = None,
 ) -> Guard:
     """An ASGI application that answers for models; `isthmus serve` is this and a server.
 
     models : by the names that requests call them: fitted models, or folders of such. token : that requests must bring.
-    limits : of what is taken on. device : that models of folders compute on. Requests may call the server anything:
-    who mounts the application knows its name.
+    limits : of what is taken on. device : that models of folders compute on. stores : `isthmus.Store`s of codes, by
+    names of models, in which `similar` looks. Requests may call the server anything: who mounts the application knows
+    its name.
 
     Examples
     --------
@@ -76,4 +97,4 @@ def app(
     >>> client.post("/v2/models/rows/infer", json=body).json()["outputs"][0]["shape"]
     [1, 2]
     """
-    return Service(Repository(models, device), Access(token), limits or Limits()).app
+    return Service(Repository(models, device), Access(token), limits or Limits(), stores).app

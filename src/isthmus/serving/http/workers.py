@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client import multiprocess
@@ -37,7 +37,7 @@ _WORKER = "isthmus.serving.http.worker"
 
 @dataclass(frozen=True)
 class Plan:
-    """What each worker serves, and where. folders : of models, by name."""
+    """What each worker serves, and where. folders : of models, by name. stores : of codes, by names of models."""
 
     folders: Mapping[str, str]
     device: str
@@ -45,13 +45,17 @@ class Plan:
     port: int
     access: Access
     limits: Limits
+    stores: Mapping[str, str] = field(default_factory=dict)
 
     def service(self, reload: Reload | None = None) -> Service:
         """What serves it here, with all models loaded. reload : see `Service`."""
         from isthmus.serving.http.application import Service
+        from isthmus.serving.http.plain.stores import open_stores
         from isthmus.serving.http.repository import Repository
 
-        return Service(Repository(self.folders, self.device), self.access, self.limits, reload=reload)
+        repository = Repository(self.folders, self.device)
+        stores = open_stores(self.stores, repository)
+        return Service(repository, self.access, self.limits, stores, reload=reload)
 
     def to_json(self) -> str:
         """A line, from which `from_json` makes the same plan."""
