@@ -1,206 +1,250 @@
-"""The service beside the bare model and beside a plain FastAPI endpoint, with clients on this machine.
+"""The service beside the bare model, the floor of its server, a plain FastAPI endpoint and LitServe, on this machine.
 
-python bench/serve.py [ready|latency|throughput|overload|reloads ...]
+python bench/serve.py [ready|floor|latency|half|throughput|overload|kills|reloads][=COUNT] ... [--litserve PYTHON]
+
+COUNT : of starts, kills and reloads, or seconds of the others. PYTHON : one that has litserve and isthmus.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
+import base64
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from http_load import Clients, Load, infer, post
 from isthmus import AutoEncoder, datasets, load
 from machine import machine
 
-SECONDS = 10.0
 CLIENTS = 64
+JSON = "Content-Type: application/json\r\n"
+PEER = Path(__file__).parent / "peers" / "litserve_encode.py"
+COUNTS = {
+    "ready": 3,
+    "floor": 5,
+    "latency": 5,
+    "half": 20,
+    "throughput": 10,
+    "overload": 60,
+    "kills": 100,
+    "reloads": 200,
+}
 
 
-def main(parts: list[str]) -> None:
-    print(machine())
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("parts", nargs="*", default=list(COUNTS))
+    parser.add_argument("--litserve", metavar="PYTHON")
+    given = parser.parse_args()
+    print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as place:
-        folder, images = Path(place) / "digits", datasets.load("mnist").test.images
-        AutoEncoder(latent_dim=10, network="conv", epochs=1, random_state=0).fit(images[:2000]).save(folder)
-        model, tests = load(folder), {"ready": ready, "latency": latency, "throughput": throughput}
-        tests |= {"overload": overload, "reloads": reloads}
-        for name in parts or list(tests):
-            tests[name](folder, model, images)
+        bench = Bench(Path(place) / "digits", given.litserve)
+        for part in given.parts:
+            name, _, count = part.partition("=")
+            getattr(bench, name)(int(count or COUNTS[name]))
 
 
 @contextmanager
 def server(*command: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """A process that prints its address, and its port."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
     try:
         assert process.stdout is not None
-        found = re.search(r":(\d+) ", process.stdout.readline())
-        assert found
+        found = next(filter(None, (re.search(r":(\d+) ", line) for line in process.stdout)))
         yield process, int(found[1])
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(120)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # LitServe leaves processes behind
 
 
-def ours(folder: Path) -> Any:
-    return server(sys.executable, "-m", "isthmus", "serve", str(folder), "--port", "0")
+class Bench:
+    """Measurements of one small model. folder : for it. litserve : a Python that has LitServe, or None."""
+
+    def __init__(self, folder: Path, litserve: str | None) -> None:
+        images = datasets.load("mnist").test.images
+        AutoEncoder(latent_dim=10, network="conv", epochs=1, random_state=0).fit(images[:2000]).save(folder)
+        self.folder, self.litserve, self.images, self.model = folder, litserve, images, load(folder)
+        self.requests, self.right = [infer(image) for image in images[:200]], self.model.encode(images[:200])
+        self.plain = [post("/encode", image.tobytes()) for image in images[:200]]
+
+    def ours(self, *options: str) -> Any:
+        return server(sys.executable, "-m", "isthmus", "serve", str(self.folder), "--port", "0", *options)
+
+    def clients(self, port: int) -> Clients:
+        return Clients(port, self.requests, self.right)
+
+    def warm(self, port: int) -> None:
+        self.clients(port).closed_loop(CLIENTS, 3)
+
+    def ready(self, count: int) -> None:
+        times = []
+        for _ in range(count):
+            began = time.monotonic()
+            with self.ours() as (_, port):
+                while not _is_ready(port):
+                    time.sleep(0.01)
+                times.append(time.monotonic() - began)
+        print(f"ready: {', '.join(f'{seconds:.2f}' for seconds in times)} s after the command", flush=True)
+
+    def floor(self, seconds: int) -> None:
+        with server(sys.executable, __file__, "as-floor") as (process, port):
+            self._loaded(
+                "uvicorn and an application that returns bytes",
+                process,
+                Clients(port, self.plain, self.right[:0]),
+                seconds,
+            )
+
+    def latency(self, seconds: int) -> None:
+        bare: list[float] = []
+        with self.ours() as (_, port):
+            self.warm(port)
+            for _ in range(seconds):  # in turn, for other programs to disturb both alike
+                end = time.monotonic() + 0.5
+                while time.monotonic() < end:
+                    began = time.monotonic()
+                    self.model.encode(self.images[len(bare) % 500][None])
+                    bare.append(time.monotonic() - began)
+                print(f"latency, one client: {self.clients(port).closed_loop(1, 1)}", flush=True)
+        low, high = 1000 * np.quantile(bare, [0.5, 0.99])
+        print(f"latency, bare model: median {low:.2f} ms, p99 {high:.1f} ms", flush=True)
+
+    def half(self, seconds: int) -> None:
+        with self.ours() as (_, port):
+            self.warm(port)
+            most = self.clients(port).closed_loop(CLIENTS, 5).rate
+            print(f"half of {most:,.0f} requests/s: {self.clients(port).open_loop(most / 2, seconds)}", flush=True)
+
+    def throughput(self, seconds: int) -> None:
+        plain = server(sys.executable, __file__, "as-plain", str(self.folder))
+        servers: list[tuple[str, Any, list[bytes]]] = [
+            ("isthmus serve", self.ours(), self.requests),
+            ("isthmus serve --workers 2", self.ours("--workers", "2"), self.requests),
+            ("plain FastAPI", plain, self.plain),
+        ]
+        if self.litserve:
+            texts = [
+                post("/predict", json.dumps({"image": base64.b64encode(image).decode()}).encode(), JSON)
+                for image in self.images[:200]
+            ]
+            servers.append(("LitServe", server(self.litserve, str(PEER), str(self.folder)), texts))
+        for name, command, requests in servers:
+            with command as (process, port):
+                right = self.right if name != "LitServe" else self.right[:0]  # whose answers are JSON
+                Clients(port, requests, right).closed_loop(CLIENTS, 3)
+                for _ in range(2):
+                    bare = self._bare(seconds / 4)
+                    made = self._loaded(name, process, Clients(port, requests, right), seconds / 2)
+                    print(
+                        f"    beside the bare model's {bare:,.0f} rows/s in batches of 256: {made / bare:.2f}",
+                        flush=True,
+                    )
+
+    def _bare(self, seconds: float) -> float:
+        began, rows = time.monotonic(), 0
+        while time.monotonic() < began + seconds:
+            rows += len(self.model.encode(self.images[:256]))
+        return rows / (time.monotonic() - began)
+
+    def _loaded(self, name: str, process: subprocess.Popen[str], clients: Clients, seconds: float) -> float:
+        """64 clients; the answers a second."""
+        before = _cpu(process.pid)
+        found = clients.closed_loop(CLIENTS, seconds)
+        used = _cpu(process.pid) - before
+        each = 1e6 * used / max(1, sum(found.statuses.values()))
+        print(f"{name}, {CLIENTS} clients: {found}; {each:.0f} us of a processor a request", flush=True)
+        return found.rate
+
+    def overload(self, seconds: int) -> None:
+        with self.ours() as (process, port):
+            self.warm(port)
+            most = self.clients(port).closed_loop(CLIENTS, 5).rate
+            before = _memory(process.pid)
+            found = self.clients(port).open_loop(3 * most, seconds)
+            after, ended = _memory(process.pid), time.monotonic()
+            print(f"three times {most:,.0f} requests/s: {found}; memory {before} to {after} MB", flush=True)
+            one = self.clients(port).closed_loop(1, 1)
+            print(f"    one client, {time.monotonic() - ended - 1:.2f} s after it: {one}", flush=True)
+
+    def kills(self, count: int) -> None:
+        total, statuses = Load(), []
+        for _ in range(count):
+            with self.ours() as (process, port):
+                threading.Timer(1.5, process.send_signal, (signal.SIGTERM,)).start()
+                found = self.clients(port).closed_loop(16, 60, back=False)
+                statuses.append(process.wait(60))
+            total.times += found.times
+            total.statuses += found.statuses
+            total.wrong, total.lost, total.seconds = (
+                total.wrong + found.wrong,
+                total.lost + found.lost,
+                total.seconds + found.seconds,
+            )
+        print(f"{count} kills: {total}; exit statuses {set(statuses)}", flush=True)
+
+    def reloads(self, count: int) -> None:
+        with self.ours() as (process, port):
+            self.warm(port)
+            before, seen = _memory(process.pid), []
+
+            def load_again() -> None:
+                for _ in range(count):
+                    asked = urllib.request.Request(
+                        f"http://127.0.0.1:{port}/v2/repository/models/digits/load", method="POST"
+                    )
+                    with urllib.request.urlopen(asked, timeout=60) as answer:
+                        seen.append(answer.status)
+
+            loader = threading.Thread(target=load_again)
+            loader.start()
+            found = self.clients(port).closed_loop(4, 3600, until=lambda: not loader.is_alive())
+            print(
+                f"{seen.count(200)} reloads of {count}: {found}; memory {before} to {_memory(process.pid)} MB",
+                flush=True,
+            )
 
 
-def infer(image: np.ndarray) -> bytes:
-    """An inference request for the code of one image, as bytes."""
-    tensor = {"name": "input", "datatype": "UINT8", "shape": [1, 28, 28], "parameters": {"binary_data_size": 784}}
-    wanted = [{"name": "code", "parameters": {"binary_data": True}}]
-    head = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
-    extra = f"Inference-Header-Content-Length: {len(head)}\r\n"
-    return post("/v2/models/digits/infer", head + image.tobytes(), extra)
+def _is_ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready", timeout=10) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError):
+        return False
 
 
-def post(path: str, body: bytes, extra: str = "") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{extra}Content-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def _family(pid: int) -> list[int]:
+    """A process and those that it started (Linux)."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(one for child in children for one in _family(int(child)))]
 
 
-class Load:
-    """What clients saw. times : of answers with status 200, seconds. statuses : of all. wrong : answers that differ."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.statuses: Counter[int] = Counter()
-        self.wrong = 0
-
-    def __str__(self) -> str:
-        low, high = 1000 * np.quantile(self.times, [0.5, 0.99])
-        statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(self.statuses.items()))
-        return f"median {low:.2f} ms, p99 {high:.1f} ms, statuses {statuses}, wrong answers {self.wrong}"
-
-
-async def one_client(port: int, requests: list[bytes], codes: np.ndarray, until: float, load: Load, first: int) -> None:
-    """Ask one request after another, each image in turn, on one connection. codes : what is right; may be empty."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    number = first
-    while time.monotonic() < until:
-        index, number = number % len(requests), number + 1
-        began = time.monotonic()
-        writer.write(requests[index])
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        found = re.search(r"\ncontent-length: (\d+)", head)
-        body = await reader.readexactly(int(found[1]) if found else 0)
-        status = int(head.split()[1])
-        load.statuses[status] += 1
-        if status == 200:
-            load.times.append(time.monotonic() - began)
-            if len(codes):
-                code = np.frombuffer(body[-40:], np.float32)
-                load.wrong += not np.allclose(code, codes[index], rtol=1e-3, atol=1e-4)
-        if "connection: close" in head:
-            writer.close()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.close()
-
-
-def measured(port: int, requests: list[bytes], codes: np.ndarray, clients: int, seconds: float = SECONDS) -> Load:
-    async def all_clients() -> Load:
-        load, until = Load(), time.monotonic() + seconds
-        await asyncio.gather(*(one_client(port, requests, codes, until, load, 7 * i) for i in range(clients)))
-        return load
-
-    return asyncio.run(all_clients())
-
-
-def ready(folder: Path, model: Any, images: np.ndarray) -> None:
-    times = []
-    for _ in range(3):
-        began = time.monotonic()
-        with ours(folder) as (_, port):
-            asyncio.run(asyncio.wait_for(_is_ready(port), 60))
-            times.append(time.monotonic() - began)
-    print(f"ready: {', '.join(f'{seconds:.2f}' for seconds in times)} s after the command")
-
-
-async def _is_ready(port: int) -> None:
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.write(b"GET /v2/health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        if b" 200 " in await reader.readline():
-            return
-
-
-def latency(folder: Path, model: Any, images: np.ndarray) -> None:
-    bare = []
-    for i in range(500):
-        began = time.monotonic()
-        model.encode(images[i : i + 1])
-        bare.append(time.monotonic() - began)
-    print(f"latency, bare model: median {1000 * np.median(bare):.2f} ms, p99 {1000 * np.quantile(bare, 0.99):.1f} ms")
-    requests, codes = [infer(image) for image in images[:200]], model.encode(images[:200])
-    with ours(folder) as (_, port):
-        measured(port, requests, codes, 1, 1)
-        print(f"latency, one client: {measured(port, requests, codes, 1, SECONDS / 2)}")
-
-
-def throughput(folder: Path, model: Any, images: np.ndarray) -> None:
-    began, rows = time.monotonic(), 0
-    while time.monotonic() < began + SECONDS / 2:
-        rows += len(model.encode(images[:256]))
-    bare = rows / (time.monotonic() - began)
-    print(f"throughput, bare model, batches of 256: {bare:,.0f} rows/s")
-    codes = model.encode(images[:200])
-    plain = [post("/encode", image.tobytes()) for image in images[:200]]
-    for name, command, requests in (
-        ("isthmus serve", ours(folder), [infer(image) for image in images[:200]]),
-        ("plain FastAPI", server(sys.executable, __file__, "plain", str(folder)), plain),
-    ):
-        with command as (_, port):
-            measured(port, requests, codes, CLIENTS, 1)
-            load = measured(port, requests, codes, CLIENTS)
-            rate = len(load.times) / SECONDS
-            print(f"throughput, {name}, {CLIENTS} clients: {rate:,.0f} rows/s, {rate / bare:.2f} of bare; {load}")
-
-
-def overload(folder: Path, model: Any, images: np.ndarray) -> None:
-    requests, codes = [infer(image) for image in images[:200]], model.encode(images[:200])
-    with ours(folder) as (process, port):
-        measured(port, requests, codes, CLIENTS, 2)
-        before = _memory(process.pid)
-        load = measured(port, requests, codes, 1000, 2 * SECONDS)
-        after = _memory(process.pid)
-        again = measured(port, requests, codes, 1, 2)
-    print(f"overload, 1,000 clients: {load}; memory {before} to {after} MB; one client after it: {again}")
-
-
-def reloads(folder: Path, model: Any, images: np.ndarray) -> None:
-    requests, codes = [infer(image) for image in images[:200]], model.encode(images[:200])
-
-    async def loads(port: int, load: Load) -> Load:
-        reload = [post("/v2/repository/models/digits/load", b"")]
-        seen, until = Load(), time.monotonic() + 600
-        clients = [asyncio.create_task(one_client(port, requests, codes, until, load, i)) for i in range(4)]
-        for _ in range(200):
-            await one_client(port, reload, codes[:0], time.monotonic() + 1e-3, seen, 0)
-        for client in clients:
-            client.cancel()
-        return seen
-
-    with ours(folder) as (process, port):
-        measured(port, requests, codes, 4, 2)
-        load, before = Load(), _memory(process.pid)
-        seen = asyncio.run(loads(port, load))
-        print(f"reloads: {dict(seen.statuses)}; clients beside: {load}; memory {before} to {_memory(process.pid)} MB")
+def _cpu(pid: int) -> float:
+    """Seconds of a processor that a process and those that it started have taken (Linux)."""
+    found = 0.0
+    for one in _family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        found += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return found
 
 
 def _memory(pid: int) -> int:
@@ -209,15 +253,36 @@ def _memory(pid: int) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
-def plain_endpoint(folder: str) -> None:
-    """What one writes without a service: an endpoint that calls the model."""
+def _run(app: Any) -> None:
+    """An application behind uvicorn, at a free port that is printed."""
     import uvicorn
-    from fastapi import FastAPI, Request, Response
-    from starlette.concurrency import run_in_threadpool
 
     from isthmus.serving.http.server import listening
 
-    app, model, listener = FastAPI(), load(folder), listening("127.0.0.1", 0)
+    listener = listening("127.0.0.1", 0)
+    print(f"at 127.0.0.1:{listener.getsockname()[1]} ", flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listener])
+
+
+def floor_application() -> None:
+    """The least that an application does: it reads the body and answers with bytes."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            while (await receive()).get("more_body"):
+                pass
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"40")]})
+            await send({"type": "http.response.body", "body": bytes(40)})
+
+    _run(app)
+
+
+def plain_endpoint(folder: str) -> None:
+    """What one writes without a service: an endpoint that calls the model."""
+    from fastapi import FastAPI, Request, Response
+    from starlette.concurrency import run_in_threadpool
+
+    app, model = FastAPI(), load(folder)
 
     async def encode(request: Request) -> Response:
         image = np.frombuffer(await request.body(), np.uint8).reshape(1, 28, 28).copy()
@@ -226,12 +291,14 @@ def plain_endpoint(folder: str) -> None:
 
     encode.__annotations__ = {"request": Request}  # which FastAPI cannot look up by name here
     app.post("/encode", response_model=None)(encode)
-    print(f"at 127.0.0.1:{listener.getsockname()[1]} ", flush=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[listener])
+    _run(app)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["plain"]:
-        plain_endpoint(sys.argv[2])
-    else:
-        main(sys.argv[1:])
+    match sys.argv[1:]:
+        case ["as-floor"]:
+            floor_application()
+        case ["as-plain", folder]:
+            plain_endpoint(folder)
+        case _:
+            main()

@@ -208,6 +208,8 @@ def test_nothing_that_examples_write_is_kept() -> None:
         pytest.skip("this is no git checkout")
     folders = {".ci", ".github", "bench", "docs", "src", "tests"}
     files = [name for name in listed if name.partition("/")[0] not in folders and (ROOT / name).exists()]
-    allowed = re.compile(r"\.\w[\w.-]*|[A-Z]+(\.md)?|Makefile|CITATION\.cff|constraints\.txt|pyproject\.toml")
+    allowed = re.compile(
+        r"\.\w[\w.-]*|[A-Z]+(\.md)?|Makefile|Dockerfile|CITATION\.cff|constraints\.txt|pyproject\.toml"
+    )
     assert [name for name in files if not allowed.fullmatch(name)] == []
     assert not [name for name in listed if name.endswith(".safetensors") and not name.startswith("tests/golden/")]

@@ -49,7 +49,11 @@ class Backend:
     def __post_init__(self) -> None:
         if self.backend not in (LOCAL, RAY):
             raise typer.BadParameter(str(unknown_name("backend", self.backend, (LOCAL, RAY))))
-        if self.is_local and (self.workers is not None or self.ray_address is not None):
+        if self.is_local:
+            self._check_local()
+
+    def _check_local(self) -> None:
+        if self.workers is not None or self.ray_address is not None:
             raise typer.BadParameter("--workers and --ray-address are for --backend ray")
 
     @property

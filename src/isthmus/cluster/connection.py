@@ -225,7 +225,7 @@ def _silence() -> Iterator[None]:
         return
     from ray._private import worker  # prints, without a setting, what happens to tasks when a node is lost
 
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train")]
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train", "ray.serve")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

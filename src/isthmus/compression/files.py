@@ -80,7 +80,7 @@ def unpack(
     archive: Path,
     folder: Path,
     *,
-    model: str | None = None,
+    model: str | Codec | None = None,
     sample: int | None = None,
     overwrite: bool = False,
     hidden: bool = False,
@@ -90,7 +90,7 @@ def unpack(
 
     Nothing is written outside of the folder, nor through links below it.
 
-    model : folder of the codec; by default the one inside, or one near the archive. sample : the number of the only
+    model : the codec or its folder; by default the one inside, or one near the archive. sample : the number of the only
     sample wanted, counted from 0. overwrite : whether files that exist are replaced. hidden : whether files are
     written that begin with a dot, or lie in a folder that does. max_pixels : see `Codec.decompress`.
     """
@@ -125,15 +125,17 @@ def verify(archive: Path, model: str | None = None, *, max_pixels: int | None = 
     return Unpacked(count, problems)
 
 
-def find_model(reader: Reader, archive: Path, folder: str | None = None) -> CodecModel:
-    """The model inside the archive, the one in `folder`, or the one in a folder nearby that has the right digest."""
+def find_model(reader: Reader, archive: Path, given: str | Codec | None = None) -> CodecModel:
+    """The codec that is given, or in a folder that is; else the one inside the archive, or the one in a folder nearby
+    that has the right digest."""
     wanted = reader.model_id.hex()
     called = f" {reader.description['model']!r}" if reader.description.get("model") else ""
-    if folder is not None:
-        model = Codec.load(folder, device="cpu").model_
+    if given is not None:
+        model = (given if isinstance(given, Codec) else Codec.load(given, device="cpu")).model_
         if model.id != reader.model_id:
+            what = "this one" if isinstance(given, Codec) else given
             raise IsthmusError(
-                f"{archive} was written with model{called} ({wanted}), and {folder} is {model.id.hex()}; give that one"
+                f"{archive} was written with model{called} ({wanted}), and {what} is {model.id.hex()}; give that one"
             )
         return model
     inside = reader.model

@@ -7,6 +7,9 @@ own size; and tables are held to a number of columns. Files that are not packed 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +19,7 @@ FREE = 1 << 26  # bytes that every file may unpack to, however small it is
 EXPANSION = 100  # times its own size that a larger one may unpack to: text packs to a third, sparse rows to a fiftieth
 MOST_COLUMNS = 100_000  # of a table: each costs 20 kB and up to half a millisecond, whatever it holds
 _expansion = [float(EXPANSION)]
+_most: ContextVar[int] = ContextVar("_most", default=1 << 62)  # bytes, see `unpacking_at_most`
 
 
 def set_max_expansion(times: float) -> None:
@@ -37,8 +41,28 @@ def set_max_expansion(times: float) -> None:
     _expansion[0] = float(times)
 
 
+@contextmanager
+def unpacking_at_most(count: int) -> Iterator[None]:
+    """Refuse, inside, files that unpack to more than `count` bytes, however large they are themselves.
+
+    For a service, which knows what it can hold and not what it is sent.
+
+    >>> with unpacking_at_most(1000):
+    ...     check_expansion("a.png", 100, 2000)
+    Traceback (most recent call last):
+    isthmus.errors.IsthmusError: a.png unpacks to 2 kB; at most 1 kB are read
+    """
+    token = _most.set(count)
+    try:
+        yield
+    finally:
+        _most.reset(token)
+
+
 def check_expansion(name: Path | str, packed: int, unpacked: int) -> None:
     """Refuse a file that unpacks to far more than its own size. packed, unpacked : bytes."""
+    if unpacked > _most.get():
+        raise IsthmusError(f"{name} unpacks to {_of_bytes(unpacked)}; at most {_of_bytes(_most.get())} are read")
     if unpacked > largest(packed):
         times = -(-unpacked // max(1, packed))
         raise IsthmusError(
@@ -50,7 +74,7 @@ def check_expansion(name: Path | str, packed: int, unpacked: int) -> None:
 
 def largest(packed: int) -> int:
     """Bytes that a file of that many bytes may unpack to."""
-    return max(FREE, int(min(_expansion[0] * packed, 1 << 62)))
+    return min(_most.get(), max(FREE, int(min(_expansion[0] * packed, 1 << 62))))
 
 
 def check_columns(count: int) -> None:

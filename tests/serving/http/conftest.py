@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import requests
 
-from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, datasets, load
+from isthmus import AnomalyDetector, AutoEncoder, Codec, Denoiser, Imputer, ManifoldMap, datasets, load
 
 pytest.importorskip("fastapi", reason="needs the extra serve: pip install 'isthmus[serve]'")
 
@@ -74,17 +74,24 @@ def people(n: int) -> Any:
     )
 
 
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model of each kind."""
-    folder, digits = tmp_path_factory.mktemp("served"), datasets.load("digits").train.images
+def save_models(folder: Path) -> None:
+    """Put a tiny model of each kind into a folder."""
+    digits = datasets.load("digits").train.images
     rows = np.random.default_rng(0).normal(size=(300, 4))
     AutoEncoder(latent_dim=3, epochs=1, random_state=0).fit(digits).save(folder / "digits")
     AutoEncoder(latent_dim=2, epochs=1, random_state=0).fit(people(200)).save(folder / "people")
     Denoiser("gaussian:0-0.4", size="small", epochs=1, random_state=0).fit(digits).save(folder / "denoiser")
     Codec(epochs=1, random_state=0).fit(digits).save(folder / "codec")
     Imputer(epochs=1, random_state=0).fit(people(200)).save(folder / "imputer")
+    ManifoldMap(epochs=1, random_state=0).fit(digits[:300]).save(folder / "map")
     AnomalyDetector(epochs=1, random_state=0).fit(rows).save(folder / "detector")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of each kind."""
+    folder = tmp_path_factory.mktemp("served")
+    save_models(folder)
     return folder
 
 

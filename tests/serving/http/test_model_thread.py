@@ -23,7 +23,7 @@ PATIENCE = 60
 class Doubling:
     """Stands for a served model: doubles rows, refuses 13, and can be held up."""
 
-    name, batches = "doubling", True
+    name, batches, drift = "doubling", True, None
 
     def __init__(self) -> None:
         self.computed: list[list[float]] = []
@@ -87,6 +87,12 @@ def test_what_waits_together_is_computed_together(thread_of: Any, model: Doublin
     assert model.computed == [[0], [1, 2, 3, 4], [5, 6]]
     thread.close()
     assert [(batch.requests, batch.rows) for batch in batches] == [(1, 1), (4, 4), (2, 2)]
+
+
+def test_a_request_that_is_alone_waits_for_no_others(thread_of: Any, model: Doubling) -> None:
+    thread = thread_of(batch_seconds=2 * PATIENCE)
+    thread.pace.begin()
+    assert ask(thread, model, 4, seconds=2 * PATIENCE).result(PATIENCE)["twice"] == 8
 
 
 def test_one_bad_request_fails_alone(thread_of: Any, model: Doubling) -> None:

@@ -11,6 +11,8 @@ import requests
 from tests.serving.http.conftest import Running, people
 from tritonclient import http as triton
 
+from isthmus.registry import estimators
+
 
 @pytest.fixture(scope="module")
 def client(server: Running) -> Any:
@@ -64,6 +66,20 @@ def test_outputs_are_called_by_what_models_can(
     )
     for name, values in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(got.as_numpy(name), values, rtol=1e-4, atol=1e-4)
+
+
+def test_maps_place_samples_and_rebuild_places(client: Any, estimator: Any, digits: np.ndarray) -> None:
+    here, images = estimator("map"), tensor("input", digits[:4], "UINT8", True)
+    places = client.infer("map", [images], outputs=[triton.InferRequestedOutput("code")]).as_numpy("code")
+    np.testing.assert_allclose(places, here.transform(digits[:4]), rtol=1e-4, atol=1e-4)
+    rebuilt = client.infer("map", [tensor("code", places, "FP32", True)]).as_numpy("reconstruction")
+    assert rebuilt.shape == (4, 8, 8)
+    np.testing.assert_allclose(rebuilt, here.inverse_transform(places), atol=1)
+
+
+def test_every_estimator_is_asked_by_the_client(client: Any) -> None:
+    served = {client.get_model_metadata(one["name"])["platform"] for one in client.get_model_repository_index()}
+    assert served == {f"isthmus_{name}" for name in estimators}
 
 
 def test_archives_come_as_bytes(client: Any, estimator: Any, digits: np.ndarray) -> None:

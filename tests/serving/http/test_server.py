@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -91,6 +92,23 @@ def test_metrics_and_logs_tell_of_each_request(server: Running, digits: np.ndarr
     assert mine["status"] == 200 and mine["message"] == "POST /v2/models/digits/infer" and mine["milliseconds"] > 0
 
 
+def test_metrics_tell_when_rows_are_no_more_like_what_a_detector_learned_from(server: Running) -> None:
+    def drift(rows: np.ndarray) -> dict[str, float]:
+        tensor = {"name": "input", "datatype": "FP64", "shape": list(rows.shape), "data": rows.ravel().tolist()}
+        answer = server.infer("detector", {"inputs": [tensor], "outputs": [{"name": "score"}]})
+        assert answer.status_code == 200, answer.text
+        text = server.ask("GET", "/metrics").text
+        return {
+            name: float(value) for name, value in re.findall(r'isthmus_drift_(\w+)\{model="detector"\} (\S+)', text)
+        }
+
+    rows = np.random.default_rng(1).normal(size=(300, 4))
+    before = drift(rows)
+    assert before["alarm"] == 0 and before["seen"] >= 300
+    after = drift(rows + 3)
+    assert after["alarm"] == 1 and after["seen"] == before["seen"] + 300 and after["value"] > 100
+
+
 def test_a_request_that_has_no_time_left_is_504(server: Running, digits: np.ndarray) -> None:
     late = body(digits[:1]) | {"parameters": {"timeout": 1}}
     answer = server.infer("digits", late)
@@ -175,5 +193,5 @@ def test_what_cannot_be_served_is_said_in_a_line(models: Path, server: Running, 
         ((digits, "--token-file", tmp_path / "short"), "holds no token"),
         ((digits, "--host", "no.such.host.invalid"), "cannot listen at no.such.host.invalid"),
     ):
-        said = ask("serve", *words)
+        said = ask("serve", "--port", 0, *words)  # of two ports the last one counts
         assert said.status == 1 and message in said.err and said.err.count("\n") == 1, (words, said)

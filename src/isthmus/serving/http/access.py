@@ -6,6 +6,7 @@ import hmac
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ class Access:
     def check(self, path: str, headers: Mapping[str, str]) -> None:
         """Raise `Refusal` for who is not answered. headers : of the request, by names in lower case."""
         host, origin = headers.get("host", ""), headers.get("origin")
-        if self.names is not None and not self._is_own(host):
+        if self.names is not None and not _is_own(host, self.names):
             raise Refusal(403, f"this server is not called {host[:60]!r}; start it with --allow-host for that")
         if origin is not None and origin.lower().partition("://")[2] != host.lower():
             raise Refusal(403, f"pages of {origin[:60]!r} may not ask this server")
@@ -55,13 +56,15 @@ class Access:
             if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self.token.encode()):
                 raise Refusal(401, "send the token: Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
-    def _is_own(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        names = self.names or frozenset()
-        return name in names or (is_number(name) and bool(names & set(EVERYWHERE)))
+
+@lru_cache(maxsize=64)
+def _is_own(host: str, names: frozenset[str]) -> bool:
+    """Whether a header Host is one of the names, or any number where a server listens everywhere."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name in names or (is_number(name) and bool(names & set(EVERYWHERE)))
 
 
 def read_token(path: Path) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from isthmus.errors import IsthmusError
 
 MB = 1 << 20
+CLIENT_LEFT = 499  # as nginx notes it: nobody reads this status
 
 
 class Refusal(IsthmusError):
@@ -30,20 +31,24 @@ def busy(message: str) -> Refusal:
 class Limits:
     """What a server takes on. The defaults suit one machine with a few GB of memory.
 
-    body_bytes : of one request. json_bytes : of its JSON, which takes up to forty times its size in memory.
-    bodies_bytes : of all requests that are answered at the same time. rows, values : of one request. seconds : until a
-    request must be answered. wait_seconds : that requests may have to wait for the model; more are refused at once.
-    queue_rows : that wait for the model, however fast it is. batch_rows : of what is computed together. batch_seconds :
-    that the first request of a batch waits for others. drain_seconds : after SIGTERM, while new requests are still
-    answered, and as long again until connections are closed. stop_seconds : after that, until requests that are not
-    answered are given up.
+    body_bytes : of one request. json_bytes : of its JSON, which takes up to forty times its size in memory. requests,
+    bodies_bytes : of all that are answered at the same time; more are refused at once. rows, values : of one request.
+    pixels : of its image files, each channel counted. unpacked_bytes : that its packed files may unpack to. seconds :
+    until a request must be answered. wait_seconds : that requests may have to wait for others, by the pace of the
+    latest answers; more are refused at once. queue_rows : that wait for the model, however fast it is. batch_rows : of
+    what is computed together. batch_seconds : that the first request of a batch waits for others. drain_seconds : after
+    SIGTERM, while new requests are still answered, and as long again until connections are closed. stop_seconds : after
+    that, until requests that are not answered are given up.
     """
 
     body_bytes: int = 64 * MB
     json_bytes: int = 8 * MB
+    requests: int = 256
     bodies_bytes: int = 256 * MB
     rows: int = 65_536
     values: int = 32 * MB
+    pixels: int = 16 * MB
+    unpacked_bytes: int = 128 * MB
     seconds: float = 30.0
     wait_seconds: float = 0.4
     queue_rows: int = 16_384

@@ -13,7 +13,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from isthmus.anomalies.drift import Drift
 from isthmus.serving.http.limits import Limits, Refusal, busy
+from isthmus.serving.http.pace import Pace
 from isthmus.serving.http.rows import joined, kind_of, part_of
 from isthmus.serving.http.served import Served
 
@@ -22,12 +24,16 @@ _MEMORY = 0.95  # of earlier batches' rows and seconds, when those of the next o
 
 @dataclass(frozen=True)
 class Batch:
-    """What was computed together. model : its name. requests, rows : how many. seconds : that it took."""
+    """What was computed together. model : its name. requests, rows : how many. seconds : that it took. waiting : rows
+    that waited when it was done. drift : what the model's monitor has found.
+    """
 
     model: str
     requests: int
     rows: int
     seconds: float
+    waiting: int = 0
+    drift: Drift | None = None
 
 
 @dataclass(eq=False)
@@ -48,7 +54,8 @@ class _Job:
 class ModelThread:
     """Computes the outputs of models, one batch at a time.
 
-    limits : see `Limits`. on_batch : is told of each batch, from the thread.
+    limits : see `Limits`. on_batch : is told of each batch, from the thread. pace : of the requests that jobs are of,
+    kept by whoever takes them on; one that is alone in hand waits for no others.
 
     A request that is cancelled before its batch begins is not computed, and neither is one whose deadline has passed. A
     batch that fails is computed again in halves, so that the error is that of the request alone that caused it.
@@ -56,6 +63,7 @@ class ModelThread:
 
     def __init__(self, limits: Limits, on_batch: Callable[[Batch], None] = lambda batch: None) -> None:
         self._limits, self._on_batch = limits, on_batch
+        self.pace = Pace(limits.wait_seconds, limits.requests)
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._waiting_rows, self._closed = 0, False
@@ -93,7 +101,8 @@ class ModelThread:
             self.check_room()
             self._jobs.append(job)
             self._waiting_rows += job.count
-            self._changed.notify()
+            if len(self._jobs) == 1 or self._waiting_rows >= self._limits.batch_rows:
+                self._changed.notify()  # what comes between waits with the first
         return job.future
 
     def close(self) -> None:
@@ -124,7 +133,8 @@ class ModelThread:
             first = self._jobs[0]
             until = min(first.arrived + self._limits.batch_seconds, first.deadline)
             while (left := until - time.monotonic()) > 0 and not self._closed:
-                if not first.served.batches or self._waiting_rows >= self._limits.batch_rows:
+                is_full = self._waiting_rows >= self._limits.batch_rows
+                if not first.served.batches or is_full or self.pace.in_hand == 1:
                     break
                 self._changed.wait(left)
             return self._taken(first)
@@ -162,7 +172,7 @@ class ModelThread:
         rows, seconds = sum(job.count for job in jobs), time.monotonic() - began
         self._done_rows = _MEMORY * self._done_rows + rows
         self._done_seconds = _MEMORY * self._done_seconds + seconds
-        self._on_batch(Batch(served.name, len(jobs), rows, seconds))
+        self._on_batch(Batch(served.name, len(jobs), rows, seconds, self._waiting_rows, served.drift))
         start = 0
         for job in jobs:
             whole = len(jobs) == 1

@@ -6,7 +6,7 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,15 @@ def protocol(answering: Answering, is_ready: Callable[[], bool]) -> APIRouter:
     return router
 
 
+def inference(answering: Answering) -> Callable[[Request, str, str | None], Awaitable[Response]]:
+    """What answers a request for inference by a model of that name and version."""
+
+    async def infer(request: Request, name: str, version: str | None = None) -> Response:
+        return await _infer(answering, request, answering.repository.find(name, version))
+
+    return infer
+
+
 def _add_health(router: APIRouter, is_ready: Callable[[], bool]) -> None:
     @router.get("/health/live", summary="Whether the server runs")
     async def live() -> dict[str, bool]:
@@ -58,9 +67,7 @@ def _add_models(router: APIRouter, answering: Answering, is_ready: Callable[[], 
         repository.find(name, version)
         return _readiness(is_ready(), {"name": name, "ready": is_ready()})
 
-    async def infer(request: Request, name: str, version: str | None = None) -> Response:
-        return await _infer(answering, request, repository.find(name, version))
-
+    infer = inference(answering)  # which requests reach by the shortcut; here for the OpenAPI
     for path in ("/models/{name}", "/models/{name}/versions/{version}"):
         router.get(path, summary="A model: its inputs and outputs")(metadata)
         router.get(f"{path}/ready", summary="Whether a model can be asked")(ready)
@@ -79,7 +86,8 @@ def _add_repository(router: APIRouter, answering: Answering) -> None:
         body = await request.body()
         if body and read_json(body) != {}:
             raise Refusal(400, "a model is loaded from the folder that the server was started with; send no parameters")
-        await asyncio.to_thread(repository.reload, name)
+        repository.find(name)
+        await answering.reload(name)
         return {"name": name, "versions": repository.versions(name)}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.errors import IsthmusError
 from isthmus.estimators.loading import load
-from isthmus.estimators.model_folder import CONFIG
+from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.remote.paths import as_path
 from isthmus.serving.http.limits import Refusal
 from isthmus.serving.http.served import Served, served
@@ -36,6 +36,7 @@ class Repository:
                 raise IsthmusError(f"{name!r} cannot be part of an address; use letters, numbers, -, _ and .")
         self._given, self._device = dict(models), device
         self._loading = threading.Lock()
+        self._digests: dict[str, str] = {}
         self._versions = {name: self._load(name) for name in models}
 
     def __iter__(self) -> Any:
@@ -68,6 +69,11 @@ class Repository:
         """The names of all models."""
         return list(self._versions)
 
+    def digest(self, name: str) -> str | None:
+        """The digest of the latest version's folder, as stores of codes know their model; None for one in memory."""
+        self.find(name)
+        return self._digests.get(name)
+
     def _load(self, name: str) -> dict[str, Served]:
         given = self._given[name]
         if not isinstance(given, str | Path):
@@ -77,6 +83,7 @@ class Repository:
         if not (folder / CONFIG).is_file() and folder.is_dir():
             numbered = sorted((int(path.name), path) for path in folder.iterdir() if _is_version(path))
         versions = [(str(number), path) for number, path in numbered] or [(ONLY, folder)]
+        self._digests[name] = str(read_config(versions[-1][1])["sha256"])
         return {version: served(name, version, load(path, device=self._device)) for version, path in versions}
 
 

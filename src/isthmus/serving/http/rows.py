@@ -29,3 +29,8 @@ def joined(parts: Sequence[Any]) -> Any:
 def part_of(rows: Any, start: int, count: int) -> Any:
     """The rows from `start` on."""
     return rows[start : start + count] if isinstance(rows, np.ndarray) else rows.slice(start, count)
+
+
+def size_of(rows: Any) -> int:
+    """How many values there are, or cells."""
+    return int(rows.size) if isinstance(rows, np.ndarray) else int(rows.num_rows * rows.num_columns)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from isthmus.anomalies.drift import Drift, DriftMonitor
 from isthmus.data.columns import TableSchema
 from isthmus.data.frames import as_table, is_frame
 from isthmus.data.table_scaling import TableScaler
@@ -33,11 +34,13 @@ class Served(ABC):
 
     schema : of tables with columns of any kind, which come as a tensor a column; None for arrays. inputs : what can be
     given, each as one or several tensors. outputs : what can be had for each of the inputs, frames as a tensor a
-    column, called OUTPUT.COLUMN. batches : whether rows of several requests may be computed together.
+    column, called OUTPUT.COLUMN. batches : whether rows of several requests may be computed together. drift : what is
+    known of whether rows still are like those that a detector learned from.
     """
 
     can: ClassVar[str]  # what models of this kind can do, as `registry.estimators` calls it
     batches = True
+    drift: Drift | None = None
 
     def __init__(self, name: str, version: str, model: Any) -> None:
         self.name, self.version, self.model = name, version, model
@@ -176,13 +179,24 @@ class ServedImputer(ServedTable):
 
 
 class ServedDetector(ServedTable):
-    """A model that finds anomalies. The steps of a series belong together, and requests with such are never merged."""
+    """A model that finds anomalies. The steps of a series belong together, and requests with such are never merged.
+
+    drift : what a `DriftMonitor` has found so far in all rows that were asked about; None before, and of series.
+    """
 
     can = "detect"
 
     def __init__(self, name: str, version: str, model: Any) -> None:
         super().__init__(name, version, model)
         self.batches = model.kind_ != "series"
+        self._monitor = DriftMonitor(model) if self.batches else None
+
+    def compute(self, given: str, rows: Any, wanted: Iterable[str]) -> dict[str, Any]:
+        samples = self.model._open(rows)
+        strangeness = self.model._strangeness(samples)  # (groups, n), which all outputs are computed from
+        if self._monitor is not None:
+            self.drift = self._monitor.follow(samples, strangeness)
+        return super().compute(given, strangeness, wanted)
 
     def _outputs(self, given: str) -> Sequence[TensorSpec]:
         return [
@@ -190,11 +204,14 @@ class ServedDetector(ServedTable):
         ]
 
     def _functions(self, given: str) -> Mapping[str, Callable[[Any], Any]]:
-        model = self.model
+        def score(strangeness: np.ndarray) -> np.ndarray:
+            scores: np.ndarray = -strangeness.mean(0, dtype=np.float64)
+            return scores
+
         return {
-            "score": model.score_samples,
-            "p_value": model.p_values,
-            "anomaly": lambda rows: model.predict(rows) < 0,
+            "score": score,
+            "p_value": self.model.calibration_.p_values,
+            "anomaly": lambda strangeness: ~(score(strangeness) >= self.model.offset_),
         }
 
     def _schema(self) -> TableSchema | None:

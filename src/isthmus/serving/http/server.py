@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
+import gc
 import signal
 import socket
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -20,24 +18,50 @@ from isthmus.serving.http.guard import LOGGER
 from isthmus.serving.http.limits import Limits
 
 _BACKLOG = 2048
-_LOGGED = ("request", "status", "milliseconds")
 _IDLE_SECONDS = 75  # that a connection is kept open without a request: longer than most proxies keep theirs
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int, shared: bool = False) -> socket.socket:
     """A socket that listens there, whose clients are not refused while the server is busy.
+
+    shared : whether other processes listen there, too; the system deals connections out among them.
 
     Raises IsthmusError where it cannot.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it; asyncio forgets to
+        return listener
     except OSError as error:
         raise IsthmusError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
 
 
-def serve(service: Service, listener: socket.socket, limits: Limits) -> int:
+def reserved(host: str, port: int) -> socket.socket:
+    """A socket that keeps a port for processes that will share it, and takes no connections itself.
+
+    Raises IsthmusError where somebody listens there, or the system cannot share ports.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise IsthmusError("processes cannot share a port on this system; leave --workers out")
+    with listening(host, port) as alone:  # for two services not to mix by mistake
+        address, family = alone.getsockname(), alone.family
+    kept = socket.socket(family)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept.bind(address)
+    return kept
+
+
+def serve(
+    service: Service,
+    listener: socket.socket,
+    limits: Limits,
+    on_ready: Callable[[], None],
+) -> int:
     """Answer until SIGINT or SIGTERM; returns the signal's number. SIGHUP loads the models' folders again.
+
+    on_ready : is called once requests are answered and signals heeded.
 
     A signal makes the server not ready and tells clients to leave; some time later it takes no new connections,
     finishes what it has begun, and ends. A second signal ends it at once.
@@ -48,13 +72,17 @@ def serve(service: Service, listener: socket.socket, limits: Limits) -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=int(limits.stop_seconds),
     )
-    server = _Server(config, service, limits)
+    server = _Server(config, service, limits, on_ready)
+    gc.collect()
+    gc.freeze()  # models stay: to look through them for garbage, again and again, holds up requests
     try:
         server.run(sockets=[listener])
     finally:
+        gc.unfreeze()
         service.close()
     return server.signal
 
@@ -62,10 +90,14 @@ def serve(service: Service, listener: socket.socket, limits: Limits) -> int:
 class _Server(uvicorn.Server):
     """Uvicorn's server, which ends in two steps: clients learn of it before connections are closed."""
 
-    def __init__(self, config: uvicorn.Config, service: Service, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, limits: Limits, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._service, self._limits, self.signal = service, limits, 0
+        self._service, self._limits, self._on_ready, self.signal = service, limits, on_ready, 0
         self._tasks: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -110,35 +142,3 @@ class _Server(uvicorn.Server):
                 LOGGER.info("model %s was loaded again", name)
             except (IsthmusError, OSError) as error:
                 LOGGER.error("model %s stays as it was: %s", name, error)
-
-
-class JsonLines(logging.Formatter):
-    """A log record as one line of JSON: time, level, message, and what is known of the request."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {"time": f"{moment}.{int(record.msecs):03d}Z", "level": record.levelname, "message": record.getMessage()}
-        line |= {key: getattr(record, key) for key in _LOGGED if hasattr(record, key)}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
-@contextmanager
-def json_logs() -> Iterator[None]:
-    """Write what the service and its server log to stderr, as lines of JSON, and nowhere else."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    loggers = [LOGGER, logging.getLogger("uvicorn.error")]
-    before = [(logger.level, logger.propagate) for logger in loggers]
-    for logger, level in zip(loggers, (logging.INFO, logging.WARNING), strict=True):
-        logger.addHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = False
-    try:
-        yield
-    finally:
-        for logger, (level, propagate) in zip(loggers, before, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)
-            logger.propagate = propagate

@@ -72,7 +72,7 @@ def read_json(text: bytes) -> Any:
     [1, 2]
     """
     try:
-        return json.loads(text.decode(), parse_constant=_no_constant)
+        return _JSON.decode(text.decode())
     except RecursionError as error:
         raise Refusal(400, "the body's JSON is nested too deep") from error
     except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
@@ -81,6 +81,9 @@ def read_json(text: bytes) -> Any:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no number in JSON; missing values are null")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_constant)
 
 
 def read_request(body: bytes, header_length: str | None, limits: Limits) -> Asked:
@@ -223,7 +226,8 @@ def _from_bytes(raw: memoryview, datatype: str, shape: Sequence[int], count: int
     if datatype == "BOOL":
         truths: np.ndarray = (np.frombuffer(raw, np.uint8) != 0).reshape(shape)
         return truths
-    numbers: np.ndarray = np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="), copy=True).reshape(shape)
+    own = np.frombuffer(bytearray(raw), dtype)  # a copy that holds on to the interpreter, unlike those of NumPy
+    numbers: np.ndarray = own.astype(dtype.newbyteorder("="), copy=False).reshape(shape)
     return numbers
 
 
