@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import shlex
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from isthmus.evaluation.theme import count, number, share
 _LEVELS = (0.01, 0.05, FDR)
 _PLAIN = 0.01  # the p-value that is judged alone, for comparison
 _MOST_LABELS = 20
-_UNNAMED = ("", "table", "array", "list")  # what sources are called that have no name
 
 
 def write_report(
@@ -30,13 +28,11 @@ def write_report(
     """Write ``report.html`` and its figures into a folder, and return the page's path; see `AnomalyDetector.report`."""
     findings = Findings.of(detector, samples, labels)
     unit = UNITS[detector.kind_]
-    named = str(getattr(samples, "name", ""))
-    of = "" if named in _UNNAMED else f" of {PurePath(named).name}"
-    today = datetime.date.today().isoformat()
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
-        lead=f"{count(len(findings), unit)}{of}, judged on {today}",
+        data=str(getattr(samples, "name", "")),
+        lead=f"{count(len(findings), unit)}, judged by {saved_as.resolve().name}",
         verdict=verdict(findings, unit),
         headlines=_headlines(findings, unit) + training_headline(detector.history_),
         sections=_sections(detector, samples, findings, unit, saved_as.resolve().name),
