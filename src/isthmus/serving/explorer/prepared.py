@@ -16,7 +16,7 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.opening import open_for_model
-from isthmus.evaluation.theme import count
+from isthmus.evaluation.theme import MARK, count
 from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
@@ -160,7 +160,8 @@ def assembled(pages: Mapping[str, Prepared]) -> Any:
     kind = "model" if len(pages) == 1 else "model tabbed"
 
     def titled(name: str, page: Prepared) -> Any:
-        head = style.text(Markup("<h1>{}<span>{}</span></h1>").format(name, page.words), "head")
+        sign = Markup('<svg viewBox="0 0 22 34" aria-hidden="true"><path d="{}"/></svg>').format(MARK)
+        head = style.text(sign + Markup("<h1>{}<span>{}</span></h1>").format(name, page.words), "head")
         return style.box(kind, head, page.build(), column=True)
 
     if len(pages) == 1:
