@@ -175,7 +175,7 @@ def denoise(
     if cleaned.examples and sheet is not None:
         from isthmus.evaluation.figures.before_after import before_after
 
-        before_after(cleaned.examples, sheet)
+        before_after(cleaned.examples, sheet, denoiser.noise_ or "unknown")
         typer.echo(f"Sheet       {sheet}")
     report_bad(bad | cleaned.bad)
 
