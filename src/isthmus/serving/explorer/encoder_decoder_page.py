@@ -254,7 +254,7 @@ class EncoderDecoderPage:
         said = self._message, self._invert
         right = style.box(
             "side",
-            style.card("Here", style.box("beside", *self._pictures, sliders), beside=self._reset),
+            style.card("Here", style.box("beside here", *self._pictures, sliders), beside=self._reset),
             style.card("Nearest samples", self._neighbours),
             self._walk.card,
             style.card("Your own" if self._chooser.takes_files else "A row", self._chooser.layout, *said),
