@@ -14,12 +14,12 @@ from bokeh.models.widgets.markups import Div
 from bokeh.models.widgets.sliders import Slider
 from markupsafe import Markup, escape
 
-from isthmus.evaluation.theme import DARK, css_variables
+from isthmus.evaluation.theme import DARK, LIGHT, css_variables
 from isthmus.serving.explorer.dropped_file import MOST_BYTES, read_dropped
 from isthmus.serving.explorer.live import outcome_of, script
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
-DARK_SHEET = "#171d24"  # of cards, in the dark theme
+LIGHT_SHEET, DARK_SHEET = "#ffffff", "#171d24"  # what cards are drawn on, in both themes
 
 
 def served() -> bool:
@@ -40,11 +40,9 @@ class Style:
     """The page's style, for everything that lives in a shadow DOM of its own."""
 
     def __init__(self) -> None:
-        css = script("explorer.css")
+        css = f":host {{ {css_variables(LIGHT)} --sheet: {LIGHT_SHEET}; }}\n{script('explorer.css')}"
         if served():
-            css += (
-                f"@media (prefers-color-scheme: dark) {{ :host {{ {css_variables(DARK)}; --sheet: {DARK_SHEET}; }} }}"
-            )
+            css += f"@media (prefers-color-scheme: dark) {{ :host {{ {css_variables(DARK)} --sheet: {DARK_SHEET}; }} }}"
         self.sheet = InlineStyleSheet(css=css)
 
     def text(self, content: str | Markup = "", kind: str = "note") -> Div:
