@@ -58,14 +58,12 @@ class Classes:
 class Passage:
     """Samples that went through a model.
 
-    data : what the source of the test samples is called.
     kind : "images", "volumes", "signals" or "table".
     originals, rebuilt : scaled arrays (n, C, *spatial) or (n, features).
     codes : array (n, numbers in a code).
     classes : where there are labels. sample_shape : of one sample in the user's layout.
     """
 
-    data: str
     kind: str
     originals: np.ndarray
     rebuilt: np.ndarray
@@ -104,11 +102,13 @@ def passage(model: Reconstructor, samples: np.ndarray) -> Passage:
 class Study(Passage):
     """A model's reconstructions of test samples, and PCA's beside them.
 
+    data : what the source of the test samples is called.
     directions : what the numbers of the code do.
     plane : two coordinates of each code, and what they are.
     grid : decoded codes on a square grid, where a code has two numbers.
     """
 
+    data: str
     metrics: ReconstructionMetrics
     pca: PcaBaseline
     pca_metrics: ReconstructionMetrics
