@@ -21,7 +21,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_
 
 import codec_data
 from isthmus import Denoiser
-from isthmus.evaluation.figures.before_after import before_after
+from isthmus.evaluation.figures.before_after import before_after, example
 from machine import machine, table
 
 MODELS = Path(__file__).parents[1] / ".bench" / "denoise"
@@ -95,7 +95,8 @@ def mnist() -> None:
                 rows[name][f"{sigma:g}"] = f"{mse(filtered(seen), some):.5f}"
     print(f"\n{table(list(rows.values()))}\n(filters: 400 images as one picture)")
     y = noisy(test[:4], 0.5)
-    before_after(list(zip(y, ours.denoise(y), strict=True)), IMAGES / "denoise-mnist.png")
+    digits = [example(f"digit {i}", *pair) for i, pair in enumerate(zip(y, ours.denoise(y), strict=True))]
+    before_after(digits, IMAGES / "denoise-mnist.png", "gaussian:0.5")
     start = time.perf_counter()
     ours.denoise(test)
     print(f"{len(test) / (time.perf_counter() - start):,.0f} images a second")
@@ -153,7 +154,8 @@ def photos() -> None:
             error = np.concatenate([(a - b).ravel() for a, b in zip(cleaned, test, strict=True)])
             _calibration("set12 σ 25", error, np.concatenate([s.ravel() for s in std]))
             shown = [(255 * np.clip(a, 0, 1)).astype(np.uint8) for i in (2, 8) for a in (y[i], cleaned[i])]
-            before_after([(shown[0], shown[1]), (shown[2], shown[3])], IMAGES / "denoise-photographs.png")
+            photographs = [example(f"photograph {i}", *shown[2 * k : 2 * k + 2]) for k, i in enumerate((2, 8))]
+            before_after(photographs, IMAGES / "denoise-photographs.png", "gaussian:25/255")
         for name, filtered in peers(sigma).items():
             rows[name][f"{level}"] = f"{psnr([filtered(image) for image in y], test):.2f}"
     print(f"\n{table([{**dict.fromkeys(('PSNR in dB at σ', '15', '25', '50'), ''), **row} for row in rows.values()])}")

@@ -158,7 +158,7 @@ def test_signals(tmp_path: Path) -> None:
         wavfile.write(folder / f"{i}.wav", 8000, (values * 32767).clip(-32768, 32767).astype(np.int16))
     out = tmp_path / "clean"
     status, said = run("denoise", folder, "-o", out, "--epochs", 120, *QUICK)
-    assert status == 0, said
+    assert status == 0 and (tmp_path / "clean-before-after.png").is_file(), said
     for i, tone in enumerate(tones):
         rate, values = wavfile.read(out / f"{i}.wav")
         assert rate == 8000 and values.dtype == np.int16 and values.shape == (2000,)

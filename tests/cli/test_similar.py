@@ -82,6 +82,18 @@ def test_a_table_and_a_sheet(place: Path, tmp_path: Path) -> None:
     assert "--overwrite" in run(*ask, "-o", sheet)[1]
 
 
+def test_a_sample_is_left_out_of_its_own_neighbours_and_columns_have_names(place: Path) -> None:
+    with_itself = nearest(place, "digits", "-k", 5, "--limit", 2)
+    others = nearest(place, "digits", "-k", 4, "--limit", 2, "--not-itself")
+    assert [each["neighbours"] for each in others] == [each["neighbours"][1:] for each in with_itself]
+    renamed = nearest(place, place / "photos", "-k", 3, "--not-itself")  # the same pictures under other names
+    assert (
+        all("sample 3 of" not in n["sample"] for n in renamed[0]["neighbours"]) and len(renamed[0]["neighbours"]) == 3
+    )
+    _, said = run("similar", place / "digits-0", "digits", "--in", place / "digits.lance", "-k", 2, "--limit", 1)
+    assert all(head in said for head in ("distance", "label", "sample"))
+
+
 def test_a_store_of_a_table_has_no_pictures(place: Path, tmp_path: Path) -> None:
     model, store = tmp_path / "m", tmp_path / "t.lance"
     assert run("train", place / "table.csv", "--latent-dim", 2, "--epochs", 1, "-q", "--no-report", "-o", model)[0] == 0

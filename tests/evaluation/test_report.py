@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from isthmus.data.base import ArraySource
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.report import report
@@ -207,3 +209,32 @@ def test_without_training_data_half_of_the_samples_stand_in_for_them(
         report(stand_in(images), images, tmp_path, labels=labels[1:])
     with pytest.raises(IsthmusError, match="takes at least 2"):
         report(stand_in(images), images[:1], tmp_path)
+
+
+def test_signals_stay_lines_over_time_where_a_dense_network_saw_rows(
+    check_page: Any, quick: None, tmp_path: Path, stand_in: Any, kinds: dict[str, Any]
+) -> None:
+    waves, _ = kinds["signals"]
+    source = ArraySource(waves, name="/data/waves.npy")
+    page = check_page(report(stand_in(waves, 4), source, tmp_path, train=waves))
+    text = " ".join(page.words)
+    assert "thin line is the original" in text and "sorted by value" not in text and "columns" not in page.figures
+    assert "waves.npy" in page.words and datetime.date.today().isoformat() in page.words and "/data/" not in text
+
+
+def test_on_a_phone_all_can_be_read_and_what_goes_on_can_be_seen(
+    chromium: Any, quick: None, tmp_path: Path, stand_in: Any, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, labels = digits
+    path = report(stand_in(images[:300], 8), images[300:600], tmp_path, train=images[:300], labels=labels[300:600])
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    sizes = """[...document.querySelectorAll('figure svg')].map((svg) => svg.getBoundingClientRect().width
+      / svg.viewBox.baseVal.width * Math.min(...[...svg.querySelectorAll('text')]
+        .map((text) => parseFloat(getComputedStyle(text).fontSize))))"""
+    assert min(page.evaluate(sizes)) > 9.5  # pixels of the smallest text
+    going_on = "[...document.querySelectorAll('.scroll, .table')].filter((box) => box.scrollWidth > box.clientWidth)"
+    assert page.evaluate(f"{going_on}.length") >= 2
+    assert page.evaluate(f"{going_on}.every((box) => getComputedStyle(box).maskImage.includes('gradient'))")
+    page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
@@ -23,6 +24,13 @@ from isthmus.manifold.page import write_map_page
 from isthmus.manifold.picture import write_map_pictures
 
 EVIL = "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+PAINTED = """(which) => {
+  const canvas = document.querySelector(which)
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
+  let painted = 0
+  for (let i = 3; i < data.length; i += 4) painted += data[i] > 0
+  return painted / (canvas.width * canvas.height)
+}"""  # the share of a canvas that is not see-through
 SCORES = NeighbourhoodScores(0.9412, 0.9634, 15)
 
 
@@ -278,3 +286,93 @@ def test_both_painters_paint_every_class_and_signals_are_lines(
         assert (np.abs(pixels - wanted).max(axis=2) < 60).sum() > 100
     page.mouse.move(*on_screen(page, 5))
     page.locator("#card canvas").wait_for(state="visible")
+
+
+def test_the_decoders_layer_lies_below_the_points(visit: Any, page_file: Path) -> None:
+    page = visit(page_file)
+    page.check("#switch input")
+    until(page, "land.naturalWidth > 0 && land.style.transform && !waiting")
+    order = "[...document.querySelectorAll('#map > *')].map((one) => one.id || one.tagName)"
+    assert page.evaluate(order)[:2] == ["land", "CANVAS"]
+    assert 0.01 < page.evaluate(PAINTED, "canvas:not(.over)") < 0.5  # points, and the layer between them
+
+
+def test_keys_and_hovering_go_on_after_a_click_and_there_is_a_way_back(visit: Any, page_file: Path) -> None:
+    page = visit(page_file)
+    page.mouse.click(*on_screen(page, 1234))
+    kept = page.evaluate("indices[kept]")
+    far = "Math.hypot(points[2 * i] - points[2 * kept], points[2 * i + 1] - points[2 * kept + 1]) > 0.3"
+    other = page.evaluate(f"indices.find((_, i) => {far})")
+    page.mouse.move(*on_screen(page, other))
+    until(page, "shown >= 0 && shown !== kept")
+    page.mouse.move(1000, 5)  # off the map
+    until(page, "shown === kept")
+    assert int(page.locator("#card").get_attribute("data-index")) == kept
+    page.locator(".class").first.click()  # which takes the focus
+    before = page.evaluate("view.x")
+    for key in ["+"] * 2 + ["ArrowRight"] * 30:
+        page.keyboard.press(key)
+    assert page.evaluate("view.x") > before
+    page.locator("#nothing").wait_for(state="visible")
+    page.click("#back")
+    page.locator("#nothing").wait_for(state="hidden")
+    assert page.evaluate("hidden.size") == 0
+
+
+def test_a_lasso_or_a_label_selects_and_the_selection_is_exported(
+    visit: Any, page_file: Path, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    page = visit(page_file)
+    page.fill("#find input", "7")
+    page.press("#find input", "Enter")
+    until(page, "selected !== null")
+    assert page.evaluate("indices.filter((_, i) => selected[i]).length") == (digits[1] == 7).sum()
+    assert page.locator("#howmany").inner_text() == f"{(digits[1] == 7).sum()} selected"
+    page.focus("#map")
+    page.keyboard.press("Escape")
+    assert page.evaluate("selected === null") and page.locator("#picked").is_hidden()
+    box = page.locator("#map").bounding_box()
+    left, top = box["x"] + 0.3 * box["width"], box["y"] + 0.3 * box["height"]
+    right, bottom = left + 0.4 * box["width"], top + 0.4 * box["height"]
+    page.click("#lasso")
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for corner in ((right, top), (right, bottom), (left, bottom), (left, top)):
+        page.mouse.move(*corner, steps=3)
+    page.mouse.up()
+    until(page, "selected !== null")
+    places = page.evaluate("[...indices].map((s, i) => [s, ...toScreen(points[2 * i], points[2 * i + 1])])")
+    inside = [s for s, x, y in places if left < x + box["x"] < right and top < y + box["y"] < bottom]
+    with page.expect_download() as download:
+        page.click("#export")
+    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text("utf-8"))))
+    assert [int(row["sample"]) for row in rows] == sorted(inside) and 0 < len(rows) < len(digits[1])
+    assert all(row["label"] == str(digits[1][int(row["sample"])]) for row in rows)
+
+
+def test_points_are_coloured_by_columns_and_by_error_and_thumbnails_come_when_near(
+    visit: Any, tmp_path: Path, drawn: Any, page_file: Path, stand_in: Any, kinds: dict[str, Any]
+) -> None:
+    samples, settings = kinds["table"]
+    model = stand_in(samples, 2, **settings)
+    found = draw_map(model, samples)
+    assert list(found.values) == ["reconstruction error", *(f"column {i}" for i in range(9))]
+    rebuilt = model.scale(model.inverse_transform(model.transform(samples)))
+    error = np.square(rebuilt - model.scale(samples)).mean(axis=1)[found.indices]
+    np.testing.assert_allclose(found.values["reconstruction error"], error, rtol=1e-3)
+    page = visit(write_map_page(found, tmp_path / "map.html", "table"))
+    page.select_option("#by", label="column 3")
+    lowest, highest = (int(pick(samples[:, 3][found.indices])) for pick in (np.argmin, np.argmax))
+    ends = page.evaluate("(at) => at.map((i) => [...colors().slice(4 * i, 4 * i + 3)])", [lowest, highest])
+    assert ends == page.evaluate("[rgb('--cool'), rgb('--warm')]")
+    page = visit(page_file)
+    page.evaluate("look(points[0], points[1], 12 * fit)")
+    until(page, "view.scale > 11 * fit && !waiting && sheets.every((sheet) => sheet.complete)")
+    assert page.evaluate(PAINTED, ".over") > 0.002
+
+
+def test_texts_that_spreadsheets_compute_stay_text(visit: Any, page_file: Path) -> None:
+    page = visit(page_file)
+    assert page.evaluate("""[csvField("=1+1"), csvField(-2.5), csvField('a "b", c')]""") == [
+        "'=1+1", "-2.5", '"a ""b"", c"'
+    ]  # fmt: skip

@@ -16,6 +16,7 @@ from isthmus.anomalies.calibration import Calibration
 from isthmus.anomalies.kinds import kind_of_data
 from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
 from isthmus.anomalies.watched import Usual
+from isthmus.data.base import Source
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
@@ -230,8 +231,10 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
 
         samples = self._open(X)
         labels = getattr(samples, "labels", None) if y is None else y
+        source = X if isinstance(X, Source) else samples
+        data = str(X) if isinstance(X, str | Path) else source.name if isinstance(source, Source) else ""
         return write_report(
-            self, samples, as_path(folder), labels=labels, title=title, saved_as=as_path(saved_as or folder)
+            self, samples, as_path(folder), data=data, labels=labels, title=title, saved_as=as_path(saved_as or folder)
         )
 
     def _open(self, X: Any) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import shlex
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,22 +20,22 @@ from isthmus.evaluation.theme import count, number, share
 _LEVELS = (0.01, 0.05, FDR)
 _PLAIN = 0.01  # the p-value that is judged alone, for comparison
 _MOST_LABELS = 20
-_UNNAMED = ("", "table", "array", "list")  # what sources are called that have no name
 
 
 def write_report(
-    detector: Detector, samples: Any, folder: Path, *, labels: Any, title: str | None, saved_as: Path
+    detector: Detector, samples: Any, folder: Path, *, data: str, labels: Any, title: str | None, saved_as: Path
 ) -> Path:
-    """Write ``report.html`` and its figures into a folder, and return the page's path; see `AnomalyDetector.report`."""
+    """Write ``report.html`` and its figures into a folder, and return the page's path; see `AnomalyDetector.report`.
+
+    data : what the samples are called.
+    """
     findings = Findings.of(detector, samples, labels)
     unit = UNITS[detector.kind_]
-    named = str(getattr(samples, "name", ""))
-    of = "" if named in _UNNAMED else f" of {PurePath(named).name}"
-    today = datetime.date.today().isoformat()
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
-        lead=f"{count(len(findings), unit)}{of}, judged on {today}",
+        data=data,
+        lead=f"A detector of anomalies on {count(len(findings), unit)}",
         verdict=verdict(findings, unit),
         headlines=_headlines(findings, unit) + training_headline(detector.history_),
         sections=_sections(detector, samples, findings, unit, saved_as.resolve().name),
@@ -82,14 +81,14 @@ def verdict(findings: Findings, unit: str) -> str:
         said = [f"Nothing is flagged among {count(n, unit)} at a false-discovery rate of 10 %."]
     if fewest > 1 and not found:
         said.append(
-            f"Mind what the calibration can tell: from {count(len(findings.usual), 'sample')} no p is below "
-            f"{number(findings.smallest_p)}, and a list among {n:,} takes at least {count(fewest, unit)} of that p. "
-            f"Fewer anomalies cannot be flagged, however strange they are, but scores rank them all the same."
+            f"With {count(len(findings.usual), 'calibration sample')} no p is below {number(findings.smallest_p)}, and "
+            f"a list out of {n:,} needs at least {count(fewest, unit)} with that p: fewer anomalies cannot be flagged, "
+            f"however strange they are. Their scores rank them all the same."
         )
     if not found and findings.extreme:
         said.append(
-            f"{_are(findings.extreme, unit)} stranger than all that calibrate: {findings.needed():,} calibration "
-            f"samples would flag them, or fewer {unit}s at a time."
+            f"{_are(findings.extreme, unit)} stranger than every calibration sample: {findings.needed():,} of these "
+            f"would flag them, or judging fewer {unit}s at a time."
         )
     return " ".join(said)
 
@@ -206,9 +205,8 @@ def _judged(findings: Findings, labels: Labels, what: str) -> Section:
 def _model_section(detector: Detector, findings: Findings, name: str) -> Section:
     python = (
         f"from isthmus import AnomalyDetector\n\ndetector = AnomalyDetector.load({name!r})\n"
-        f"p = detector.p_values(X)          # the chance that a normal sample is as strange\n"
-        f"found = detector.detect(X, fdr=0.1)  # which are anomalies\n"
-        f"parts = detector.explain(X)       # and where"
+        f"# the chance that a normal sample is as strange\np = detector.p_values(X)\n"
+        f"# which are anomalies, and where\nfound = detector.detect(X, fdr=0.1)\nparts = detector.explain(X)"
     )
     data = {"table": "data.csv", "images": "photos/"}.get(detector.kind_, "data.npy")
     shell = f"isthmus detect {shlex.quote(name)} {data} --fdr 0.1 -o anomalies.csv"

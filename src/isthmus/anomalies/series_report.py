@@ -53,7 +53,7 @@ def series_sections(detector: Detector, samples: list[Series], findings: Finding
         near.append(from_near(f"stretch_{k}", tracks[i], one, max(2 * window, len(one)), caption))
     return [
         Section("The strangest stretches", plates, text=text, listing=_listing(tracks, shown, usual)),
-        Section("From near", near, text="The line and what was expected of it, in the channel that is guiltiest."),
+        Section("From near", near, text="The channel that differs most from what was expected, beside that."),
     ]
 
 

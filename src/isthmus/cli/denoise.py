@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.data.sources import Source
     from isthmus.denoising.files import Cleaned, FileCleaner
 
+_SIGNALS = (".csv", ".wav")  # files of signals
 _MINUTES = 3.0  # of learning from the noisy files themselves
 
 Noise = Annotated[
@@ -175,7 +176,7 @@ def denoise(
     if cleaned.examples and sheet is not None:
         from isthmus.evaluation.figures.before_after import before_after
 
-        before_after(cleaned.examples, sheet)
+        before_after(cleaned.examples, sheet, denoiser.noise_ or "unknown")
         typer.echo(f"Sheet       {sheet}")
     report_bad(bad | cleaned.bad)
 
@@ -222,7 +223,8 @@ def _check_model(folder: Path, overwrite: bool) -> None:
 def _sheet(sheet: Path | None, output: Path, folder: Path | None, overwrite: bool) -> Path | None:
     """Where the picture goes; None for one that nobody named and that would lie among the data it shows."""
     if sheet is None:
-        sheet = output.parent / f"{output.stem}-before-after.png"
+        stem = output.name if output.suffix.lower() in _SIGNALS else output.stem  # beside a folder of the same stem
+        sheet = output.parent / f"{stem}-before-after.png"
         if folder is not None and sheet.resolve().is_relative_to(folder.resolve()):
             return None
     if sheet.exists() and not overwrite:

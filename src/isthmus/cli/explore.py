@@ -32,6 +32,13 @@ def explore(
         int | None,
         typer.Option(help="Port to listen at.", min=1, max=65535, show_default="the first free one from 5006 on"),
     ] = None,
+    projection: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Map of codes of more than two numbers: pca, or neighbours (a ManifoldMap, fitted first).",
+        ),
+    ] = "pca",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,
     reading: options.Reading,
     device: options.Device = "auto",
@@ -43,6 +50,8 @@ def explore(
       isthmus explore digits-2 mnist:test
 
       isthmus explore digits-2 digits-10 mnist:test
+
+      isthmus explore digits-10 mnist:test --projection neighbours
     """
     models, data = _models_and_data(inputs)
     for folder in models:
@@ -54,7 +63,9 @@ def explore(
 
     _quiet_logs()
     names = _names(models)
-    pages = {name: _prepared(model, data, reading, device) for name, model in zip(names, models, strict=True)}
+    pages = {
+        name: _prepared(model, data, reading, device, projection) for name, model in zip(names, models, strict=True)
+    }
     try:
         ended = serve(
             lambda: assembled(pages),
@@ -94,20 +105,20 @@ def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
     return inputs[:-1], inputs[-1]
 
 
-def _prepared(folder: str, data: str | None, reading: options.Reading, device: str) -> Any:
+def _prepared(folder: str, data: str | None, reading: options.Reading, device: str, projection: str) -> Any:
     from isthmus.data.sources import open_source
     from isthmus.serving.explorer.prepared import prepared
 
     model = load_model(folder, device)
     if data is None:
-        return prepared(model, None)
+        return prepared(model, None, projection=projection)
     try:
         can = estimators.of(model).can
         opens = can & {"decode", "detect"}
         source: Any = open_for(model, data, reading) if opens else open_source(data, on_mixed_sizes="keep")
     except IsthmusError as error:
         raise IsthmusError(f"{data} is no folder of a model, and as data: {error}") from error
-    return prepared(model, source, class_names=options.class_names(data))
+    return prepared(model, source, class_names=options.class_names(data), projection=projection)
 
 
 def _names(folders: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isthmus.data.sources import Source
     from isthmus.latent.store import StoredSample
 
+_ITSELF = 1e-3  # share of the farthest neighbour's distance up to which codes are those of the same sample
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -37,6 +38,9 @@ def similar(
     sheet: Annotated[
         Path | None, typer.Option("-o", "--output", help="Picture of the samples and their neighbours.")
     ] = None,
+    not_itself: Annotated[
+        bool, typer.Option("--not-itself", help="Leave a sample out of its own neighbours, where the store holds it.")
+    ] = False,
     as_json: options.Json = False,
     reading: options.Reading,
     device: options.Device = "auto",
@@ -44,7 +48,8 @@ def similar(
 ) -> None:
     """Find the samples of a store whose codes are nearest to those of other samples.
 
-    Distances are Euclidean, between codes. A sample that is in the store itself is its own nearest, at distance 0.
+    Distances are Euclidean, between codes. A sample that is in the store itself is its own nearest, at distance
+    0, unless --not-itself leaves it out.
 
     Examples:
 
@@ -66,8 +71,10 @@ def similar(
     codes.check_model(folder.resolve().name, sha256)
     encoder = load_model(model, device, "encode")
     source = _first(encoder, query, reading, limit)
-    found = codes.nearest(encoder.encode(source), k)
     names, labels = _names(source, query)
+    found = codes.nearest(encoder.encode(source), k + not_itself)
+    if not_itself:
+        found = [_others(name, neighbours)[:k] for name, neighbours in zip(names, found, strict=True)]
     if sheet is not None:
         _write_sheet(encoder, source, labels, found, sheet, store)
     if as_json:
@@ -106,6 +113,14 @@ def _names(source: Source, query: str) -> tuple[list[str], list[str | None]]:
     return names, [str(classes[v]) if classes and isinstance(v, int) and v < len(classes) else str(v) for v in values]
 
 
+def _others(name: str, neighbours: Sequence[StoredSample]) -> list[StoredSample]:
+    """Neighbours without the sample itself: the one of its name, else one that is no farther than rounding explains."""
+    itself = next((n for n in neighbours if n.sample == name), None)
+    if itself is None and neighbours and neighbours[0].distance <= _ITSELF * neighbours[-1].distance:
+        itself = neighbours[0]
+    return [neighbour for neighbour in neighbours if neighbour is not itself]
+
+
 def _json(name: str, label: str | None, neighbours: Sequence[StoredSample]) -> dict[str, object]:
     found = [{"sample": n.sample, "label": n.label, "distance": n.distance} for n in neighbours]
     return {"sample": name, "label": label, "neighbours": found}
@@ -120,10 +135,13 @@ def _print(names: Sequence[str], labels: Sequence[str | None], found: Sequence[S
     console = Console()
     for name, label, neighbours in zip(names, labels, found, strict=True):
         console.print(f"[bold]{escape(name)}[/bold]" + ("" if label is None else f", {escape(label)}"), highlight=False)
-        table = Table(box=None, pad_edge=False, show_header=False)
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        table.add_column("", justify="right")
+        for column in ("distance", "label", "sample"):
+            table.add_column(column)
         for rank, neighbour in enumerate(neighbours, 1):
             table.add_row(
-                f"{rank:>3}", f"{neighbour.distance:.4g}", escape(neighbour.label or ""), escape(neighbour.sample)
+                str(rank), f"{neighbour.distance:.4g}", escape(neighbour.label or ""), escape(neighbour.sample)
             )
         console.print(table, "", highlight=False)
 

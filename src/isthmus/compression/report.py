@@ -76,6 +76,7 @@ def report(
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
+        data=some.name,
         lead=f"A {'lossy' if lossy else 'lossless'} codec on images of {some.shape}, {some.arrays[0].dtype}, measured "
         f"on {count(n, 'image')}",
         headlines=headlines + training_headline(codec.history_),

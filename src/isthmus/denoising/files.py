@@ -10,20 +10,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.data.channels_last import channels_last
 from isthmus.data.files import map_npy
 from isthmus.data.sample_file import SampleFile
 from isthmus.data.sample_files import READABLE, SampleFiles, open_sample, sample_paths
-from isthmus.data.scaling import check_finite
+from isthmus.data.scaling import check_finite, sample_channel_axis
 from isthmus.data.sources import Source
 from isthmus.denoising.denoiser import MOST_VALUES, Denoiser
 from isthmus.denoising.own_units import NOISE, OwnUnits, in_own_units
 from isthmus.errors import IsthmusError
 from isthmus.files import atomic_paths, npy_file
 from isthmus.remote.paths import as_path
+
+if TYPE_CHECKING:
+    from isthmus.evaluation.figures.before_after import Example
 
 _ARRAY_BYTES = 1 << 24  # of an array that is cleaned at a time
 _EXAMPLES, _LEAST_PIXELS = 6, 8  # samples that are shown before and after, and the height and width of the smallest
@@ -112,14 +116,13 @@ class Cleaned:
     """What came of cleaning.
 
     count : files or samples that were cleaned. bad : one line for each file that could not be. notes : what was left
-    alone or could not be kept, and in how many files. examples : a few samples before and after, images or the middles
-    of large ones.
+    alone or could not be kept, and in how many files. examples : a few samples before and after.
     """
 
     count: int = 0
     bad: dict[Path, str] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
-    examples: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
     def add(self, other: Cleaned) -> None:
         """Take in what came of the files that follow."""
@@ -155,10 +158,22 @@ class FileCleaner:
                 for add, values in zip(files, part, strict=True):
                     add(values)
         cleaned = Cleaned(len(source))
-        if len(source.shape) > 2:
-            first = source.take(np.arange(min(_EXAMPLES, len(source))))
-            cleaned.examples = list(zip(first, self._parts(first)[0], strict=True))
+        first = source.take(np.arange(min(_EXAMPLES, len(source))))
+        cleaned.examples = [
+            self._example(source.location(index), before, after)
+            for index, (before, after) in enumerate(zip(first, self._parts(first)[0], strict=True))
+        ]
         return cleaned
+
+    def _example(self, name: str, before: np.ndarray, after: np.ndarray) -> Example:
+        """Of a sample of an array, in the layout that the denoiser takes."""
+        from isthmus.evaluation.figures.before_after import example
+
+        signal = self.denoiser.network_spec_.num_spatial_dims == 1
+        if signal:
+            axis = sample_channel_axis(before.shape, self.denoiser.channel_axis)
+            before, after = channels_last(before, axis), channels_last(after, axis)
+        return example(name, before, after, signal=signal)
 
     def of_array(self, source: Source, span: tuple[int, int]) -> list[np.ndarray]:
         """A range of samples cleaned and, if they are wanted, the deviations of the errors."""
@@ -187,11 +202,11 @@ class FileCleaner:
             _check(file, sample)
             cleaned, *std = self._sample(file, sample)
             deviations.extend(std)
-            if len(examples) < _EXAMPLES and not file.signal and min(cleaned.shape[:2]) >= _LEAST_PIXELS:
-                examples.append((middle(sample).copy(), middle(cleaned).copy()))
-            return cleaned
+            if len(examples) < _EXAMPLES and (file.signal or min(cleaned.shape[:2]) >= _LEAST_PIXELS):
+                from isthmus.evaluation.figures.before_after import example
 
-        from isthmus.evaluation.figures.before_after import middle
+                examples.append(example(path.name, sample, cleaned, signal=file.signal))
+            return cleaned
 
         with atomic_paths(*self._places(target, name)) as (*beside, temporary):
             file.rewrite(temporary, clean)

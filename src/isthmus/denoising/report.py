@@ -79,6 +79,7 @@ def report(
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
+        data=measured.data,
         lead=f"A denoiser on samples of {measured.shape}, {measured.noisy[0].dtype}, measured on {count(n, 'sample')}",
         headlines=_headlines(measured) + training_headline(denoiser.history_),
         sections=[*sections, _model_section(denoiser, as_path(saved_as or folder).resolve().name)],
@@ -91,10 +92,12 @@ def report(
 class _Measured:
     """Samples (*spatial, channels) in units of the range, which differ in shape where X does.
 
+    data : what their source is called.
     std : expected deviation of the error that is left, as one number for all.
     errors : mean squared error by what was done with the noisy samples, where clean ones are known.
     """
 
+    data: str
     noisy: list[np.ndarray]
     cleaned: list[np.ndarray]
     clean: list[np.ndarray] | None
@@ -128,7 +131,7 @@ def _measured(denoiser: Cleaner, X: Any, clean: Any, noise: str | None) -> _Meas
     assert before is not None and after is not None
     expected = float(np.sqrt(np.mean([float((np.float64(s) ** 2).mean()) for s in std]))) / unit
     errors = {} if reference is None else _errors(before, after, reference)
-    return _Measured(before, after, reference, expected, errors, some.given, some.shape)
+    return _Measured(some.name, before, after, reference, expected, errors, some.given, some.shape)
 
 
 def _same_samples(clean: Any, some: SomeSamples) -> list[np.ndarray]:

@@ -41,6 +41,7 @@ def write_evaluation(measured: Representation, folder: str | Path, *, title: str
     return write_page(
         folder / "evaluation.html",
         title=title,
+        data=origin.get("data", ""),
         lead=f"What a code of {count(measured.code.size, 'number')} is worth as features, beside PCA of the same size "
         f"and the raw data of {count(measured.raw.size, 'number')}",
         headlines=_headlines(measured),

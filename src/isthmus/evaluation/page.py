@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from isthmus import __version__
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 else:
     _Base = type(Path())  # before Python 3.12 only the concrete class can have subclasses
 _FRAME = 720  # pixels, the height of a report in a notebook
+_UNNAMED = ("", "table", "array", "list")  # what sources are called that have no name
 
 
 class ReportPath(_Base):
@@ -108,6 +110,7 @@ def write_page(
     path: Path,
     *,
     title: str,
+    data: str,
     lead: str,
     headlines: Sequence[Headline],
     sections: Sequence[Section],
@@ -116,6 +119,7 @@ def write_page(
 ) -> Path:
     """Write a page, and its figures as ``figures/NAME.png`` and ``figures/NAME-dark.png`` beside it.
 
+    data : what the source of the samples is called; the page names it, and the day.
     verdict : what the figures come to, in plain sentences, above them. Returns the path, which a notebook shows as the
     page.
     """
@@ -127,6 +131,8 @@ def write_page(
         light=css_variables(LIGHT),
         dark=css_variables(DARK),
         mark=MARK,
+        data="" if data in _UNNAMED else PurePath(data).name,
+        today=datetime.date.today().isoformat(),
         lead=lead,
         verdict=verdict,
         headlines=headlines,

@@ -95,6 +95,7 @@ def write_report(
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
+        data=measured.data,
         lead=_lead(measured),
         verdict=verdict(measured),
         headlines=_headlines(measured),

@@ -15,7 +15,10 @@ from isthmus.errors import IsthmusError
 
 @dataclass(frozen=True)
 class SomeSamples:
-    """arrays : the samples, which may differ in shape. indices : their numbers, (n,). given : how many there were."""
+    """arrays : the samples, which may differ in shape. indices : their numbers, (n,).
+
+    given : how many there were. name : what their source is called.
+    """
 
     arrays: list[np.ndarray]
     indices: np.ndarray

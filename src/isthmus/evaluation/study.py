@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from isthmus.data.base import Source
 from isthmus.data.labels import as_labels
+from isthmus.data.sample_kinds import kind_of
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
@@ -101,11 +102,13 @@ def passage(model: Reconstructor, samples: np.ndarray) -> Passage:
 class Study(Passage):
     """A model's reconstructions of test samples, and PCA's beside them.
 
+    data : what the source of the test samples is called.
     directions : what the numbers of the code do.
     plane : two coordinates of each code, and what they are.
     grid : decoded codes on a square grid, where a code has two numbers.
     """
 
+    data: str
     metrics: ReconstructionMetrics
     pca: PcaBaseline
     pca_metrics: ReconstructionMetrics
@@ -173,21 +176,22 @@ def study(
     samples = source.take(chosen)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
-        originals = network_layout(model.scale(samples), sample_shape)
+        scaled = _scaling(model, train_source)
+        originals = scaled(samples)
         z = np.asarray(model.transform(samples), dtype=np.float32)
 
         def decode(codes: np.ndarray) -> np.ndarray:
-            decoded = model.inverse_transform(codes.reshape(-1, *z.shape[1:]))
-            return network_layout(model.scale(decoded), sample_shape)
+            return scaled(model.inverse_transform(codes.reshape(-1, *z.shape[1:])))
 
         codes, rebuilt = z.reshape(len(z), -1), decode(z)
         metrics = reconstruction_metrics(originals, rebuilt)
-        training = network_layout(model.scale(train_source.take(fitted)), sample_shape)
+        training = scaled(train_source.take(fitted))
         pca = pca_baseline(training, originals, codes.shape[1])
         pca = replace(pca, reconstruction=clipped_to_dtype(pca.reconstruction, model, samples))
         grid = code_grid(codes, decode) if z.ndim == 2 and originals.ndim >= 4 else None
         directions = code_directions(codes, decode, flat=z.ndim == 2, rng=rng)
     return Study(
+        data=source.name,
         kind=KINDS[originals.ndim],
         originals=originals,
         rebuilt=rebuilt,
@@ -208,6 +212,18 @@ def study(
         samples_given=len(source),
         pca_samples=len(fitted),
     )
+
+
+def _scaling(model: Reconstructor, train: Source) -> Callable[[Any], np.ndarray]:
+    """What scales samples into the layout of networks; signals have channels there, also where a network saw rows."""
+    shape = tuple(train.shape[1:])
+    signals = len(shape) == 1 and kind_of(train, getattr(model, "kind", "auto"), None).name == "signals"
+
+    def scaled(samples: Any) -> np.ndarray:
+        shaped = network_layout(model.scale(samples), shape)
+        return shaped[:, None] if signals and shaped.ndim == 2 else shaped
+
+    return scaled
 
 
 def network_layout(scaled: np.ndarray, sample_shape: tuple[int, ...]) -> np.ndarray:

@@ -33,6 +33,7 @@ def write_table_report(
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
+        data=measured.data,
         lead=_lead(measured),
         verdict=verdict(measured),
         headlines=_headlines(measured),

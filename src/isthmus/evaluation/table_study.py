@@ -45,13 +45,15 @@ class ColumnQuality:
 class TableStudy:
     """A model's reconstructions of a table's rows, and those of PCA of the same features with as many numbers.
 
-    read_as : how the data were read. originals, rebuilt : Arrow tables with the model's columns.
+    data : what the source of the test rows is called. read_as : how the data were read.
+    originals, rebuilt : Arrow tables with the model's columns.
     values : of the originals, float64 (n, columns), NaN where missing.
     rebuilt_values : the same of what was rebuilt.
     costs, pca_costs : the error of each cell by that of the simplest guess in its column, NaN where missing.
     places : numbers of the rows in what was given. plane, classes : as in `Study`.
     """
 
+    data: str
     scaler: TableScaler
     read_as: str
     originals: Any
@@ -132,6 +134,7 @@ def table_study(
     columns = zip(scaler.schema.used, costs.T, pca_costs.T, _simple(scaler, values), strict=True)
     qualities = [_quality(*each) for each in columns if not np.isnan(each[1]).all()]
     return TableStudy(
+        data=source.name,
         scaler=scaler,
         read_as=source.said,
         originals=rows.table,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any, Protocol
 
@@ -25,12 +25,13 @@ _BLOCK = 1024
 _STEPS = 64  # values of a line
 _MOST_CHANNELS = 3  # lines of a sample
 _MOST_VALUES = 8  # columns of a table's row that are shown
-_WIDE = 40  # columns; wider rows are shown as lines
+_WIDE = 40  # columns; wider rows are shown as lines, and only the first ones colour points
 _GRID = {"images": 40, "volumes": 40, "signals": 18}  # places along a side where the decoder is asked, at most
 _LEAST_GRID = 12
 _TAIL = 0.002  # share of the samples on each side that may be strays
 _FEWEST_STRAYS = 100  # samples; of fewer all are within the frame
 _MOST_CLASSES, _COLORS = 20, 10  # classes with a colour, and colours
+_ERROR = "reconstruction error"
 _FEW = 1 / 5_000  # of the samples: in a cell and those around it so few are strays
 
 
@@ -81,6 +82,8 @@ class DrawnMap:
     form : of the previews: "pictures", uint8 (n, height, width, 1 or 3); "lines", uint8 (n, channels, steps);
         "values", float32 (n, columns), the first columns of a row in the user's units.
     shrunk : whether pictures have fewer pixels than the samples.
+    values : what points can be coloured by beside their classes: the mean squared error of the reconstruction
+        in scaled units, and the columns of a table in the user's units, each an array of shape (n,).
     land : what the decoder makes of each place, for pictures and signals.
     samples_given : in the data; a random part of more than 70,000 is shown.
     """
@@ -99,6 +102,7 @@ class DrawnMap:
     land: Land | None
     samples_given: int
     scores: NeighbourhoodScores | None = None
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
@@ -168,7 +172,7 @@ def draw_map(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*does not have valid feature names.*", UserWarning)
         look = _look(model, source)
-        places, previews = _read(model, look, source)
+        places, previews, values = _read(model, look, source)
         low, side = _frame(places)
         order = _along_a_curve((places - low) / side)
         land = _land(model, look, (places - low) / side, lambda shares: (low + side * shares).astype(np.float32))
@@ -188,6 +192,7 @@ def draw_map(
         land=land,
         samples_given=given,
         scores=scores,
+        values={name: of[order] for name, of in values.items()},
     )
 
 
@@ -257,16 +262,24 @@ def _look(model: Mapper, source: Source) -> _Look:
     return _Look(kind, form, shown_range(scaled, kind), most, columns, shrunk)
 
 
-def _read(model: Mapper, look: _Look, source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Places (n, 2) and previews of all samples, in one pass over them."""
-    places, previews = [], []
+def _read(model: Mapper, look: _Look, source: Source) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Places (n, 2), previews and values of all samples, in one pass over them; see `DrawnMap`."""
+    places, previews, values = [], [], []
+    shape = source.shape[1:]
+    names = columns_of(source, model, shape)[:_WIDE]
     for samples in source.chunks(_BLOCK):
         codes = np.asarray(model.transform(samples), np.float32)
         if codes.shape[1:] != (2,):
             raise IsthmusError(f"a map needs codes of 2 numbers; those of this model have shape {codes.shape[1:]}")
         places.append(codes)
-        previews.append(look.previews(samples, network_layout(model.scale(samples), source.shape[1:])))
-    return np.concatenate(places), np.concatenate(previews)
+        scaled = network_layout(model.scale(samples), shape)
+        previews.append(look.previews(samples, scaled))
+        rebuilt = network_layout(model.scale(model.inverse_transform(codes)), shape)
+        error = np.square(rebuilt - scaled).reshape(len(codes), -1).mean(axis=1)
+        columns = samples[:, :_WIDE] if names and look.kind == "table" else np.empty((len(codes), 0))
+        values.append(np.concatenate([error[:, None], columns], axis=1).astype(np.float32))
+    named = (_ERROR, *names[: values[0].shape[1] - 1])
+    return np.concatenate(places), np.concatenate(previews), dict(zip(named, np.concatenate(values).T, strict=True))
 
 
 def _land(model: Mapper, look: _Look, shares: np.ndarray, places_of: Callable[[np.ndarray], np.ndarray]) -> Land | None:

@@ -11,6 +11,10 @@ const indices = new Uint32Array(bytes(content.indices).buffer);
 const classes = content.classes && { ...content.classes, of: new Uint32Array(bytes(content.classes.of).buffer) };
 const count = indices.length;
 const hidden = new Set(); // classes that are not shown
+const scales = content.scales.map((scale) => ({ ...scale, of: bytes(scale.of) })); // 255 levels, and 255 where missing
+let scale = null; // what points are coloured by, where that is not their class
+let selected = null; // 1 for each sample that is selected
+let lassoing = false, lasso = null; // whether a drag selects, and the places it has gone through
 const map = element("map"), canvas = map.querySelector("canvas"), card = element("card"), ring = element("ring");
 const legend = document.querySelector(".legend");
 const FAR = 14; // pixels from the pointer within which a sample is found
@@ -28,12 +32,22 @@ function colors() {
   const all = new Uint8Array(4 * count);
   const crowd = Math.min(1, Math.max(0, Math.log10(count / 1000) / 2)); // 0 up to 1,000 points, 1 from 100,000
   const alpha = 255 * (classes && classes.hues.length ? 0.85 - 0.3 * crowd : 0.75 - 0.35 * crowd);
-  const palette = (classes ? classes.names : [""]).map((_, k) => rgb(hue(k)));
+  const palette = scale ? ramp() : (classes ? classes.names : [""]).map((_, k) => rgb(hue(k)));
   for (let i = 0; i < count; i++) {
-    const k = classes ? classes.of[i] : 0;
-    if (!hidden.has(k)) all.set([...palette[k], alpha], 4 * i);
+    const ink = palette[scale ? scale.of[i] : classes ? classes.of[i] : 0];
+    if (visible(i)) all.set([...ink, selected && !selected[i] ? 0.12 * alpha : alpha], 4 * i);
   }
   return all;
+}
+
+const visible = (i) => !(classes && hidden.has(classes.of[i]));
+
+// By way of a brighter colour: straight on, all between would be mud
+function ramp() {
+  const [low, middle, high, missing] = ["--cool", "--class-1", "--warm", "--faint"].map(rgb);
+  const mixed = (a, b, share) => a.map((part, axis) => part + (b[axis] - part) * share);
+  const level = (l) => (l < 127 ? mixed(low, middle, l / 127) : mixed(middle, high, (l - 127) / 127));
+  return [...Array.from({ length: 255 }, (_, l) => level(l)), missing];
 }
 
 // The view
@@ -66,7 +80,7 @@ function paint() {
   const zoom = view.scale / fit;
   const dot = Math.min(14, Math.min(6, Math.max(2, (0.62 * fit) / Math.sqrt(count))) * Math.max(1, zoom) ** 0.45);
   const before = performance.now(), moving = before - moved < 150;
-  painter.paint(view, dot, painter.ratio(), moving ? thin : 1);
+  painter.paint(view, land.hidden ? dot : 0.7 * dot, painter.ratio(), moving ? thin : 1);
   if (moving) {
     // Neighbours follow each other in the data, so that one point in a few shows the same shapes, for a moment
     thin = Math.min(16, Math.max(1, Math.round((thin * (performance.now() - before)) / QUICK)));
@@ -76,6 +90,7 @@ function paint() {
   placeNames();
   const [x, y] = toScreen(0, 1);
   if (!land.hidden) land.style.transform = `translate(${x}px, ${y}px) scale(${view.scale / land.naturalWidth})`;
+  paintOver();
   if (shown >= 0) placeCard();
 }
 
@@ -121,6 +136,7 @@ function resize() {
   [width, height] = [map.clientWidth, map.clientHeight];
   fit = 0.97 * Math.max(1, Math.min(width, height));
   [canvas.width, canvas.height] = [width, height].map((side) => Math.max(1, Math.round(side * painter.ratio())));
+  [over.width, over.height] = [width, height].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
   look(view.x, view.y, view.scale ? (view.scale * fit) / before : fit);
 }
 
@@ -147,15 +163,28 @@ function nearest(x, y, reach) {
   for (let row = cell(y - reach); row <= cell(y + reach); row++) {
     for (let m = starts[row * CELLS + cell(x - reach)]; m < starts[row * CELLS + cell(x + reach) + 1]; m++) {
       const i = members[m], away = (points[2 * i] - x) ** 2 + (points[2 * i + 1] - y) ** 2;
-      if (away <= least && !(classes && hidden.has(classes.of[i]))) [best, least] = [i, away];
+      if (away <= least && visible(i)) [best, least] = [i, away];
     }
   }
   return best;
 }
 
+// Samples that can be seen in the view, at most so many and one more
+function inView(most) {
+  const found = [], [left, top] = toPlace(0, 0), [right, bottom] = toPlace(width, height);
+  for (let row = cell(bottom); row <= cell(top); row++) {
+    for (let m = starts[row * CELLS + cell(left)]; m < starts[row * CELLS + cell(right) + 1]; m++) {
+      const i = members[m], x = points[2 * i], y = points[2 * i + 1];
+      if (x < left || x > right || y < bottom || y > top || !visible(i)) continue;
+      if (found.push(i) > most) return found;
+    }
+  }
+  return found;
+}
+
 // The card of a sample
 
-let shown = -1, kept = false;
+let shown = -1, kept = -1; // the sample of the card, and the one that a click has kept
 const sheets = []; // unpacked when they are first needed
 
 function show(i, keep = false) {
@@ -166,7 +195,8 @@ function show(i, keep = false) {
     card.replaceChildren(preview(i), title, ...(classes || content.files[i] ? [name] : []));
     card.dataset.index = indices[i];
   }
-  [shown, kept] = [i, keep && i >= 0];
+  if (keep) kept = i;
+  shown = i;
   card.hidden = ring.hidden = i < 0;
   if (i >= 0) placeCard();
 }
@@ -183,7 +213,7 @@ function preview(i) {
   if (content.form === "values") return row(i);
   const made = document.createElement("canvas"), ratio = Math.ceil(devicePixelRatio);
   const lines = content.form === "lines";
-  const { across, width: w, height: h } = lines ? { width: 220, height: 96 } : content.sheets;
+  const { width: w, height: h } = lines ? { width: 220, height: 96 } : content.sheets;
   const times = lines ? 1 : Math.max(1, 128 / Math.max(w, h));
   [made.width, made.height] = [w, h].map((side) => Math.round(side * times * ratio));
   made.style.width = `${made.width / ratio}px`;
@@ -192,13 +222,23 @@ function preview(i) {
     drawLines(context, i, made.width, made.height, ratio);
     return made;
   }
-  const k = i % (across * across), n = Math.floor(i / (across * across));
-  sheets[n] ??= Object.assign(new Image(), { src: content.sheets.uris[n] });
   context.imageSmoothingEnabled = Math.max(w, h) >= 48;
-  const draw = () =>
-    context.drawImage(sheets[n], (k % across) * w, Math.floor(k / across) * h, w, h, 0, 0, made.width, made.height);
-  sheets[n].complete ? draw() : sheets[n].decode().then(draw, () => {});
+  const draw = () => drawPicture(context, i, 0, 0, made.width, made.height) || sheet(i).decode().then(draw, () => {});
+  draw();
   return made;
+}
+
+function sheet(i) {
+  const n = Math.floor(i / content.sheets.across ** 2);
+  return (sheets[n] ??= Object.assign(new Image(), { src: content.sheets.uris[n] }));
+}
+
+// Whether the sample's picture was there to be drawn
+function drawPicture(context, i, x, y, wide, high) {
+  const { across, width: w, height: h } = content.sheets, k = i % (across * across);
+  if (!sheet(i).complete) return false;
+  context.drawImage(sheet(i), (k % across) * w, Math.floor(k / across) * h, w, h, x, y, wide, high);
+  return true;
 }
 
 function drawLines(context, i, w, h, ratio) {
@@ -239,8 +279,10 @@ const at = (event) => {
   return [event.clientX - box.left, event.clientY - box.top];
 };
 
+// What the pointer is at; where that is nothing, the sample that a click has kept, which a click into nothing lets go
 function find(x, y, keep) {
-  show(nearest(...toPlace(x, y), FAR / view.scale), keep);
+  const found = nearest(...toPlace(x, y), FAR / view.scale);
+  show(found < 0 && !keep ? kept : found, keep);
 }
 
 map.addEventListener("pointerdown", (event) => {
@@ -249,15 +291,17 @@ map.addEventListener("pointerdown", (event) => {
   pointers.set(event.pointerId, at(event));
   map.setPointerCapture(event.pointerId);
   gliding++;
+  if ((lassoing || event.shiftKey) && pointers.size === 1) lasso = [toPlace(...at(event))];
 });
 map.addEventListener("pointermove", (event) => {
   const now = at(event), before = pointers.get(event.pointerId);
-  if (!before) return kept || find(...now, false);
+  if (!before) return find(...now, false);
   travelled += Math.hypot(now[0] - before[0], now[1] - before[1]);
   pointers.set(event.pointerId, now);
   if (travelled < 4) return;
+  if (lasso) return lasso.push(toPlace(...now)), redraw();
   map.classList.add("dragged");
-  if (!kept) show(-1);
+  show(kept);
   if (pointers.size === 1) {
     const [x, y] = [0, 1].map((axis) => (now[axis] - before[axis]) / view.scale);
     return look(view.x - x, view.y + y, view.scale);
@@ -271,104 +315,16 @@ for (const kind of ["pointerup", "pointercancel"]) {
     if (!pointers.delete(event.pointerId)) return;
     if (!pointers.size) map.classList.remove("dragged");
     if (kind === "pointerup" && travelled < 4) find(...at(event), true);
+    else if (kind === "pointerup" && lasso) selectWithin(lasso);
+    lasso = null;
+    redraw();
   });
 }
-map.addEventListener("pointerleave", () => kept || show(-1));
+map.addEventListener("pointerleave", () => show(kept));
 map.addEventListener("wheel", (event) => {
   event.preventDefault();
   gliding++;
   const pixels = event.deltaY * (event.deltaMode ? 18 : 1);
   zoom(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), ...at(event));
-  if (!kept) find(...at(event), false);
+  find(...at(event), false);
 }, { passive: false });
-
-// Keys, buttons, search and legend
-
-const everything = () => glide(0.5, 0.5, fit);
-const keys = {
-  ArrowLeft: () => look(view.x - (0.1 * width) / view.scale, view.y, view.scale),
-  ArrowRight: () => look(view.x + (0.1 * width) / view.scale, view.y, view.scale),
-  ArrowUp: () => look(view.x, view.y + (0.1 * height) / view.scale, view.scale),
-  ArrowDown: () => look(view.x, view.y - (0.1 * height) / view.scale, view.scale),
-  "+": () => zoom(1.4),
-  "=": () => zoom(1.4),
-  "-": () => zoom(1 / 1.4),
-  0: everything,
-  Enter: () => show(nearest(view.x, view.y, (0.5 * Math.min(width, height)) / view.scale), true),
-  Escape: () => show(-1),
-};
-map.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
-  event.preventDefault();
-  keys[event.key]();
-});
-element("in").onclick = () => glide(view.x, view.y, 2 * view.scale);
-element("out").onclick = () => glide(view.x, view.y, view.scale / 2);
-element("reset").onclick = everything;
-
-const finder = element("find"), input = finder.querySelector("input");
-input.placeholder = content.files.length ? "Find a number or file" : "Find sample number";
-finder.onsubmit = (event) => {
-  event.preventDefault();
-  const text = input.value.trim();
-  let i = /^[\d,]+$/.test(text) ? indices.indexOf(Number(text.replaceAll(",", ""))) : -1;
-  if (i < 0 && text) i = content.files.findIndex((name) => name.includes(text));
-  element("said").textContent = i < 0 && text ? `no sample ${text} on this map` : "";
-  if (i < 0) return;
-  if (classes && hidden.delete(classes.of[i])) press();
-  show(i, true);
-  glide(points[2 * i], points[2 * i + 1], Math.max(view.scale, 6 * fit));
-};
-
-function press() {
-  for (const key of legend.querySelectorAll("[data-class]")) {
-    key.setAttribute("aria-pressed", String(!hidden.has(Number(key.dataset.class))));
-  }
-  element("all").hidden = !hidden.size;
-  if (shown >= 0 && hidden.has(classes.of[shown])) show(-1);
-  recolor();
-}
-
-if (classes && classes.names.length <= MOST_CLASSES) {
-  const sizes = new Uint32Array(classes.names.length);
-  for (const k of classes.of) sizes[k]++;
-  classes.names.forEach((text, k) => {
-    const [key, dot, name, size] = ["button", "i", "span", "small"].map((tag) => document.createElement(tag));
-    Object.assign(key, { className: "class", title: "Click: show or hide. Double click: show alone." });
-    key.dataset.class = k;
-    [name.textContent, size.textContent] = [text, sizes[k].toLocaleString("en")];
-    key.append(dot, name, size);
-    key.onclick = () => (hidden.delete(k) || hidden.add(k), press());
-    key.ondblclick = () => {
-      const alone = hidden.size === classes.names.length - 1 && !hidden.has(k);
-      hidden.clear();
-      if (!alone) classes.names.forEach((_, other) => other !== k && hidden.add(other));
-      press();
-    };
-    legend.append(key);
-  });
-  const all = Object.assign(document.createElement("button"), { id: "all", textContent: "show all" });
-  all.onclick = () => (hidden.clear(), press());
-  legend.append(all);
-  legend.hidden = false;
-}
-if (content.land) {
-  const box = element("switch");
-  box.hidden = false;
-  box.firstElementChild.onchange = (event) => {
-    land.src ||= content.land;
-    land.hidden = !event.target.checked;
-    map.classList.toggle("covered", !land.hidden);
-    land.decode().then(redraw, () => {});
-  };
-}
-
-// Begin
-
-canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
-canvas.addEventListener("webglcontextrestored", () => ((painter = graphicsPainter(canvas, points)), recolor()));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolor);
-new ResizeObserver(resize).observe(map);
-resize();
-if (classes && classes.names.length <= MOST_CLASSES) press();
-else recolor();

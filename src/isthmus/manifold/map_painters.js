@@ -71,13 +71,13 @@ function graphicsPainter(canvas, points) {
 }
 
 function plainPainter(canvas, points) {
-  const context = canvas.getContext("2d", { alpha: false });
+  const context = canvas.getContext("2d");
   let image = null, pixels = null, inks = null, paper = 0;
   return {
     ratio: () => 1,
     recolor(data, background) {
       inks = new Uint32Array(data.buffer);
-      paper = new Uint32Array(new Uint8Array([...background, 255]).buffer)[0];
+      paper = new Uint32Array(new Uint8Array([...background, 0]).buffer)[0]; // see-through: the decoder's layer is below
     },
     // Red and blue of a pixel are mixed in one multiplication, green in another. step : paint one point in so many.
     paint(view, dot, ratio, step) {

@@ -1,4 +1,4 @@
-"""The map as one HTML file that needs no network: pan, zoom, hover, search, and classes to show and to hide."""
+"""The map as one HTML file that needs no network: pan, zoom, hover, search, classes to show and to hide, a lasso."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from isthmus import __version__
 from isthmus.evaluation.templates import render
-from isthmus.evaluation.theme import DARK, LIGHT, MARK, clipped, css_variables
+from isthmus.evaluation.theme import DARK, LIGHT, MARK, clipped, css_variables, number
 from isthmus.files import write_text
 from isthmus.manifold.drawn_map import DrawnMap
 from isthmus.remote.paths import as_path
@@ -30,7 +30,8 @@ _QUALITY = 75  # of coloured pictures
 def write_map_page(drawn: DrawnMap, path: str | Path, title: str) -> Path:
     """Write the page, a single file without any reference outside itself; nothing in labels or names is executed."""
     script = "".join(
-        files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("map_painters.js", "map.js")
+        files(__package__).joinpath(name).read_text(encoding="utf-8")
+        for name in ("map_painters.js", "map.js", "map_tools.js")
     )
     text = render(
         __package__,
@@ -77,6 +78,9 @@ def _content(drawn: DrawnMap) -> dict[str, Any]:
         "form": drawn.form,
         "land": None,
         "classes": None,
+        "low": drawn.low.tolist(),
+        "side": float(drawn.side),
+        "scales": [_scale(name, values) for name, values in drawn.values.items()],
     }
     if drawn.classes is not None:
         content["classes"] = {
@@ -94,6 +98,18 @@ def _content(drawn: DrawnMap) -> dict[str, Any]:
     else:
         content["values"] = {"of": _packed(drawn.previews, "<f4"), "columns": drawn.columns}
     return content
+
+
+def _scale(name: str, values: np.ndarray) -> dict[str, Any]:
+    """What points can be coloured by, in 255 levels; level 255 is a value that is missing.
+
+    The ends are where all but one in a hundred values lie, so that a few strays do not make all others alike.
+    """
+    known = values[np.isfinite(values)].astype(np.float64)
+    low, high = np.quantile(known, (0.005, 0.995)).tolist() if len(known) else (0.0, 0.0)
+    share = (values - low) / ((high - low) or 1.0)
+    level = np.where(np.isfinite(share), 254 * share.clip(0, 1), 255).round()
+    return {"name": clipped(name, 40), "low": number(low), "high": number(high), "of": _packed(level, "u1")}
 
 
 def _packed(array: np.ndarray, dtype: str) -> str:

@@ -54,6 +54,7 @@ def write_report(imputer: FillsHoles, source: TableSource, folder: Path, *, titl
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
+        data=source.name,
         lead=f"{count(len(source), 'row')} of {count(holes.shape[1], 'column')}; {count(int(holes.sum()), 'cell')} of "
         f"{holes.size:,} missing",
         verdict=_verdict(imputer.recovery_),

@@ -39,7 +39,7 @@ class Explorer:
 
     def picture(self, number: int = 0) -> str:
         """The address of a picture: of what is decoded, of the original, ..."""
-        return self.page.locator(".picture").nth(number).locator("img").get_attribute("src")
+        return self.page.locator(".picture").nth(number).locator("img").first.get_attribute("src")
 
     def captions(self) -> list[str]:
         return [one.locator(".bk-clearfix").inner_text() for one in self.page.locator(".caption").all()]

@@ -188,7 +188,7 @@ def test_noise_and_quality_by_sliders(server: Server, explorer: Any) -> None:
 
     def slide(key: str) -> None:
         before = explorer.picture(2 if key == "End" else 1)
-        page.locator(".noUi-handle").focus()
+        page.locator(".noUi-handle").first.focus()
         page.keyboard.press(key)
         explorer.until(lambda: explorer.picture(2 if key == "End" else 1) != before)
 
@@ -206,6 +206,52 @@ def test_noise_and_quality_by_sliders(server: Server, explorer: Any) -> None:
         slide(key)
         sizes.append(explorer.until(lambda: (now := figures()[0]) not in sizes and now))
     assert sizes[0] < sizes[1] < 200
+
+
+def test_trials_are_zoomed_wiped_and_told_and_fit_a_phone(server: Server, explorer: Any) -> None:
+    explorer.open(server("denoiser", "codec"))
+    page, mouse = explorer.page, explorer.page.mouse
+    assert page.get_by_text("trained on 0–0.4").count() == 1
+    mark = page.locator(".trained").evaluate(
+        "(one) => ['--from', '--to'].map((name) => one.style.getPropertyValue(name))"
+    )
+    assert mark == ["0.0%", "40.0%"]  # of a slider that ends at 1
+    shots = page.locator(".shot")
+    widths = sum(shots.nth(i).bounding_box()["width"] for i in range(shots.count()))
+    assert shots.count() == 4 and widths > 0.9 * 1440
+    for handle, key in ((1, "End"), (2, "End")):
+        page.locator(".noUi-handle").nth(handle).focus()
+        page.keyboard.press(key)
+    box = shots.nth(2).bounding_box()
+    mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
+    looks = (
+        "(one) => [getComputedStyle(one.shadowRoot.querySelector('img')).transform, one.style.getPropertyValue('--x')]"
+    )
+    explorer.until(lambda: shots.nth(0).evaluate(looks)[1].startswith("25"))  # all at the place of the pointer on one
+    assert shots.nth(0).evaluate(looks)[0].startswith("matrix(12")
+    clip = "(one) => getComputedStyle(one.shadowRoot.querySelector('.wipe > :last-child')).clipPath"
+    explorer.until(
+        lambda: shots.nth(2).evaluate(clip).replace(" ", "") in ("inset(0px)", "inset(0px0%0px0px)", "inset(0)")
+    )
+    page.get_by_text("codec", exact=True).first.click()
+    explorer.until(lambda: page.locator(".curve circle").count() >= 7)  # one quality after another
+    page.set_viewport_size({"width": 390, "height": 844})
+    explorer.until(lambda: page.evaluate("document.documentElement.scrollWidth") == 390)
+    cards = page.locator(".card").last.bounding_box()
+    curve = page.locator(".curve svg").bounding_box()
+    assert curve["y"] + curve["height"] <= cards["y"] + cards["height"]
+
+
+def test_a_negative_is_recognised_and_turned_round(server: Server, explorer: Any) -> None:
+    explorer.open(server("flat", "deep"))
+    page, digit = explorer.page, isthmus.datasets.load("digits").test.images[5]
+    negative = {"name": "n.npy", "mimeType": "application/octet-stream", "buffer": npy(255 - digit)}
+    page.locator("input[type=file]").set_input_files(negative)
+    explorer.until(lambda: page.locator(".note", has_text="looks like a negative").count() == 1)
+    shown = explorer.picture(1)
+    page.get_by_text("Invert it", exact=True).click()
+    explorer.until(lambda: explorer.picture(1) != shown)
+    assert page.get_by_text("Invert it", exact=True).is_hidden()
 
 
 def test_in_a_notebook(models: Path, explorer: Any) -> None:

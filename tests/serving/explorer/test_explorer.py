@@ -25,12 +25,14 @@ import isthmus
 from isthmus.cli import app
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
+from isthmus.evaluation.neighbourhood_preservation import neighbourhood_scores
 from isthmus.serving.explorer import server
 from isthmus.serving.explorer.access import Access
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.dropped_file import fitted, read_dropped
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.live import Newest
+from isthmus.serving.explorer.neighbour_plane import NeighbourPlane
 from isthmus.serving.explorer.prepared import opened
 from isthmus.serving.explorer.views import Viewer
 from isthmus.serving.explorer.walk import evenly
@@ -61,6 +63,19 @@ def test_the_map_leads_back_to_codes(atlas: Atlas) -> None:
     rest = np.eye(20) - atlas.directions.axes.T @ atlas.directions.axes  # what the sliders do not tell stays
     np.testing.assert_allclose(rest @ moved, rest @ atlas.codes[0], atol=1e-3)
     assert atlas.codes.shape == (297, 20) and sorted(atlas.order) == list(range(297))
+
+
+def test_long_codes_on_a_map_that_keeps_neighbours(atlas: Atlas) -> None:
+    mapped = Atlas(atlas.model, atlas.samples, "neighbours")
+    mapped.finish()
+    assert mapped.points.shape == (297, 2) and isinstance(mapped.plane, NeighbourPlane)
+    kept = [neighbourhood_scores(mapped.codes, one.points, k=10).trustworthiness for one in (mapped, atlas)]
+    assert kept[0] > kept[1] + 0.02
+    np.testing.assert_allclose(mapped.plane.points(mapped.codes[5:6])[0], mapped.points[5], atol=1e-3)
+    back = mapped.plane.codes(mapped.points)
+    assert np.square(back - mapped.codes).mean() < 0.9 * mapped.codes.var(axis=0).mean()
+    with pytest.raises(IsthmusError, match=r"'tsne'.*neighbours, pca"):
+        Atlas(atlas.model, atlas.samples, "tsne")
 
 
 def test_a_code_of_one_number(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def _legend(canvas: Canvas, left: float, theme: Theme, ours: str = "", theirs: s
     dots = canvas.stage
     dots.plot(left + 5, 12, "o", color=theme.cool, markersize=8)
     canvas.text(left + 16, 12, f"auto-encoder  {ours}".strip(), ha="left", color=theme.ink)
-    x = left + (150 if ours else 104)
+    x = left + (178 if ours else 122)
     dots.plot(x + 5, 12, "o", color=theme.paper, markeredgecolor=theme.muted, markeredgewidth=1.6, markersize=7)
     canvas.text(x + 16, 12, f"PCA  {theirs}".strip(), ha="left", color=theme.ink)
 

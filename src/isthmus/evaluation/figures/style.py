@@ -171,6 +171,7 @@ def _svg(figure: Figure, name: str) -> Markup:
     text = re.sub(r'(<svg)[^>]*?(viewBox="[^"]*")[^>]*>', r"\1 \2>", text, count=1)
     text = text.replace("xlink:href", "href")
     text = re.sub(r" font-family: [^;\"]*;", "", text)  # inherited from the page
+    text = re.sub(r"(font-size: |font: (?:\w+ )?)([\d.]+px)", r"\1calc(\2 * var(--type, 1))", text)  # larger on a phone
     text = re.sub(r' transform="rotate\(-?0 [^"]*"', "", text)
     for purpose, color in theme_colors(LIGHT).items():
         text = text.replace(color, f"var(--{purpose})")

@@ -15,9 +15,13 @@ import numpy as np
 from isthmus.data.frames import as_table
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_scaling import TableScaler
+from isthmus.errors import unknown_name
 from isthmus.serving.explorer.labelled_data import LabelledData
+from isthmus.serving.explorer.neighbour_plane import NeighbourPlane
 
+PROJECTIONS = ("pca", "neighbours")
 MOST_POINTS = 70_000
+_LEAST_MAPPED = 50  # codes: fewer have no neighbourhoods worth a map
 _MOST_NUMBERS = 1 << 26  # in all codes: 256 MiB
 _FIRST = 2_048  # samples that are encoded before the page opens: enough for the map's axes and the sliders' ends
 _BLOCK = 1_024
@@ -75,9 +79,14 @@ class Atlas:
     order : which samples, shuffled, array of shape (n,). codes : array of shape (n, numbers of a code), of which the
     first `ready` are there. points : the same on the map, array of shape (n, 2).
     plane : the map's two axes. directions : what the sliders move.
+    projection : how codes of more than two numbers are mapped, one of `PROJECTIONS`.
     """
 
-    def __init__(self, model: Any, samples: LabelledData) -> None:
+    plane: Coordinates | NeighbourPlane
+
+    def __init__(self, model: Any, samples: LabelledData, projection: str = "pca") -> None:
+        if projection not in PROJECTIONS:
+            raise unknown_name("projection", projection, PROJECTIONS)
         self.model, self.samples = model, samples
         self.numbers = math.prod(model.code_shape_)
         count = min(len(samples), MOST_POINTS, max(1, _MOST_NUMBERS // self.numbers))
@@ -91,6 +100,8 @@ class Atlas:
         self._encode(0, min(count, _FIRST))
         self._principal = self._fit()
         self.plane, self.directions = self._plane(), self._directions()
+        if projection == "neighbours" and self.numbers > 2 and self.ready >= _LEAST_MAPPED:
+            self.plane = NeighbourPlane.of(self.codes[: self.ready])
         self.points[: self.ready] = self._placed(0, self.ready)
 
     def __len__(self) -> int:

@@ -11,14 +11,15 @@ from bokeh.models import ColumnDataSource, CustomJS, InlineStyleSheet
 from bokeh.models.widgets.buttons import Button
 from bokeh.models.widgets.inputs import NumericInput
 from bokeh.models.widgets.markups import Div
+from bokeh.models.widgets.sliders import Slider
 from markupsafe import Markup, escape
 
-from isthmus.evaluation.theme import DARK, css_variables
+from isthmus.evaluation.theme import DARK, LIGHT, css_variables
 from isthmus.serving.explorer.dropped_file import MOST_BYTES, read_dropped
 from isthmus.serving.explorer.live import outcome_of, script
 
 _TALL = ("model", "model tabbed", "page", "map")  # boxes around the map, which is as high as the window
-DARK_SHEET = "#171d24"  # of cards, in the dark theme
+LIGHT_SHEET, DARK_SHEET = "#ffffff", "#171d24"  # what cards are drawn on, in both themes
 
 
 def served() -> bool:
@@ -39,11 +40,9 @@ class Style:
     """The page's style, for everything that lives in a shadow DOM of its own."""
 
     def __init__(self) -> None:
-        css = script("explorer.css")
+        css = f":host {{ {css_variables(LIGHT)} --sheet: {LIGHT_SHEET}; }}\n{script('explorer.css')}"
         if served():
-            css += (
-                f"@media (prefers-color-scheme: dark) {{ :host {{ {css_variables(DARK)}; --sheet: {DARK_SHEET}; }} }}"
-            )
+            css += f"@media (prefers-color-scheme: dark) {{ :host {{ {css_variables(DARK)} --sheet: {DARK_SHEET}; }} }}"
         self.sheet = InlineStyleSheet(css=css)
 
     def text(self, content: str | Markup = "", kind: str = "note") -> Div:
@@ -52,6 +51,11 @@ class Style:
 
     def button(self, label: str, **options: Any) -> Button:
         return Button(label=label, stylesheets=[self.sheet], css_classes=["plain"], **options)
+
+    def slider(self, title: str, start: float, end: float, value: float, *, step: float = 1, **options: Any) -> Slider:
+        """A slider that takes its share of the width."""
+        look = {"sizing_mode": "stretch_width", "stylesheets": [self.sheet], **options}
+        return Slider(title=title, start=start, end=end, value=value, step=step, **look)
 
     def card(self, title: str, *content: Any, beside: Any = None) -> pn.Column:
         """A box with a title, and what belongs beside that."""
@@ -68,19 +72,23 @@ class Style:
 
 
 class Picture:
-    """A sample with a caption above and a note below it."""
+    """A sample with a caption above and a note below it.
 
-    def __init__(self, style: Style, size: int, height: int | None = None) -> None:
+    size, height : in pixels. wide : whether it takes all the width that there is, instead of its size.
+    """
+
+    def __init__(self, style: Style, size: int, height: int | None = None, *, wide: bool = False) -> None:
         self._caption, self._note = style.text(kind="caption"), style.text(kind="note")
         self.div = style.text(kind="picture")
-        self.div.styles = {"--size": f"{size}px", "--height": f"{height or size}px"}
+        self.div.styles = {"--size": "100%" if wide else f"{size}px", "--height": f"{0 if wide else height or size}px"}
         self._content = ColumnDataSource({"html": ["", "", ""]})
         divs = self._divs = [self.div, self._caption, self._note]
         arguments = {"content": self._content, "divs": divs}
         painter = CustomJS(args=arguments, code=script("paint.js"))
         self._content.js_on_change("data", painter)
         self.div.js_on_change("visible", painter)  # without this tie the source would be no part of the page
-        self.layout = pn.Column(self._caption, self.div, self._note, width=size + 2, margin=0)
+        lying: dict[str, Any] = {"sizing_mode": "stretch_width"} if wide else {"width": size + 2}
+        self.layout = pn.Column(self._caption, self.div, self._note, margin=0, **lying)
 
     def show(self, content: Markup | str, caption: str, note: str = "") -> None:
         """Another sample; no content where there is none."""

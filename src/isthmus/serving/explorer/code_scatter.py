@@ -14,7 +14,7 @@ from isthmus.data.table_source import TableSource
 from isthmus.evaluation.theme import LIGHT, Theme, clipped
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
-from isthmus.serving.explorer.plot import follow_theme, pixels, plot, point_style
+from isthmus.serving.explorer.plot import FONT, follow_theme, pixels, plot, point_style
 from isthmus.serving.explorer.table_rows import Coloring, palette
 
 _COLORED = 10  # classes with a colour of their own
@@ -136,7 +136,7 @@ class CodeScatter:
             background_fill_color=None,
             label_text_color=self._theme.ink,
             label_text_font_size="13px",
-            label_text_font="Inter, Helvetica, Arial, sans-serif",
+            label_text_font=FONT,
             inactive_fill_color=self._theme.paper,
             inactive_fill_alpha=0.7,
             spacing=2,

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from bokeh.models.widgets.sliders import Slider
 
 from isthmus.corruptions import Corruption
 from isthmus.data.channels_last import channels_last, from_channels_last
@@ -15,29 +14,35 @@ from isthmus.data.scaling import sample_channel_axis, unit_of
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Style
 from isthmus.serving.explorer.labelled_data import LabelledData
-from isthmus.serving.explorer.trial import PICTURE, Trial, TrialPage, quality
+from isthmus.serving.explorer.trial import PICTURE, Trial, TrialPage, quality, wiped
 from isthmus.serving.explorer.views import Viewer
 from isthmus.spec import Choice, parse_corruption
 
 _ENDS = {"gaussian": 1.0, "rows": 1.0, "speckle": 1.0, "salt-and-pepper": 0.6, "masking": 0.9, "poisson": 100.0}
+_BEYOND = 2.5  # times the strongest noise of the training: how far the slider goes
 _STARTS = {"poisson": 1.0}
 
 
 class DenoiserPage(TrialPage):
     """Noise is added to a sample and taken away again; at noise 0 the sample is cleaned as it is."""
 
-    count, title = 4, "Noise, and what is left of it"
+    count, title, before = 4, "Noise, and what is left of it", "noisy"
 
     def __init__(self, model: Any, samples: LabelledData) -> None:
         self._model, style = model, Style()
         self._noise = _first(model.noise_)
         low, high = _STARTS.get(self._noise.name, 0.0), _ENDS.get(self._noise.name, 1.0)
         learned = self._noise.high or 0.25 * high
-        slider = Slider(
-            title=f"{self._noise.name} noise", start=low, end=max(high, learned), step=(high - low) / 100,
-            value=min(learned, high) if self._noise.name == "poisson" else 0.5 * learned,
-            format="0.00", width=280, stylesheets=[style.sheet],
-        )  # fmt: skip
+        end = max(min(high, _BEYOND * learned), learned)
+        title, marked = f"{self._noise.name} noise", {}
+        if self._noise.high:
+            first = self._noise.low or 0.0
+            title += f" (trained on {first:.2g}–{learned:.2g})" if first < learned else f" (trained on {learned:.2g})"
+            ends = [f"{100 * (max(value, low) - low) / (end - low):.1f}%" for value in (first, learned)]
+            marked = {"--from": ends[0], "--to": ends[1]}
+        value = min(learned, end) if self._noise.name == "poisson" else 0.5 * learned
+        look: dict[str, Any] = {"css_classes": ["trained"], "styles": marked} if marked else {}
+        slider = style.slider(title, low, end, value, step=(end - low) / 100, format="0.00", **look)
         self._seed = 0
         again = style.button("Other noise")
         again.on_click(self._other)
@@ -58,7 +63,7 @@ class DenoiserPage(TrialPage):
         pictures = [
             ("Sample", viewer.picture(clean, PICTURE), self.name),
             ("Noisy", viewer.picture(noisy, PICTURE), quality(before) if before else "as it is"),
-            ("Denoised", viewer.picture(cleaned, PICTURE), quality(after)),
+            ("Denoised", wiped(viewer.picture(cleaned, PICTURE), viewer.picture(noisy, PICTURE)), quality(after)),
             ("Taken away", viewer.difference(noisy, cleaned, PICTURE), viewer.of_differences),
         ]
         expected = float(((std / unit) ** 2).mean())

@@ -18,14 +18,15 @@ from isthmus.serving.explorer.dropped_file import fitted
 from isthmus.serving.explorer.labelled_data import as_source
 from isthmus.serving.explorer.live import Newest
 from isthmus.serving.explorer.table_rows import TableViewer, table_of_rows
-from isthmus.serving.explorer.views import Viewer
+from isthmus.serving.explorer.views import TALLEST, Viewer
 from isthmus.serving.explorer.walk import Walk
 
 _LARGE, _MEDIUM, _SMALL = 208, 176, 52  # pixels of a picture, with many sliders beside it, and of a neighbour
 _FEW = 5  # sliders that leave room for large pictures
 _NEIGHBOURS = 10
 _REACH = 8  # pixels within which a click takes a point
-_TALLEST, _LINE = 420, 19  # pixels of a row of a table, and of a column in it
+_LINE = 19  # pixels of a column in a row of a table
+_NEGATIVE = 0.5  # share of an image's error below which its negative is taken for what was meant
 _POLL = 200  # milliseconds between looks at what has been encoded
 _MOST_CODE = 6  # numbers of a code that are written out
 
@@ -52,7 +53,7 @@ class EncoderDecoderPage:
         self._decoded, self._real = (Picture(style, size, viewer.height(size)) for _ in range(2))
         self._pictures = [self._decoded.layout, self._real.layout]
         if isinstance(viewer, TableViewer):  # both in one
-            self._decoded = Picture(style, 2 * size, min(_TALLEST, _LINE * (len(viewer.names) + 1)))
+            self._decoded = Picture(style, 2 * size, min(TALLEST, _LINE * (len(viewer.names) + 1)))
             self._pictures = [self._decoded.layout]
         self._neighbours, self._message = style.text(kind="strip"), style.text(kind="note")
         self._progress, self._sliders = style.text(kind="busy"), self._make_sliders()
@@ -64,6 +65,9 @@ class EncoderDecoderPage:
         tap = Newest(self._tapped, self._stand_on, self._say, mode=self._map.mode)
         tap.listen(self._map.figure, "tap", "doubletap", "press")  # quick and slow clicks too
         self._turned = Newest(self._turn, self._moved, self._say, sliders=self._sliders)
+        self._inverted: tuple[str, np.ndarray] | None = None  # of the dropped image, where that may be what was meant
+        self._invert = style.button("Invert it", width=90)
+        self._invert.on_click(self._turn_round)
         self._reset = style.button("Reset", width=70)
         self._reset.on_click(lambda: self._stand_on(self._origin))
         self.layout = self._layout()
@@ -118,8 +122,29 @@ class EncoderDecoderPage:
         check_dropped(scaler, array, name)
         dropped = fitted(array, scaler.sample_shape, scaler.dtype, viewer.axis, (viewer.low, viewer.high))
         stand = self._encoded(dropped.sample, name)
+        inverted = self._better_inverted(dropped.sample, stand)
         self._stand_on(stand)
-        self._say(f"{name}: " + (dropped.done or "used as it is"))
+        self._inverted, self._invert.visible = (name, inverted) if inverted is not None else None, inverted is not None
+        hint = "" if inverted is None else "; it looks like a negative: the model rebuilds it far better when inverted"
+        self._say(f"{name}: " + (dropped.done or "used as it is") + hint)
+
+    def _better_inverted(self, sample: np.ndarray, stand: Stand) -> np.ndarray | None:
+        """An image with black and white exchanged, where the model rebuilds that with a fraction of the error."""
+        if self._viewer.kind != "images":
+            return None
+        low, high = self._viewer.low, self._viewer.high
+        inverted: np.ndarray = (low + high - sample.astype(np.float64)).clip(low, high).astype(sample.dtype)
+        errors = [
+            self._error(one, self._atlas.decode(code[None])[0])
+            for one, code in ((sample, stand.code), (inverted, self._encoded(inverted, "").code))
+        ]
+        return inverted if errors[1] < _NEGATIVE * errors[0] else None
+
+    def _turn_round(self) -> None:
+        if self._inverted is not None:
+            name, inverted = self._inverted
+            self._stand_on(self._encoded(inverted, f"{name}, inverted"))
+            self._say(f"{name}: inverted")
 
     def _encoded(self, sample: np.ndarray, title: str) -> Stand:
         names = getattr(self._atlas.model, "feature_names_in_", None)
@@ -139,7 +164,7 @@ class EncoderDecoderPage:
 
     def _stand_on(self, stand: Stand) -> None:
         """Choose a place: pictures, sliders, the mark on the map and the neighbours follow."""
-        self._origin = stand
+        self._origin, self._inverted, self._invert.visible = stand, None, False
         self._turned.move_sliders(self._atlas.directions.points(stand.code[None])[0])
         if stand.index is not None:
             self._chooser.set(stand.index)
@@ -226,12 +251,13 @@ class EncoderDecoderPage:
         )
         left = style.box("map", bar, self._map.figure, column=True)
         sliders = style.box("sliders few" if len(self._sliders) <= _FEW else "sliders", *self._sliders)
+        said = self._message, self._invert
         right = style.box(
             "side",
-            style.card("Here", style.box("beside", *self._pictures, sliders), beside=self._reset),
+            style.card("Here", style.box("beside here", *self._pictures, sliders), beside=self._reset),
             style.card("Nearest samples", self._neighbours),
             self._walk.card,
-            style.card("Your own" if self._chooser.takes_files else "A row", self._chooser.layout, self._message),
+            style.card("Your own" if self._chooser.takes_files else "A row", self._chooser.layout, *said),
             column=True,
         )
         page: pn.viewable.Viewable = style.box("page", left, right)

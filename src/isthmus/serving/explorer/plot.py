@@ -12,6 +12,7 @@ from isthmus.evaluation.theme import DARK, LIGHT, Theme, theme_colors
 from isthmus.serving.explorer.cards import served
 from isthmus.serving.explorer.live import script
 
+FONT = 'system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, "Liberation Sans", sans-serif'  # the reports' own
 FEW_POINTS = 5_000  # which are drawn faster without a graphics card
 _USUAL_SIZE = 600  # pixels of a figure's sides
 
@@ -41,7 +42,7 @@ def plot(
         sizing_mode="stretch_both",
         min_height=420,
         background_fill_color=theme.paper,
-        border_fill_color=theme.paper,
+        border_fill_color=None,  # the card's own: a margin that is painted ends in a line where themes change
         outline_line_color=theme.faint,
         toolbar_location=None,
         stylesheets=[style],
@@ -53,7 +54,7 @@ def plot(
     made.axis.major_label_text_color = made.axis.axis_label_text_color = theme.muted
     made.axis.axis_label_text_font_style = "normal"
     made.axis.axis_label_text_font_size = made.axis.major_label_text_font_size = "12px"
-    made.axis.axis_label_text_font = made.axis.major_label_text_font = "Inter, Helvetica, Arial, sans-serif"
+    made.axis.axis_label_text_font = made.axis.major_label_text_font = FONT
     return made
 
 

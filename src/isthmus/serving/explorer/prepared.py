@@ -16,7 +16,7 @@ from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.opening import open_for_model
-from isthmus.evaluation.theme import count
+from isthmus.evaluation.theme import MARK, count
 from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
@@ -36,8 +36,10 @@ class Prepared:
     stop: Callable[[], None] = lambda: None
 
 
-def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prepared:
+def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None, projection: str = "pca") -> Prepared:
     """A model and its data, opened as that model takes them.
+
+    projection : how codes of more than two numbers are mapped, see `Atlas`; models without codes have no use for it.
 
     Raises IsthmusError where the model has no page, or the labels do not fit.
     """
@@ -47,7 +49,8 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None) -> Prep
         raise IsthmusError(f"a {type(model).__name__} has no page; give one that can {', '.join(_PAGES)}")
     need_panel()
     data = None if X is None else page.open(model, X)
-    return page.prepare(model, LabelledData.of(data, y, class_names))
+    samples = LabelledData.of(data, y, class_names)
+    return _encoder_decoder(model, samples, projection) if "decode" in can else page.prepare(model, samples)
 
 
 def opened(model: Any, X: Any, mixed_sizes: str = "refuse") -> Source:
@@ -55,12 +58,12 @@ def opened(model: Any, X: Any, mixed_sizes: str = "refuse") -> Source:
     return open_for_model(model, X, mixed_sizes)
 
 
-def _encoder_decoder(model: Any, samples: LabelledData) -> Prepared:
+def _encoder_decoder(model: Any, samples: LabelledData, projection: str = "pca") -> Prepared:
     from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
     from isthmus.serving.explorer.table_rows import TableViewer
     from isthmus.serving.explorer.views import Viewer
 
-    atlas = Atlas(model, samples)
+    atlas = Atlas(model, samples, projection)
     shape, scaler = model.scaler_.sample_shape, model.scaler_
     axis = scaler.channel_axis if scaler.channel_axis is not None else sample_channel_axis(shape, "auto")
     names = [str(name) for name in getattr(model, "feature_names_in_", ())]
@@ -160,7 +163,8 @@ def assembled(pages: Mapping[str, Prepared]) -> Any:
     kind = "model" if len(pages) == 1 else "model tabbed"
 
     def titled(name: str, page: Prepared) -> Any:
-        head = style.text(Markup("<h1>{}<span>{}</span></h1>").format(name, page.words), "head")
+        sign = Markup('<svg viewBox="0 0 22 34" aria-hidden="true"><path d="{}"/></svg>').format(MARK)
+        head = style.text(sign + Markup("<h1>{}<span>{}</span></h1>").format(name, page.words), "head")
         return style.box(kind, head, page.build(), column=True)
 
     if len(pages) == 1:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from bokeh.models import CustomJS
 from markupsafe import Markup
 
 from isthmus.data.channels_last import grey_if_equal
@@ -14,9 +15,10 @@ from isthmus.evaluation.metrics import decibels
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Chooser, Picture, Style, as_html, figures
 from isthmus.serving.explorer.labelled_data import LabelledData
-from isthmus.serving.explorer.live import Newest
+from isthmus.serving.explorer.live import Newest, script
 
-PICTURE = 300  # pixels of a picture
+PICTURE = 640  # pixels of a picture, at most: it takes its share of the page's width, and is zoomed
+_MOST_ZOOM = 12
 
 
 @dataclass(frozen=True)
@@ -30,17 +32,20 @@ class Trial:
 class TrialPage(ABC):
     """One session's page: choose or drop a sample, move the slider, see what comes out.
 
-    count : of the pictures.
+    count : of the pictures. before : what the slider of the wipe brings back. below : what lies below the pictures.
     """
 
     count: int
     title: str
+    before: str
+    below: tuple[Any, ...] = ()
 
     def __init__(self, samples: LabelledData, sliders: list[Any], style: Style, *controls: Any) -> None:
         self.samples, self.style = samples, style
         signals = len(samples) > 0 and samples[0].ndim == 1
         height = PICTURE * 5 // 8 if signals else PICTURE
-        self._pictures = [Picture(style, PICTURE, height) for _ in range(self.count)]
+        self._pictures = [Picture(style, PICTURE, height, wide=True) for _ in range(self.count)]
+        looks = self._looks(style)
         self._figures, self._message = style.text(kind="facts"), style.text(kind="note")
         self._busy = style.text("working", "busy")
         self._busy.visible = False
@@ -48,11 +53,18 @@ class TrialPage(ABC):
         self.name = ""
         self._asked = Newest(self._compute, self._show, self._say, slow=True, sliders=sliders, busy=self._busy)
         self._chooser = Chooser(style, samples, self._choose, self._drop, self._say)
-        row = style.box("beside", *(picture.layout for picture in self._pictures))
+        row = style.box("shots", *(picture.layout for picture in self._pictures))
         self.layout = style.box(
             "trial",
             style.card("Sample", self._chooser.layout, self._message),
-            style.card(self.title, style.box("beside", *sliders, *controls), row, self._figures, beside=self._busy),
+            style.card(
+                self.title,
+                style.box("controls", *sliders, *controls, *looks),
+                row,
+                self._figures,
+                *self.below,
+                beside=self._busy,
+            ),
             column=True,
         )
         if len(samples):
@@ -60,6 +72,18 @@ class TrialPage(ABC):
             self._chooser.set(0)
         else:
             self._say("Drop a file to begin.")
+
+    def _looks(self, style: Style) -> list[Any]:
+        """Sliders that change how pictures are looked at: the browser alone hears of them."""
+        zoom = style.slider("zoom, at the pointer", 1, _MOST_ZOOM, 1)
+        wipe = style.slider(f"wipe back: {self.before}, %", 0, 100, 0)
+        divs = [picture.div for picture in self._pictures]
+        for div in divs:
+            div.css_classes = [*div.css_classes, "shot"]
+        looks = CustomJS(args={"divs": divs, "zoom": zoom, "wipe": wipe}, code=script("shots.js"))
+        for slider in (zoom, wipe):
+            slider.js_on_change("value", looks)
+        return [zoom, wipe]
 
     @abstractmethod
     def work(self, sample: np.ndarray, values: tuple[float, ...]) -> Trial:
@@ -96,6 +120,11 @@ class TrialPage(ABC):
 
     def _say(self, message: str) -> None:
         self._message.text = as_html(message)
+
+
+def wiped(after: Markup, before: Markup) -> Markup:
+    """Two pictures of one size on top of each other; a slider wipes the second over the first."""
+    return Markup('<div class="wipe">{}{}</div>').format(after, before)
 
 
 def quality(error: float) -> str:

@@ -17,6 +17,7 @@ from isthmus.evaluation.theme import LIGHT, clipped, number, signed_alpha
 _MOST_POINTS = 400  # of a line: more cannot be seen
 _MOST_LINES = 3  # more channels than three cannot be told apart
 _MOST_ROWS = 40  # columns of a table whose names and values are written out; more become bars
+TALLEST = 420  # pixels of a row of a table; more columns scroll
 _DEVIATIONS = 3.0  # of a column, at the ends of a bar
 _LINES = (LIGHT.cool, LIGHT.warm, LIGHT.classes[4])
 
@@ -137,8 +138,8 @@ class Viewer:
             row.format(clipped(name, 24), 50 + min(level, 0) * 50, abs(level) * 50, _color(level), number(float(value)))
             for name, level, value in cells
         )
-        table = Markup('<div class="row" style="width:{0}px;max-height:{0}px"><table>{1}</table></div>')
-        return table.format(size, Markup("").join(lines))
+        table = Markup('<div class="row" style="width:{}px;max-height:{}px"><table>{}</table></div>')
+        return table.format(size, TALLEST, Markup("").join(lines))
 
     def _levels(self, sample: np.ndarray) -> list[float]:
         levels = (np.asarray(sample, np.float64) - self.center) / self.spread / _DEVIATIONS
