@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -70,6 +71,7 @@ class Cluster:
                 yield workers
             finally:
                 if ours:
+                    _wait_for_threads()
                     ray.shutdown()
 
     def _check_size(self, ray: Any, workers: int) -> None:
@@ -135,6 +137,14 @@ def cpus(ray: Any) -> int:
 def gpus_each(ray: Any, workers: int, device: object) -> int:
     """The GPUs of each worker: one where there are enough and the device may be one, else none."""
     return int(str(device) != "cpu" and ray.cluster_resources().get("GPU", 0) >= workers)
+
+
+def _wait_for_threads() -> None:
+    """Wait until what Ray runs beside this thread has ended: a call after the end would end this process."""
+    deadline = time.monotonic() + _PATIENCE
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith("ray.data."):
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _start(ray: Any, address: str) -> None:

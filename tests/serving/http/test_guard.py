@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -50,6 +51,12 @@ async def asked(guard: Guard, length: int = 2) -> tuple[int, dict[bytes, bytes]]
     return sent[0]["status"], dict(sent[0]["headers"])
 
 
+def apart(main: Any) -> None:
+    """Run a coroutine in a thread of its own: in this one a browser's loop may run already."""
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(lambda: asyncio.run(main())).result()
+
+
 def test_what_there_is_no_room_for_is_refused_before_it_waits(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         limits = Limits(requests=2)
@@ -69,7 +76,7 @@ def test_what_there_is_no_room_for_is_refused_before_it_waits(caplog: pytest.Log
         while "2 requests were refused" not in caplog.text:
             await asyncio.sleep(0.1)
 
-    asyncio.run(main())
+    apart(main)
 
 
 def test_a_server_that_is_slow_takes_on_less_but_never_nothing() -> None:
@@ -99,7 +106,7 @@ def test_lines_of_one_round_of_the_loop_are_written_together(monkeypatch: pytest
 
     monkeypatch.setattr("sys.stderr", Stream)
     with json_logs():
-        asyncio.run(main())
+        apart(main)
         LOGGER.warning("three")  # outside a loop at once
         assert len(written) == 2
     lines = [json.loads(line) for line in "".join(written).splitlines()]

@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
-from tests.cli.commandline import ask
 from tests.serving.http.conftest import Running, started
 from tests.serving.http.test_server import body, codes
 
@@ -95,5 +96,6 @@ def test_a_worker_that_dies_is_replaced(pair: Running, digits: np.ndarray) -> No
 
 
 def test_workers_that_cannot_begin_end_the_command(models: Path) -> None:
-    said = ask("serve", models / "nothing", "--workers", "2", "--port", "0")
-    assert said.status == 1 and "nothing" in said.err and said.err.count("\n") == 1, said
+    words = [sys.executable, "-m", "isthmus", "serve", str(models / "nothing"), "--workers", "2", "--port", "0"]
+    said = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert said.returncode == 1 and "nothing" in said.stderr and said.stderr.count("\n") == 1, said
