@@ -68,7 +68,7 @@ def anywhere(fit: Callable[..., Any]) -> Fit:
             raise IsthmusError(f"workers (={workers}) and address (={address!r}) need backend='ray'")
         else:
             fitted = fit(self, X, y, **options)
-        fitted.trained_on_ = what_of(X)
+        fitted._trained_on_ = what_of(X)
         return fitted
 
     given, ours = inspect.signature(fit), inspect.signature(on_backend, follow_wrapped=False)
@@ -92,7 +92,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
     seed_: int
     seconds_: float = 0.0
     interrupted_: int = 0
-    trained_on_: str | None = None  # in words
+    _trained_on_: str | None = None  # in words
     follows_ = False  # another process, which trained together with this one, writes the model
     _usage: ClassVar[str]  # lines of Python that the model card shows
 
@@ -115,7 +115,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         config = {
             "params": self._json_params(params),
             "training": training,
-            "trained_on": self.trained_on_,
+            "trained_on": self._trained_on_,
             "seed": self.seed_,
             "seconds": self.seconds_,
             "description": self.describe(),
@@ -158,7 +158,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
             model = cls(**params)
             if config["training"] is not None:
                 model.training_spec_ = TrainingSpec.from_dict(config["training"])
-            model.trained_on_ = typed(config.get("trained_on"), str | None, "trained_on")
+            model._trained_on_ = typed(config.get("trained_on"), str | None, "trained_on")
             model.seed_ = typed(config.get("seed", model.get_params()["random_state"]), int, "seed")
             model.seconds_ = typed(config["seconds"], float, "seconds")
             model.history_ = [dict(entry) for entry in stored.history]
@@ -174,8 +174,8 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
         """The model in words: what it is and how it was trained, a row for each."""
         check_is_fitted(self)
         rows = self._describe()
-        if self.trained_on_ is not None:
-            rows["trained on"] = self.trained_on_
+        if self._trained_on_ is not None:
+            rows["trained on"] = self._trained_on_
         training = self.training_spec_
         if training is not None:
             rows["training"] = (
@@ -217,7 +217,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
     def _card(self, name: str) -> str:
         """The model card: what somebody who finds the folder needs to know."""
         best = best_validation(self.history_)
-        return model_card(name, type(self).__name__, self.describe(), self._usage, self.trained_on_, best)
+        return model_card(name, type(self).__name__, self.describe(), self._usage, self._trained_on_, best)
 
     @abstractmethod
     def _describe(self) -> dict[str, str]:
