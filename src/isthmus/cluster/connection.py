@@ -23,7 +23,6 @@ _OWN = "local"  # Ray's name for a cluster that is started on this machine and e
 _REACHED = 5.0  # seconds in which a cluster must take a connection
 _PAUSE = 0.5  # seconds from one look at free CPUs to the next
 _PATIENCE = 60.0  # seconds that a cluster may have too few free CPUs before somebody is told
-_ALONE = {"RAY_ENABLE_AUTO_CONNECT": "0"}  # else a call that comes after the end, of a thread of Ray, connects anew
 _QUIET = {  # before Ray is imported and started
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -119,8 +118,9 @@ class Watch:
 
 def imported() -> Any:
     """The module ray, which says nothing of itself unless ISTHMUS_RAY_LOGS is set."""
-    for name, value in (_ALONE if os.environ.get(LOGS) else _ALONE | _QUIET).items():
-        os.environ.setdefault(name, value)
+    if not os.environ.get(LOGS):
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
     try:
         import ray
         import ray.data  # sets up its logging, which is then turned down
@@ -140,7 +140,7 @@ def gpus_each(ray: Any, workers: int, device: object) -> int:
 
 
 def _wait_for_threads() -> None:
-    """Wait until what Ray runs beside this thread has ended: a call after the end would end this process."""
+    """Wait until what Ray runs beside this thread has ended: a call of it after the end would connect anew."""
     deadline = time.monotonic() + _PATIENCE
     for thread in threading.enumerate():
         if type(thread).__module__.startswith("ray.data."):
