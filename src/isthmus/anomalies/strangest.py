@@ -45,7 +45,7 @@ def _head(findings: Findings, index: int, flagged: np.ndarray) -> str:
 
 
 def _rows(detector: Detector, table: TableSource, findings: Findings) -> list[Section]:
-    picks = findings.order[:_LISTED]
+    picks = findings.strangest(_LISTED)
     rows = table.subset(picks)
     names = [column.name for column in table.schema.used]
     guilt, expected = explained(detector, rows)
@@ -120,7 +120,7 @@ def columns_chart(detector: Detector, table: TableSource, findings: Findings) ->
     """Which columns are guilty how often; None where there is one column only."""
     chosen, called, what = np.flatnonzero(findings.flagged()), "flagged rows", "rows that are flagged at an FDR of 10 %"
     if not len(chosen):
-        chosen = np.sort(findings.order[: max(1, len(findings) // 100)])
+        chosen = np.sort(findings.strangest(max(1, len(findings) // 100)))
         called, what = "the strangest rows", f"{count(len(chosen), 'row')} that are strangest, since none is flagged"
     others = np.setdiff1d(np.arange(len(findings)), chosen, assume_unique=True)
     names = [column.name for column in table.schema.used]

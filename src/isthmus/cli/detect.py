@@ -15,6 +15,7 @@ from isthmus.cli.backend import Backend
 from isthmus.cli.models import load_model, model_and_data, open_for, open_to_detect
 from isthmus.cli.progress import track
 from isthmus.cli.run import go_on_after
+from isthmus.cli.samples import together
 from isthmus.cli.train_detector import Contamination, Kind, Window, parse_contamination
 from isthmus.remote.paths import as_path
 
@@ -111,12 +112,14 @@ def detect(
         _check_samples(samples, kind_of_data(samples, kind), output, sheet)
         detector = _learned(settings, samples, save_model, quiet)
     samples = files.opened(detector, samples)
+    spans = files.spans(detector, samples)
     judged = backend.map(
         partial(_open, model, data, reading, device),
         files.judged_span,
-        files.spans(detector, samples),
+        spans,
         (detector, samples),
         device,
+        together(samples, spans),
     )
     found = Found.of(detector, samples, judged, fdr, top, quiet)
     found.show()

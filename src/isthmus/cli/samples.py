@@ -46,7 +46,7 @@ class Samples:
     def blocks(self, work: Callable[[tuple[Any, Source], Span], Any], what: str) -> Iterator[Any]:
         """What `work` makes of each range of samples, in order. what : is done to them, for the progress."""
         spans = block_spans(self.source)
-        made = self._map(work, spans, max(1, self.source.read_together // (spans[0][1] - spans[0][0])))
+        made = self._map(work, spans, together(self.source, spans))
         return track(made, len(self.source), what, count=len)
 
     def into_folder(
@@ -73,6 +73,12 @@ class Samples:
 
     def _map(self, work: Callable[[Any, Any], Any], parts: list[Any], together: int = 1) -> Iterator[Any]:
         return self.backend.map(self.opening, work, parts, (self.model, self.source), self.device, together)
+
+
+def together(source: Source, spans: list[Span]) -> int:
+    """How many successive ranges of samples are read together."""
+    start, stop = spans[0]
+    return max(1, source.read_together // (stop - start))
 
 
 def _write(write: Callable[..., int], opened: tuple[Any, Source], part: tuple[Path, list[Span]]) -> int:

@@ -14,7 +14,6 @@ from isthmus.data.parquet_files import is_parquet, parquet_batches
 from isthmus.data.row_groups import RowGroup, Unpacked, row_groups
 from isthmus.data.table_streaming import is_streamed
 from isthmus.data.tables import Columns, as_matrix, is_number, labels_of
-from isthmus.remote.ranges import opened
 
 _ROWS = 1 << 14  # that are unpacked at a time
 
@@ -41,19 +40,16 @@ def parquet_rows(path: Path, columns: Columns) -> ParquetRows | None:
     None for other tables, and where the files do not say in which columns cells are missing: whole numbers with gaps
     become float64.
     """
-    import pyarrow.parquet as pq
-
     if not is_parquet(path) or not is_streamed(path):
         return None
     groups = row_groups(path)
-    with opened(groups[0].path) as raw:
-        schema = groups[0].whole or pq.read_schema(raw)
+    own = groups[0].metadata.schema.to_arrow_schema()  # without what folders are named
+    schema = groups[0].whole or own
     if len(set(schema.names)) < len(schema.names):
         return None
     features = columns.choose(schema.names, lambda i: None, str(path))
     names = [schema.names[i] for i in features]
-    own = [name for name in names if name in groups[0].metadata.schema.to_arrow_schema().names]
-    if len(own) < len(names) or not all(is_number(schema.field(name).type) for name in names):
+    if not set(names) <= set(own.names) or not all(is_number(schema.field(name).type) for name in names):
         return None
     gaps = _with_gaps(groups, names)
     if gaps is None:

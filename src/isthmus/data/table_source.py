@@ -22,7 +22,7 @@ from isthmus.data.in_memory import loaded
 from isthmus.data.parquet_samples import sample_column
 from isthmus.data.reading import reading
 from isthmus.data.table_files import is_table, read_table
-from isthmus.data.table_streaming import dataset, is_streamed, rows_of, streamed, tables_of
+from isthmus.data.table_streaming import is_streamed, rows_of, streamed, tables_of
 from isthmus.data.tables import Columns, arrow_source, labels_of
 from isthmus.errors import unknown_name
 from isthmus.remote.paths import as_path
@@ -166,7 +166,7 @@ class StreamedTable(TableSource):
     def table(self) -> Any:
         """The rows as an Arrow table."""
         with reading(self._path, "a table"):
-            known = self._known(dataset(self._path).schema.names)
+            known = self._known(self._streamed.names)
             return self._completed(rows_of(self._path, self._streamed.groups, self.rows, known))
 
     def in_parts(self, size: int) -> Iterator[tuple[np.ndarray, TableSource]]:

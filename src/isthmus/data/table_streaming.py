@@ -49,13 +49,14 @@ def is_streamed(path: Path) -> bool:
 class Streamed(NamedTuple):
     """A table whose rows are numbers in a file without a name.
 
-    schema, lacking : its columns, and the names of those that it lacks. file, matrix : the rows, and their map, (n,
-    used columns). need : to be called with the numbers of rows before they are looked at. groups : of Parquet; of other
-    files none.
+    schema, lacking : its columns, and the names of those that it lacks. names : of those that the file has. file,
+    matrix : the rows, and their map, (n, used columns). need : to be called with the numbers of rows before they are
+    looked at. groups : of Parquet; of other files none.
     """
 
     schema: TableSchema
     lacking: list[str]
+    names: list[str]
     file: BinaryIO
     matrix: np.memmap
     need: Callable[[np.ndarray], None]
@@ -96,7 +97,7 @@ def streamed(
         found = _write(file, path, found, rows, lacking, is_new=schema is None)
         file.flush()
     matrix = np.memmap(file, _dtype(found), "r", shape=(rows, len(found.used)))
-    return Streamed(found, lacking, file, matrix, need, groups)
+    return Streamed(found, lacking, names, file, matrix, need, groups)
 
 
 def _everything(rows: np.ndarray) -> None:
