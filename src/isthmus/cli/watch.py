@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from isthmus.cli.addresses import check_writable
 from isthmus.cli.models import load_model
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import as_path
-from isthmus.training.stopping import heard
+from isthmus.training.stopping import handled, heard
 
 if TYPE_CHECKING:
     from isthmus import AnomalyDetector, DriftMonitor
@@ -252,9 +251,5 @@ def _ended() -> Iterator[list[int]]:
         ended.append(number)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in heard()}
-    try:
+    with handled(end, heard()):
         yield ended
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -64,6 +65,17 @@ def heard() -> list[int]:
 
 
 @contextmanager
+def handled(handler: Callable[[int, FrameType | None], Any], numbers: Sequence[int]) -> Iterator[None]:
+    """Have a function handle signals for a while."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+@contextmanager
 def command_signals() -> Iterator[None]:
     """Let signals end a command by the exception `Stopped`; for the command line, around all that it does."""
     global _command
@@ -71,13 +83,11 @@ def command_signals() -> Iterator[None]:
         yield
         return
     _command = StopFlag()
-    before = {number: signal.signal(number, _command.hear) for number in heard()}
-    try:
-        yield
-    finally:
-        _command = None
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with handled(_command.hear, heard()):
+        try:
+            yield
+        finally:
+            _command = None
 
 
 def hold_until_saved() -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import gc
 import logging
-import signal
 import socket
 import warnings
 from collections.abc import Callable
@@ -31,10 +30,10 @@ from tornado.web import RequestHandler
 
 from isthmus.errors import IsthmusError, warn
 from isthmus.serving.explorer.access import Access
+from isthmus.training.stopping import SIGNALS, handled
 
 PORT = 5006
 _TRIES = 20  # ports from PORT on that are tried where none was asked for
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def serve(
@@ -64,22 +63,20 @@ def serve(
 
     # What came to a page later, as a tab's content, is sent back once, whole; Bokeh keeps what it has, and warns.
     warnings.filterwarnings("ignore", "reference already known", BokehUserWarning)
-    before = {kind: signal.signal(kind, end) for kind in _SIGNALS}
     try:
-        if access.elsewhere is not None:
-            warn(
-                f"other machines can reach this page, at {access.elsewhere}: whoever has that address can use it, and "
-                "the connection is not encrypted"
-            )
-        on_ready(access.url)
-        if browser:
-            import webbrowser
+        with handled(end, SIGNALS):
+            if access.elsewhere is not None:
+                warn(
+                    f"other machines can reach this page, at {access.elsewhere}: whoever has that address can use it, "
+                    "and the connection is not encrypted"
+                )
+            on_ready(access.url)
+            if browser:
+                import webbrowser
 
-            loop.add_callback(webbrowser.open, access.url)
-        loop.start()
+                loop.add_callback(webbrowser.open, access.url)
+            loop.start()
     finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
         server.stop()
     return ended[0]
 

@@ -12,6 +12,7 @@ from isthmus.cluster.connection import Cluster, imported
 from isthmus.errors import IsthmusError
 from isthmus.serving.http.limits import Refusal
 from isthmus.serving.http.workers import Plan
+from isthmus.training.stopping import SIGNALS, handled
 
 _NAME = "isthmus"
 _REQUESTS_EACH = 32  # that a replica has in hand before another one is started
@@ -71,10 +72,5 @@ async def _refused(name: str) -> None:
 def _signals() -> Iterator[queue.SimpleQueue[int]]:
     """The signals that come meanwhile."""
     heard: queue.SimpleQueue[int] = queue.SimpleQueue()
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, lambda number, frame: heard.put(number)) for number in numbers}
-    try:
+    with handled(lambda number, frame: heard.put(number), SIGNALS):
         yield heard
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -16,6 +16,7 @@ from isthmus.errors import IsthmusError
 from isthmus.serving.http.application import Service
 from isthmus.serving.http.guard import LOGGER
 from isthmus.serving.http.limits import Limits
+from isthmus.training.stopping import SIGNALS, handled
 
 _BACKLOG = 2048
 _IDLE_SECONDS = 75  # that a connection is kept open without a request: longer than most proxies keep theirs
@@ -106,13 +107,8 @@ class _Server(uvicorn.Server):
         def hear(number: int, frame: FrameType | None) -> None:
             loop.call_soon_threadsafe(self._hear, number)
 
-        numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-        before = {number: signal.signal(number, hear) for number in numbers}
-        try:
+        with handled(hear, SIGNALS):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _hear(self, number: int) -> None:
         if number == getattr(signal, "SIGHUP", None):
