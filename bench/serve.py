@@ -1,8 +1,9 @@
 """The service beside the bare model, the floor of its server, a plain FastAPI endpoint and LitServe, on this machine.
 
-python bench/serve.py [ready|floor|latency|half|throughput|overload|kills|reloads][=COUNT] ... [--litserve PYTHON]
+python bench/serve.py [ready|floor|latency|half|throughput|overload|kills|reloads][=COUNT] ...
+    [--litserve PYTHON] [--mlserver PYTHON]
 
-COUNT : of starts, kills and reloads, or seconds of the others. PYTHON : one that has litserve and isthmus.
+COUNT : of starts, kills and reloads, or seconds of the others. PYTHON : one that has isthmus, and litserve or mlserver.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from http_load import Clients, Load, infer, post
+from http_load import Clients, Load, infer, infer_json, post
 from isthmus import AutoEncoder, datasets, load
 from machine import machine
 
 CLIENTS = 64
 JSON = "Content-Type: application/json\r\n"
-PEER = Path(__file__).parent / "peers" / "litserve_encode.py"
+PEERS = Path(__file__).parent / "peers"
 COUNTS = {
     "ready": 3,
     "floor": 5,
@@ -50,10 +51,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", default=list(COUNTS))
     parser.add_argument("--litserve", metavar="PYTHON")
+    parser.add_argument("--mlserver", metavar="PYTHON")
     given = parser.parse_args()
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as place:
-        bench = Bench(Path(place) / "digits", given.litserve)
+        bench = Bench(Path(place) / "digits", given.litserve, given.mlserver)
         for part in given.parts:
             name, _, count = part.partition("=")
             getattr(bench, name)(int(count or COUNTS[name]))
@@ -78,12 +80,13 @@ def server(*command: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
 
 
 class Bench:
-    """Measurements of one small model. folder : for it. litserve : a Python that has LitServe, or None."""
+    """Measurements of one small model. folder : for it. litserve, mlserver : Pythons that have these, or None."""
 
-    def __init__(self, folder: Path, litserve: str | None) -> None:
+    def __init__(self, folder: Path, litserve: str | None, mlserver: str | None) -> None:
         images = datasets.load("mnist").test.images
         AutoEncoder(latent_dim=10, network="conv", epochs=1, random_state=0).fit(images[:2000]).save(folder)
-        self.folder, self.litserve, self.images, self.model = folder, litserve, images, load(folder)
+        self.folder, self.images, self.model = folder, images, load(folder)
+        self.litserve, self.mlserver = litserve, mlserver
         self.requests, self.right = [infer(image) for image in images[:200]], self.model.encode(images[:200])
         self.plain = [post("/encode", image.tobytes()) for image in images[:200]]
 
@@ -136,21 +139,34 @@ class Bench:
             print(f"half of {most:,.0f} requests/s: {self.clients(port).open_loop(most / 2, seconds)}", flush=True)
 
     def throughput(self, seconds: int) -> None:
-        plain = server(sys.executable, __file__, "as-plain", str(self.folder))
         servers: list[tuple[str, Any, list[bytes]]] = [
             ("isthmus serve", self.ours(), self.requests),
             ("isthmus serve --workers 2", self.ours("--workers", "2"), self.requests),
-            ("plain FastAPI", plain, self.plain),
+            *(
+                (
+                    f"plain FastAPI, {way}",
+                    server(sys.executable, __file__, "as-plain", str(self.folder), way),
+                    self.plain,
+                )
+                for way in ("in its thread pool", "in its event loop")
+            ),
         ]
         if self.litserve:
             texts = [
                 post("/predict", json.dumps({"image": base64.b64encode(image).decode()}).encode(), JSON)
                 for image in self.images[:200]
             ]
-            servers.append(("LitServe", server(self.litserve, str(PEER), str(self.folder)), texts))
+            servers.append(
+                ("LitServe", server(self.litserve, str(PEERS / "litserve_encode.py"), str(self.folder)), texts)
+            )
+        if self.mlserver:
+            lists = [infer_json(image) for image in self.images[:200]]
+            servers.append(
+                ("MLServer", server(self.mlserver, str(PEERS / "mlserver_encode.py"), str(self.folder)), lists)
+            )
         for name, command, requests in servers:
             with command as (process, port):
-                right = self.right if name != "LitServe" else self.right[:0]  # whose answers are JSON
+                right = self.right if name.startswith(("isthmus", "plain")) else self.right[:0]  # others answer in JSON
                 Clients(port, requests, right).closed_loop(CLIENTS, 3)
                 for _ in range(2):
                     bare = self._bare(seconds / 4)
@@ -277,8 +293,8 @@ def floor_application() -> None:
     _run(app)
 
 
-def plain_endpoint(folder: str) -> None:
-    """What one writes without a service: an endpoint that calls the model."""
+def plain_endpoint(folder: str, way: str) -> None:
+    """What one writes without a service: an endpoint that calls the model, in one of the two ways that FastAPI has."""
     from fastapi import FastAPI, Request, Response
     from starlette.concurrency import run_in_threadpool
 
@@ -286,7 +302,7 @@ def plain_endpoint(folder: str) -> None:
 
     async def encode(request: Request) -> Response:
         image = np.frombuffer(await request.body(), np.uint8).reshape(1, 28, 28).copy()
-        code = await run_in_threadpool(model.encode, image)
+        code = await run_in_threadpool(model.encode, image) if "pool" in way else model.encode(image)
         return Response(code.tobytes(), media_type="application/octet-stream")
 
     encode.__annotations__ = {"request": Request}  # which FastAPI cannot look up by name here
@@ -298,7 +314,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["as-floor"]:
             floor_application()
-        case ["as-plain", folder]:
-            plain_endpoint(folder)
+        case ["as-plain", folder, way]:
+            plain_endpoint(folder, way)
         case _:
             main()

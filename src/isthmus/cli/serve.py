@@ -73,7 +73,11 @@ class Load:
     ] = _DEFAULT.batch_rows
     batch_milliseconds: Annotated[
         float,
-        typer.Option(help="Time that a request waits for others to join it.", min=0, rich_help_panel=_LIMITS),
+        typer.Option(
+            help="Time that a batch smaller than the last one waits for one more request.",
+            min=0,
+            rich_help_panel=_LIMITS,
+        ),
     ] = 1000 * _DEFAULT.batch_seconds
     timeout: Annotated[
         float, typer.Option(help="Seconds until a request must be answered.", min=0.01, rich_help_panel=_LIMITS)

@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve: pip install 'isthmus[serve]'")
 
 from isthmus.serving.http.access import Access
-from isthmus.serving.http.guard import LOGGER, Guard
+from isthmus.serving.http.guard import Guard
 from isthmus.serving.http.limits import Limits
-from isthmus.serving.http.logs import json_logs
+from isthmus.serving.http.logs import LOGGER, json_logs
 from isthmus.serving.http.metrics import Metrics
 from isthmus.serving.http.model_thread import ModelThread
 from isthmus.serving.http.pace import Pace

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
-from fastapi import Request
-
 from isthmus.serving.http.limits import CLIENT_LEFT, Limits, Refusal
-from isthmus.serving.http.model_thread import ModelThread
+from isthmus.serving.http.model_thread import ModelThread, Pending
 from isthmus.serving.http.repository import Repository
 from isthmus.serving.http.served import Served
 
+Receive = Callable[[], Awaitable[Any]]
 Reload = Callable[[str], Awaitable[None]]
+_UNWATCHED = 0.05  # seconds: most requests are answered by then, and nobody asks whether their client is still there
 
 
 class Answering:
@@ -31,7 +32,7 @@ class Answering:
 
     async def outputs(
         self,
-        request: Request,
+        receive: Receive,
         served: Served,
         given: str,
         rows: Any,
@@ -40,34 +41,42 @@ class Answering:
     ) -> dict[str, Any]:
         """Outputs of rows by name, arrays or Arrow tables.
 
-        seconds : that the client waits, if these are fewer than the limits allow.
+        receive : of the request, whose body has been read. seconds : that the client waits, if these are fewer than the
+        limits allow.
 
         Raises `Refusal` where there is no room, or no time left.
         """
         if len(rows) == 0:
             raise Refusal(400, "there are 0 rows; at least 1 is needed")
         left = min(self.limits.seconds, seconds or self.limits.seconds)
-        future = self.thread.submit(served, given, rows, list(wanted), time.monotonic() + left)
-        answer = asyncio.wrap_future(future)  # whose end drops what nobody waits for, if it has not begun
-        gone = asyncio.ensure_future(_gone(request))
-        gone.add_done_callback(lambda _: answer.cancel())
+        answer = self.thread.submit(served, given, rows, list(wanted), time.monotonic() + left)
+        watch = asyncio.get_running_loop().call_later(_UNWATCHED, _watch, receive, answer)
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) if seconds else nullcontext():  # the limits' time is kept by the guard
                 return await answer
         except TimeoutError as error:
             raise Refusal(504, f"there was no answer within {left:g} seconds") from error
         except asyncio.CancelledError:
-            if gone.done():
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # it is the answer that was cancelled
                 raise Refusal(CLIENT_LEFT, "the client has left") from None
             raise
         finally:
-            gone.cancel()
+            watch.cancel()
 
     async def _load_again(self, name: str) -> None:
         await asyncio.to_thread(self.repository.reload, name)
 
 
-async def _gone(request: Request) -> None:
-    """Return when the client has left; the body has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
+def _watch(receive: Receive, answer: Pending) -> None:
+    """Drop what nobody waits for, if it has not begun."""
+    if not answer.done():
+        gone = asyncio.ensure_future(_gone(receive))
+        gone.add_done_callback(lambda _: answer.cancel())
+        answer.add_done_callback(lambda _: gone.cancel())
+
+
+async def _gone(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
         pass

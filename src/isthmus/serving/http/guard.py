@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import logging
 import re
 import secrets
 import time
@@ -14,10 +13,10 @@ from typing import Any
 
 from isthmus.serving.http.access import Access
 from isthmus.serving.http.limits import CLIENT_LEFT, Limits, Refusal, busy
+from isthmus.serving.http.logs import LOGGER, log_answer
 from isthmus.serving.http.metrics import Metrics
 from isthmus.serving.http.model_thread import ModelThread
 
-LOGGER = logging.getLogger("isthmus.serving")
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLOSE = {"Connection": "close"}
 _HEALTH = "/v2/health/"
@@ -176,12 +175,7 @@ class Guard:
         endpoint = f"{scope['method']} {route}" if route else "other"
         self.metrics.answered(endpoint, exchange.status, seconds)
         if route is None or not route.startswith(_HEALTH):
-            LOGGER.info(
-                "%s %s",
-                scope["method"],
-                scope["path"][:200],
-                extra={"request": exchange.id, "status": exchange.status, "milliseconds": round(1000 * seconds, 2)},
-            )
+            log_answer(scope["method"], scope["path"][:200], exchange.id, exchange.status, seconds)
 
 
 async def refuse(send: Any, status: int, message: str, headers: dict[str, str]) -> None:

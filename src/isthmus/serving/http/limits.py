@@ -36,9 +36,9 @@ class Limits:
     pixels : of its image files, each channel counted. unpacked_bytes : that its packed files may unpack to. seconds :
     until a request must be answered. wait_seconds : that requests may have to wait for others, by the pace of the
     latest answers; more are refused at once. queue_rows : that wait for the model, however fast it is. batch_rows : of
-    what is computed together. batch_seconds : that the first request of a batch waits for others. drain_seconds : after
-    SIGTERM, while new requests are still answered, and as long again until connections are closed. stop_seconds : after
-    that, until requests that are not answered are given up.
+    what is computed together. batch_seconds : that a batch which is smaller than the one before waits for one more
+    request. drain_seconds : after SIGTERM, while new requests are still answered, and as long again until connections
+    are closed. stop_seconds : after that, until requests that are not answered are given up.
     """
 
     body_bytes: int = 64 * MB
@@ -53,6 +53,6 @@ class Limits:
     wait_seconds: float = 0.4
     queue_rows: int = 16_384
     batch_rows: int = 256
-    batch_seconds: float = 0.001
+    batch_seconds: float = 0.002
     drain_seconds: float = 0.3
     stop_seconds: float = 30.0

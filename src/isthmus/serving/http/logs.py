@@ -9,18 +9,40 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 
-from isthmus.serving.http.guard import LOGGER
-
+LOGGER = logging.getLogger("isthmus.serving")
 _LOGGED = ("request", "status", "milliseconds")
+
+
+def log_answer(method: str, path: str, request: str, status: int, seconds: float) -> None:
+    """A line for each request. request : its id, of which nothing must be escaped in JSON."""
+    if not LOGGER.isEnabledFor(logging.INFO):
+        return
+    milliseconds = round(1000 * seconds, 2)
+    match LOGGER.handlers:
+        case [LinesTogether() as lines]:  # without a record, which takes five times as long as the line
+            head = f'{{"time": "{_moment(time.time())}", "level": "INFO", "message": {json.dumps(f"{method} {path}")}'
+            lines.add(f'{head}, "request": "{request}", "status": {status}, "milliseconds": {milliseconds}}}')
+        case _:
+            extra = {"request": request, "status": status, "milliseconds": milliseconds}
+            LOGGER.info("%s %s", method, path, extra=extra)
+
+
+def _moment(seconds: float) -> str:
+    return f"{_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 class JsonLines(logging.Formatter):
     """A log record as one line of JSON: time, level, message, and what is known of the request."""
 
     def format(self, record: logging.LogRecord) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line = {"time": f"{moment}.{int(record.msecs):03d}Z", "level": record.levelname, "message": record.getMessage()}
+        line = {"time": _moment(record.created), "level": record.levelname, "message": record.getMessage()}
         line |= {key: getattr(record, key) for key in _LOGGED if hasattr(record, key)}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -39,12 +61,16 @@ class LinesTogether(logging.Handler):
         self._lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._lines.append(self.format(record) + "\n")
+        self.add(self.format(record))
+
+    def add(self, line: str) -> None:
+        """Write a line when the round of the loop is over; at once where no loop runs in this thread."""
+        self._lines.append(line + "\n")
         if len(self._lines) > 1:
             return
         try:
             asyncio.get_running_loop().call_soon(self.flush)
-        except RuntimeError:  # no loop runs in this thread
+        except RuntimeError:
             self.flush()
 
     def flush(self) -> None:

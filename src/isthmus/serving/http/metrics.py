@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._of: dict[tuple[str, int], tuple[Counter, Histogram]] = {}  # by endpoint and status
         self._requests = Counter(
             "isthmus_requests", "Requests that were answered", ["endpoint", "status"], registry=self._registry
         )
@@ -53,8 +54,15 @@ class Metrics:
 
     def answered(self, endpoint: str, status: int, seconds: float) -> None:
         """Count an answer. endpoint : method and path, with names in place of what requests put there."""
-        self._requests.labels(endpoint, str(status)).inc()
-        self._latency.labels(endpoint).observe(seconds)
+        known = self._of.get((endpoint, status))
+        if known is None:  # looked up once: to find them by their labels takes longer than to count
+            known = self._of[endpoint, status] = (
+                self._requests.labels(endpoint, str(status)),
+                self._latency.labels(endpoint),
+            )
+        answers, latency = known
+        answers.inc()
+        latency.observe(seconds)
 
     def computed(self, batch: Batch) -> None:
         """Count a batch."""

@@ -15,13 +15,15 @@ from fastapi.responses import JSONResponse
 
 from isthmus import __version__
 from isthmus.errors import unknown_name
-from isthmus.serving.http.answering import Answering
+from isthmus.serving.http.answering import Answering, Receive
 from isthmus.serving.http.columns import as_arrow, as_tensors
 from isthmus.serving.http.limits import Refusal
 from isthmus.serving.http.served import INPUT, Served, TensorSpec
-from isthmus.serving.http.tensors import Asked, read_json, read_request, write_response
+from isthmus.serving.http.tensors import Answer, Asked, read_json, read_request, write_response
 
 EXTENSIONS = ["binary_tensor_data", "model_repository"]
+# of a request with this body and this header Inference-Header-Content-Length, for a model of this name and version
+Infer = Callable[[Receive, bytes, str | None, str, str | None], Awaitable[Answer]]
 _LARGE = 1 << 16  # bytes of a body that are read beside the event loop
 
 
@@ -34,11 +36,11 @@ def protocol(answering: Answering, is_ready: Callable[[], bool]) -> APIRouter:
     return router
 
 
-def inference(answering: Answering) -> Callable[[Request, str, str | None], Awaitable[Response]]:
-    """What answers a request for inference by a model of that name and version."""
+def inference(answering: Answering) -> Infer:
+    """What answers requests for inference."""
 
-    async def infer(request: Request, name: str, version: str | None = None) -> Response:
-        return await _infer(answering, request, answering.repository.find(name, version))
+    async def infer(receive: Receive, body: bytes, length: str | None, name: str, version: str | None) -> Answer:
+        return await _infer(answering, receive, body, length, answering.repository.find(name, version))
 
     return infer
 
@@ -67,7 +69,9 @@ def _add_models(router: APIRouter, answering: Answering, is_ready: Callable[[], 
         repository.find(name, version)
         return _readiness(is_ready(), {"name": name, "ready": is_ready()})
 
-    infer = inference(answering)  # which requests reach by the shortcut; here for the OpenAPI
+    async def infer(name: str, version: str | None = None) -> None:
+        raise AssertionError("requests for inference take the shortcut; this is here for the OpenAPI")
+
     for path in ("/models/{name}", "/models/{name}/versions/{version}"):
         router.get(path, summary="A model: its inputs and outputs")(metadata)
         router.get(f"{path}/ready", summary="Whether a model can be asked")(ready)
@@ -110,15 +114,14 @@ def _spec(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}
 
 
-async def _infer(answering: Answering, request: Request, served: Served) -> Response:
-    body, length = await request.body(), request.headers.get("inference-header-content-length")
+async def _infer(answering: Answering, receive: Receive, body: bytes, length: str | None, served: Served) -> Answer:
     if len(body) > _LARGE:
         asked = await asyncio.to_thread(read_request, body, length, answering.limits)
     else:
         asked = read_request(body, length, answering.limits)
     given, rows = _rows(served, asked)
     wanted = served.wanted(given, asked.outputs)
-    found = await answering.outputs(request, served, given, rows, wanted, asked.seconds)
+    found = await answering.outputs(receive, served, given, rows, wanted, asked.seconds)
     tensors: dict[str, np.ndarray] = {}
     for name, names in wanted.items():
         value = found[name]
@@ -126,11 +129,6 @@ async def _infer(answering: Answering, request: Request, served: Served) -> Resp
         tensors |= {one: columns[one] for one in names if one in columns}
     binary = {one: asked.outputs.get(one, asked.outputs.get(one.partition(".")[0], asked.binary)) for one in tensors}
     head = {"model_name": served.name, "model_version": served.version} | ({"id": asked.id} if asked.id else {})
-    answer = await _written(head, tensors, binary)
-    return Response(answer.body, headers=dict(answer.headers))
-
-
-async def _written(head: Mapping[str, Any], tensors: Mapping[str, np.ndarray], binary: Mapping[str, bool]) -> Any:
     if sum(array.nbytes for array in tensors.values()) > _LARGE:
         return await asyncio.to_thread(write_response, head, tensors, binary)
     return write_response(head, tensors, binary)

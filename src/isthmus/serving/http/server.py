@@ -14,8 +14,9 @@ import uvicorn
 
 from isthmus.errors import IsthmusError
 from isthmus.serving.http.application import Service
-from isthmus.serving.http.guard import LOGGER
 from isthmus.serving.http.limits import Limits
+from isthmus.serving.http.logs import LOGGER
+from isthmus.serving.http.wire import Protocol
 from isthmus.training.stopping import SIGNALS, handled
 
 _BACKLOG = 2048
@@ -69,6 +70,7 @@ def serve(
     """
     config = uvicorn.Config(
         service.app,
+        http=Protocol,
         lifespan="off",
         log_config=None,
         access_log=False,

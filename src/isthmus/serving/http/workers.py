@@ -24,8 +24,8 @@ from prometheus_client import multiprocess
 
 from isthmus.errors import IsthmusError
 from isthmus.serving.http.access import Access
-from isthmus.serving.http.guard import LOGGER
 from isthmus.serving.http.limits import Limits
+from isthmus.serving.http.logs import LOGGER
 from isthmus.serving.http.metrics import METRICS_FOLDER
 
 if TYPE_CHECKING:  # what looks after workers loads no models

@@ -79,14 +79,14 @@ class Call:
     async def outputs(self, rows: Any, wanted: list[str], given: str = INPUT) -> dict[str, Any]:
         """Outputs of samples, by the names that `Served` has for them."""
         with self.memory.holding(size_of(rows)):
-            return await self.answering.outputs(self.request, self.served, given, rows, wanted)
+            return await self.answering.outputs(self.request.receive, self.served, given, rows, wanted)
 
     async def alone(self, work: Callable[[], T], values: int) -> T:
         """Something else that the model does, on its thread. values : that are worked on."""
         task: Any = _Alone(self.served, lambda: self.scratch.run(work))
         count = np.zeros(1 + values // _VALUES_A_ROW, np.bool_)
         with self.memory.holding(values):
-            found = await self.answering.outputs(self.request, task, INPUT, count, [_DONE])
+            found = await self.answering.outputs(self.request.receive, task, INPUT, count, [_DONE])
         done: T = found[_DONE]
         return done
 
