@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all coverage lint docs gallery bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve test-oldest test-newest release-check clean
+.PHONY: demo test test-all coverage lint docs gallery bench-speed bench-variants bench-recipe bench-memory bench-codec bench-denoise bench-manifold bench-tables bench-anomalies bench-kills bench-scale bench-serve test-oldest test-newest release-check image-check clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
@@ -33,6 +33,10 @@ gallery: $(VENV)/.installed-dev
 # A release: the wheel and the sdist, and every command of both in an environment of its own.
 release-check: $(VENV)/.installed-dev
 	$(BIN)/python tests/release_check.py
+
+# What the Dockerfile says, where no engine runs.
+image-check: $(VENV)/bin/python
+	$(BIN)/python tests/dockerfile_steps.py
 
 # Whether the bounds of pyproject.toml are true.
 test-oldest: $(VENV)/bin/python

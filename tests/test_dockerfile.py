@@ -11,19 +11,11 @@ from pathlib import Path
 
 import pytest
 from tests.cli.commandline import ask
+from tests.dockerfile_steps import steps
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SHOWN = set((ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines())
-
-
-def steps(text: str) -> list[tuple[str, str]]:
-    """Instructions with their words; comments left out, continued lines joined."""
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\s*\\\n\s*", " ", "\n".join(lines))
-    return [
-        (word.upper(), rest) for word, _, rest in (line.strip().partition(" ") for line in joined.splitlines()) if word
-    ]
 
 
 def broken(text: str) -> Iterator[str]:

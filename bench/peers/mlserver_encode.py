@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import tempfile
 import threading
 import time
 
@@ -42,6 +43,7 @@ def main() -> None:
         http_port=ports[0],
         grpc_port=ports[1],
         metrics_port=ports[2],
+        metrics_dir=tempfile.mkdtemp(),
         parallel_workers=0,  # the model in the server's process: one more would share two cores with the clients, too
         load_models_at_startup=False,
         logging_settings={"version": 1, "root": {"level": "ERROR"}},

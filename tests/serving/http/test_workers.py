@@ -82,6 +82,16 @@ def test_a_model_is_loaded_again_by_all_workers(pair: Running, digits: np.ndarra
     assert pair.ask("POST", "/v2/repository/models/nothing/load").status_code == 404
 
 
+def test_a_hangup_has_all_workers_load_again(pair: Running, digits: np.ndarray) -> None:
+    folder = pair.log.parent / "digits"
+    load(folder).set_params(latent_dim=3).fit(digits).save(folder)
+    os.kill(pair.process.pid, signal.SIGHUP)
+    until = time.monotonic() + PATIENCE
+    while {codes(answer).shape for answer in answers(pair, digits[:2])} != {(2, 3)}:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_a_worker_that_dies_is_replaced(pair: Running, digits: np.ndarray) -> None:
     before, count = workers(pair), counted(pair)
     dead = min(before)
