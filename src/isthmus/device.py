@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 import torch
 from torch import nn
@@ -28,6 +29,12 @@ def _own_gpu() -> torch.device:
     """The GPU of this process: torchrun and Ray Train number the processes of a machine."""
     number = os.environ.get("LOCAL_RANK")
     return torch.device("cuda") if number is None else torch.device("cuda", int(number) % torch.cuda.device_count())
+
+
+def move(network: nn.Module, device: torch.device) -> None:
+    """Move a network to a device, in place. One that is there is left alone, as to go through it takes 0.2 ms."""
+    if any(parameter.device != device for parameter in islice(network.parameters(), 1)):
+        network.to(device)
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

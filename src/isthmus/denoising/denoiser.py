@@ -23,7 +23,7 @@ from isthmus.denoising.float_units import FloatUnits
 from isthmus.denoising.inference import Cleaner
 from isthmus.denoising.learning import learn_denoiser
 from isthmus.denoising.risk import NoiseVariance, caution
-from isthmus.device import choose_device, in_best_memory_order
+from isthmus.device import choose_device, in_best_memory_order, move
 from isthmus.errors import IsthmusError, sklearn_validation, unknown_name, warn
 from isthmus.estimators.base import Estimator, anywhere
 from isthmus.estimators.network_estimator import is_array_like
@@ -389,10 +389,10 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
             factor = self.units_.factor(samples.dtype, float(samples.min()), float(samples.max()), name)
         converted = samples if factor == 1 and zero == 0 else (samples - np.float64(zero)) * factor
         self.units_.check(converted, name, given=samples, fractions=not sound)
-        network = self.network_.to(choose_device(self.device))
+        move(self.network_, choose_device(self.device))
         zero, unit = zero + self._floats.zero / factor, unit_of(own) * self._floats.unit / factor
         learned = self.network_spec_, self.blind_
-        return Cleaner(network, *learned, zero, unit, averaging, self.turns_, self.share_, self.variance_)
+        return Cleaner(self.network_, *learned, zero, unit, averaging, self.turns_, self.share_, self.variance_)
 
 
 def _kind(sample: np.ndarray) -> tuple[int, str, int]:

@@ -18,7 +18,7 @@ from isthmus.data.sources import Source, open_source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table
 from isthmus.data.units import check_units, in_units_of
-from isthmus.device import choose_device
+from isthmus.device import choose_device, move
 from isthmus.errors import IsthmusError, sklearn_validation
 from isthmus.estimators.base import Estimator
 from isthmus.networks import AutoEncoderNetwork
@@ -124,7 +124,7 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         """Move the network to the device that `device` names, and return that."""
         check_is_fitted(self)
         device = choose_device(self.device)
-        self.network_.to(device)
+        move(self.network_, device)
         return device
 
     def scale(self, X: Any) -> np.ndarray:

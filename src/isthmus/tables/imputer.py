@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
-from isthmus.device import choose_device
+from isthmus.device import choose_device, move
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
@@ -206,7 +206,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
         check_is_fitted(self)
         source = self._open(X, reset=False)
         device = choose_device(self.device)
-        self.network_.to(device).eval()
+        move(self.network_, device)
+        self.network_.eval()
         width, outputs = self.scaler_.width, []
         for chunk in source.chunks(_BATCH):
             x = self.scaler_.to_network(as_tensor(chunk)).to(device)
