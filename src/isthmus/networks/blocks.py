@@ -71,8 +71,7 @@ def _convolve_grey(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, 
         (len(x), *sizes, *kernel, x.shape[-1]), (x.stride(0), *(stride * step for step in steps), *steps, 1)
     )
     matrix = weight.movedim(1, -1).flatten(1).t().contiguous()  # (prod(K) · in, out): torch's gradient likes that order
-    y = patches.flatten(d + 1) @ matrix
-    return (y if bias is None else y + bias).movedim(-1, 1)
+    return F.linear(patches.flatten(d + 1), matrix.t(), bias).movedim(-1, 1)
 
 
 class Conv(nn.Module):
