@@ -31,9 +31,9 @@ LENGTH = Length(samples=400_000, least_steps=600, least_epochs=3)
 _BATCH_SIZES = {"conv": (16, 64), "dense": (16, 128)}  # smallest and largest; a step of a small network is overhead
 _MOST_NUMBERS = 1 << 21  # in a batch: large images come in small batches, which bounds the memory of a step
 _LEAST_SIDE = 4  # of what is convolved
-_LEARNING_RATES = {"adam": 3e-3, "muon": 0.03}
+_LEARNING_RATES = {"adam": 3e-3, "muon": 0.04}
 _PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples that are looked at
-_TABLE_DECAY = 0.1  # of the weights, for tables with columns of any kind: few rows have many features there
+_TABLE_DECAY, _TABLE_RATE = 0.1, 0.03  # of weights; for tables with columns of any kind: few rows, many features
 _SMALL_CODE = 16
 _TINY_CODE, _TINY_CODE_RATE = 4, 0.02  # up to so many numbers, which leave out most of a sample: learn more slowly
 _AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
@@ -196,8 +196,11 @@ def training_spec(model: Choices, network: NetworkSpec | None, n_train: int, dev
     learning_rate = model.learning_rate
     if learning_rate is None:
         learning_rate = 1e-3 if network is None else _LEARNING_RATES.get(optimizer, 1e-3)
-        if optimizer == "muon" and network is not None and (network.latent_dim or network.num_features) <= _TINY_CODE:
-            learning_rate = _TINY_CODE_RATE
+        if optimizer == "muon" and network is not None:
+            if (network.latent_dim or network.num_features) <= _TINY_CODE:
+                learning_rate = _TINY_CODE_RATE
+            elif isinstance(model.scaler_, TableScaler):
+                learning_rate = _TABLE_RATE
     weight_decay = model.weight_decay
     if weight_decay is None:
         weight_decay = _TABLE_DECAY if isinstance(model.scaler_, TableScaler) else 0.0
