@@ -14,6 +14,7 @@ from tests.anomalies.test_detector import people
 
 from isthmus import AnomalyDetector, IsthmusError
 from isthmus.anomalies.findings import Findings, Labels
+from isthmus.anomalies.scorer import DetectorKind
 from isthmus.evaluation.theme import number
 
 
@@ -101,7 +102,7 @@ def test_rows_are_called_what_people_call_them(
 
 
 @pytest.mark.parametrize("kind", ["images", "signals"])
-def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: str, tmp_path: Path) -> None:
+def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: DetectorKind, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     if kind == "images":
         usual = rng.normal(128, 10, (50, 12, 12)) + 60 * np.sin(np.arange(12) + rng.uniform(0, 6, (50, 1, 1)))

@@ -15,7 +15,8 @@ from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.page import Headline, Row, Section, Table, training_headline, write_page
 from isthmus.evaluation.table_report import columns_section
-from isthmus.evaluation.theme import count, number, share
+from isthmus.evaluation.theme import number, share
+from isthmus.words import count
 
 _LEVELS = (0.01, 0.05, FDR)
 _PLAIN = 0.01  # the p-value that is judged alone, for comparison

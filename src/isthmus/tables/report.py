@@ -17,8 +17,9 @@ from isthmus.evaluation.figures.table_columns import Bar, Names, column_shares
 from isthmus.evaluation.page import Cell, Headline, Row, Samples, Section, Table, training_headline, write_page
 from isthmus.evaluation.table_report import columns_section
 from isthmus.evaluation.table_text import GONE, shown
-from isthmus.evaluation.theme import count, number, share
+from isthmus.evaluation.theme import number, share
 from isthmus.tables.learning import Recovery
+from isthmus.words import count
 
 _SHOWN = 6  # rows with holes
 _MOST_LINES = 40  # columns of these rows
