@@ -19,7 +19,7 @@ ROOMS = (
     "augmentations", "corruptions", "objectives", "networks",
     "training", "evaluation", "latent", "estimators",
     "compression", "denoising", "manifold",
-    "tables", "anomalies",
+    "tables", "anomalies", "mlflow",
     "cluster", "serving", "cli", "__main__",
 )  # fmt: skip
 PUBLIC = "__init__"  # hands out names lazily, so that it imports from every room
