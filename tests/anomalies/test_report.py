@@ -114,9 +114,10 @@ def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: Detec
         new = usual[:9].copy()
         new[7, 30:34] += 4
     detector = AnomalyDetector(kind=kind, epochs=3, random_state=0).fit(usual)
-    page = check_page(detector.report(new, tmp_path, title="parts", saved_as="m"))
+    page = check_page(detector.report(new, tmp_path, title="parts"))
     said = " ".join(page.words)
     assert page.figures >= {"strangest", "strangeness", "p_values"}
+    assert "detector.save('detector') # on the command line: --save-model detector" in re.sub(r"\s+", " ", said)
     unit = kind[:-1]
     assert f"The strangest {kind}" in said and f"Nothing is flagged among 9 {kind}" in said
     assert f"1 {unit} is stranger than every calibration sample" in said and "what would have been expected" in said

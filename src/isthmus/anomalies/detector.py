@@ -22,6 +22,7 @@ from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
+from isthmus.estimators.model_folder import kept_in
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.remote.paths import as_path
 from isthmus.spec import is_real
@@ -234,9 +235,9 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         labels = getattr(samples, "labels", None) if y is None else y
         source = X if isinstance(X, Source) else samples
         data = str(X) if isinstance(X, str | Path) else source.name if isinstance(source, Source) else ""
-        return write_report(
-            self, samples, as_path(folder), data=data, labels=labels, title=title, saved_as=as_path(saved_as or folder)
-        )
+        place = as_path(folder)
+        kept = kept_in(saved_as, place)
+        return write_report(self, samples, place, data=data, labels=labels, title=title, saved_as=kept)
 
     def _open(self, X: Any) -> Any:
         check_is_fitted(self)

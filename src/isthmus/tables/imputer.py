@@ -20,6 +20,7 @@ from isthmus.device import choose_device, move
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
+from isthmus.estimators.model_folder import kept_in
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.networks import restored
 from isthmus.remote.paths import as_path
@@ -197,7 +198,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
 
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        return write_report(self, source, as_path(folder), title=title, saved_as=as_path(saved_as or folder))
+        place = as_path(folder)
+        return write_report(self, source, place, title=title, saved_as=kept_in(saved_as, place))
 
     def _open(self, X: Any, *, reset: bool) -> TableSource:
         return self._open_table(X, None if reset else self.schema_)
