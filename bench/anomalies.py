@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -105,7 +106,8 @@ def speed(n: int = 10_000, columns: int = 30, judged: int = 100_000) -> None:
     """Seconds to learn a table, and rows that are judged in a second."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(judged, 6)) @ rng.normal(size=(6, columns)) + rng.normal(size=(judged, columns))
-    for how, share in (("clean", None), ("contaminated", "unknown")):
+    shares: dict[str, Literal["unknown"] | None] = {"clean": None, "contaminated": "unknown"}
+    for how, share in shares.items():
         start = time.perf_counter()
         detector = AnomalyDetector(share, random_state=0).fit(X[:n])
         middle = time.perf_counter()

@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.signal import argrelmax
@@ -132,7 +132,7 @@ def windows_of(x: np.ndarray, train: int) -> dict[str, int]:
 def ways_of(x: np.ndarray, train: int) -> Iterator[tuple[str, np.ndarray, float]]:
     """Each way's name, scores (n,) and CPU seconds, but for the matrix profile."""
     started = time.process_time()
-    contamination = "unknown" if train == len(x) else None
+    contamination: Literal["unknown"] | None = "unknown" if train == len(x) else None
     detector = AnomalyDetector(contamination, kind="series", random_state=0).fit(x[:train])
     yield "isthmus", -detector.score_samples(x), time.process_time() - started
     for whose, window in windows_of(x, train).items():

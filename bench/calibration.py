@@ -25,6 +25,7 @@ import os
 import time
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.signal import lfilter
@@ -79,8 +80,9 @@ def p_values(sets: list[str], splits: int, most: int, epochs: int | None) -> Non
     heads = ("set", "trained on", "contamination", "calibrated by", "not uniform", "p <= 0.01")
     print("| " + " | ".join((*heads, "false discoveries", "found", f"false at {high}", f"found at {high}")) + " |")
     print("|" + "---|" * (len(heads) + 4))
+    cases: tuple[tuple[float, Literal["unknown"] | None], ...] = ((0.0, None), (0.03, None), (0.03, "unknown"))
     for name in sets:
-        for contaminated, contamination in ((0.0, None), (0.03, None), (0.03, "unknown")):
+        for contaminated, contamination in cases:
             rows: dict[str, list[tuple[float, ...]]] = {}
             for seed in range(splits):
                 train, test, odd = split(name, seed, contaminated, most)

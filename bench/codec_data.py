@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from isthmus import Codec, datasets
+from isthmus.compression.codec import Mode, ObjectiveName
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("ISTHMUS_DATA") or ROOT.parent / "shared" / "data")
@@ -59,7 +60,9 @@ def _split(paths: list[Path], count: int) -> tuple[list[np.ndarray], list[np.nda
     return images[:count], images[count:]
 
 
-def trained(name: str, mode: str, minutes: float, images: Callable[[], object], *, objective: str = "mse") -> Codec:
+def trained(
+    name: str, mode: Mode, minutes: float, images: Callable[[], object], *, objective: ObjectiveName = "mse"
+) -> Codec:
     """The codec of that name, trained unless it was before (delete its folder in .bench/codec to train it again)."""
     folder = MODELS / name
     if not (folder / "config.json").exists():

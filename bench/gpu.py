@@ -11,7 +11,7 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def trained(X: np.ndarray, settings: dict[str, Any], precision: str, device: str
                 torch.cuda.synchronize()
             marks.append((event.entry["step"], time.perf_counter()))
 
-    kind = "bfloat16" if precision == "bfloat16" else "float32"
+    kind: Literal["bfloat16", "float32"] = "bfloat16" if precision == "bfloat16" else "float32"
     model = AutoEncoder(10, minutes=SECONDS / 60, precision=kind, device=device, random_state=0, **settings)
     model.fit(X, listeners=[note])
     late = [mark for mark in marks if mark[1] - marks[0][1] > 1]

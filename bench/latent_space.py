@@ -22,7 +22,7 @@ import shutil
 import subprocess
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from isthmus import AutoEncoder, datasets
 from isthmus.latent.distance_to_data import nearest, training_neighbours
-from isthmus.latent.space import PATHS
+from isthmus.latent.space import PathName
 from isthmus.training import loop
 from machine import machine, table
 from time_to_quality import ROOT, environment
@@ -192,7 +192,8 @@ def paths(seconds: float, network: Classifier, mnist: datasets.Dataset) -> list[
     ends = model.transform(mnist.test.images[chosen]).reshape(PAIRS, 2, -1)
     Z = model.transform(mnist.train.images[::10])
     rows = []
-    for name, path, data in (*((p, p, None) for p in PATHS), ("geodesic that keeps to the data", "geodesic", Z)):
+    ways_asked: list[tuple[str, PathName, Any]] = [(path, path, None) for path in get_args(PathName)]
+    for name, path, data in (*ways_asked, ("geodesic that keeps to the data", "geodesic", Z)):
         start = time.process_time()
         ways = [model.interpolate(a, b, steps=STEPS, path=path, Z=data) for a, b in ends]
         spent = (time.process_time() - start) / PAIRS

@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 
 from isthmus import AutoEncoder, datasets
+from isthmus.registry import NetworkName
 from machine import machine, table
 
 ROOT = Path(__file__).parents[1]
 MARK = 0.0174
-HIDDEN = {"conv": (), "dense": (500, 250)}
+HIDDEN: dict[NetworkName, tuple[int, ...]] = {"conv": (), "dense": (500, 250)}
 LADDER = (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8, 10, 15, 20, 30)  # seconds
 PEERS = {
     "keras": ["tensorflow-cpu==2.21.0", "keras==3.15.1"],
@@ -83,7 +84,7 @@ def peer_median(peer: str, data: Path, network: str, seeds: int, limit: float) -
     return {"who": name, "seconds": f"{seconds:.1f}" if reached else f"> {limit:.0f}", "test MSE": f"{best:.5f}"}
 
 
-def ours(network: str, seeds: int, hidden: tuple[int, ...] | None, who: str) -> dict[str, str]:
+def ours(network: NetworkName, seeds: int, hidden: tuple[int, ...] | None, who: str) -> dict[str, str]:
     """A row of the table: the shortest budget whose median error reaches the mark."""
     mnist = datasets.load("mnist")
     for budget in LADDER:

@@ -30,7 +30,7 @@ def measure(kind: str) -> dict[str, Any]:
     mnist = datasets.load("mnist")
     train, test = np.asarray(mnist.train.images), np.asarray(mnist.test.images)
     if kind in ("conv", "dense"):
-        model = AutoEncoder(10, network=kind, minutes=1, random_state=0).fit(train)
+        model = AutoEncoder(10, network="conv" if kind == "conv" else "dense", minutes=1, random_state=0).fit(train)
         found = {"test MSE": -model.score(test)}
     elif kind == "codec":
         model = Codec(minutes=2, random_state=0).fit(train)

@@ -15,11 +15,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up. A room imports from itself and from the rooms before it, and from no other.
 ROOMS = (
-    "errors", "remote", "files", "device", "share", "registry", "typed_json", "spec", "data",
+    "words", "errors", "remote", "files", "device", "share", "registry", "typed_json", "spec", "data",
     "augmentations", "corruptions", "objectives", "networks",
     "training", "evaluation", "latent", "estimators",
     "compression", "denoising", "manifold",
-    "tables", "anomalies",
+    "tables", "anomalies", "mlflow",
     "cluster", "serving", "cli", "__main__",
 )  # fmt: skip
 PUBLIC = "__init__"  # hands out names lazily, so that it imports from every room

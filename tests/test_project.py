@@ -18,6 +18,7 @@ import yaml
 from packaging.version import Version
 
 import isthmus
+from isthmus.remote.stores import SCHEMES
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
@@ -84,6 +85,12 @@ def test_what_workflows_run_exists() -> None:
 )  # fmt: skip
 def test_the_check_of_workflows_finds_what_is_missing(command: str) -> None:
     assert missing(shlex.split(command), {"runs-on": "ubuntu-latest"})
+
+
+def test_messages_name_extras_that_exist() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    named = {*re.findall(r'MissingExtraError\(f?".*?", "(\w+)"', source), *(extra for _, extra, *_ in SCHEMES.values())}
+    assert len(named) > 6 and named <= set(PROJECT["project"]["optional-dependencies"])
 
 
 def test_make_is_not_used_on_windows() -> None:

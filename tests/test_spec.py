@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus import registry
+from isthmus.anomalies import scorer
+from isthmus.compression import codec, lossy_learning
+from isthmus.data import folders
 from isthmus.errors import IsthmusError
+from isthmus.evaluation import plots
+from isthmus.latent import density
+from isthmus.networks import unet
 from isthmus.spec import Choice, NetworkSpec, TrainingSpec, spatial_sizes
 
 CONV: dict[str, Any] = {"network": "conv", "sample_shape": (1, 28, 28), "latent_dim": 10, "channels": (32, 64)}
@@ -50,14 +57,37 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
         NetworkSpec(**CONV, upsample="neares")
 
 
-def test_types_of_names_are_the_registries() -> None:
+def test_types_of_names_are_what_is_taken() -> None:
     for names, found in (
         (registry.ActivationName, registry.activations),
         (registry.DownsamplingName, registry.downsamplings),
         (registry.UpsamplingName, registry.upsamplings),
         (registry.OptimizerName, registry.optimizers),
+        (registry.NetworkName, registry.networks),
+        (codec.ObjectiveName, lossy_learning.OBJECTIVES),
+        (density.DensityName, density.DENSITIES),
+        (folders.ImageMode, folders.IMAGE_MODES),
+        (plots.ThemeName, plots._THEMES),
+        (scorer.DetectorKind, scorer.KINDS),
+        (unet.SizeName, unet.SIZES),
     ):
-        assert set(get_args(names)) == set(found.names()), f"{found.kind}: the names in registry.py"
+        assert set(get_args(names)) == set(found), names
+
+
+@pytest.mark.parametrize("name", list(registry.estimators))
+def test_a_list_of_names_in_a_docstring_is_the_parameter_s_type(name: str) -> None:
+    estimator = registry.estimators[name].estimator()
+    types = get_type_hints(estimator.__init__)
+    listed = re.findall(r"^    (\w+) : \{(.*)\}", str(estimator.__doc__), re.MULTILINE)
+    for parameter, names in listed:
+        assert names_in(types[parameter]) == set(re.findall(r'"(.*?)"', names)), parameter
+
+
+def names_in(kind: Any) -> set[str]:
+    """The names that a type allows."""
+    if get_origin(kind) is Literal:
+        return set(get_args(kind))
+    return {name for part in get_args(kind) for name in names_in(part)}
 
 
 @given(

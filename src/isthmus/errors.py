@@ -28,8 +28,10 @@ def warn(message: str) -> None:
 class MissingExtraError(IsthmusError, ImportError):
     """A feature needs packages that are not installed; the message names the command that installs them."""
 
-    def __init__(self, feature: str, *packages: str) -> None:
-        super().__init__(f"{feature} needs an optional package; install it with: pip install {' '.join(packages)}")
+    def __init__(self, feature: str, extra: str, *packages: str) -> None:
+        """extra : of isthmus, as pyproject.toml names it. packages : others that no extra brings."""
+        wanted = " ".join((f"'isthmus[{extra}]'", *packages))
+        super().__init__(f"{feature} needs an optional package; install it with: pip install {wanted}")
 
 
 class ReadingError(IsthmusError):

@@ -30,6 +30,7 @@ UpsamplingName = Literal[
     "zero-insertion",
 ]  # fmt: skip
 OptimizerName = Literal["adam", "muon"]
+NetworkName = Literal["dense", "conv"]
 
 
 class Registry(Generic[T]):

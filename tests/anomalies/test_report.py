@@ -14,6 +14,7 @@ from tests.anomalies.test_detector import people
 
 from isthmus import AnomalyDetector, IsthmusError
 from isthmus.anomalies.findings import Findings, Labels
+from isthmus.anomalies.scorer import DetectorKind
 from isthmus.evaluation.theme import number
 
 
@@ -101,7 +102,7 @@ def test_rows_are_called_what_people_call_them(
 
 
 @pytest.mark.parametrize("kind", ["images", "signals"])
-def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: str, tmp_path: Path) -> None:
+def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: DetectorKind, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     if kind == "images":
         usual = rng.normal(128, 10, (50, 12, 12)) + 60 * np.sin(np.arange(12) + rng.uniform(0, 6, (50, 1, 1)))
@@ -113,9 +114,10 @@ def test_samples_are_shown_beside_what_was_expected(check_page: Any, kind: str, 
         new = usual[:9].copy()
         new[7, 30:34] += 4
     detector = AnomalyDetector(kind=kind, epochs=3, random_state=0).fit(usual)
-    page = check_page(detector.report(new, tmp_path, title="parts", saved_as="m"))
+    page = check_page(detector.report(new, tmp_path, title="parts"))
     said = " ".join(page.words)
     assert page.figures >= {"strangest", "strangeness", "p_values"}
+    assert "detector.save('detector') # on the command line: --save-model detector" in re.sub(r"\s+", " ", said)
     unit = kind[:-1]
     assert f"The strangest {kind}" in said and f"Nothing is flagged among 9 {kind}" in said
     assert f"1 {unit} is stranger than every calibration sample" in said and "what would have been expected" in said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,7 @@ def test_a_row_is_judged_alike_alone_and_among_others(detector: AnomalyDetector)
         pytest.param(people(7), id="seven people"),
     ],
 )
-def test_small_and_odd_tables(rows: Any, contamination: str | None) -> None:
+def test_small_and_odd_tables(rows: Any, contamination: Literal["unknown"] | None) -> None:
     detector = AnomalyDetector(contamination, epochs=2, random_state=0).fit(rows)
     scores = detector.score_samples(rows)
     assert scores.shape == (len(rows),) and np.isfinite(scores).all()
@@ -82,7 +82,7 @@ def test_small_and_odd_tables(rows: Any, contamination: str | None) -> None:
 
 
 @pytest.mark.parametrize("contamination", WAYS)
-def test_a_missing_cell_adds_nothing(contamination: str | None) -> None:
+def test_a_missing_cell_adds_nothing(contamination: Literal["unknown"] | None) -> None:
     detector = AnomalyDetector(contamination, epochs=2, random_state=0).fit(people())
     rows = people(20, seed=1)
     scores = np.asarray(detector.explain(rows).scores)

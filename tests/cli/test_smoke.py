@@ -56,6 +56,9 @@ def test_keys_are_those_of_the_guide(said: dict[str, Said]) -> None:
 
     train = printed("train digits")
     assert [list(train), list(train["test"])] == documented("train")
+    assert [list(printed("train-denoiser"))] == documented("train-denoiser")
+    for command, last in (("train-codec", "bytes"), ("train-detector", "kind")):
+        assert list(printed(command)) == [*documented("train-denoiser")[0][:-1], *documented(command)[0][:1]], last
     table = printed("info rows.csv")
     assert [list(table), list(table["columns"][0])] == documented("info TABLE")
     similar = printed("similar")

@@ -19,7 +19,7 @@ GREY = (np.add.outer(np.arange(40), np.arange(50)) * 2).astype(np.uint8)
 
 
 def codec_of(model: CodecModel) -> Codec:
-    codec = Codec(str(model.kind if model.kind == "lossy" else "lossless"))
+    codec = Codec("lossy" if model.kind == "lossy" else "lossless")
     codec.model_ = model
     return codec
 

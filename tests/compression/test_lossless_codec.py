@@ -165,7 +165,7 @@ def test_bad_images_are_one_clear_line(X: Any, message: str) -> None:
 
 def test_bad_settings_are_one_clear_line() -> None:
     with pytest.raises(IsthmusError, match="lossless"):
-        Codec("lossles").fit(DIGITS.train.images)
+        Codec("lossles").fit(DIGITS.train.images)  # type: ignore[arg-type]
     with pytest.raises(IsthmusError, match="not both"):
         Codec(epochs=1, minutes=1).fit(DIGITS.train.images)
 

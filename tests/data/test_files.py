@@ -377,7 +377,7 @@ def test_optional_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack
         return real(module, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=rf"{name} needs.*pip install {package}$"):
+    with pytest.raises(MissingExtraError, match=rf"{name} needs.*pip install 'isthmus\[formats\]'$"):
         open_source(tmp_path / ("x.tif" if package == "tifffile" else "x.zarr"))
 
 

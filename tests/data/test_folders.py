@@ -140,7 +140,7 @@ def test_depths_that_cannot_be_mixed(tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match=r"3\.tif has values of floating-point grey"):
         open_source(tmp_path, image_mode="grey")
     with pytest.raises(IsthmusError, match="unknown image_mode 'gray'; did you mean 'grey'"):
-        open_source(tmp_path, image_mode="gray")
+        open_source(tmp_path, image_mode="gray")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
@@ -180,7 +180,7 @@ def test_mixed_sizes(check_contract: Any, tmp_path: Path) -> None:
     resized = open_source(tmp_path, on_mixed_sizes="resize")
     check_contract(resized, np.stack([GREY] * 3 + [np.full((6, 8), 7, np.uint8)]))
     with pytest.raises(IsthmusError, match="unknown on_mixed_sizes 'croop'; did you mean 'crop'"):
-        open_source(tmp_path, on_mixed_sizes="croop")
+        open_source(tmp_path, on_mixed_sizes="croop")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("value", [GREY, COLOUR, CLEAR, DEEP, FLOAT, DEEP.astype(np.int32)])
@@ -318,7 +318,7 @@ def test_bands_that_are_no_colours(check_contract: Any, tmp_path: Path) -> None:
 def test_what_pillow_would_shorten_is_refused_without_tifffile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiff(BANDS, tmp_path / "1.tif", photometric="rgb", extrasamples=["unspecified"] * 2)
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(IsthmusError, match=r"1\.tif, whose values .* pip install tifffile$"):
+    with pytest.raises(IsthmusError, match=r"1\.tif, whose values .* pip install 'isthmus\[formats\]'$"):
         open_source(tmp_path)
 
 
@@ -344,8 +344,7 @@ def test_formats_beside_one_another(tmp_path: Path) -> None:
     frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
     for name in ("4.gif", "5.png", "6.webp"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-        with pytest.raises(IsthmusError, match="holds 2 images; give files of one image each"):
-            open_source(tmp_path / name)
+        assert open_source(tmp_path / name).shape == (2, 6, 8, 3)
     (tmp_path / "7.heic").write_bytes(b"")
     (tmp_path / "notes.txt").write_text("")
     with pytest.warns(IsthmusWarning, match=r"passed over.*: 1 \.heic, 3 animations, as .*4\.gif$"):

@@ -107,3 +107,24 @@ def test_recordings_of_any_depth_are_signals(tmp_path: Path) -> None:
     with pytest.raises(IsthmusError, match=r"recordings of 2 lengths.*c.wav \(100\); choose on_mixed_sizes='crop'"):
         open_source(tmp_path)
     assert open_source(tmp_path, on_mixed_sizes="crop").shape == (3, 64)
+
+
+def test_a_folder_of_tables_or_arrays_is_a_signal_each(tmp_path: Path) -> None:
+    for name in ("tables", "arrays"):
+        (tmp_path / name).mkdir()
+    for i, wave in enumerate(WAVES[:3]):
+        pd.DataFrame({"time": TIME, "a": wave, "b": -wave}).to_csv(tmp_path / "tables" / f"{i}.csv", index=False)
+        np.save(tmp_path / "arrays" / f"{i}.npy", wave.astype(np.float32))
+    tables, arrays = open_source(tmp_path / "tables", drop_columns=["time"]), open_source(tmp_path / "arrays")
+    np.testing.assert_allclose(tables.take([0, 2]), np.stack([WAVES[[0, 2]], -WAVES[[0, 2]]], -1))
+    np.testing.assert_array_equal(arrays.take([2, 0]), WAVES[[2, 0]].astype(np.float32))
+    assert tables.kind == arrays.kind == "signals" and tables.location(1) == str(tmp_path / "tables" / "1.csv")
+    assert open_source(tmp_path / "tables").shape == (3, 64, 3)
+    with pytest.raises(IsthmusError, match="labels_column and drop_columns are for tables"):
+        open_source(tmp_path / "tables", labels_column="time")
+    np.save(tmp_path / "arrays" / "3.npy", WAVES[:4])
+    with pytest.raises(IsthmusError, match=r"3\.npy holds float64 of shape \(4, 64\)"):
+        open_source(tmp_path / "arrays")
+    (tmp_path / "tables" / "3.csv").write_text("a\n1\n2\n")
+    with pytest.raises(IsthmusError, match=r"signals of 1 channel, as .*3\.csv, and of 3 channels, as .*0\.csv"):
+        open_source(tmp_path / "tables")

@@ -118,6 +118,14 @@ def test_a_map_refuses_other_units() -> None:
         model.transform(FRACTIONS * 255)
 
 
+def test_what_a_decoder_gives_is_scaled_whatever_its_range() -> None:
+    model = AutoEncoder(2, epochs=1, random_state=0, device="cpu").fit(10 * FRACTIONS)
+    grey = np.full((1, 8, 8), 0.5) + 0.01 * FRACTIONS[:1]  # as a decoder does that has hardly learned
+    assert np.ptp(model.scale(grey)) > 0
+    with pytest.raises(IsthmusError, match=NAMED):
+        model.transform(grey)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "float32"])
 def test_sound_is_sound_in_every_depth(dtype: str, tmp_path: Path) -> None:
     """A model of one depth cleans recordings of any other alike."""

@@ -20,7 +20,7 @@ from torch import nn
 from isthmus import AutoEncoder, IsthmusError, datasets, evaluate_representation
 from isthmus.data.sources import open_source
 from isthmus.estimators.recipe import default_batch_size
-from isthmus.registry import bottlenecks, corruptions, objectives
+from isthmus.registry import NetworkName, bottlenecks, corruptions, objectives
 
 DIGITS = datasets.load("digits")
 FAST: dict[str, Any] = {"epochs": 1, "random_state": 0, "batch_size": 16}
@@ -35,7 +35,7 @@ def noise(*shape: int, dtype: str = "uint8") -> np.ndarray:
 
 @pytest.mark.parametrize(("network", "epochs"), [("dense", 20), ("conv", 10)])
 @pytest.mark.parametrize("latent_dim", [2, 8])
-def test_trained_beats_untrained_and_pca_on_digits(network: str, epochs: int, latent_dim: int) -> None:
+def test_trained_beats_untrained_and_pca_on_digits(network: NetworkName, epochs: int, latent_dim: int) -> None:
     train, test = DIGITS.train.images, DIGITS.test.images
     model = AutoEncoder(latent_dim, network=network, random_state=0)
     untrained = model.set_params(learning_rate=1e-12, epochs=1).fit(train).score(test)
@@ -97,7 +97,7 @@ def test_every_objective_trains_on_images(objective: str | dict) -> None:
 
 @pytest.mark.parametrize("bottleneck", bottlenecks.names())
 @pytest.mark.parametrize("network", ["dense", "conv"])
-def test_every_bottleneck_encodes_deterministically(bottleneck: str, network: str) -> None:
+def test_every_bottleneck_encodes_deterministically(bottleneck: str, network: NetworkName) -> None:
     X = DIGITS.train.images[:200]
     model = AutoEncoder(6, bottleneck=bottleneck, network=network, **FAST).fit(X)
     np.testing.assert_array_equal(model.transform(X), model.transform(X))

@@ -12,6 +12,8 @@ from sklearn.base import BaseEstimator
 
 from isthmus import AutoEncoder, ManifoldMap, datasets, evaluate_representation, load, plots
 from isthmus.data.shown import drawn, facts_html
+from isthmus.data.sources import open_source
+from isthmus.data.table_source import open_table
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.notebook import card
 from isthmus.registry import estimators
@@ -94,7 +96,27 @@ def test_evaluations_data_sets_and_paths_can_be_read(model: AutoEncoder) -> None
     path, grid = model.interpolate(Z[0], Z[1], steps=5), model.latent_grid(Z, 4)
     assert repr(path).startswith("<LatentPath: 5 codes of shape (4,), length ")
     assert repr(grid) == "<LatentGrid: 4 × 4 codes of shape (4,)>"
-    assert all(shown._repr_html_().count("<img") == 1 for shown in (DIGITS, path, grid))
+    assert all(shown._repr_html_().count("<img") == 1 for shown in (DIGITS, DIGITS.test, path, grid))
+    nine = DIGITS.test.images[:9]
+    off, near = model.off_manifold(nine, DIGITS.test.images), model.neighbours(nine, Z, k=3)
+    assert repr(off).startswith("<OffManifold: 9 samples; median error ")
+    assert repr(near).startswith("<TrainingNeighbours: 3 neighbours of each of 9 samples; nearest at ")
+    assert repr(model.fit_density(Z, random_state=0)) == "<Mixture over codes of shape (4,)>"
+
+
+def test_sources_can_be_read(tmp_path: Path) -> None:
+    import pandas as pd
+
+    digits = open_source("digits:test")
+    assert repr(digits) == "<ArraySource digits:test: 297 samples of shape (8, 8), uint8, with labels>"
+    shown = digits._repr_html_()
+    assert shown.count("<img") == 1
+    assert all(f">{text}</td>" in shown for text in ("297", "8 × 8", "uint8", "10 classes"))
+    assert "may differ" in open_source([np.zeros((2, 3)), np.zeros((4, 5))], on_mixed_sizes="keep")._repr_html_()
+    pd.DataFrame({"<b>": [1.0, 2], "word": ["x", "y"]}).to_csv(tmp_path / "table.csv", index=False)
+    table: Any = open_table(tmp_path / "table.csv")
+    shown = table._repr_html_()
+    assert "&lt;b&gt;" in shown and "<b>" not in shown.replace(f"<b>{tmp_path}", "", 1) and "<svg" not in shown
 
 
 @pytest.mark.parametrize(
@@ -118,4 +140,4 @@ def test_figures_are_matplotlibs_own(model: AutoEncoder) -> None:
         png, size = figure._repr_png_()  # type: ignore[attr-defined]
         assert png.startswith(b"\x89PNG") and size["width"] > 100
     with pytest.raises(IsthmusError, match="theme 'dork'"):
-        plots.losses(model, theme="dork")
+        plots.losses(model, theme="dork")  # type: ignore[arg-type]

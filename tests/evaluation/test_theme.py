@@ -55,7 +55,7 @@ def test_no_two_classes_look_alike(theme: Theme, vision: str) -> None:
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
 def test_classes_and_text_stand_out_from_the_paper(theme: Theme) -> None:
-    assert min(contrast(color, theme.paper) for color in theme.classes) > 2.5
+    assert min(contrast(color, theme.paper) for color in theme.classes) >= 3
     for text in (theme.ink, theme.muted):
         for ground in (theme.paper, theme.land):
             assert contrast(text, ground) >= 4.5, (text, ground)

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from isthmus import AutoEncoder, Codec, Denoiser, ManifoldMap, datasets
+from isthmus.denoising.denoiser import LearnFrom
 
 MODELS = Path(__file__).parent / "models"
 IMAGES = datasets.load("digits").train.images
@@ -98,7 +99,7 @@ def _map() -> Made:
     return _coded(ManifoldMap(hidden=(16, 8), epochs=4, random_state=0).fit(TRAIN), NEW)
 
 
-def _denoiser(X: np.ndarray, noise: str | None, learn_from: str = "auto") -> Made:
+def _denoiser(X: np.ndarray, noise: str | None, learn_from: LearnFrom = "auto") -> Made:
     model = Denoiser(noise, learn_from=learn_from, size="small", **SMALL).fit(X)
     new = X[:8]
     denoised, std = model.denoise(new, return_std=True)

@@ -62,7 +62,7 @@ def test_a_density_on_disk_is_the_same(fitted: CodeDensity, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["mixture", "flow", "prior"])
-def test_spatial_codes_keep_their_shape(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spatial_codes_keep_their_shape(kind: density.DensityName, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(density, "_STEPS", 20)
     codes = np.random.default_rng(0).normal(size=(200, 2, 2, 3)).astype(np.float32)
     codes[..., 0] = 4  # a dead channel
@@ -80,7 +80,7 @@ def test_a_mixture_takes_as_many_gaussians_as_there_are_heaps() -> None:
 def test_what_cannot_be_fitted_or_read_is_said(tmp_path: Path) -> None:
     codes = np.zeros((50, 2), np.float32)
     with pytest.raises(IsthmusError, match="unknown density 'mixtures'; did you mean 'mixture'"):
-        fit_density(codes, "mixtures")
+        fit_density(codes, "mixtures")  # type: ignore[arg-type]
     with pytest.raises(IsthmusError, match=r"shape \(5, 2\); a density needs at least 10 codes"):
         fit_density(codes[:5])
     with pytest.raises(IsthmusError, match="NaN"):

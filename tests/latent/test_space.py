@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus import AutoEncoder, IsthmusError, datasets
+from isthmus.latent.space import PathName
 
 DIGITS = datasets.load("digits")
 
@@ -24,7 +25,7 @@ def codes(model: AutoEncoder) -> np.ndarray:
 
 
 @pytest.mark.parametrize("path", ["straight", "spherical", "geodesic"])
-def test_a_path_leads_from_code_to_code(model: AutoEncoder, codes: np.ndarray, path: str) -> None:
+def test_a_path_leads_from_code_to_code(model: AutoEncoder, codes: np.ndarray, path: PathName) -> None:
     way = model.interpolate(codes[0], codes[1], steps=7, path=path)
     assert way.codes.shape == (7, 6) and way.codes.dtype == np.float32
     np.testing.assert_allclose(way.codes[[0, -1]], codes[:2], atol=1e-5)
@@ -67,7 +68,7 @@ def test_what_is_no_code_is_refused(model: AutoEncoder, codes: np.ndarray) -> No
     with pytest.raises(IsthmusError, match=r"steps \(=1\) must be an integer of at least 2"):
         model.interpolate(a, b, steps=1)
     with pytest.raises(IsthmusError, match="unknown path 'geodesics'; did you mean 'geodesic'"):
-        model.interpolate(a, b, path="geodesics")
+        model.interpolate(a, b, path="geodesics")  # type: ignore[arg-type]
 
 
 # Walks and grids

@@ -104,7 +104,7 @@ def test_one_clear_line(codes: np.ndarray, tmp_path: Path) -> None:
 
 def test_without_lancedb(codes: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lancedb", None)
-    with pytest.raises(MissingExtraError, match="pip install lancedb"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'isthmus\[search\]'"):
         write_store(tmp_path / "x.lance", blocks(codes), ORIGIN)
 
 

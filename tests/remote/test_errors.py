@@ -126,7 +126,7 @@ def test_what_is_not_there_is_said(s3: Any) -> None:
 @pytest.mark.parametrize("scheme", ["gs", "hf", "s3"])
 def test_what_is_not_installed_is_said(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name != "fsspec" else object())
-    with pytest.raises(MissingExtraError, match=f"^{scheme}:// needs an optional package; install"):
+    with pytest.raises(MissingExtraError, match=rf"^{scheme}:// needs .* pip install 'isthmus\[\w+\]'"):
         open_source(f"{scheme}://bucket/x.npy")
 
 

@@ -115,8 +115,9 @@ plt.show()
 # At so few bytes JPEG has large blocks and wrong colours. The codec keeps the colours and the roofs, and shows faint
 # seams between its patches, which go with a longer training.
 #
-# **After less than a minute it takes 57 to 85 % of JPEG's bytes**, least where few bytes are to be had. After half an
-# hour on photographs like these it was 55 %, as much as AVIF, on average over 40 of them.
+# **After less than a minute it takes 57 to 85 % of JPEG's bytes**, least where few bytes are to be had. Half of them,
+# which we hoped for, is not reached, and a longer training comes only near it: after half an hour on photographs like
+# these it was 55 %, as much as AVIF, on average over 40 of them.
 #
 # **When to stay with JPEG.** Everybody can open it, and it is hundreds of times faster. Who reads these archives needs
 # the model once (`embed_model=True` puts it into the archive). It pays where many pictures that are alike are kept for

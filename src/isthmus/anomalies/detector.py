@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -14,13 +14,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from isthmus.anomalies.calibration import Calibration
 from isthmus.anomalies.kinds import kind_of_data
-from isthmus.anomalies.scorer import Parts, Scorer, scorer_of
+from isthmus.anomalies.scorer import DetectorKind, Parts, Scorer, scorer_of
 from isthmus.anomalies.watched import Usual
 from isthmus.data.base import Source
+from isthmus.data.column_matching import MissingColumns
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
+from isthmus.estimators.model_folder import kept_in
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.remote.paths import as_path
 from isthmus.spec import is_real
@@ -32,7 +34,7 @@ _FALSE_ALARMS = 0.01  # the share of normal samples that `predict` may flag
 
 
 class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Find the samples that do not belong, say how sure that is, and which of their parts are strange.
+    """Find anomalies, say how sure each is, and which of its parts are strange.
 
         samples ──▶ networks that predict hidden parts ──▶ strangeness ──calibration──▶ p-values ──▶ anomalies at an FDR
                                                       └──▶ of each part: column, pixel, time step
@@ -40,14 +42,14 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     Parameters
     ----------
     contamination : float, "unknown" or None, default=None
-        What the training data hold. None: normal samples alone. "unknown": some anomalies, nobody knows how many. A
-        number above 0, at most 0.5: this share is taken for anomalies, and `predict` flags as many of the training
-        data.
+        What the training data hold. None: normal samples only. "unknown": also some anomalies, in an unknown number.
+        A number above 0, at most 0.5: the share of anomalies, which `predict` flags among the training data.
     method : {"auto"}, default="auto"
+        How strangeness is measured; there is one way for each kind of samples.
     kind : {"auto", "table", "images", "signals", "series"}, default="auto"
-        What X are. "series": one long series (n_steps, channels), or a list of such; every time step is judged.
+        What X are. "series": one long series (n_steps, channels), or a list of series; every time step is judged.
     window : int, optional
-        Time steps that are looked at together, of a series. Default: chosen from the data.
+        Time steps of a series that are judged together. Default: chosen from the data.
     column_kinds, missing_values, missing_columns : as in `Imputer`, for tables.
     epochs, minutes : optional
         Length of the run.
@@ -88,14 +90,14 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
 
     def __init__(
         self,
-        contamination: float | str | None = None,
+        contamination: float | Literal["unknown"] | None = None,
         *,
-        method: str = "auto",
-        kind: str = "auto",
+        method: Literal["auto"] = "auto",
+        kind: DetectorKind = "auto",
         window: int | None = None,
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
-        missing_columns: str = "refuse",
+        missing_columns: MissingColumns = "refuse",
         epochs: int | None = None,
         minutes: float | None = None,
         device: str | torch.device = "auto",
@@ -233,9 +235,9 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
         labels = getattr(samples, "labels", None) if y is None else y
         source = X if isinstance(X, Source) else samples
         data = str(X) if isinstance(X, str | Path) else source.name if isinstance(source, Source) else ""
-        return write_report(
-            self, samples, as_path(folder), data=data, labels=labels, title=title, saved_as=as_path(saved_as or folder)
-        )
+        place = as_path(folder)
+        kept = kept_in(saved_as, place)
+        return write_report(self, samples, place, data=data, labels=labels, title=title, saved_as=kept)
 
     def _open(self, X: Any) -> Any:
         check_is_fitted(self)

@@ -34,9 +34,9 @@ _LARGEST = 1e300  # value of a martingale that is told
 class Drift:
     """What a monitor has found so far.
 
-    alarm : whether the stream has stopped being like the training data. since : the row, counted from 0, with which
-    that was certain; None without alarm. value : the martingale now, 1 at the start; an alarm is raised when it first
-    reaches 1 / alpha. seen : rows so far. strongest : what speaks most for a change, "strangeness" or a column.
+    alarm : whether the stream has stopped being like the training data. since : the row, counted from 0, at which
+    the alarm was raised; None without alarm. value : the martingale now, 1 at the start; it raises an alarm when it
+    first reaches 1 / alpha. seen : rows so far. strongest : the strongest sign of a change, "strangeness" or a column.
     """
 
     alarm: bool
@@ -49,8 +49,9 @@ class Drift:
 class DriftMonitor:
     """Raise an alarm when a stream of samples has stopped being like a detector's training data.
 
-    If it never stops, the chance of ever raising an alarm is at most `alpha`, however long it is watched. Watched are
-    the strangeness of samples and, of tables, each column but dates: its level, its spread, how often it is missing.
+    For a stream that does not change, the chance of ever raising an alarm is at most `alpha`, however long it is
+    watched. It watches the strangeness of samples and, in tables, each column but dates: its level, its spread, and how
+    often it is missing.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ def histogram(findings: Findings, what: str) -> Plate:
     least = float(findings.strangeness[flagged].min()) if flagged.any() else None
     caption = (
         f"How strange the {what} are, beside the {len(findings.usual):,} that calibrate: normal {what} should have the "
-        f"same shape. The dashed line is what “predict” goes by"
+        f"same shape. The dashed line is the threshold of “predict”"
     )
     caption += ", the solid one where the list at an FDR of 10 % begins." if least is not None else "."
     bins = _bins(np.concatenate([findings.strangeness, findings.usual]))

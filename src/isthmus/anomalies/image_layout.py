@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from isthmus.data.base import Source, evenly_spread
-from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
+from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha, sample_channel_axis
 from isthmus.data.in_memory import loaded, refuse_masked
 from isthmus.data.one_shape import in_one_shape
 from isthmus.data.sample_kinds import kind_of
-from isthmus.data.scaling import finite_sample, sample_channel_axis, to_dtype, unit_of
+from isthmus.data.scaling import finite_sample, to_dtype, unit_of
 from isthmus.data.sources import open_source
 from isthmus.data.units import Units
 from isthmus.errors import IsthmusError

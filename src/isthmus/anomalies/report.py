@@ -13,9 +13,10 @@ from isthmus.anomalies.findings import FDR, UNITS, Detector, Findings, Labels
 from isthmus.anomalies.strangest import columns_chart, strangest
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.charts import loss_curves
-from isthmus.evaluation.page import Headline, Row, Section, Table, training_headline, write_page
+from isthmus.evaluation.page import Headline, Row, Section, Table, saving, training_headline, write_page
 from isthmus.evaluation.table_report import columns_section
-from isthmus.evaluation.theme import count, number, share
+from isthmus.evaluation.theme import number, share
+from isthmus.words import count
 
 _LEVELS = (0.01, 0.05, FDR)
 _PLAIN = 0.01  # the p-value that is judged alone, for comparison
@@ -23,7 +24,7 @@ _MOST_LABELS = 20
 
 
 def write_report(
-    detector: Detector, samples: Any, folder: Path, *, data: str, labels: Any, title: str | None, saved_as: Path
+    detector: Detector, samples: Any, folder: Path, *, data: str, labels: Any, title: str | None, saved_as: Path | None
 ) -> Path:
     """Write ``report.html`` and its figures into a folder, and return the page's path; see `AnomalyDetector.report`.
 
@@ -38,13 +39,13 @@ def write_report(
         lead=f"A detector of anomalies on {count(len(findings), unit)}",
         verdict=verdict(findings, unit),
         headlines=_headlines(findings, unit) + training_headline(detector.history_),
-        sections=_sections(detector, samples, findings, unit, saved_as.resolve().name),
+        sections=_sections(detector, samples, findings, unit, saved_as),
         footer=f"Every figure on this page comes from all {count(len(findings), unit)}, unless it says otherwise."
         + ("" if labels is None else " Labels judge, and are never learned from."),
     )
 
 
-def _sections(detector: Detector, samples: Any, findings: Findings, unit: str, name: str) -> list[Section]:
+def _sections(detector: Detector, samples: Any, findings: Findings, unit: str, saved_as: Path | None) -> list[Section]:
     what = unit + "s"
     shape = [histogram(findings, what)]
     if isinstance(samples, TableSource):
@@ -62,7 +63,7 @@ def _sections(detector: Detector, samples: Any, findings: Findings, unit: str, n
         sections.append(Section("How it learned", [learned]))
     if isinstance(samples, TableSource):
         sections.append(columns_section(samples.schema, samples.said))
-    return [*sections, _model_section(detector, findings, name)]
+    return [*sections, _model_section(detector, findings, saved_as)]
 
 
 # What is flagged
@@ -202,9 +203,11 @@ def _judged(findings: Findings, labels: Labels, what: str) -> Section:
 # The model
 
 
-def _model_section(detector: Detector, findings: Findings, name: str) -> Section:
+def _model_section(detector: Detector, findings: Findings, saved_as: Path | None) -> Section:
+    name = "detector" if saved_as is None else saved_as.resolve().name
     python = (
-        f"from isthmus import AnomalyDetector\n\ndetector = AnomalyDetector.load({name!r})\n"
+        f"from isthmus import AnomalyDetector\n\n{saving('detector', saved_as)}"
+        f"detector = AnomalyDetector.load({name!r})\n"
         f"# the chance that a normal sample is as strange\np = detector.p_values(X)\n"
         f"# which are anomalies, and where\nfound = detector.detect(X, fdr=0.1)\nparts = detector.explain(X)"
     )

@@ -10,11 +10,12 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.words import count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,6 +50,11 @@ class Parts:
 
     scores: Any
     expected: Any
+
+    def __repr__(self) -> str:
+        shape = getattr(self.scores, "shape", None)  # of samples that differ in shape there are lists
+        what = f"of shape {shape}" if shape is not None else f"of {count(len(self.scores), 'sample')}"
+        return f"<Parts: scores and expected values {what}>"
 
 
 @dataclass(frozen=True)
@@ -140,6 +146,7 @@ SCORERS = {  # kind of samples: where its scorer is
     "images": ("isthmus.anomalies.image_scorer", "ImageScorer"),
     "signals": ("isthmus.anomalies.image_scorer", "ImageScorer"),
 }
+DetectorKind = Literal["auto", "table", "series", "images", "signals"]
 KINDS = ("auto", *SCORERS)
 
 

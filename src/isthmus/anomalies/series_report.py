@@ -13,7 +13,8 @@ from isthmus.data.frames import as_table, is_frame
 from isthmus.data.series import NUMBERS, Series
 from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.page import Row, Section, Table
-from isthmus.evaluation.theme import clipped, count, number, share
+from isthmus.evaluation.theme import clipped, number, share
+from isthmus.words import count
 
 _LISTED, _NEAR, _SERIES = 20, 4, 3
 _CAUSES = 2  # channels that are named

@@ -20,6 +20,7 @@ from isthmus.errors import IsthmusError, warn
 from isthmus.estimators.table_estimator import is_table_like
 from isthmus.training.run import Run
 from isthmus.typed_json import typed, typed_array
+from isthmus.words import count
 
 _TOLD_IRREGULAR = 0.05
 
@@ -132,10 +133,9 @@ class SeriesScorer(Scorer):
 
     def describe(self) -> dict[str, str]:
         stretches, each, length, channels = self.memory.windows.shape
-        plural = "s" * (channels > 1)
         return self.told | {
-            "remembered": f"{stretches * each:,} windows of {length:,} time steps and {channels} channel{plural}, from "
-            f"{stretches:,} stretches of time"
+            "remembered": f"{count(stretches * each, 'window')} of {length:,} time steps and "
+            f"{count(channels, 'channel')}, from {count(stretches, 'stretch', 'stretches')} of time"
         }
 
     def _nearest(self, series: Series) -> Iterator[Nearest]:

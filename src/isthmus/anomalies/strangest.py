@@ -13,8 +13,8 @@ from isthmus.anomalies.guilt import explained, guiltiest
 from isthmus.anomalies.names import named
 from isthmus.anomalies.series_report import series_sections
 from isthmus.data.base import evenly_spread
-from isthmus.data.channels_last import channels_last
-from isthmus.data.scaling import finite_sample, sample_channel_axis
+from isthmus.data.channels_last import channels_last, sample_channel_axis
+from isthmus.data.scaling import finite_sample
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.sample_rows import COLUMNS, SampleRow, as_cell, as_difference, sample_rows
@@ -22,7 +22,8 @@ from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.page import Cell, Row, Samples, Section, Table
 from isthmus.evaluation.pictures import shown_range
 from isthmus.evaluation.table_text import GONE, shown
-from isthmus.evaluation.theme import Theme, clipped, count, number, share
+from isthmus.evaluation.theme import Theme, clipped, number, share
+from isthmus.words import count
 
 _LISTED, _SHOWN, _MOST_LINES = 20, 4, 40
 _MOST_EXPLAINED = 2_000  # rows

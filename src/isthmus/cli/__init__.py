@@ -110,8 +110,8 @@ def _options(
     max_expansion: Annotated[
         float | None,
         typer.Option(
-            help="How many times its own size a packed file may unpack to, before a command's name: for data that you "
-            "trust.",
+            help="Largest size to which a packed file may unpack, in multiples of its own size; for data that you "
+            "trust. Give it before the command's name.",
             min=1,
             show_default="100",
         ),

@@ -30,7 +30,7 @@ class Backend:
         int | None,
         typer.Option(
             "--workers",
-            help="Processes on the cluster, a CPU each.",
+            help="Processes on the cluster, one CPU each.",
             min=1,
             show_default="all of its CPUs",
             rich_help_panel=PANEL,

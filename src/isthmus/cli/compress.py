@@ -13,6 +13,7 @@ from isthmus.cli import options
 from isthmus.cli.backend import Backend
 from isthmus.cli.machine import to_text
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 Archive = Annotated[
     Path, typer.Argument(help="An archive that `isthmus compress` wrote.", metavar="ARCHIVE", show_default=False)
@@ -25,7 +26,7 @@ CodecFolder = Annotated[
 MaxPixels = Annotated[
     int | None,
     typer.Option(
-        help="How many pixels the archive may ask for, each channel counted.",
+        help="Largest number of pixels that the archive may hold, counting each channel.",
         show_default="4,194,304, and 4,096 for each byte",
     ),
 ]
@@ -48,19 +49,24 @@ def compress(
         float | None, typer.Option(help="Quality of a lossy codec: 1 to 100.", show_default="50")
     ] = None,
     target_mse: Annotated[
-        float | None, typer.Option(help="Mean squared error to reach instead, in units of the range.")
+        float | None, typer.Option(help="Mean squared error to reach instead of a quality, in units of the range.")
     ] = None,
-    target_bytes: Annotated[float | None, typer.Option(help="Size of the archive to reach instead.")] = None,
+    target_bytes: Annotated[
+        float | None, typer.Option(help="Size of the archive to reach instead of a quality.")
+    ] = None,
     embed_model: Annotated[
-        bool, typer.Option("--embed-model", help="Put the model inside: nothing else is needed to read it.")
+        bool,
+        typer.Option(
+            "--embed-model", help="Put the model into the archive, so that nothing else is needed to read it."
+        ),
     ] = False,
     backend: Backend,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Compress images into one archive.
 
-    Folders come back as folders, with their file names and formats. An image file of which more than its pixels, its
-    Exif data, colours and texts would be lost is kept as it is, and so is every file that is no image.
+    Folders come back as folders, with their file names and formats. Image files that
+    hold more than pixels, Exif data, colours and texts are kept as they are, and so are files that are not images.
 
     Examples:
 
@@ -91,7 +97,7 @@ def compress(
     size = output.stat().st_size
     share = f", {size / packed.plain_bytes:.1%} of the uncompressed values" if packed.plain_bytes else ""
     each = size / max(1, packed.samples)
-    typer.echo(f"{packed.samples:,} samples in {output}: {size:,} bytes, {each:,.1f} each{share}")
+    typer.echo(f"{count(packed.samples, 'sample')} in {output}: {size:,} bytes, {each:,.1f} each{share}")
     for line in packed.notes:
         typer.echo(f"isthmus: {line}", err=True)
 
@@ -107,10 +113,10 @@ def decompress(
     archive: Archive,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the files.", show_default=False)],
     model: CodecFolder = None,
-    sample: Annotated[int | None, typer.Option(help="Number of the only sample wanted, counted from 0.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Number of the only sample to write, counted from 0.")] = None,
     overwrite: options.Overwrite = False,
     hidden: Annotated[
-        bool, typer.Option("--hidden", help="Write files, too, that begin with a dot or lie in a folder that does.")
+        bool, typer.Option("--hidden", help="Also write hidden files, whose name or folder begins with a dot.")
     ] = False,
     max_pixels: MaxPixels = None,
 ) -> None:
@@ -129,7 +135,7 @@ def decompress(
     unpacked = unpack(
         archive, output, model=model, sample=sample, overwrite=overwrite, hidden=hidden, max_pixels=max_pixels
     )
-    typer.echo(f"{unpacked.samples:,} samples in {output}")
+    typer.echo(f"{count(unpacked.samples, 'sample')} in {output}")
     _report(archive, unpacked.problems)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, check_target
 from isthmus.remote.paths import as_path
 from isthmus.spec import parse_corruption
+from isthmus.words import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +36,8 @@ Noise = Annotated[
     options.named(
         "--noise",
         registry.corruptions,
-        "Noise, as gaussian:0.1 or poisson:30+gaussian:0.05, in units of the range of integers; estimated from noisy "
-        "data where it is not given.",
+        "Noise, as gaussian:0.1 or poisson:30+gaussian:0.05; levels for integers are fractions of their range. By "
+        "default it is estimated from noisy data.",
         panel=options.TRAINING,
         parse=parse_corruption,
     ),
@@ -55,14 +56,17 @@ def denoise(
         list[str],
         typer.Argument(
             metavar="[MODEL] DATA",
-            help="A folder or a file (images, .wav, .csv, .npy) or a data set; before it the folder of a model. "
-            "Without a model one is learned from the noisy data themselves.",
+            help="Data: a folder, a file (images, .wav, .csv, .npy) or a data set, after the folder of a model. "
+            "Without a model, one is learned from the noisy data.",
             show_default=False,
         ),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="A folder for a folder, else a file.", show_default=False)
+        Path,
+        typer.Option(
+            "-o", "--output", help="Where the cleaned data go: a folder for a folder, else a file.", show_default=False
+        ),
     ],
     noise: Noise = None,
     size: Size = "small",
@@ -75,7 +79,7 @@ def denoise(
         typer.Option(help="Time to learn without a model.", show_default="3", rich_help_panel=options.TRAINING),
     ] = None,
     save_model: Annotated[
-        Path | None, typer.Option(help="Folder to keep the learned model in.", rich_help_panel=options.TRAINING)
+        Path | None, typer.Option(help="Folder for the learned model.", rich_help_panel=options.TRAINING)
     ] = None,
     averaging: Annotated[
         bool, typer.Option("--averaging", help="Average over flips and turns: slower, slightly better.")
@@ -83,8 +87,8 @@ def denoise(
     std: Annotated[
         Path | None,
         typer.Option(
-            help="Also write how far off each value may be, one standard deviation in the data's units: a .npy file; "
-            "for a folder, a folder of them.",
+            help="Also write the standard deviation of each value's error, in the data's units: a .npy file, or a "
+            "folder of them for a folder.",
         ),
     ] = None,
     sheet: Annotated[
@@ -96,11 +100,11 @@ def denoise(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Take the noise away; without a model, learn how from the noisy files themselves.
+    """Remove noise; without a model, one is learned from the noisy files.
 
-    Files keep their names, formats, depths and metadata; what is left alone (columns that are no signals, missing
-    values) or cannot be kept is said in a line. A file that cannot be read is named, the rest is done, and the exit
-    status is 1.
+    Files keep their names, formats, depths and metadata; a line says what is left alone (columns that are not
+    signals, missing values) or cannot be kept. A file that cannot be read is named; the others are cleaned, and the
+    exit status is 1.
 
     Examples:
 
@@ -146,15 +150,14 @@ def denoise(
     if model is not None:
         denoiser = Denoiser.load(model, device=device)
     else:
-        denoiser = Denoiser(
-            noise,
-            learn_from="noisy",
-            size=size,
-            epochs=epochs,
-            minutes=_MINUTES if epochs is None and minutes is None else minutes,
-            device=device,
-            random_state=seed,
-        )
+        settings: dict[str, Any] = {
+            "size": size,
+            "epochs": epochs,
+            "minutes": _MINUTES if epochs is None and minutes is None else minutes,
+            "device": device,
+            "random_state": seed,
+        }
+        denoiser = Denoiser(noise, learn_from="noisy", **settings)
         bad = _learn(denoiser, data if source is None else source, save_model, quiet)
     cleaner = FileCleaner(denoiser, output, std, averaging, overwrite)
     opening = partial(_open, model, data, device, output, std, averaging)
@@ -162,7 +165,7 @@ def denoise(
         spans = array_spans(source)
         parts = backend.map(opening, _clean_span, spans, (cleaner, source), device)
         cleaned = cleaner.array(source, parts)
-        typer.echo(f"{cleaned.count:,} samples in {output}")
+        typer.echo(f"{count(cleaned.count, 'sample')} in {output}")
     else:
         assert paths is not None
         good = [path for path in paths if path not in bad]
@@ -170,9 +173,9 @@ def denoise(
         done = backend.map(opening, partial(_clean_file, folder), good, (cleaner, None), device)
         for one in track(done, len(good), "cleaning", quiet=quiet or len(good) < 2):
             cleaned.add(one)
-        typer.echo(f"{cleaned.count:,} of {len(good):,} files in {output}")
-    for note, count in cleaned.notes.items():
-        typer.echo(f"Note        {note}" + (f" (in {count:,} files)" if count > 1 else ""))
+        typer.echo(f"{cleaned.count:,} of {count(len(good), 'file')} in {output}")
+    for note, files in cleaned.notes.items():
+        typer.echo(f"Note        {note}" + (f" (in {files:,} files)" if files > 1 else ""))
     if cleaned.examples and sheet is not None:
         from isthmus.evaluation.figures.before_after import before_after
 

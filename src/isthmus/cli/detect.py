@@ -33,8 +33,8 @@ def detect(
         list[str],
         typer.Argument(
             metavar="[MODEL] DATA",
-            help="A file, a folder or the name of a data set; before it the folder of a model. Without a model one is "
-            "learned from the data themselves.",
+            help="Data: a file, a folder or the name of a data set, after the folder of a model. Without a model, "
+            "one is learned from the data.",
             show_default=False,
         ),
     ],
@@ -50,7 +50,7 @@ def detect(
     fdr: Annotated[
         float, typer.Option("--fdr", help="False-discovery rate: the share of false ones among those that are flagged.")
     ] = 0.1,
-    top: Annotated[int, typer.Option("--top", help="How many of the strangest are printed.", min=0)] = 10,
+    top: Annotated[int, typer.Option("--top", help="Number of the strangest samples to print.", min=0)] = 10,
     sheet: Annotated[
         Path | None, typer.Option(help="Picture (.png) of the strangest images, and where they are strange.")
     ] = None,
@@ -71,9 +71,9 @@ def detect(
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find what does not belong, how sure that is, and why; without a model, learn that from the data themselves.
+    """Find anomalies, how sure each is, and why; without a model, one is learned from the data.
 
-    What is flagged is a list of which about the share --fdr is wrong: none of a clean batch, all of a bad one.
+    Among the flagged samples, the expected share of false alarms is at most --fdr.
 
     Examples:
 

@@ -15,6 +15,7 @@ from isthmus.cli.backend import Backend
 from isthmus.cli.models import block, block_spans, write_npy
 from isthmus.cli.samples import Samples, Span
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,7 +80,7 @@ def embed(
         write_tables(output, samples.blocks(_table, "encoding"))
     else:
         samples.into_folder(output, ".parquet", _part, "encoding")
-    typer.echo(f"{len(samples.source):,} codes of {samples.model._n_features_out} numbers in {output}")
+    typer.echo(f"{count(len(samples.source), 'code')} of {count(samples.model._n_features_out, 'number')} in {output}")
 
 
 def origin(model: str, data: str) -> Origin:

@@ -28,7 +28,7 @@ def evaluate(
     train: Annotated[
         str | None, typer.Option(help="Data that PCA and probes are fitted on.", show_default="half of DATA")
     ] = None,
-    samples: Annotated[int, typer.Option(min=4, help="Samples to fit on, and to measure, at most.")] = 10_000,
+    samples: Annotated[int, typer.Option(min=4, help="Largest number of samples to fit on, and to measure.")] = 10_000,
     as_json: options.Json = False,
     seed: options.Seed = 0,
     reading: options.Reading,
@@ -36,8 +36,8 @@ def evaluate(
 ) -> None:
     """Measure what codes are worth as features, beside PCA of the same size and the raw data.
 
-    With labels: a linear probe, nearest neighbours and clusters. With and without: the neighbourhoods that are kept,
-    the error of reconstruction, how many numbers of the code are really used. Writes evaluation.html and
+    With labels: a linear probe, nearest neighbours and clusters. With and without labels: the neighbourhoods that are
+    kept, the error of reconstruction, and how many numbers of the code are really used. Writes evaluation.html and
     evaluation.json.
 
     Examples:

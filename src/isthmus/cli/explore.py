@@ -36,7 +36,7 @@ def explore(
         str,
         typer.Option(
             metavar="NAME",
-            help="Map of codes of more than two numbers: pca, or neighbours (a ManifoldMap, fitted first).",
+            help="Projection of codes of more than two numbers: pca, or neighbours (a ManifoldMap, fitted first).",
         ),
     ] = "pca",
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")] = True,

@@ -13,6 +13,7 @@ from isthmus.cli.models import load_model
 from isthmus.cli.run import go_on_after
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 
 @options.grouped
@@ -76,7 +77,7 @@ def impute(
         go_on_after(imputer, "filling holes")
     holes = table.holes
     write_table(output, imputer.filled(table))
-    typer.echo(f"{holes:,} cells of {len(table):,} rows filled in {output}")
+    typer.echo(f"{count(holes, 'cell')} of {count(len(table), 'row')} filled in {output}")
     if report is not None:
         saved_as = model or save_model
         typer.echo(f"Report      {imputer.report(table, report, title=as_path(data).stem, saved_as=saved_as)}")

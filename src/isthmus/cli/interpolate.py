@@ -21,21 +21,25 @@ def interpolate(
     start: Annotated[
         int, typer.Argument(help="Number of the first sample, counted from 0.", min=0, show_default=False)
     ],
-    end: Annotated[int, typer.Argument(help="Number of the last one.", min=0, show_default=False)],
+    end: Annotated[int, typer.Argument(help="Number of the last sample.", min=0, show_default=False)],
     *,
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="File for them: a table, or .npy for all but tables.", show_default=False),
+        typer.Option(
+            "-o", "--output", help="File for the samples: a table for rows of a table, else .npy.", show_default=False
+        ),
     ],
-    steps: Annotated[int, typer.Option(help="Samples on the way, both ends with them.", min=2)] = 16,
-    path: Annotated[str, typer.Option(help="The way: straight, spherical or geodesic.", metavar="NAME")] = "straight",
+    steps: Annotated[int, typer.Option(help="Samples on the path, ends included.", min=2)] = 16,
+    path: Annotated[
+        str, typer.Option(help="Kind of path: straight, spherical or geodesic.", metavar="NAME")
+    ] = "straight",
     reading: options.Reading,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Write the samples on the way from one sample to another in the space of codes.
+    """Write the samples on a path from one sample to another through the space of codes.
 
-    A geodesic is the way along which the decoded samples change least.
+    A geodesic is the path along which the decoded samples change least.
 
     Examples:
 

@@ -38,7 +38,7 @@ def map_data(
         int | None,
         typer.Option(
             "--n-neighbors",
-            help="Neighbours of a sample that are to stay near: few show detail, many the whole.",
+            help="Neighbours of a sample that the map keeps near: few show detail, many show the whole.",
             min=2,
             show_default="15",
             rich_help_panel=options.TRAINING,
@@ -47,9 +47,9 @@ def map_data(
     reading: options.Reading,
     run: Run,
 ) -> None:
-    """Draw a map of data, on which neighbours are alike; writes the model, map.png and map.html.
+    """Draw a map of data on which neighbours are alike; writes the model, map.png and map.html.
 
-    map.html is one file to zoom and to walk through in a browser, without a network. Labels only colour the map.
+    map.html is a single file to explore in a browser, without a network. Labels only colour the map.
 
     Examples:
 

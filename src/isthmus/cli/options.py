@@ -32,7 +32,8 @@ Model = Annotated[str, typer.Argument(help="Folder of a trained model.", metavar
 Data = Annotated[
     str,
     typer.Argument(
-        help="A file (npy, npz, IDX, CSV, Parquet, Arrow, TIFF, Zarr), a folder of images, or the name of a data set.",
+        help="A file (npy, npz, IDX, CSV, Parquet, Arrow, TIFF, Zarr), a folder of images or of signals (a .wav, .csv "
+        "or .npy file each), or the name of a data set.",
         metavar="DATA",
         show_default=False,
     ),
@@ -46,7 +47,7 @@ Minutes = Annotated[
     float | None, typer.Option("--minutes", help="Time to learn, instead of epochs.", rich_help_panel=TRAINING)
 ]
 SaveModel = Annotated[
-    Path | None, typer.Option("--save-model", help="Folder to keep the learned model in.", rich_help_panel=TRAINING)
+    Path | None, typer.Option("--save-model", help="Folder for the learned model.", rich_help_panel=TRAINING)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else on standard output.")]
 ChannelAxis = Annotated[
@@ -73,7 +74,7 @@ Csv = Annotated[
     list[str] | None,
     typer.Option(
         "--csv",
-        help="How a CSV file is written, where isthmus finds it out wrongly: encoding, delimiter, quote, decimal, "
+        help="How a CSV file is written, where isthmus guesses wrong: encoding, delimiter, quote, decimal, "
         "thousands, header (yes or no), index, comment or skipped; may be repeated, as --csv header=no.",
         metavar="NAME=VALUE",
         rich_help_panel=READING,
@@ -89,7 +90,7 @@ class Reading:
         str,
         typer.Option(
             "--mixed-sizes",
-            help="Images of different sizes: refuse, crop or resize.",
+            help="Images of different sizes: refuse, crop or resize; signals of different lengths: refuse or crop.",
             metavar="NAME",
             rich_help_panel=READING,
         ),
@@ -116,7 +117,7 @@ class Reading:
         str | None,
         typer.Option(
             "--missing-columns",
-            help="Where a table lacks columns of the model: refuse, or fill to take their cells for unknown.",
+            help="What to do where a table lacks columns of the model: refuse, or fill (their cells count as unknown).",
             metavar="NAME",
             show_default="what the model was told",
             rich_help_panel=READING,
@@ -175,16 +176,16 @@ class Reading:
 
         if self.missing_columns == "fill":
             raise IsthmusError("--missing-columns fill is for models of tables with words, dates or holes")
+        told: dict[str, Any] = {  # by names that the user wrote, which open_source checks
+            "on_mixed_sizes": self.mixed_sizes,
+            "image_mode": image_mode,
+            "labels_column": self.labels_column,
+            "drop_columns": self.drop_column or (),
+            "columns": columns,
+            "csv": parse_settings(self.csv) if self.csv else None,
+        }
         with advice():
-            source = open_source(
-                data,
-                on_mixed_sizes=self.mixed_sizes,
-                image_mode=image_mode,
-                labels_column=self.labels_column,
-                drop_columns=self.drop_column or (),
-                columns=columns,
-                csv=parse_settings(self.csv) if self.csv else None,
-            )
+            source = open_source(data, **told)
         _tell_how(data, source)
         return source
 

@@ -15,6 +15,7 @@ from isthmus.cli.backend import Backend
 from isthmus.cli.models import block, write_npy
 from isthmus.cli.samples import Samples, Span
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -71,7 +72,7 @@ def reconstruct(
         write_tables(output, samples.blocks(_reconstructed, "reconstructing"))
     else:
         write_npy(output, samples.blocks(_reconstructed, "reconstructing"), len(source))
-    typer.echo(f"{len(source):,} reconstructions in {output}")
+    typer.echo(f"{count(len(source), 'reconstruction')} in {output}")
 
 
 def _reconstructed(opened: tuple[Any, Source], span: Span) -> Any:

@@ -10,6 +10,7 @@ import typer
 from isthmus.cli import options
 from isthmus.cli.models import load_model, open_for, write_npy
 from isthmus.errors import IsthmusError
+from isthmus.words import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,30 +22,34 @@ _NPY, _RANGE = ".npy", ".."
 def sample(
     model: options.Model,
     *,
-    n: Annotated[int, typer.Option("-n", "--number", help="How many.", min=1, show_default=False)],
+    n: Annotated[int, typer.Option("-n", "--number", help="Number of samples.", min=1, show_default=False)],
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="File for them: a table, or .npy for all but tables.", show_default=False),
+        typer.Option(
+            "-o", "--output", help="File for the samples: a table for rows of a table, else .npy.", show_default=False
+        ),
     ],
     where: Annotated[
         list[str] | None,
         typer.Option(
             "--where",
-            help="What rows must be, as sex=female, age=30..40 (or age=30..), or deck= for a missing cell; may be "
-            "repeated, of one column for any of some values.",
+            help="Condition that rows meet, as sex=female, age=30..40, age=30.., or deck= for a missing cell; may be "
+            "repeated: several for one column allow any of their values.",
             metavar="NAME=VALUE",
         ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="The data that the model was trained on: for tables, to tell how near rows come to it; for other "
-            "models, whose codes new ones are drawn like.",
+            help="The training data: for tables, to measure how near new rows come to them; for other models, to fit "
+            "the density that codes are drawn from.",
             metavar="DATA",
             show_default=False,
         ),
     ] = None,
-    density: Annotated[str, typer.Option(help="How codes are drawn: mixture or flow; not for tables.")] = "mixture",
+    density: Annotated[
+        str, typer.Option(help="Density that codes are drawn from: mixture or flow; not for tables.")
+    ] = "mixture",
     copies: Annotated[
         str, typer.Option(help="Rows that equal a training row: refuse draws them again, allow keeps them.")
     ] = "refuse",
@@ -53,7 +58,7 @@ def sample(
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Make samples that never were, like those that the model was trained on.
+    """Draw new samples like those that the model was trained on.
 
     Examples:
 
@@ -78,14 +83,14 @@ def sample(
             write_npy(output, [samples], n)
         else:
             write_table(output, _numbers(estimator, samples, output))
-        typer.echo(f"{n:,} samples in {output}")
+        typer.echo(f"{count(n, 'sample')} in {output}")
         return
     if output.suffix.lower() == _NPY:
         raise typer.BadParameter(f"--output must end in {' or '.join(WRITERS)}: rows of a table are no .npy array")
     table = None if data is None else open_for(estimator, data, reading)
     rows = estimator.sampled(n, seed, where=wanted, copies=copies)
     write_table(output, rows)
-    typer.echo(f"{n:,} rows in {output}")
+    typer.echo(f"{count(n, 'row')} in {output}")
     if table is not None:
         typer.echo(f"Privacy     {estimator.row_privacy(rows, table)}")
 

@@ -56,7 +56,7 @@ class Place:
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Another name that requests may call the server by; may be repeated.",
+            help="Another host name that requests may use for the server; may be repeated.",
             metavar="NAME",
             rich_help_panel=_WHO,
         ),
@@ -148,7 +148,7 @@ def serve(
       isthmus serve digits-10 --workers 4
     """
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
-        raise MissingExtraError("isthmus serve", "'isthmus[serve]'")
+        raise MissingExtraError("isthmus serve", "serve")
     folders, stores = named(models), named(store or [])
     from isthmus.serving.hosts import is_open
     from isthmus.serving.http.access import Access, read_token

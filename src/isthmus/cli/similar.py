@@ -34,7 +34,9 @@ def similar(
     *,
     store: Annotated[Path, typer.Option("--in", help="Store that `isthmus embed` wrote.", show_default=False)],
     k: Annotated[int, typer.Option("-k", min=1, help="Neighbours of each sample.")] = 10,
-    limit: Annotated[int, typer.Option(min=1, help="Samples of QUERY to look for, the first ones.")] = 8,
+    limit: Annotated[
+        int, typer.Option(min=1, help="Number of samples of QUERY to look for, from the first one on.")
+    ] = 8,
     sheet: Annotated[
         Path | None, typer.Option("-o", "--output", help="Picture of the samples and their neighbours.")
     ] = None,

@@ -25,7 +25,7 @@ _GAP = 2  # between columns
 def print_summary(detector: AnomalyDetector, anomalies: np.ndarray, fdr: float) -> None:
     """How many samples are anomalies."""
     from isthmus.anomalies.findings import UNITS
-    from isthmus.evaluation.theme import count
+    from isthmus.words import count
 
     found, of_all = int(anomalies.sum()), count(len(anomalies), UNITS[detector.kind_])
     verb = "is an anomaly" if found < 2 else "are anomalies"

@@ -26,7 +26,7 @@ _TASKS = {"represent": "train", "codec": "train-codec", "denoise": "train-denois
 
 
 class TrainCommand(TyperCommand):
-    """`isthmus train`, which trained everything in version 0.1: --task is answered with today's command."""
+    """`isthmus train`, which trained everything in version 0.1: --task names today's command."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse --task before its options are looked at, which this command no longer has."""
@@ -113,7 +113,7 @@ def train(
         str, options.named("--optimizer", registry.optimizers, "Optimizer.", extra=("auto",), panel=options.TRAINING)
     ] = "auto",
     learning_rate: Annotated[
-        float | None, typer.Option(help="Highest learning rate.", rich_help_panel=options.TRAINING)
+        float | None, typer.Option(help="Peak learning rate.", rich_help_panel=options.TRAINING)
     ] = None,
     patience: Annotated[
         int | None,
@@ -145,7 +145,7 @@ def train(
     ] = None,
     run: Run,
     no_report: Annotated[
-        bool, typer.Option("--no-report", help="Write the model only.", rich_help_panel=options.RUN)
+        bool, typer.Option("--no-report", help="Write no report, only the model.", rich_help_panel=options.RUN)
     ] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -163,7 +163,7 @@ def train(
 
       isthmus train mnist -o digits-10 --latent-dim 10 --minutes 2 --resume
     """
-    size = latent_dim if latent_dim == "auto" else options.integer(latent_dim, "--latent-dim")
+    size: Any = latent_dim if latent_dim == "auto" else options.integer(latent_dim, "--latent-dim")
     settings: dict[str, Any] = {
         "network": network,
         "latent_channels": latent_channels,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.machine import output_of, run_figures
 from isthmus.cli.run import Run
 from isthmus.estimators.model_folder import best_validation
 from isthmus.remote.paths import as_path
@@ -29,7 +30,7 @@ def train_codec(
         Path | None, typer.Option("-o", "--output", help="Folder for the model.", show_default="DATA-codec")
     ] = None,
     lossless: Annotated[
-        bool, typer.Option("--lossless/--lossy", help="Lose nothing, or fewer bytes at a quality of your choice.")
+        bool, typer.Option("--lossless/--lossy", help="Without loss, or in fewer bytes at a quality of your choice.")
     ] = False,
     objective: Annotated[
         str | None,
@@ -41,8 +42,9 @@ def train_codec(
         ),
     ] = None,
     run: Run,
+    as_json: options.Json = False,
 ) -> None:
-    """Train a codec on images like those that `isthmus compress` is to make small.
+    """Train a codec on images like those that `isthmus compress` will get.
 
     Examples:
 
@@ -59,10 +61,14 @@ def train_codec(
 
     from isthmus import Codec
 
-    codec = Codec("lossless" if lossless else "lossy", objective=objective or "mse", **run.settings)
-    codec.fit(data, **folder.fit_options())
-    folder.save(codec)
-    best = best_validation(codec.history_)
-    if best is not None and lossless:  # of a lossy one it is bits and error together
-        typer.echo(f"Validation  {best:.4f} bits per value")
-    typer.echo(f"Model       {folder.path} ({codec.model_.kind}, {codec.model_.nbytes:,} bytes)")
+    settings: dict[str, Any] = {"objective": objective or "mse", **run.settings}
+    codec = Codec("lossless" if lossless else "lossy", **settings)
+    with output_of(as_json) as show:
+        codec.fit(data, **folder.fit_options())
+        folder.save(codec)
+        best = best_validation(codec.history_)
+        if best is not None and lossless:  # of a lossy one it is bits and error together
+            typer.echo(f"Validation  {best:.4f} bits per value")
+        typer.echo(f"Model       {folder.path} ({codec.model_.kind}, {codec.model_.nbytes:,} bytes)")
+        figures = run_figures(codec.seed_, codec.seconds_, codec.history_)
+        show({"model": str(folder.path), "data": data, **figures, "bytes": codec.model_.nbytes})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from isthmus.cli import options
 from isthmus.cli.denoise import Noise, Size, report_bad
+from isthmus.cli.machine import output_of, run_figures
 from isthmus.cli.run import Run
 from isthmus.remote.paths import as_path
 
@@ -40,6 +41,7 @@ def train_denoiser(
     size: Size = "medium",
     channel_axis: options.ChannelAxis = "auto",
     run: Run,
+    as_json: options.Json = False,
 ) -> None:
     """Train a denoiser: on clean samples that get noise, or on noisy ones alone.
 
@@ -57,11 +59,13 @@ def train_denoiser(
     from isthmus import Denoiser
     from isthmus.denoising.files import learn
 
-    denoiser = Denoiser(
-        noise, learn_from=learn_from, size=size, channel_axis=options.axis(channel_axis), **run.settings
-    )
-    bad = learn(denoiser, data, **folder.fit_options())
-    folder.save(denoiser)
-    typer.echo(f"Noise       {denoiser.noise_}")
-    typer.echo(f"Model       {folder.path} ({denoiser.network_.num_parameters:,} parameters)")
+    told: dict[str, Any] = {"learn_from": learn_from, "size": size, "channel_axis": options.axis(channel_axis)}
+    denoiser = Denoiser(noise, **told, **run.settings)
+    with output_of(as_json) as show:
+        bad = learn(denoiser, data, **folder.fit_options())
+        folder.save(denoiser)
+        typer.echo(f"Noise       {denoiser.noise_}")
+        typer.echo(f"Model       {folder.path} ({denoiser.network_.num_parameters:,} parameters)")
+        figures = run_figures(denoiser.seed_, denoiser.seconds_, denoiser.history_)
+        show({"model": str(folder.path), "data": data, **figures, "noise": denoiser.noise_})
     report_bad(bad)

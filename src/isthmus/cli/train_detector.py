@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.machine import output_of, run_figures
 from isthmus.cli.models import open_to_detect
 from isthmus.cli.run import Run
 from isthmus.remote.paths import as_path
@@ -57,8 +58,9 @@ def train_detector(
     columns: options.ColumnKinds,
     reading: options.Reading,
     run: Run,
+    as_json: options.Json = False,
 ) -> None:
-    """Train a detector of anomalies: on normal samples, or on data of which some do not belong.
+    """Train a detector of anomalies: on normal samples, or on data with some anomalies.
 
     Examples:
 
@@ -75,27 +77,32 @@ def train_detector(
     from isthmus import AnomalyDetector
 
     samples = open_to_detect(data, kind, reading, columns)
-    detector = AnomalyDetector(
-        share,
-        kind=kind,
-        window=window,
-        column_kinds=columns.kinds or None,
-        missing_values=columns.markers,
+    settings: dict[str, Any] = {
+        "kind": kind,
+        "window": window,
+        "column_kinds": columns.kinds or None,
+        "missing_values": columns.markers,
         **run.settings,
-    )
+    }
+    detector = AnomalyDetector(share, **settings)
     opening = partial(open_to_detect, data, kind, reading, columns)
-    detector.fit(run.data(samples, opening), **folder.fit_options())
-    folder.save(detector)
-    for name, words in detector.describe().items():
-        if name in ("learned from", "calibration"):
-            typer.echo(f"{name.capitalize():<12}  {words}")
-    typer.echo(f"{'Model':<12}  {folder.path}")
+    with output_of(as_json) as show:
+        detector.fit(run.data(samples, opening), **folder.fit_options())
+        folder.save(detector)
+        for name, words in detector.describe().items():
+            if name in ("learned from", "calibration"):
+                typer.echo(f"{name.capitalize():<12}  {words}")
+        typer.echo(f"{'Model':<12}  {folder.path}")
+        figures = run_figures(detector.seed_, detector.seconds_, detector.history_)
+        show({"model": str(folder.path), "data": data, **figures, "kind": detector.kind_})
 
 
-def parse_contamination(text: str) -> str | float | None:
+def parse_contamination(text: str) -> Literal["unknown"] | float | None:
     """``none``, ``unknown`` or a share, as `AnomalyDetector` takes it."""
-    if text in ("none", "unknown"):
-        return None if text == "none" else text
+    if text == "none":
+        return None
+    if text == "unknown":
+        return "unknown"
     try:
         share = float(text)
     except ValueError as error:

@@ -43,10 +43,13 @@ def watch(
     *,
     p_value: Annotated[
         float,
-        typer.Option("--p-value", help="Alarm for samples with a p-value up to this: so many of the normal ones, too."),
+        typer.Option(
+            "--p-value", help="Largest p-value that raises an alarm: the share of normal samples that raise one, too."
+        ),
     ] = 0.01,
     drift: Annotated[
-        float, typer.Option("--drift", help="Chance of ever telling of a drift where there is none; 0 looks for none.")
+        float,
+        typer.Option("--drift", help="Chance of ever reporting a drift where there is none; 0 looks for no drift."),
     ] = 0.01,
     state: Annotated[
         Path | None,
@@ -54,12 +57,12 @@ def watch(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each alarm as a line of JSON.")] = False,
     device: options.Device = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Tell alarms and errors only.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print alarms and errors only.")] = False,
 ) -> None:
     """Watch a stream: alarms for anomalies as they arrive, and for a stream that has changed as a whole.
 
     Rows are CSV with a line of names first, or JSON objects, one a line; images and signals are named, a file a line. A
-    line that cannot be read is told, and the watch goes on.
+    line that cannot be read is reported, and the watch goes on.
 
     Examples:
 
@@ -135,7 +138,7 @@ class Watcher:
     def summary(self) -> str:
         """What was seen, in a line."""
         from isthmus.anomalies.findings import UNITS
-        from isthmus.evaluation.theme import count
+        from isthmus.words import count
 
         wrong = f", {count(self._wrong, 'line')} left out" if self._wrong else ""
         unit = UNITS[self._detector.kind_]

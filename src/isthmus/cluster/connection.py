@@ -125,7 +125,7 @@ def imported() -> Any:
         import ray
         import ray.data  # sets up its logging, which is then turned down
     except ImportError as error:
-        raise MissingExtraError("Ray", "'isthmus[cluster]'") from error
+        raise MissingExtraError("Ray", "cluster") from error
     return ray
 
 

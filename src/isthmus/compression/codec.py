@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Literal, Self, get_args
 
 import numpy as np
 from sklearn.utils import Tags
@@ -28,30 +28,31 @@ from isthmus.estimators.base import Estimator, anywhere
 from isthmus.spec import is_integer
 from isthmus.training.progress import Listener
 
-MODES = ("lossless", "lossy")
+Mode = Literal["lossless", "lossy"]
+ObjectiveName = Literal["mse", "ms-ssim"]
 DEFAULT_QUALITY = 50
 Mapper = Callable[[Callable[[Any, Group], list[Chunk]], Iterable[Group]], Iterator[list[Chunk]]]
 
 
 class Codec(Estimator):
-    """Compress images with a model learned from images like them: smaller files than any general format.
+    """Compress images with a model learned from similar images: smaller files than any general format.
 
         X (n, height, width) ──compress──▶ bytes ──decompress──▶ X
 
-    What was compressed on one machine decodes to the same bits on every other: all that reading depends on is exact
-    integer arithmetic. Images that do not fit the model (another depth, noise) are stored as PNG or xz and come
-    back exactly too.
+    What one machine compressed, every other decodes to the same bits: reading needs nothing but exact integer
+    arithmetic. Images that do not fit the model (another depth, noise) are stored as PNG or xz, and come back exactly,
+    too.
 
     Parameters
     ----------
     mode : {"lossless", "lossy"}, default="lossless"
         "lossy" trains one model for all qualities; `compress` takes the quality.
     objective : {"mse", "ms-ssim"}, default="mse"
-        What a lossy codec keeps small beside the bytes.
+        The error that a lossy codec trades for bytes.
     epochs, minutes : optional
         Length of the training. Default: 300,000 samples (images, or blocks of 16 × 16 pixels), at most 50 epochs.
     device : str or torch.device, default="auto"
-        Of the training. Compressing runs on the CPU.
+        Device of the training. Compressing runs on the CPU.
     random_state : int, NumPy generator or None, default=None
     verbose : bool, default=False
         Show a progress bar.
@@ -79,9 +80,9 @@ class Codec(Estimator):
 
     def __init__(
         self,
-        mode: str = "lossless",
+        mode: Mode = "lossless",
         *,
-        objective: str = "mse",
+        objective: ObjectiveName = "mse",
         epochs: int | None = None,
         minutes: float | None = None,
         device: Any = "auto",
@@ -127,8 +128,8 @@ class Codec(Estimator):
         from isthmus.training.run import Run
 
         library()  # what is missing is said before the training, not after
-        if self.mode not in MODES:
-            raise unknown_name("mode", self.mode, MODES)
+        if self.mode not in get_args(Mode):
+            raise unknown_name("mode", self.mode, get_args(Mode))
         if self.objective not in OBJECTIVES:
             raise unknown_name("objective", self.objective, tuple(OBJECTIVES))
         run = Run.of(
@@ -153,8 +154,9 @@ class Codec(Estimator):
         """The images as an archive.
 
         X : as in `fit`. quality : of a lossy codec, 1 to 100 (default 50); or, in place of it, `target_mse`, the mean
-        squared error in units of the range (1 for 255²), or `target_bytes`, the size of the archive, both met within
-        2 % where any quality does. embed_model : put the model inside, so that nothing else is needed to read it.
+        squared error in units of the range (1 for 255²), or `target_bytes`, the size of the archive; either is met to
+        within 2 % if any quality meets it. embed_model : put the model into the archive, so that nothing else is needed
+        to read it.
         """
         images = open_images(X)
         quality = self.find_quality(images, quality=quality, target_mse=target_mse, target_bytes=target_bytes)
@@ -231,9 +233,9 @@ class Codec(Estimator):
     def decompress(self, data: bytes, sample: int | None = None, *, max_pixels: int | None = None) -> Any:
         """The images of an archive: an array (n, ...), or a list where `compress` was given a list.
 
-        sample : the number of the only image wanted, counted from 0; no chunk but its own is read.
-        max_pixels : how many pixels an archive may ask for, each channel counted, and long, narrow ones as if they
-            were wider. Default: 4,194,304, and 4,096 for each byte.
+        sample : the number of the only image to decode, counted from 0; only its chunk is read.
+        max_pixels : largest number of pixels that an archive may hold, counting each channel, and long, narrow images
+            as if they were wider. Default: 4,194,304, and 4,096 for each byte.
         IsthmusError where the archive was written with another model, is damaged, or asks for more.
         """
         check_is_fitted(self)

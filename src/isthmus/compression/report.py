@@ -21,8 +21,9 @@ from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.metrics import decibels
 from isthmus.evaluation.page import Headline, Row, Section, Table, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
-from isthmus.evaluation.theme import count, number
+from isthmus.evaluation.theme import number
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 _MOST_IMAGES = 2_000
 _MOST_VALUES = {"lossless": 1 << 23, "lossy": 1 << 21}  # that are measured: seconds, and tens of seconds

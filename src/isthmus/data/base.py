@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.shown import drawn, facts_html
 from isthmus.errors import IsthmusError
 from isthmus.files import printable
+from isthmus.words import count
 
 _NOT_NUMBERS = {
     "O": "Python objects",
@@ -25,6 +27,7 @@ _NOT_NUMBERS = {
 }
 _BLOCK_BYTES = 1 << 24  # of one block of a streaming pass, where the caller does not say
 _MAPPED_BYTES = 1 << 28  # of a mapped file that may stay in resident memory
+_DRAWN, _NAMED = 8, 12  # samples and names of columns that a notebook shows
 _FAULT_BYTES = 1 << 16  # that the kernel maps around one touched byte of a file ("fault-around")
 
 
@@ -80,7 +83,27 @@ class Source(ABC):
 
     def __repr__(self) -> str:
         of = f"of shape {self.shape[1:]}, {self.dtype}" if self.uniform else "that may differ in shape"
-        return f"<{type(self).__name__} {self.name}: {len(self)} samples {of}>"
+        labels = "" if self.labels is None else ", with labels"
+        return f"<{type(self).__name__} {self.name}: {count(len(self), self._unit)} {of}{labels}>"
+
+    def _repr_html_(self) -> str:
+        pictured = self.uniform and self.feature_names is None
+        picture = drawn(self._take(np.arange(min(_DRAWN, len(self)))), _DRAWN) if pictured else ""
+        return facts_html(self.name, self._facts(), picture)
+
+    def _facts(self) -> dict[str, str]:
+        """What a notebook shows."""
+        facts = {f"{self._unit}s": f"{len(self):,}"}
+        facts["shape"] = " × ".join(map(str, self.shape[1:])) if self.uniform else "may differ"
+        if self.uniform:
+            facts["values"] = str(self.dtype)
+        if self.feature_names is not None:
+            facts["columns"] = shortened(self.feature_names)
+        if self.labels is not None:
+            facts["labels"] = count(len(np.unique(self.labels)), "class", "classes")
+        if self.said:
+            facts["read"] = self.said
+        return facts
 
     @property
     def uniform(self) -> bool:
@@ -136,6 +159,11 @@ class Source(ABC):
         size = size or (max(1, _BLOCK_BYTES * len(self) // max(self.nbytes, 1)) if self.uniform else 1)
         for start in range(0, len(self), size):
             yield self._take(np.arange(start, min(start + size, len(self))))
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first names of many, for a notebook."""
+    return ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
 
 
 class ArraySource(Source):

@@ -4,6 +4,27 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.errors import IsthmusError
+
+_MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
+
+
+def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str | None) -> int | None:
+    """The axis of the channels within one sample, from the user's `channel_axis` (see `fit_scaler`)."""
+    dimensions = len(sample_shape) + 1
+    if channel_axis is None:
+        return None
+    if channel_axis == "auto":
+        if dimensions >= 4 and sample_shape[-1] <= _MOST_CHANNELS:
+            return dimensions - 2
+        return 0 if dimensions >= 4 and sample_shape[0] <= _MOST_CHANNELS else None
+    if not isinstance(channel_axis, int) or channel_axis == 0 or not -dimensions < channel_axis < dimensions:
+        raise IsthmusError(
+            f"channel_axis (={channel_axis!r}) must be 'auto', None or an axis of data with {dimensions} dimensions "
+            f"other than 0, which counts samples"
+        )
+    return channel_axis % dimensions - 1
+
 
 def channels_last(sample: np.ndarray, axis: int | None) -> np.ndarray:
     """A sample in the user's layout as (*spatial, channels); or several, (n, *spatial, channels).

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from isthmus.data.columns import TableSchema, refuse_twice
 from isthmus.errors import IsthmusError, unknown_name, warn
 
-MISSING_COLUMNS = ("refuse", "fill")
+MissingColumns = Literal["refuse", "fill"]
+MISSING_COLUMNS: tuple[str, ...] = get_args(MissingColumns)
 
 
 def matched_by_name(table: Any, schema: TableSchema, missing_columns: str) -> Any:

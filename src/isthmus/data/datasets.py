@@ -19,8 +19,11 @@ from isthmus.data.files import idx_header, is_idx, read_idx
 from isthmus.data.reading import reading
 from isthmus.data.shown import drawn, facts_html
 from isthmus.registry import named_datasets
+from isthmus.words import count
 
 __all__ = ["Dataset", "Split", "fetch", "is_available", "load", "names"]
+
+_DRAWN = 8  # images that a notebook shows
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ class Split:
 
     def __repr__(self) -> str:
         size = " × ".join(map(str, self.images.shape[1:]))
-        return f"<Split: {len(self):,} images of {size}, {self.images.dtype}, with labels>"
+        return f"<Split: {count(len(self), 'image')} of {size}, {self.images.dtype}, with labels>"
+
+    def _repr_html_(self) -> str:
+        facts = {"images": f"{len(self):,}", "shape": " × ".join(map(str, self.images.shape[1:]))}
+        return facts_html("Split", facts, drawn(self.images[:_DRAWN], _DRAWN))
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Dataset:
-    """A data set by its name, fetched first if need be."""
+    """A data set by its name; it is fetched first where it is not on this machine."""
     dataset: Dataset = named_datasets[named_datasets.check(name)]()
     return dataset
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -35,8 +35,10 @@ from isthmus.remote.ranges import fetch
 if TYPE_CHECKING:
     from PIL import Image
 
-ON_MIXED_SIZES = ("refuse", "crop", "resize", "keep")  # the last makes another source: `SampleFiles`
-IMAGE_MODES = {"grey": (), "rgb": (3,), "rgba": (4,)}  # the user's name -> what follows height and width
+OnMixedSizes = Literal["refuse", "crop", "resize", "keep"]  # the last makes another source: `SampleFiles`
+ON_MIXED_SIZES: tuple[str, ...] = get_args(OnMixedSizes)
+ImageMode = Literal["grey", "rgb", "rgba"]
+IMAGE_MODES: dict[str, tuple[int, ...]] = {"grey": (), "rgb": (3,), "rgba": (4,)}  # what follows height and width
 
 _PICTURES = tuple(PILLOW_MODES)  # each holds all that the ones before it hold
 _NOTES = (".csv", ".tsv", ".txt", ".md", ".json", ".xml", ".yaml", ".yml", ".html", ".log", ".db", ".ini")  # no images
@@ -152,7 +154,9 @@ def folder_source(folder: Path, **options: Any) -> Source:
     _tell_of_others(folder, moving)
     kept = [(path, header) for path, header in zip(paths, headers, strict=True) if path not in moving]
     if not kept:
-        raise IsthmusError(f"folder {folder} holds no image but animations, as {paths[0]}")
+        from isthmus.data.stacks import animation_source
+
+        return JoinedSource([animation_source(path) for path in paths], name=str(folder))
     relative = [path.relative_to(folder) for path, _ in kept]
     labels = (
         np.array([printable(path.parts[0]) for path in relative]) if all(len(p.parts) > 1 for p in relative) else None

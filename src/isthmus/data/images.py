@@ -352,7 +352,7 @@ def _tifffile(path: Path) -> Any:
     try:
         import tifffile
     except ImportError as error:
-        raise MissingExtraError(f"{path}, whose values Pillow would shorten,", "tifffile") from error
+        raise MissingExtraError(f"{path}, whose values Pillow would shorten,", "formats") from error
     return tifffile.TiffFile(path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from isthmus.data.base import Source, check_array
-from isthmus.data.files import read_samples
+from isthmus.data.files import npy_header, read_samples
 from isthmus.data.parallel import parallel
 from isthmus.data.reading import reading
 from isthmus.errors import IsthmusError
@@ -71,6 +71,12 @@ class NpyShards(Source):
         owner = int(np.searchsorted(self._ends, index, side="right"))
         shard = self._shards[owner]
         return f"sample {index - int(self._ends[owner]) + shard.shape[0]} of {shard.path}"
+
+
+def holds_signal(path: Path) -> bool:
+    """Whether the array in a .npy file has one axis: it is no shard, but one sample."""
+    with reading(path, "a .npy file"), opened(path) as file:
+        return len(npy_header(file)[0]) == 1
 
 
 def _header(path: Path) -> _Shard:

@@ -23,14 +23,14 @@ def in_one_shape(samples: Source, image_mode: str | None = None) -> Source:
         return samples
     from isthmus.data.folders import ImageFiles
     from isthmus.data.images import SUFFIXES
-    from isthmus.data.sounds import SUFFIX, SoundFiles
+    from isthmus.data.signal_files import SOUNDS, SignalFiles
 
     suffixes = {path.suffix.lower() for path in samples.paths or ()}
     try:
         if suffixes and suffixes <= {*SUFFIXES}:
             return ImageFiles(samples.paths or (), name=samples.name, labels=samples.labels, image_mode=image_mode)
-        if suffixes == {SUFFIX}:
-            return SoundFiles(samples.paths or (), name=samples.name)
+        if suffixes == {*SOUNDS}:
+            return SignalFiles(samples.paths or (), name=samples.name)
     except IsthmusError:  # of several sizes or kinds
         return samples
     first = samples[0]

@@ -108,7 +108,7 @@ class PictureFile(SampleFile):
         """Refuse what Pillow reads otherwise than it is; the rest loses its tags."""
         bits = image.tag_v2.get(258, (1,))
         if self._frames > 1 or self._mode != image.mode or (max(bits) > 8 and image.mode != "I;16"):
-            raise MissingExtraError(f"{self.path} (TIFF, {self._frames} images of mode {image.mode})", "tifffile")
+            raise MissingExtraError(f"{self.path} (TIFF, {self._frames} images of mode {image.mode})", "formats")
         self.note("TIFF tags not kept; with the package tifffile they would be")
 
     @contextmanager

@@ -15,6 +15,7 @@ from isthmus.data.images import SUFFIXES, TIFF, read_image
 from isthmus.data.picture_file import PictureFile
 from isthmus.data.reading import reading
 from isthmus.data.sample_file import SampleFile
+from isthmus.data.signal_files import TABLES, table_signal
 from isthmus.data.text_signals import TextSignals
 from isthmus.data.tiff_file import TiffFile
 from isthmus.data.wave_file import WaveFile
@@ -40,8 +41,8 @@ class SampleFiles(RaggedSource):
         suffix = path.suffix.lower()
         if suffix in SUFFIXES:
             return read_image(path)
-        if suffix in (".csv", ".tsv"):
-            return _all_columns(path)
+        if suffix in TABLES:
+            return table_signal(path)
         return next(open_sample(path).samples())
 
 
@@ -67,13 +68,3 @@ def open_sample(path: Path) -> SampleFile:
 def _image(path: Path) -> SampleFile:
     tiff = path.suffix.lower() in TIFF and importlib.util.find_spec("tifffile")
     return TiffFile(path) if tiff else PictureFile(path)
-
-
-def _all_columns(path: Path) -> np.ndarray:
-    """A table as a signal (rows, columns) of floats."""
-    from isthmus.data.tables import Columns, csv_source
-
-    with reading(path, "a table of numbers"):
-        source = csv_source(path, Columns())
-        values = source.take(np.arange(len(source)))
-    return values if values.dtype.kind == "f" else values.astype(np.float64)  # numbers as text have no range

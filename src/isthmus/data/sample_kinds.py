@@ -13,8 +13,9 @@ from typing import Literal, get_args
 import numpy as np
 
 from isthmus.data.base import Source, spread_samples
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.channels_last import sample_channel_axis
 from isthmus.errors import IsthmusError, unknown_name
+from isthmus.words import count
 
 SampleKindName = Literal["auto", "signals", "table", "images"]
 SAMPLE_KINDS: tuple[str, ...] = get_args(SampleKindName)
@@ -104,14 +105,14 @@ def _has_rows(apart: np.ndarray) -> bool:
 
 def in_words(source: Source, kind: SampleKind) -> str:
     """What samples are read as: "2,000 signals of 256 values; --kind table reads them as a table"."""
-    n, shape = f"{len(source):,}", source.shape[1:]
+    n, shape = len(source), source.shape[1:]
     if kind.name == "table":
         otherwise = "" if len(shape) > 1 or source.feature_names else "; --kind signals reads them as signals"
-        return f"{n} rows of {math.prod(shape):,} columns{otherwise}"
+        return f"{count(n, 'row')} of {count(math.prod(shape), 'column')}{otherwise}"
     if kind.name == "images":
-        return f"{n} samples of {' × '.join(map(str, shape))}"
+        return f"{count(n, 'sample')} of {' × '.join(map(str, shape))}"
     axis = sample_channel_axis(shape, kind.channel_axis)
     length = shape[0] if axis is None else shape[1 - axis]
-    channels = "" if axis is None else f" in {shape[axis]} channel" + "s" * (shape[axis] > 1)
+    channels = "" if axis is None else f" in {count(shape[axis], 'channel')}"
     otherwise = "--kind table reads them as a table" if len(shape) == 1 else "--kind images reads them as images"
-    return f"{n} signals of {length:,} values{channels}; {otherwise}"
+    return f"{count(n, 'signal')} of {count(length, 'value')}{channels}; {otherwise}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from isthmus.data.channels_last import sample_channel_axis
 from isthmus.data.whole_numbers import AboveBase, above_base, find_base, onto_base
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.spec import check_dtype
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 
 _UPPER_HALF = 128  # of the values of a byte
 _ROUNDINGS = 8  # spreads of so many rounding errors of the mean are none
+ChannelAxis = int | Literal["auto"] | None
 ScalingName = Literal["auto", "range", "standard"]
 KINDS: tuple[str, ...] = get_args(ScalingName)
 _SMALL = 2.0**-520  # brings every float64 to where it can be squared
 _CHUNK_BYTES = 32 << 20
 OWN_UNITS = 10  # all values together span so many times what those of one channel do: each is scaled by itself
 _FOREIGN_UNITS = 1000  # the same for an axis of which nobody said that it holds channels
-_MOST_CHANNELS = 4  # an outer axis of up to this size holds colour channels, unless the user says otherwise
 
 
 @dataclass(frozen=True)
@@ -228,23 +229,6 @@ def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: 
     else:
         offset, scale = _measure_range(source, axis, undeclared=axis is None and channel_axis == "auto")
     return Scaler(np.dtype(given.dtype).name, sample_shape, axis, flat, kind, offset, scale, base)
-
-
-def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str | None) -> int | None:
-    """The axis of the channels within one sample, from the user's `channel_axis` (see `fit_scaler`)."""
-    dimensions = len(sample_shape) + 1
-    if channel_axis is None:
-        return None
-    if channel_axis == "auto":
-        if dimensions >= 4 and sample_shape[-1] <= _MOST_CHANNELS:
-            return dimensions - 2
-        return 0 if dimensions >= 4 and sample_shape[0] <= _MOST_CHANNELS else None
-    if not isinstance(channel_axis, int) or channel_axis == 0 or not -dimensions < channel_axis < dimensions:
-        raise IsthmusError(
-            f"channel_axis (={channel_axis!r}) must be 'auto', None or an axis of data with {dimensions} dimensions "
-            f"other than 0, which counts samples"
-        )
-    return channel_axis % dimensions - 1
 
 
 def _chunks(source: Source) -> Any:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isthmus.data.channels_last import channels_last
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.channels_last import channels_last, sample_channel_axis
 
 _GAP = 2  # pixels of the pictures themselves, between them
 _SIDE = 64  # of a page's pixels, that a picture is wide

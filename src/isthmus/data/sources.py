@@ -6,8 +6,9 @@ import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.data.base import ArraySource, JoinedSource, ListSource, Source, subset
 from isthmus.data.csv_dialect import Dialect
@@ -35,12 +36,16 @@ from isthmus.registry import named_datasets
 from isthmus.remote.paths import RemotePath, as_path
 from isthmus.remote.ranges import is_large
 
+if TYPE_CHECKING:
+    from isthmus.data.folders import ImageMode, OnMixedSizes
+
 __all__ = ["Source", "check_exists", "open_source", "subset"]
 
 _WITH_MEMBERS = (".npz", ".zarr", ".zip")  # one array of several is named as in "file.npz:name"
 _KINDS = (
     "IDX (.gz too), .npy, .npz, .csv, .tsv, .parquet, .feather, .arrow, .jsonl, .xlsx, .zarr, TIFF stacks, images "
-    "(PNG, JPEG, WebP, TIFF, BMP, GIF), .wav, .tar shards, and folders of images, .wav, .npy, Parquet or .tar files"
+    "(PNG, JPEG, WebP, TIFF, BMP, GIF), .wav, .tar shards, and folders of images, .wav, .csv, .npy, Parquet or .tar "
+    "files"
 )
 
 
@@ -63,8 +68,8 @@ class _Options:
 def open_source(
     data: Any,
     *,
-    on_mixed_sizes: str = "refuse",
-    image_mode: str | None = None,
+    on_mixed_sizes: OnMixedSizes = "refuse",
+    image_mode: ImageMode | None = None,
     labels_column: str | None = None,
     drop_columns: Sequence[str] = (),
     columns: Sequence[str] | None = None,
@@ -76,11 +81,12 @@ def open_source(
         channels): NumPy (never copied; memory maps stay on disk), torch, Zarr and others; a pandas, pyarrow, polars or
         dask table; lists of numbers, of arrays, of PIL images or of paths; a map-style data set of torch's; the name
         of a data set, as in "mnist" (its training images) or "mnist:test"; or the path of a file or of a folder of
-        images. A name goes before a path: write "./mnist" for a folder of that name. One array of several in a file is
-        named as in "file.npz:x_train".
-    on_mixed_sizes : what to do with images of different sizes: "refuse", "crop", "resize" or "keep". "keep" is for who
-        takes samples of any shape: a list of arrays and a folder then give a source that is not `uniform`, each
-        sample in its own shape and dtype. A folder without images then holds signals, a file (.wav, .csv, .npy) each.
+        images, or of signals where it holds no images: a .wav, a .csv or a .npy file of one axis each. A name goes
+        before a path: write "./mnist" for a folder of that name. One array of several in a file is named as in
+        "file.npz:x_train".
+    on_mixed_sizes : what to do where sizes differ: "refuse", "crop" (the middle of each sample), "resize" (images) or
+        "keep". With "keep", a list of arrays or a folder gives a source that is not `uniform`: each sample has its own
+        shape and dtype.
     image_mode : "grey", "rgb" or "rgba" to read all images so; None for the narrowest that holds them all.
     labels_column : the column of a table that holds labels, not features.
     drop_columns : columns of a table that are left out.
@@ -215,31 +221,38 @@ def _open_path(path: Path, options: _Options) -> Source:
         return rows
     if options.csv is None and is_table(path):
         return file_source(path, options.columns)
+    if path.is_dir():
+        return _open_folder(path, member, options)
     _refuse_columns(options, str(path))
-    return _open_folder(path, member, options) if path.is_dir() else _open_file(path, suffix, member, options)
+    return _open_file(path, suffix, member, options)
 
 
 def _open_folder(path: Path, member: str | None, options: _Options) -> Source:
-    from isthmus.data import folders, images, npy_shards, sample_files, sounds, stacks, web_dataset
+    from isthmus.data import folders, npy_shards, sample_files, signal_files, stacks, web_dataset
 
     if stacks.is_zarr(path):
+        _refuse_columns(options, str(path))
         return stacks.zarr_source(path, member)
+    signals = signal_files.suffixes_in(path)
+    if options.keep or options.columns.labels is not None or signals != signal_files.TABLES:
+        _refuse_columns(options, str(path))
     if folders.holds(path, web_dataset.SUFFIX):
         return web_dataset.tar_source(folders.files_in(path, (web_dataset.SUFFIX,), "shards"), str(path), options.keep)
     if options.keep:
         if options.image_mode is not None:
             raise IsthmusError("on_mixed_sizes='keep' keeps each image in its own mode; leave image_mode out")
         return sample_files.sample_folder(path)
-    if folders.holds(path, sounds.SUFFIX) and not folders.holds(path, *images.SUFFIXES):
-        paths = folders.files_in(path, (sounds.SUFFIX,), "sound")
-        return sounds.SoundFiles(paths, name=str(path), on_mixed_sizes=options.on_mixed_sizes)
-    if folders.holds(path, ".npy") and not folders.holds(path, *images.SUFFIXES):
-        return npy_shards.NpyShards(folders.files_in(path, (".npy",), "arrays"), str(path))
-    return folders.folder_source(path, **options.of_images())
+    if not signals:
+        return folders.folder_source(path, **options.of_images())
+    paths = folders.files_in(path, signals, "signals")
+    if signals == signal_files.ARRAYS and not npy_shards.holds_signal(paths[0]):
+        return npy_shards.NpyShards(paths, str(path))
+    read = partial(signal_files.table_signal, drop=options.columns.drop, csv=options.csv)
+    return signal_files.SignalFiles(paths, name=str(path), on_mixed_sizes=options.on_mixed_sizes, read_table=read)
 
 
 def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -> Source:
-    from isthmus.data import files, folders, images, npy_shards, sounds, stacks, web_dataset
+    from isthmus.data import files, folders, images, npy_shards, signal_files, stacks, web_dataset
 
     if suffix == ".npy":
         return npy_shards.NpyShards([path], str(path)) if is_large(path) else files.npy_source(path)
@@ -249,12 +262,14 @@ def _open_file(path: Path, suffix: str, member: str | None, options: _Options) -
         return web_dataset.tar_source([path], str(path), options.keep)
     if suffix in (".zip", ".zarr") and stacks.is_zarr(path):
         return stacks.zarr_source(path, member)
-    if suffix == sounds.SUFFIX:
-        return sounds.SoundFiles([path], name=str(path))
+    if suffix in signal_files.SOUNDS:
+        return signal_files.SignalFiles([path], name=str(path))
     if suffix in images.SUFFIXES:
         header = images.read_header(path)
         if header.frames > 1 and suffix in images.TIFF:
             return stacks.tiff_source(path)
+        if header.frames > 1:
+            return stacks.animation_source(path)
         return folders.ImageFiles([path], name=str(path), headers=[header], **options.of_images())
     if files.is_idx(path):
         return files.idx_source(path)

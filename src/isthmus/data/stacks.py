@@ -1,4 +1,4 @@
-"""TIFF stacks and Zarr arrays as sources; both need optional packages, tifffile and zarr."""
+"""TIFF stacks, animations and Zarr arrays as sources; two need optional packages, tifffile and zarr."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 from isthmus.data.base import ArraySource, Source, check_array
 from isthmus.data.files import fitting_labels, mapped_source
 from isthmus.data.limits import FREE, check_expansion
+from isthmus.data.picture_file import PictureFile
 from isthmus.data.reading import choose_array, reading
 from isthmus.errors import IsthmusError, MissingExtraError
 
@@ -35,7 +36,7 @@ def tiff_source(path: Path) -> Source:
     try:
         import tifffile
     except ImportError as error:
-        raise MissingExtraError("TIFF stacks", "tifffile") from error
+        raise MissingExtraError("TIFF stacks", "formats") from error
 
     with reading(path, "a TIFF stack"):
         file = tifffile.TiffFile(path)
@@ -61,6 +62,12 @@ def tiff_source(path: Path) -> Source:
             return ArraySource(array[None] if single else array, name=str(path))
         check_expansion(path, size, series.nbytes // shape[0])
         return _TiffPages(path, file, shape, series.dtype)
+
+
+def animation_source(path: Path) -> Source:
+    """The frames of an animation (GIF, PNG, WebP) as samples, uint8 (n, height, width, 3)."""
+    with reading(path, "an animation"):
+        return ArraySource(np.stack(list(PictureFile(path).samples())), name=str(path))
 
 
 class _TiffPages(Source):
@@ -98,7 +105,7 @@ def zarr_source(path: Path, member: str | None) -> Source:
     try:
         import zarr
     except ImportError as error:
-        raise MissingExtraError("Zarr arrays", "zarr") from error
+        raise MissingExtraError("Zarr arrays", "formats") from error
 
     with reading(path, "a Zarr array"):
         store = zarr.storage.ZipStore(path, mode="r") if path.is_file() else zarr.storage.LocalStore(path)

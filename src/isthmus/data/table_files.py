@@ -138,7 +138,7 @@ def _told_excel(path: Path) -> tuple[Any, str]:
         import openpyxl  # noqa: F401  # what pandas reads it with
         import pandas
     except ImportError as error:
-        raise MissingExtraError(f"reading {path}", "pandas", "openpyxl") from error
+        raise MissingExtraError(f"reading {path}", "formats") from error
     from isthmus.data.frames import as_table
 
     with reading(path, "an Excel file"):
@@ -173,7 +173,7 @@ def check_format(path: Path, rows: int) -> None:
     """Refuse, before the work, a format that does not take so many rows or needs what is not installed."""
     if path.suffix.lower() == ".xlsx":
         if importlib.util.find_spec("openpyxl") is None:
-            raise MissingExtraError(f"writing {path}", "openpyxl")
+            raise MissingExtraError(f"writing {path}", "formats")
         if rows >= _MOST_EXCEL_ROWS:
             raise IsthmusError(
                 f"{rows:,} rows are too many for an Excel file, which takes {_MOST_EXCEL_ROWS - 1:,}; write .parquet "

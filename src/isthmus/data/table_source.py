@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.base import ArraySource
+from isthmus.data.base import ArraySource, shortened
 from isthmus.data.column_matching import matched_by_name, with_empty_columns
 from isthmus.data.column_types import merged
 from isthmus.data.columns import TableSchema, holds_numbers
@@ -70,6 +70,13 @@ class TableSource(ArraySource):
 
     def location(self, index: int) -> str:
         return super().location(int(self.rows[index]))
+
+    def _facts(self) -> dict[str, str]:
+        kinds: dict[str, list[str]] = {}
+        for column in self.schema.columns:
+            kinds.setdefault(column.kind, []).append(column.name)
+        facts = {kind: shortened(names) for kind, names in kinds.items()}
+        return {name: text for name, text in super()._facts().items() if name not in ("columns", "values")} | facts
 
     def read_as(self, schema: TableSchema, missing_columns: str = "refuse") -> TableSource:
         """The same table with the columns that another schema names; see `open_table`."""

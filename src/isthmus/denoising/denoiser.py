@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from sklearn.base import TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha
+from isthmus.data.channels_last import channels_last, from_channels_last, grey_if_equal, has_alpha, sample_channel_axis
 from isthmus.data.in_memory import loaded, refuse_masked
 from isthmus.data.labels import is_labels
-from isthmus.data.scaling import finite_sample, sample_channel_axis, unit_of
+from isthmus.data.scaling import ChannelAxis, finite_sample, unit_of
 from isthmus.data.sources import Source, open_source
 from isthmus.data.tiles import blocks
 from isthmus.data.units import Units, sound_scale
@@ -28,42 +28,42 @@ from isthmus.errors import IsthmusError, sklearn_validation, unknown_name, warn
 from isthmus.estimators.base import Estimator, anywhere
 from isthmus.estimators.network_estimator import is_array_like
 from isthmus.networks import restored
-from isthmus.networks.unet import SIZES, UNet, UNetSpec
+from isthmus.networks.unet import SIZES, SizeName, UNet, UNetSpec
 from isthmus.spec import parse_corruption
 from isthmus.training.progress import Listener
 from isthmus.training.run import Run
 from isthmus.training.selection import commonest_kind
 from isthmus.typed_json import typed
 
-LEARN_FROM = ("auto", "clean", "noisy")
+LearnFrom = Literal["auto", "clean", "noisy"]
 MOST_VALUES = 1 << 27  # of the samples that are learned from
 
 
 class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Learn to take noise away, from clean samples, from pairs, or from noisy samples alone.
+    """Learn to remove noise, from clean samples, from pairs, or from noisy samples alone.
 
-    Where the estimated risk says that taking away what the network would makes the samples worse, less of it is taken
-    away, or nothing, and a warning says so (`share_`). What is constant, as borders and silence are, stays as it is.
+    Where the network would make the samples worse, by the estimated risk, less than it finds is removed, or nothing;
+    a warning says so (`share_`). Constant regions, such as borders and silence, stay as they are.
 
         noisy (n, height, width) ──denoise──▶ clean (n, height, width)
 
-    Samples are images, signals (n, length) or volumes; they may have different sizes, and be cleaned in any other.
+    Samples are images, signals (n, length) or volumes. They may differ in size, and so may those that are cleaned.
 
     Parameters
     ----------
     noise : str, optional
         As in "gaussian:0.1" (deviation), "gaussian:0-0.6" (unknown within this range), "poisson:30" (counts at full
         brightness), "speckle:0.2", "rows:0.1" (correlated along rows), "salt-and-pepper:0.1", "masking:0.3" (missing
-        values), or several as in "poisson:30+gaussian:0.05". In units of the range of integers (1 for 255 in uint8),
-        in the data's own units where they are floats or integers of 64 bits. None: what `fit` gets is noisy, and the
-        noise is estimated.
+        values), or several as in "poisson:30+gaussian:0.05". Levels of integers are fractions of their range (1 is 255
+        in uint8), those of floats and of integers of 64 bits in the data's own units. None: `fit` gets noisy samples,
+        and the noise is estimated.
     learn_from : {"auto", "clean", "noisy"}, default="auto"
-        What `fit` gets. "auto": noisy samples where `noise` is None, else clean ones. With "noisy" a noise without a
-        level, as in "gaussian" or "poisson+gaussian", has its level estimated.
+        What `fit` gets. "auto": noisy samples where `noise` is None, else clean ones. With "noisy", the level of a
+        noise that has none, as in "gaussian" or "poisson+gaussian", is estimated.
     size : {"small", "medium", "large"}, default="medium"
-        Of the network.
+        Size of the network.
     channel_axis : int, "auto" or None, default="auto"
-        Axis of X with the channels, the sample axis counted; -1 for signals (n, length, channels).
+        Axis of X with the channels, where axis 0 counts samples; -1 for signals (n, length, channels).
     epochs, minutes : optional
         Length of the training. Default: 100,000 samples or crops, at most 50 epochs.
     device : str or torch.device, default="auto"
@@ -78,10 +78,10 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     noise_ : str or None, the noise as it was given, or estimated; "poisson:30 above 0.1" is photon noise of what is
         above 0.1, the value that a camera gives to darkness
     blind_ : Blind or None, how values are cleaned that the network does not see
-    variance_ : NoiseVariance or None, that of the noise, where it is known
-    share_ : float, how much of what the network takes away is taken away: 1, or less where the estimated risk says that
-        all would make the data worse, and 0 where nothing makes them better
-    flips_, turns_ : bool, whether samples may be turned over, and around by quarters, for `averaging`
+    variance_ : NoiseVariance or None, the variance of the noise, where it is known
+    share_ : float, the share of the noise found by the network that is removed: 1, or less where the estimated risk
+        says that removing all makes the data worse; 0 where removing any does
+    flips_, turns_ : bool, whether samples may be flipped, and turned by quarters, for `averaging`
     units_ : Units, the dtype and the range of the samples that were learned from
     training_spec_ : TrainingSpec
     history_ : list of dict, the run's losses, in units of the data's variance
@@ -105,9 +105,9 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         self,
         noise: str | None = None,
         *,
-        learn_from: str = "auto",
-        size: str = "medium",
-        channel_axis: int | str | None = "auto",
+        learn_from: LearnFrom = "auto",
+        size: SizeName = "medium",
+        channel_axis: ChannelAxis = "auto",
         epochs: int | None = None,
         minutes: float | None = None,
         device: Any = "auto",
@@ -312,8 +312,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
         return samples
 
     def _how(self, paired: bool) -> str:
-        if self.learn_from not in LEARN_FROM:
-            raise unknown_name("learn_from", self.learn_from, LEARN_FROM)
+        if self.learn_from not in get_args(LearnFrom):
+            raise unknown_name("learn_from", self.learn_from, get_args(LearnFrom))
         if paired:
             return "pairs"
         how = ("noisy" if self.noise is None else "clean") if self.learn_from == "auto" else self.learn_from

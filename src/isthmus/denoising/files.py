@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.data.channels_last import channels_last
+from isthmus.data.channels_last import channels_last, sample_channel_axis
 from isthmus.data.files import map_npy
 from isthmus.data.sample_file import SampleFile
 from isthmus.data.sample_files import READABLE, SampleFiles, open_sample, sample_paths
-from isthmus.data.scaling import check_finite, sample_channel_axis
+from isthmus.data.scaling import check_finite
 from isthmus.data.sources import Source
 from isthmus.denoising.denoiser import MOST_VALUES, Denoiser
 from isthmus.denoising.own_units import NOISE, OwnUnits, in_own_units

@@ -13,8 +13,8 @@ import torch
 
 from isthmus.corruptions import Corruption
 from isthmus.data.base import evenly_spread
-from isthmus.data.channels_last import channels_last, from_channels_last
-from isthmus.data.scaling import finite_sample, sample_channel_axis, unit_of
+from isthmus.data.channels_last import channels_last, from_channels_last, sample_channel_axis
+from isthmus.data.scaling import finite_sample, unit_of
 from isthmus.data.sources import open_source
 from isthmus.errors import IsthmusError
 from isthmus.evaluation.figures.charts import loss_curves
@@ -24,9 +24,10 @@ from isthmus.evaluation.figures.style import Plate
 from isthmus.evaluation.metrics import decibels
 from isthmus.evaluation.page import Headline, Row, Section, Table, times_smaller, training_headline, write_page
 from isthmus.evaluation.some_samples import SomeSamples, some_samples
-from isthmus.evaluation.theme import count, number
+from isthmus.evaluation.theme import number
 from isthmus.remote.paths import as_path
 from isthmus.spec import parse_corruption
+from isthmus.words import count
 
 _MOST_SAMPLES, _MOST_VALUES = 500, 1 << 23
 _WIDTHS = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0)  # of the Gaussian filters that are tried

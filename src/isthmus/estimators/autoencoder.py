@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from isthmus.data.base import spread_samples
+from isthmus.data.column_matching import MissingColumns
 from isthmus.data.sample_kinds import SampleKindName
-from isthmus.data.scaling import ScalingName
+from isthmus.data.scaling import ChannelAxis, ScalingName
 from isthmus.data.sources import Source, subset
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource, open_table_to_learn
@@ -28,7 +29,7 @@ from isthmus.estimators.table_scores import residual_deviations
 from isthmus.estimators.tasks import reconstruction_task
 from isthmus.networks import AutoEncoderNetwork, build, check_trainable, wrap
 from isthmus.objectives import Objective
-from isthmus.registry import ActivationName, DownsamplingName, OptimizerName, UpsamplingName
+from isthmus.registry import ActivationName, DownsamplingName, NetworkName, OptimizerName, UpsamplingName
 from isthmus.spec import is_real
 from isthmus.training.feed import SourceFeed
 from isthmus.training.loop import Trainer
@@ -65,7 +66,7 @@ class AutoEncoder(TableRows):
     kernel_size, factor : int, default=3 and 2
         Size of the convolutions, and down- and up-sampling per stage.
     activation, downsample, upsample, bottleneck : str
-        By name; see the guide "designing an auto-encoder". `bottleneck` takes a number after a colon:
+        Their names; see the guide "designing an auto-encoder". `bottleneck` takes a number after a colon:
         "variational:0.01" (β), "sparse:8" (codes kept), "quantised:5" (levels).
     objective : str or dict, default="mse"
         What "X' ≈ X" means: a name, or weights by name, as in {"mse": 1, "ssim": 0.1}.
@@ -73,9 +74,9 @@ class AutoEncoder(TableRows):
         What is done to X before f sees it, as in "gaussian:0.1" or "masking:0-0.5"; the target stays clean. Levels
         are in scaled units: fractions of the range of images, standard deviations of table columns.
     consistency : str, optional
-        Makes codes useful for the next model, and not only small: a sample and its augmentation are to be recognised by
-        their codes. "warp" turns, zooms and shifts images, signals and volumes a little; "exchange" takes cells of a
-        table's row from other rows. A number is the weight, as in "warp:0.05" (default 0.1).
+        Makes codes useful as features: a sample and its augmentation are to be recognised as one by their codes. "warp"
+        turns, zooms and shifts images, signals and volumes a little; "exchange" takes cells of a table's row from other
+        rows. A number is the weight, as in "warp:0.05" (default 0.1).
     epochs, minutes : optional
         Length of the run; the learning rate reaches zero at its end. Default: 400,000 samples, at most 50 epochs.
     batch_size, optimizer, learning_rate, weight_decay, gradient_clip, patience : optional
@@ -96,13 +97,13 @@ class AutoEncoder(TableRows):
     missing_values : sequence, default=()
         Values of a table that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", ...).
     missing_columns : {"refuse", "fill"}, default="refuse"
-        What to do with a table that lacks columns of the training data: "fill" takes their cells for unknown, with a
+        What to do with a table that lacks columns of the training data: "fill" treats their cells as missing, with a
         warning.
     channel_axis : int, "auto" or None, default="auto"
         Axis of X with the channels. "auto": where X has 4 or more dimensions, the last one if it is at most 4 long,
         else axis 1 if that is.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of matrix products in training. Encoding and decoding are always in float32.
+        Precision of matrix products in training. Encoding and decoding are always in float32.
     device : str or torch.device, default="auto"
         "auto" takes CUDA, then Apple's GPU, then the CPU.
     random_state : int, NumPy generator or None, default=None
@@ -138,9 +139,9 @@ class AutoEncoder(TableRows):
 
     def __init__(
         self,
-        latent_dim: int | str = "auto",
+        latent_dim: int | Literal["auto"] = "auto",
         *,
-        network: str | tuple[nn.Module, nn.Module] = "auto",
+        network: Literal["auto"] | NetworkName | tuple[nn.Module, nn.Module] = "auto",
         latent_channels: int | None = None,
         hidden: Sequence[int] | None = None,
         channels: Sequence[int] | None = None,
@@ -166,9 +167,9 @@ class AutoEncoder(TableRows):
         scaling: ScalingName = "auto",
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
-        missing_columns: str = "refuse",
-        channel_axis: int | str | None = "auto",
-        precision: str = "auto",
+        missing_columns: MissingColumns = "refuse",
+        channel_axis: ChannelAxis = "auto",
+        precision: Literal["auto", "float32", "bfloat16"] = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
         verbose: bool = False,
@@ -349,7 +350,8 @@ class AutoEncoder(TableRows):
 
     def _wrapped(self) -> AutoEncoderNetwork:
         """The user's own modules (encoder, decoder) as a network: a copy of the pair."""
-        if self.network == "custom":
+        name: object = self.network
+        if name == "custom":  # of a model that was loaded
             raise IsthmusError("this model was made of modules of your own; load it with network=(encoder, decoder)")
         if not (isinstance(self.network, tuple | list) and len(self.network) == 2):
             raise IsthmusError(f"network (={self.network!r}) must be a name or a pair (encoder, decoder)")

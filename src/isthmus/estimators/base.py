@@ -24,6 +24,7 @@ from isthmus.remote.hub import pinned
 from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec, to_json
 from isthmus.typed_json import typed
+from isthmus.words import count
 
 if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
     from torch import nn
@@ -184,7 +185,7 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has n
             )
         last = self.history_[-1] if self.history_ else {}
         if {"step", "epoch"} <= last.keys():
-            rows["run"] = f"{last['step']:,} steps, {last['epoch']:,} epochs"
+            rows["run"] = f"{count(last['step'], 'step')}, {count(last['epoch'], 'epoch')}"
         rows["seed"] = str(self.seed_)
         best = best_validation(self.history_)
         if best is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from isthmus.data.base import Source
 from isthmus.files import printable
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 
 def what_of(data: Any) -> str | None:
@@ -26,8 +27,8 @@ def what_of(data: Any) -> str | None:
         return printable(as_path(data).name)
     if not isinstance(data, Sized):
         return None
-    count = f"{len(data):,} samples"
-    return f"{printable(as_path(data.name).name)}, {count}" if isinstance(data, Source) else count
+    samples = count(len(data), "sample")
+    return f"{printable(as_path(data.name).name)}, {samples}" if isinstance(data, Source) else samples
 
 
 def model_card(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from isthmus.data.scaling import OWN_UNITS, Scaler
 from isthmus.networks import AutoEncoderNetwork
 from isthmus.spec import NetworkSpec, TrainingSpec
+from isthmus.words import count
 
 _SHOWN = 6  # ranges of channels
 
@@ -35,7 +36,7 @@ def description(
             rows["sampling"] = f"down {spec.downsample}, up {spec.upsample}, factor {spec.factor}"
     bottleneck = type(network.bottleneck).__name__.lower() if spec is None else spec.bottleneck
     code = " × ".join(map(str, code_shape))
-    rows["code"] = f"{code} ({math.prod(code_shape):,} numbers), {bottleneck} bottleneck"
+    rows["code"] = f"{code} ({count(math.prod(code_shape), 'number')}), {bottleneck} bottleneck"
     rows["parameters"] = f"{sum(p.numel() for p in network.parameters()):,}"
     if training is not None:
         rows["objective"] = " + ".join(f"{w:g} {n}" if w != 1 else n for n, w in training.objective.items())

@@ -77,7 +77,7 @@ def need_onnx() -> None:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError("ONNX export", "onnx", "onnxscript", "onnxruntime") from error
+        raise MissingExtraError("ONNX export", "onnx") from error
 
 
 def plausible_samples(scaler: Scaler, rng: np.random.Generator) -> np.ndarray:

@@ -34,6 +34,13 @@ _HISTORY = "history"  # of the run, in the metadata of the weights
 _TRIES, _PAUSE = 100, 0.002  # of a reader that finds a model being replaced, and seconds between two of them
 
 
+def kept_in(saved_as: str | Path | None, folder: Path) -> Path | None:
+    """The folder of a model that its report names: as it was said, or the report's own where the model lies there."""
+    if saved_as is not None:
+        return as_path(saved_as)
+    return folder if (folder / CONFIG).is_file() else None
+
+
 @dataclass(frozen=True)
 class StoredModel:
     """What a model folder holds.

@@ -104,14 +104,18 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
             )
 
     @torch.inference_mode()
-    def _scaled_batches(self, source: Source) -> Iterator[Tensor]:
-        """The source in order as scaled batches on the network's device, checked for NaN and infinities."""
+    def _scaled_batches(self, source: Source, *, own_units: bool = True) -> Iterator[Tensor]:
+        """The source in order as scaled batches on the network's device, checked for NaN and infinities.
+
+        own_units : whether samples in other units than those of the training data are refused.
+        """
         device = self._place()
         start = 0
         for chunk in source.chunks(self._batch_size()):
             if not isinstance(self.scaler_, TableScaler):
                 check_finite(source, chunk, start)
-                check_units(self.scaler_, chunk, source.name)
+                if own_units:
+                    check_units(self.scaler_, chunk, source.name)
             start += len(chunk)
             x = self.scaler_.to_network(as_tensor(chunk).to(device))
             yield in_memory_order(x)
@@ -131,12 +135,12 @@ class NetworkEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Estima
         """Data in scaled units, as the network sees it: float32 array of shape (n_samples, *network_shape).
 
         Images have shape (n_samples, channels, *spatial) and a range of about [0, 1]; columns of tables have mean 0
-        and standard deviation 1.
+        and standard deviation 1. Numbers of any size are taken: what a decoder gives may be far from all data.
         """
         check_is_fitted(self)
         source = self._open(X, reset=False)
         scaled = np.empty((len(source), *self.scaler_.network_shape), np.float32)
-        fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source)))
+        fill(scaled, (x.cpu().numpy() for x in self._scaled_batches(source, own_units=False)))
         return scaled
 
 

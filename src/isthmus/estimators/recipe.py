@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from isthmus.data.channels_last import sample_channel_axis
 from isthmus.data.sample_kinds import SampleKind, kind_of
-from isthmus.data.scaling import Scaler, fit_scaler, sample_channel_axis
+from isthmus.data.scaling import Scaler, fit_scaler
 from isthmus.data.sources import Source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.device import has_fast_bfloat16

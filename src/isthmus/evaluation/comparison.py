@@ -8,9 +8,10 @@ from pathlib import Path
 
 from isthmus.evaluation.page import Headline, Row, Section, Table, write_page
 from isthmus.evaluation.representation import KINDS, Representation
-from isthmus.evaluation.theme import count, number
+from isthmus.evaluation.theme import number
 from isthmus.files import write_text
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 
 def comparison(measured: Representation) -> list[Row]:

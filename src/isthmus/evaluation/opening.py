@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from isthmus.data.folders import OnMixedSizes
 from isthmus.data.sources import Source, open_source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import open_table
 from isthmus.errors import IsthmusError
 
 
-def open_for_model(model: Any, X: Any, on_mixed_sizes: str = "refuse") -> Source:
+def open_for_model(model: Any, X: Any, on_mixed_sizes: OnMixedSizes = "refuse") -> Source:
     """X as a source: the columns of tables are matched by the names that the model was trained with.
 
     Raises IsthmusError where the model takes tables with columns of any kind, and X is none.

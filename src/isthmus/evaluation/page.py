@@ -152,6 +152,11 @@ def _printed(plates: Sequence[Plate], folder: Path) -> list[Print]:
     return prints
 
 
+def saving(name: str, saved_as: Path | None) -> str:
+    """The line that a page's example in Python begins with, where the model is nowhere yet."""
+    return "" if saved_as is not None else f"{name}.save({name!r})  # on the command line: --save-model {name}\n"
+
+
 def training_headline(history: Sequence[Mapping[str, Any]]) -> list[Headline]:
     """How long a model was trained; nothing where no run is known."""
     if not history:

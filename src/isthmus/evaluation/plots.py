@@ -13,7 +13,7 @@ Examples
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 
@@ -30,11 +30,12 @@ from isthmus.evaluation.theme import DARK, LIGHT
 
 __all__ = ["codes", "losses", "reconstructions"]
 
+ThemeName = Literal["light", "dark"]
 _THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 _MOST_SAMPLES = 1_000
 
 
-def reconstructions(model: Reconstructor, X: Any, *, columns: int = 10, theme: str = "light") -> Figure:
+def reconstructions(model: Reconstructor, X: Any, *, columns: int = 10, theme: ThemeName = "light") -> Figure:
     """Samples, their codes and what is rebuilt from these, from the smallest error to the largest.
 
     X : samples in any form that the model takes, of which 1,000 from all over X are looked at. columns : how many are
@@ -46,8 +47,8 @@ def reconstructions(model: Reconstructor, X: Any, *, columns: int = 10, theme: s
     return _figure(through_the_isthmus(passage(model, some.take(range(len(some)))), columns), theme)
 
 
-def losses(model: Any, *, theme: str = "light") -> Figure:
-    """How the losses of a fitted model fell, and its learning rate. Any estimator that was trained.
+def losses(model: Any, *, theme: ThemeName = "light") -> Figure:
+    """The losses of any fitted estimator over its training, and the learning rate.
 
     Raises IsthmusError where its history has fewer than two entries.
     """
@@ -57,7 +58,7 @@ def losses(model: Any, *, theme: str = "light") -> Figure:
     return _figure(plate, theme)
 
 
-def codes(model: Reconstructor, X: Any, y: Any = None, *, theme: str = "light") -> Figure:
+def codes(model: Reconstructor, X: Any, y: Any = None, *, theme: ThemeName = "light") -> Figure:
     """The codes of X as points, in their two numbers or along their two principal directions.
 
     y : a label for each sample, which colours it; by default those of X, where it has some.
@@ -78,7 +79,7 @@ def _opened(model: Reconstructor, X: Any) -> Source:
     return source
 
 
-def _figure(plate: Plate, theme: str) -> Figure:
+def _figure(plate: Plate, theme: ThemeName) -> Figure:
     if theme not in _THEMES:
         raise unknown_name("theme", theme, _THEMES)
     return standing_alone(plate.draw, _THEMES[theme])

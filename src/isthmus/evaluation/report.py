@@ -18,9 +18,10 @@ from isthmus.evaluation.page import Headline, Row, Section, Table, training_head
 from isthmus.evaluation.study import Reconstructor, Study, checked_labels, study
 from isthmus.evaluation.table_report import write_table_report
 from isthmus.evaluation.table_study import TableStudy, table_study
-from isthmus.evaluation.theme import count, number
+from isthmus.evaluation.theme import number
 from isthmus.evaluation.verdict import verdict
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 
 def report(
@@ -144,7 +145,8 @@ def _headlines(measured: Study) -> list[Headline]:
     code_bytes = 4 * measured.code_size
     smaller = number(measured.sample_bytes / code_bytes)
     detail = f"{code_bytes:,} bytes as float32 for a sample of {measured.sample_bytes:,} bytes: {smaller}\u00a0:\u00a01"
-    rows.append(Headline("Code", f"{measured.code_size:,}", "number" + "s" * (measured.code_size != 1), detail))
+    size, unit = count(measured.code_size, "number").split()
+    rows.append(Headline("Code", size, unit, detail))
     rows += training_headline(measured.history)
     return rows
 
@@ -197,10 +199,9 @@ def _model_section(measured: Study, estimator: str, name: str) -> Section:
 def _lead(measured: Study) -> str:
     shape = " × ".join(map(str, measured.sample_shape))
     code = " × ".join(map(str, measured.code_shape))
-    unit = "" if len(measured.code_shape) > 1 else " number" + "s" * (measured.code_size != 1)
-    return (
-        f"Samples of {shape} through a code of {code}{unit}, measured on {count(len(measured.errors), 'test sample')}"
-    )
+    if len(measured.code_shape) == 1:
+        code = count(measured.code_size, "number")
+    return f"Samples of {shape} through a code of {code}, measured on {count(len(measured.errors), 'test sample')}"
 
 
 def _footer(measured: Study) -> str:

@@ -34,6 +34,7 @@ from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.study import Reconstructor, clipped_to_dtype, network_layout
 from isthmus.evaluation.table_study import table_errors
 from isthmus.evaluation.theme import number
+from isthmus.words import count
 
 _MOST_SAMPLES = 10_000
 _MOST_NUMBERS = 1 << 26  # in the samples of a part: 256 MiB
@@ -65,10 +66,10 @@ class FeatureScores:
     nmi, ari : agreement of k-means with the classes: normalised mutual information and adjusted Rand index.
     trustworthiness, continuity : neighbourhoods of 15 samples that the features keep of the raw data.
     intrinsic_dimension : numbers that a sample has locally (TwoNN).
-    effective_rank : directions that are really used. dead : features that hardly vary.
+    effective_rank : directions that are in use. dead : features that hardly vary.
     reconstruction : mean squared error in scaled units; of tables with columns of any kind, the share that is left of
         the error of means and commonest values.
-    spectrum : shares of the directions in the spread, falling, array of shape (directions,).
+    spectrum : share of each principal direction in the variance, in falling order, array of shape (directions,).
     """
 
     size: int
@@ -90,9 +91,9 @@ class Representation:
     """The code of a model, PCA of the same size and the raw data in scaled units, measured on the same samples.
 
     labels : "classes", "numbers" or None. classes : how many there are.
-    fitted : samples that probes and PCA were fitted on. judged : other samples, that all is measured on.
-    given : samples there were for both; of more than fit, random ones are used. error : what errors of reconstruction
-        are: "MSE", or "error left" of tables with columns of any kind.
+    fitted : samples that probes and PCA were fitted on. judged : other samples, on which everything is measured.
+    given : samples that there were for both; a random part is used where these are too many. error : what errors of
+        reconstruction are: "MSE", or "error left" of tables with columns of any kind.
     """
 
     code: FeatureScores
@@ -127,7 +128,7 @@ class Representation:
         return "\n".join(f"{label:32}" + "".join(f"{cell:>12}" for cell in cells) for label, cells in lines)
 
     def _repr_html_(self) -> str:
-        lead = f"{self.fitted:,} samples to fit probes and PCA, {self.judged:,} to judge"
+        lead = f"{count(self.fitted, 'sample')} to fit probes and PCA, {self.judged:,} to judge"
         return card("Representation", lead, {label: cells for label, cells, _ in self.rows()}, columns=KINDS)
 
     def to_dict(self) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def evaluate_representation(
         by default those of X, where it has labels. Labels that are all the same say nothing and are passed over.
     train, y_train : other samples, on which probes and PCA are fitted; by default a random half of X, and the other
         half is judged.
-    most : samples of each of the two parts that are used, at most, and no more than 67 million numbers of each.
+    most : largest number of samples that are used of each part; at most 67 million numbers of each.
     random_state : seed of the choice of samples and of the clustering.
     progress : called with the name of each stage as it begins.
 

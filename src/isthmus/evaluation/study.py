@@ -18,6 +18,7 @@ from isthmus.evaluation.baselines import PcaBaseline, pca_baseline
 from isthmus.evaluation.directions import Directions, code_directions, code_grid, code_plane
 from isthmus.evaluation.metrics import ReconstructionMetrics, mse, reconstruction_metrics
 from isthmus.evaluation.theme import number
+from isthmus.words import count
 
 MOST_TEST = 10_000
 MOST_TRAIN = 20_000
@@ -140,7 +141,7 @@ class Study(Passage):
     @property
     def error_in_words(self) -> str:
         """What `error` is."""
-        return f"the mean squared error of {len(self.codes):,} samples in scaled units"
+        return f"the mean squared error of {count(len(self.codes), 'sample')} in scaled units"
 
     @property
     def errors(self) -> np.ndarray:

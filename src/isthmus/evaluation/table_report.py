@@ -16,8 +16,9 @@ from isthmus.evaluation.figures.table_maps import column_maps
 from isthmus.evaluation.page import Cell, Headline, Row, Samples, Section, Table, training_headline, write_page
 from isthmus.evaluation.table_study import ColumnQuality, TableStudy
 from isthmus.evaluation.table_text import GONE, HEADINGS, column_rows, shown
-from isthmus.evaluation.theme import count, number, share
+from isthmus.evaluation.theme import number, share
 from isthmus.evaluation.verdict import verdict
+from isthmus.words import count
 
 _ROWS = (("best", 0.0), ("middle", 0.5), ("worst tenth", 0.9), ("worst", 1.0))
 _MOST_LINES = 40  # columns whose cells are shown

@@ -21,6 +21,7 @@ from isthmus.evaluation.directions import code_plane
 from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.study import MOST_TEST, MOST_TRAIN, Classes, choose, classes_of
 from isthmus.evaluation.theme import share
+from isthmus.words import count
 
 _LEAST_ERROR = 0.01  # of the simplest guess: of columns that nearly always hold one value
 
@@ -100,7 +101,7 @@ class TableStudy:
     @property
     def error_in_words(self) -> str:
         """What `error` is."""
-        return f"what is left of the error of means and commonest values, over {len(self.values):,} rows"
+        return f"what is left of the error of means and commonest values, over {count(len(self.values), 'row')}"
 
     @property
     def row_errors(self) -> np.ndarray:

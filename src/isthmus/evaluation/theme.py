@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 _LIGHT_CLASSES = (
-    "#366afe", "#bb9a03", "#a81b21", "#949d9e", "#832db6",
-    "#96679d", "#6a0906", "#b9673e", "#45566e", "#17a3ee",
+    "#3564fa", "#b78a03", "#a81c21", "#928f9c", "#832db4",
+    "#9364a0", "#6a0907", "#b25f3e", "#46576e", "#1696ee",
 )  # fmt: skip
 _DARK_CLASSES = (
     "#2689ff", "#fbb329", "#cc2239", "#40bee6", "#c54bbe",
@@ -99,11 +99,6 @@ def number(value: float) -> str:
 def share(value: float) -> str:
     """A measured share in percent, with three significant digits."""
     return f"{number(100 * value)}\u00a0%"
-
-
-def count(n: int, what: str) -> str:
-    """A number of things: ``1 sample``, ``1,000 samples``."""
-    return f"{n:,} {what}" + "s" * (n != 1)
 
 
 def clipped(text: str, most: int = 22) -> str:

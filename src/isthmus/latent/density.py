@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from isthmus.training.run import seed_from
 from isthmus.training.task import Loss, Task
 from isthmus.typed_json import read_json, typed
 
+DensityName = Literal["mixture", "flow", "prior"]
 _MOST_FITTED = 20_000  # codes that a mixture is fitted to
 _COMPONENTS = (1, 2, 4, 8, 16, 32, 64)  # that are tried for a mixture
 _STEPS, _BATCH, _LEARNING_RATE = 2_000, 256, 0.003  # of a flow's training: seconds
@@ -43,10 +44,13 @@ class CodeDensity(ABC):
     code_shape : shape of one code.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[DensityName]
 
     def __init__(self, code_shape: tuple[int, ...]) -> None:
         self.code_shape = code_shape
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over codes of shape {self.code_shape}>"
 
     @classmethod
     @abstractmethod
@@ -89,9 +93,9 @@ class CodeDensity(ABC):
 
 
 class Prior(CodeDensity):
-    """The standard normal distribution, which variational codes are drawn to."""
+    """The standard normal distribution, which training draws variational codes towards."""
 
-    kind = "prior"
+    kind: ClassVar[DensityName] = "prior"
 
     @classmethod
     def fit(cls, codes: np.ndarray, code_shape: tuple[int, ...], seed: int) -> Self:
@@ -115,12 +119,12 @@ class Prior(CodeDensity):
 
 
 class Mixture(CodeDensity):
-    """A mixture of Gaussians, as many as the Bayesian information criterion asks for (Schwarz 1978).
+    """A mixture of Gaussians, whose number the Bayesian information criterion chooses (Schwarz 1978).
 
     weights (k,), means (k, d), factors (k, d, d) : the lower triangular L of each covariance L Lᵀ.
     """
 
-    kind = "mixture"
+    kind: ClassVar[DensityName] = "mixture"
 
     def __init__(
         self, weights: np.ndarray, means: np.ndarray, factors: np.ndarray, code_shape: tuple[int, ...]
@@ -172,7 +176,7 @@ class Mixture(CodeDensity):
 class NormalisingFlow(CodeDensity):
     """A flow of affine couplings, trained for some seconds: any shape, where a mixture has ellipsoids."""
 
-    kind = "flow"
+    kind: ClassVar[DensityName] = "flow"
 
     def __init__(self, network: Flow, code_shape: tuple[int, ...]) -> None:
         super().__init__(code_shape)
@@ -248,7 +252,7 @@ class _Codes:
 DENSITIES: dict[str, type[CodeDensity]] = {kind.kind: kind for kind in (Mixture, NormalisingFlow, Prior)}
 
 
-def fit_density(codes: Any, kind: str = "mixture", random_state: Any = None) -> CodeDensity:
+def fit_density(codes: Any, kind: DensityName = "mixture", random_state: Any = None) -> CodeDensity:
     """The density of codes (n, *code_shape) of data: "mixture", "flow" or "prior", which looks at none of them.
 
     Raises IsthmusError for an unknown kind, for fewer than 10 codes, and for numbers that are not finite.

@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.data.base import evenly_spread
 from isthmus.data.neighbour_graph import neighbour_index
 from isthmus.errors import IsthmusError
+from isthmus.words import count
 
 NEAREST = 5  # neighbours whose mean distance says how far a code lies from those of the data
 MOST_USUAL = 2_000  # samples that say what is usual
@@ -27,6 +28,13 @@ class TrainingNeighbours:
     indices: np.ndarray
     distances: np.ndarray
     usual: np.ndarray = field(repr=False)
+
+    def __repr__(self) -> str:
+        n, k = self.indices.shape
+        return (
+            f"<TrainingNeighbours: {count(k, 'neighbour')} of each of {count(n, 'sample')}; nearest at "
+            f"{np.median(self.ratios):.3g} times the usual distance, {int(self.memorised.sum()):,} may be copies>"
+        )
 
     @property
     def ratios(self) -> np.ndarray:
@@ -68,6 +76,12 @@ class OffManifold:
     distance: np.ndarray
     usual_error: float
     usual_distance: float
+
+    def __repr__(self) -> str:
+        return (
+            f"<OffManifold: {count(len(self.error), 'sample')}; median error {np.median(self.error_ratio):.3g} times, "
+            f"median distance {np.median(self.distance_ratio):.3g} times the usual>"
+        )
 
     @property
     def error_ratio(self) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -13,7 +13,7 @@ from isthmus.data.base import Source, spread_samples
 from isthmus.data.shown import drawn, facts_html
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.evaluation import directions
-from isthmus.latent.density import CodeDensity, Prior, fit_density
+from isthmus.latent.density import CodeDensity, DensityName, Prior, fit_density
 from isthmus.latent.distance_to_data import (
     MOST_USUAL,
     NEAREST,
@@ -27,6 +27,7 @@ from isthmus.latent.geodesic import Decode, decoded_steps, geodesic, spherical, 
 from isthmus.latent.uncertain_decoder import UncertainDecoder
 from isthmus.networks.bottleneck import Variational
 from isthmus.spec import is_integer
+from isthmus.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,17 +37,18 @@ if TYPE_CHECKING:
     from isthmus.data.scaling import Scaler
     from isthmus.networks import AutoEncoderNetwork
 
-PATHS = ("straight", "spherical", "geodesic")
+PathName = Literal["straight", "spherical", "geodesic"]
+PATHS: tuple[str, ...] = get_args(PathName)
 _ROW = 8  # samples of a path side by side in a notebook
 _MOST_REFERENCE = 10_000  # samples of the data that a place is compared with
 
 
 @dataclass(frozen=True)
 class LatentPath:
-    """Codes on a way, and what the decoder makes of them.
+    """Codes on a path, and what the decoder makes of them.
 
     codes : float32 array of shape (steps, *code_shape). samples : array of shape (steps, *sample_shape).
-    length : of the way as the decoder sees it, the sum of the Euclidean distances between decoded samples that follow
+    length : of the path as the decoder sees it, the sum of the Euclidean distances between decoded samples that follow
     one another, in scaled units.
     """
 
@@ -55,7 +57,9 @@ class LatentPath:
     length: float
 
     def __repr__(self) -> str:
-        return f"<LatentPath: {len(self.codes)} codes of shape {self.codes.shape[1:]}, length {self.length:.4g}>"
+        return (
+            f"<LatentPath: {count(len(self.codes), 'code')} of shape {self.codes.shape[1:]}, length {self.length:.4g}>"
+        )
 
     def _repr_html_(self) -> str:
         facts = {"codes": f"{len(self.codes)}, of shape {self.codes.shape[1:]}", "length": f"{self.length:.4g}"}
@@ -100,14 +104,16 @@ class LatentSpace:
         def encode(self, X: Any) -> np.ndarray: ...
         def decode(self, Z: Any) -> Any: ...
 
-    def interpolate(self, start: Any, end: Any, steps: int = 16, path: str = "straight", Z: Any = None) -> LatentPath:
-        """The way from one code to another, both with it, and the samples on it.
+    def interpolate(
+        self, start: Any, end: Any, steps: int = 16, path: PathName = "straight", Z: Any = None
+    ) -> LatentPath:
+        """A path from one code to another, ends included, and the samples on it.
 
         To go from sample to sample: `model.interpolate(*model.transform(X[:2]))`.
 
         start, end : codes of shape code_shape, (latent_dim,) unless the code is spatial.
-        steps : codes on the way, at least 2.
-        path : "straight"; "spherical", about the origin, for codes drawn to a normal distribution (White 2016); or
+        steps : codes on the path, at least 2.
+        path : "straight"; "spherical", about the origin, for normally distributed codes (White 2016); or
             "geodesic", along which the decoded samples change least (Shao et al. 2018), at equal steps of that change.
         Z : codes of data that a geodesic is to keep to, at least 20 (Arvanitidis et al. 2018).
 
@@ -126,7 +132,7 @@ class LatentSpace:
         return self._path(geodesic(*ends, steps, decoder_on_data, decoder_on_data.path(*ends)))
 
     def traverse(self, Z: Any, dimension: int, start: Any = None, steps: int = 9, reach: float = 2.0) -> LatentPath:
-        """A walk along one number of the code, everything else left as it is.
+        """A walk along one number of the code; all others stay as they are.
 
         Z : codes of data, which say what the number's mean and standard deviation are.
         dimension : number of the code, from 0; in spatial codes and those of more than 256 numbers, the number of a
@@ -158,10 +164,10 @@ class LatentSpace:
         samples = self.decode(codes)
         return LatentGrid(*(array.reshape(size, size, *array.shape[1:]) for array in (codes, samples)))
 
-    def fit_density(self, Z: Any, kind: str = "mixture", random_state: Any = None) -> CodeDensity:
+    def fit_density(self, Z: Any, kind: DensityName = "mixture", random_state: Any = None) -> CodeDensity:
         """How codes Z of data are distributed, to draw new ones from.
 
-        kind : "mixture", Gaussians, as many as the data ask for; or "flow", a normalising flow, of any shape. Seconds.
+        kind : "mixture", Gaussians, whose number the data choose; or "flow", a normalising flow, which takes any shape.
         """
         return fit_density(self._rows(Z).reshape(-1, *self.code_shape_), kind, random_state)
 
@@ -169,7 +175,7 @@ class LatentSpace:
         """New samples, array of shape (n, *sample_shape): codes are drawn from a density, and decoded.
 
         density : what `fit_density` gave. Variational codes need none: they are drawn from the standard normal
-            distribution that training drew them to.
+            distribution.
 
         Raises IsthmusError where a density is needed, or is one of codes of another shape.
         """
@@ -197,7 +203,7 @@ class LatentSpace:
     def off_manifold(self, X: Any, data: Any) -> OffManifold:
         """How far each sample of X lies from the manifold that the decoder spans, and its code from those of data.
 
-        data : samples of the training data, or better some that were held out; 10,000 of them are looked at at most.
+        data : samples of the training data, or better some that were held out; at most 10,000 of them are used.
         """
         check_is_fitted(self)
         reference = spread_samples(self._open(data, reset=False), _MOST_REFERENCE)

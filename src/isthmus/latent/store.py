@@ -21,6 +21,7 @@ import numpy as np
 from isthmus.errors import IsthmusError, MissingExtraError, of_a_file
 from isthmus.files import atomic_folder
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,11 +118,11 @@ def write_store(path: str | Path, blocks: Iterable[Rows], origin: Origin) -> int
                 table.add(batch)
         if table is None:
             raise IsthmusError(f"there is no sample to write into {path}")
-        count = int(table.count_rows())
-        if count >= _INDEXED:
+        n = int(table.count_rows())
+        if n >= _INDEXED:
             table.create_index("vector", config=lancedb.index.IvfFlat(distance_type="l2"))
         del table, connection
-    return count
+    return n
 
 
 class Store:
@@ -167,6 +168,10 @@ class Store:
                     ) from error
                 time.sleep(_PAUSE)
         self._columns = [name for name in schema.names if name != "vector"]
+
+    def __repr__(self) -> str:
+        codes, numbers = count(len(self), "code"), count(self.size, "number")
+        return f"<Store {self.path}: {codes} of {numbers}, made by the model {self.origin.model!r}>"
 
     def __len__(self) -> int:
         return int(self._table.count_rows())
@@ -220,7 +225,7 @@ def _lancedb() -> Any:
         import lancedb
         import lancedb.index
     except ImportError as error:
-        raise MissingExtraError("a store of codes", "lancedb") from error
+        raise MissingExtraError("a store of codes", "search") from error
     return lancedb
 
 

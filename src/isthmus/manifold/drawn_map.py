@@ -17,6 +17,7 @@ from isthmus.errors import IsthmusError
 from isthmus.evaluation.neighbourhood_preservation import NeighbourhoodScores
 from isthmus.evaluation.pictures import as_pictures, shown_range
 from isthmus.evaluation.study import KINDS, Classes, classes_of, columns_of, network_layout
+from isthmus.words import count
 
 _MOST_POINTS = 70_000
 _MOST_PIXELS = 72_000_000  # of all pictures: what keeps a page of 70,000 below 25 MB
@@ -108,7 +109,7 @@ class DrawnMap:
     def headline(self) -> str:
         """How many samples, and how well their neighbourhoods are kept."""
         n = len(self.points)
-        parts = [f"{n:,} samples" if n == self.samples_given else f"{n:,} of {self.samples_given:,} samples"]
+        parts = [count(n, "sample") if n == self.samples_given else f"{n:,} of {self.samples_given:,} samples"]
         if self.scores is not None:
             parts.append(f"trustworthiness {self.scores.trustworthiness:.3f}")
             parts.append(f"continuity {self.scores.continuity:.3f}")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from isthmus.data.base import Source, spread_samples
 from isthmus.data.neighbour_graph import neighbour_graph
-from isthmus.data.scaling import fit_scaler
+from isthmus.data.scaling import ChannelAxis, ScalingName, fit_scaler
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.encoder_decoder import EncoderDecoder
@@ -38,7 +38,7 @@ _MOST_ROWS, _MOST_NUMBERS = 20_000, 1 << 26  # of the samples that principal com
 
 
 class ManifoldMap(EncoderDecoder):
-    """A map of a data set in two dimensions (or any other number) with a way there and a way back.
+    """A map of a data set in two (or more) dimensions, with an encoder onto it and a decoder back.
 
         X (n, ...) ──f──▶ Z (n, 2): neighbours stay neighbours ──g──▶ X' (n, ...)
 
@@ -50,9 +50,9 @@ class ManifoldMap(EncoderDecoder):
     n_components : int, default=2
         Numbers in a code.
     n_neighbors : int, default=15
-        Neighbours of each sample that are to be kept together.
+        Neighbours of each sample that are to stay near it.
     reconstruction : float, default=0.3
-        Weight of the decoder's squared error, in variances of the data, beside keeping neighbourhoods.
+        Weight of the decoder's squared error, in variances of the data; keeping neighbourhoods has weight 1.
     hidden : sequence of int, default=eight times 256
         Widths of the encoder's fully connected layers; the decoder mirrors them.
     epochs, minutes : optional
@@ -92,8 +92,8 @@ class ManifoldMap(EncoderDecoder):
         hidden: Sequence[int] = (256,) * 8,
         epochs: int | None = None,
         minutes: float | None = None,
-        scaling: str = "auto",
-        channel_axis: int | str | None = "auto",
+        scaling: ScalingName = "auto",
+        channel_axis: ChannelAxis = "auto",
         device: str | torch.device = "auto",
         random_state: Any = None,
         verbose: bool = False,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,8 @@ from isthmus.registry import downsamplings, upsamplings
 from isthmus.spec import MOST_STAGES, Spec, check_sizes
 
 FOLD = 2  # blocks of 2 × 2 pixels become channels first: a quarter of the work for the same width
-SIZES = {  # widths and blocks
+SizeName = Literal["small", "medium", "large"]
+SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {  # widths and blocks
     "small": ((32, 64), (1, 2)),
     "medium": ((48, 96), (1, 2)),
     "large": ((64, 128, 192), (2, 2, 3)),

@@ -20,13 +20,13 @@ from isthmus.errors import IsthmusError, MissingExtraError, unknown_name
 
 T = TypeVar("T")
 
-SCHEMES = {  # what each needs beside fsspec: the module, and the package that brings it
-    "s3": ("s3fs", "s3fs"),
-    "gs": ("gcsfs", "gcsfs"),
-    "hf": ("huggingface_hub", "huggingface_hub"),
-    "http": ("aiohttp", "aiohttp"),
-    "https": ("aiohttp", "aiohttp"),
-    "memory": ("fsspec", "fsspec"),
+SCHEMES = {  # what each needs beside fsspec: the module; the extra, and packages of no extra, that bring it
+    "s3": ("s3fs", "remote"),
+    "gs": ("gcsfs", "remote", "gcsfs"),
+    "hf": ("huggingface_hub", "hub"),
+    "http": ("aiohttp", "remote"),
+    "https": ("aiohttp", "remote"),
+    "memory": ("fsspec", "remote"),
 }
 _PAUSES = (0.1, 0.5, 2.0)  # seconds before a failed request is sent again
 _VERSION = ("ETag", "etag", "sha256", "md5Hash", "LastModified", "Last-Modified", "blob_id", "updated", "mtime")
@@ -166,10 +166,9 @@ def check_scheme(scheme: str) -> None:
     """Refuse a scheme that nobody knows, or whose packages are not installed."""
     if scheme not in SCHEMES:
         raise unknown_name("kind of address", f"{scheme}://", [f"{name}://" for name in SCHEMES])
-    missing = [package for module, package in (("fsspec", "fsspec"), SCHEMES[scheme])
-               if importlib.util.find_spec(module) is None]  # fmt: skip
-    if missing:
-        raise MissingExtraError(f"{scheme}://", *dict.fromkeys(missing))
+    module, *needed = SCHEMES[scheme]
+    if any(importlib.util.find_spec(name) is None for name in ("fsspec", module)):
+        raise MissingExtraError(f"{scheme}://", *needed)
 
 
 def shown(address: str) -> str:

@@ -13,12 +13,14 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from isthmus.data.column_matching import MissingColumns
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.device import choose_device, move
 from isthmus.errors import IsthmusError
 from isthmus.estimators.base import anywhere
 from isthmus.estimators.model_contents import parts_of
+from isthmus.estimators.model_folder import kept_in
 from isthmus.estimators.table_estimator import TableEstimator, is_table_like
 from isthmus.networks import restored
 from isthmus.remote.paths import as_path
@@ -35,14 +37,14 @@ _BATCH = 2048  # rows at a time
 
 
 class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Fill the holes of a table: each missing cell from those that are known in its row.
+    """Fill the holes of a table: each missing cell from the known cells of its row.
 
         row with holes ──▶ factors, and networks that learned to find cells that were hidden ──▶ row without holes
 
     It learns from the table with holes itself. Numbers keep the range and the decimals of their column, whole numbers
-    stay whole, categories are such that occur; cells that are known are not touched. A linear auto-encoder that knows
-    holes (factor analysis) gives a first guess; several small networks, each of which never sees a part of the cells,
-    learn what it leaves. The parts that they never saw say how well cells are found: `recovery_`.
+    stay whole, and only categories that occur are filled in; known cells are not touched. A linear auto-encoder that
+    allows for holes (factor analysis) makes a first guess, and several small networks learn what is left. Each of them
+    never sees a part of the cells, and these parts say how well cells are found: `recovery_`.
 
     Parameters
     ----------
@@ -54,7 +56,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
     missing_values : sequence, default=()
         Values that stand for a missing cell, as in (-999,), beside NaN, None and the usual texts ("?", "NA", ...).
     missing_columns : {"refuse", "fill"}, default="refuse"
-        What to do with a table that lacks columns of the training data: "fill" takes their cells for unknown, with a
+        What to do with a table that lacks columns of the training data: "fill" treats their cells as missing, with a
         warning.
     epochs, minutes : optional
         Length of the run. Default: 100,000 rows, at least 600 steps.
@@ -99,7 +101,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
         *,
         column_kinds: Mapping[str, str] | None = None,
         missing_values: Sequence[Any] = (),
-        missing_columns: str = "refuse",
+        missing_columns: MissingColumns = "refuse",
         epochs: int | None = None,
         minutes: float | None = None,
         device: str | torch.device = "auto",
@@ -179,7 +181,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
         return source.filled(prediction.values())
 
     def sample(self, X: Any, n: int = 5, random_state: Any = 0) -> list[Any]:
-        """n ways to fill the holes of X, each drawn from what is likely: for multiple imputation (Rubin 1987)."""
+        """n ways to fill the holes of X, drawn from the likely values, for multiple imputation (Rubin 1987)."""
         source, prediction = self._predicted(X)
         generator = torch.Generator().manual_seed(int(np.random.default_rng(random_state).integers(2**62)))
         return [self._filled(source, prediction.draw(generator), X) for _ in range(n)]
@@ -196,7 +198,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
 
         check_is_fitted(self)
         source = self._open(X, reset=False)
-        return write_report(self, source, as_path(folder), title=title, saved_as=as_path(saved_as or folder))
+        place = as_path(folder)
+        return write_report(self, source, place, title=title, saved_as=kept_in(saved_as, place))
 
     def _open(self, X: Any, *, reset: bool) -> TableSource:
         return self._open_table(X, None if reset else self.schema_)

@@ -14,11 +14,12 @@ from isthmus.data.frames import as_table
 from isthmus.data.table_source import TableSource
 from isthmus.evaluation.figures.charts import loss_curves
 from isthmus.evaluation.figures.table_columns import Bar, Names, column_shares
-from isthmus.evaluation.page import Cell, Headline, Row, Samples, Section, Table, training_headline, write_page
+from isthmus.evaluation.page import Cell, Headline, Row, Samples, Section, Table, saving, training_headline, write_page
 from isthmus.evaluation.table_report import columns_section
 from isthmus.evaluation.table_text import GONE, shown
-from isthmus.evaluation.theme import count, number, share
+from isthmus.evaluation.theme import number, share
 from isthmus.tables.learning import Recovery
+from isthmus.words import count
 
 _SHOWN = 6  # rows with holes
 _MOST_LINES = 40  # columns of these rows
@@ -39,7 +40,9 @@ class FillsHoles(Protocol):
     def describe(self) -> dict[str, str]: ...
 
 
-def write_report(imputer: FillsHoles, source: TableSource, folder: Path, *, title: str | None, saved_as: Path) -> Path:
+def write_report(
+    imputer: FillsHoles, source: TableSource, folder: Path, *, title: str | None, saved_as: Path | None
+) -> Path:
     """Write ``report.html`` and its figures into a folder, and return the page's path."""
     holes = np.isnan(source.take(np.arange(len(source))))
     charts = [plate for plate in _charts(imputer.recovery_) if plate is not None]
@@ -50,7 +53,7 @@ def write_report(imputer: FillsHoles, source: TableSource, folder: Path, *, titl
     learned = loss_curves(imputer.history_, "cost of a hidden cell", wide=True)
     if learned is not None:
         sections.append(Section("How it learned", [learned]))
-    sections += [columns_section(imputer.schema_, source.said), _model_section(imputer, saved_as.resolve().name)]
+    sections += [columns_section(imputer.schema_, source.said), _model_section(imputer, saved_as)]
     return write_page(
         folder / "report.html",
         title=title or folder.resolve().name,
@@ -182,9 +185,11 @@ def _headlines(imputer: FillsHoles, holes: np.ndarray) -> list[Headline]:
     return rows + training_headline(imputer.history_)
 
 
-def _model_section(imputer: FillsHoles, name: str) -> Section:
+def _model_section(imputer: FillsHoles, saved_as: Path | None) -> Section:
+    name = "imputer" if saved_as is None else saved_as.resolve().name
     python = (
-        f"from isthmus import Imputer\n\nimputer = Imputer.load({name!r})\nfilled = imputer.transform(frame)\n"
+        f"from isthmus import Imputer\n\n{saving('imputer', saved_as)}"
+        f"imputer = Imputer.load({name!r})\nfilled = imputer.transform(frame)\n"
         f"filled, doubt = imputer.transform(frame, return_std=True)\n"
         f"five = imputer.sample(frame, 5)  # for multiple imputation"
     )

@@ -202,7 +202,7 @@ def test_one_clear_line(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         port = taken.getsockname()[1]
         assert f"cannot listen at 127.0.0.1:{port}" in said(models / "flat", "--port", port, "--no-browser")
     monkeypatch.setitem(sys.modules, "panel", None)
-    assert "pip install bokeh panel" in said(models / "flat")
+    assert "pip install 'isthmus[explore]'" in said(models / "flat")
 
 
 def test_answers_do_not_wait_for_acknowledgements() -> None:

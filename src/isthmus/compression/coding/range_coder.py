@@ -20,7 +20,7 @@ def library() -> tuple[Any, Any]:
     try:
         import constriction
     except ImportError as error:
-        raise MissingExtraError("Compressing", "constriction") from error
+        raise MissingExtraError("Compressing", "compress") from error
     return constriction.stream.queue, constriction.stream.model.Categorical
 
 

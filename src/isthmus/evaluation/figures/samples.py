@@ -11,6 +11,7 @@ from isthmus.evaluation.figures.style import Canvas, Plate
 from isthmus.evaluation.pictures import as_pictures, shown_range
 from isthmus.evaluation.study import Passage, Study
 from isthmus.evaluation.theme import Theme, clipped, number, signed_alpha
+from isthmus.words import count
 
 _MOST_PIXELS = 96  # along a side of a picture: more cannot be seen at the size they are drawn
 _MOST_BARS = 40  # columns that are drawn as bars; more become a line
@@ -42,8 +43,8 @@ def through_the_isthmus(study: Passage, most: int = _COLUMNS) -> Plate:
         if len(chosen) == len(study.classes.names):
             picked = "Each column is the test sample with the median error of its class"
     caption = (
-        f"Above the originals, below what the decoder rebuilds from nothing but the {_numbers(study.code_size)} of the "
-        f"code in between, coloured by their deviation from the mean. {picked}."
+        f"Above the originals, below what the decoder rebuilds from nothing but the {count(study.code_size, 'number')} "
+        f"of the code in between, coloured by their deviation from the mean. {picked}."
     )
     return Plate("reconstructions", caption, lambda theme: _isthmus(study, chosen, theme), wide=True)
 
@@ -58,8 +59,8 @@ def typical_samples(study: Passage, most: int = _COLUMNS) -> np.ndarray:
     per_group = most // len(groups)
     chosen = []
     for group in groups:
-        count = min(per_group, len(group))
-        chosen.append(group[((np.arange(count) + 0.5) / count * len(group)).astype(int)])
+        few = min(per_group, len(group))
+        chosen.append(group[((np.arange(few) + 0.5) / few * len(group)).astype(int)])
     return np.concatenate(chosen)
 
 
@@ -86,10 +87,10 @@ def _isthmus(study: Passage, chosen: np.ndarray, theme: Theme) -> Canvas:
 
 
 def _gutter_text(canvas: Canvas, study: Passage, original: float, code: float, rebuilt: float) -> None:
-    width = _numbers(int(np.prod(study.sample_shape)))
+    width = count(int(np.prod(study.sample_shape)), "number")
     for y, title, detail in (
         (original, "original", width),
-        (code, "code", _numbers(study.code_size)),
+        (code, "code", count(study.code_size, "number")),
         (rebuilt, "reconstruction", width),
     ):
         canvas.text(0, y - 8, title, size=12, color=canvas.theme.ink, ha="left", fontweight="bold")
@@ -166,11 +167,11 @@ def _level(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 def worst_and_best(study: Study) -> Plate | None:
     """The samples with the largest and the smallest errors, and where the errors lie."""
-    count = min(6 if study.has_pictures else 4, len(study.errors) // 2)
-    if count < 1 or not study.errors.any():
+    few = min(6 if study.has_pictures else 4, len(study.errors) // 2)
+    if few < 1 or not study.errors.any():
         return None
     order = np.argsort(study.errors, kind="stable")
-    worst, best = order[::-1][:count], order[:count]
+    worst, best = order[::-1][:few], order[:few]
     ratio = study.errors[worst[0]] / max(study.metrics.mse, 1e-30)
     how = "orange marks where the reconstruction is too high, green where it is too low"
     if not study.has_pictures:
@@ -254,7 +255,3 @@ def _sample_name(study: Study, sample: int) -> str:
     if study.classes is not None:
         return clipped(study.classes.names[study.classes.index[sample]], 11)
     return f"no. {sample}"
-
-
-def _numbers(count: int) -> str:
-    return f"{count:,} number" + ("s" if count != 1 else "")

@@ -9,7 +9,8 @@ import panel as pn
 
 from isthmus.compression.codec import DEFAULT_QUALITY
 from isthmus.compression.formats import png_bytes
-from isthmus.data.scaling import sample_channel_axis, unit_of
+from isthmus.data.channels_last import sample_channel_axis
+from isthmus.data.scaling import unit_of
 from isthmus.evaluation.metrics import decibels
 from isthmus.serving.explorer.cards import Style, as_html
 from isthmus.serving.explorer.labelled_data import LabelledData

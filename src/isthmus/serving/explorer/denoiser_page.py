@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from isthmus.corruptions import Corruption
-from isthmus.data.channels_last import channels_last, from_channels_last
-from isthmus.data.scaling import sample_channel_axis, unit_of
+from isthmus.data.channels_last import channels_last, from_channels_last, sample_channel_axis
+from isthmus.data.scaling import unit_of
 from isthmus.evaluation.theme import number
 from isthmus.serving.explorer.cards import Style
 from isthmus.serving.explorer.labelled_data import LabelledData

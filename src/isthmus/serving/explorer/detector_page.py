@@ -175,7 +175,7 @@ class DetectorPage:
     def _layout(self) -> pn.viewable.Viewable:
         style, fit = self._style, self._style.button("All points", width=90)
         on_event(fit, "button_click", "figure.reset.emit()", figure=self._figure)
-        said = style.text("Flagged are the orange ones; the dashed line is what predict goes by.")
+        said = style.text("The orange ones are flagged; the dashed line is the threshold of predict.")
         left = style.box("map", style.box("bar", fit, said), self._figure, column=True)
         buttons = style.box("beside", self._back, self._next)
         right = style.box(

@@ -10,16 +10,18 @@ from typing import Any
 
 from markupsafe import Markup
 
-from isthmus.data.scaling import sample_channel_axis
+from isthmus.data.channels_last import sample_channel_axis
+from isthmus.data.folders import OnMixedSizes
 from isthmus.data.sources import Source
 from isthmus.data.table_scaling import TableScaler
 from isthmus.data.table_source import TableSource
 from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.opening import open_for_model
-from isthmus.evaluation.theme import MARK, count
+from isthmus.evaluation.theme import MARK
 from isthmus.registry import estimators
 from isthmus.serving.explorer.atlas import Atlas
 from isthmus.serving.explorer.labelled_data import LabelledData
+from isthmus.words import count
 
 _MOST_JUDGED = 70_000  # samples of a detector's page: more take too long to wait for
 
@@ -53,7 +55,7 @@ def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None, project
     return _encoder_decoder(model, samples, projection) if "decode" in can else page.prepare(model, samples)
 
 
-def opened(model: Any, X: Any, mixed_sizes: str = "refuse") -> Source:
+def opened(model: Any, X: Any, mixed_sizes: OnMixedSizes = "refuse") -> Source:
     """Data as a model takes them: the columns of tables are matched by name."""
     return open_for_model(model, X, mixed_sizes)
 
@@ -187,7 +189,7 @@ def need_panel() -> None:
         import panel
         import panel.models.file_dropper  # noqa: F401  (Bokeh knows its scripts from then on)
     except ImportError as error:
-        raise MissingExtraError("the explorer", "bokeh", "panel") from error
+        raise MissingExtraError("the explorer", "explore") from error
 
 
 def _spread(directions: Any) -> Any:

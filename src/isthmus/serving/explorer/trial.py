@@ -76,7 +76,7 @@ class TrialPage(ABC):
     def _looks(self, style: Style) -> list[Any]:
         """Sliders that change how pictures are looked at: the browser alone hears of them."""
         zoom = style.slider("zoom, at the pointer", 1, _MOST_ZOOM, 1)
-        wipe = style.slider(f"wipe back: {self.before}, %", 0, 100, 0)
+        wipe = style.slider(f"wipe to: {self.before}, %", 0, 100, 0)
         divs = [picture.div for picture in self._pictures]
         for div in divs:
             div.css_classes = [*div.css_classes, "shot"]
