@@ -1,6 +1,6 @@
 """Maps beside PCA, UMAP, t-SNE and a plain auto-encoder, and codes for the next model beside PCA's.
 
-python bench/manifold.py [mnist digits cifar10 codes tables]      needs: pip install '.[bench]'
+python bench/manifold.py [mnist digits few cifar10 codes tables]      needs: pip install '.[bench]'
 
 Models are kept in .bench/manifold; delete a folder there to train it again.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.manifold import TSNE
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -150,6 +150,47 @@ def digits() -> None:
     print(f"\ndigits\n\n{table([*rows, _tsne(parts)])}")
 
 
+def few() -> None:
+    """New samples on maps of few, every setting at its default: means of three seeds, processor time."""
+    from umap import UMAP
+
+    rows = []
+    for name, train, test in _few_sets():
+        parts = {ManifoldMap: (_samples(train), _samples(test)), UMAP: (_flat(train), _flat(test))}
+        for make, (X, new) in parts.items():
+            found = []
+            for seed in range(3):
+                model, start = make(random_state=seed), time.process_time()
+                places, fitted = model.fit_transform(X), time.process_time()
+                codes, done = model.transform(new), time.process_time()
+                scores = neighbourhood_scores(_flat(test), codes)
+                accuracy = KNeighborsClassifier(5).fit(places, train.labels).score(codes, test.labels)
+                found.append((scores.trustworthiness, scores.continuity, accuracy, fitted - start, done - fitted))
+            trust, continuity, accuracy, fit, transform = np.mean(found, axis=0)
+            shares = {"trustworthiness": trust, "continuity": continuity, "5-NN": accuracy}
+            rows.append(
+                {"map": f"{name}, {make.__name__}"}
+                | {key: f"{share:.4f}" for key, share in shares.items()}
+                | {"fit": f"{fit:.1f} s", "transform": f"{transform:.2f} s"}
+            )
+            print(rows[-1], file=sys.stderr, flush=True)
+    print(f"\n{table(rows)}")
+
+
+def _few_sets() -> Iterator[tuple[str, Any, Any]]:
+    """Name, training part and test part."""
+    digits, mnist = datasets.load("digits"), datasets.load("mnist")
+    yield "digits", digits.train, digits.test
+    some = np.random.default_rng(0).choice(len(mnist.train.images), 2_000, replace=False)
+    train = _Images(mnist.train.images[some], mnist.train.labels[some])
+    yield "2,000 of MNIST", train, _Images(mnist.test.images[:2_000], mnist.test.labels[:2_000])
+    for load in (load_wine, load_breast_cancer):
+        X, y = load(return_X_y=True)
+        train_X, test_X, train_y, test_y = train_test_split(X.astype(np.float32), y, test_size=0.3, random_state=0)
+        scale = StandardScaler().fit(train_X)
+        yield load.__name__[5:], _Codes(scale.transform(train_X), train_y), _Codes(scale.transform(test_X), test_y)
+
+
 class _Images(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
@@ -226,7 +267,7 @@ def tables() -> None:
     print(f"\n{table(rows)}")
 
 
-PARTS = {"mnist": mnist, "digits": digits, "cifar10": cifar10, "codes": codes, "tables": tables}
+PARTS = {"mnist": mnist, "digits": digits, "few": few, "cifar10": cifar10, "codes": codes, "tables": tables}
 
 
 def main() -> None:

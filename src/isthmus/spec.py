@@ -117,6 +117,8 @@ class NetworkSpec(Spec):
     bottleneck: str = "plain"
     projection: int | None = None  # principal components that a dense encoder is given in place of the features
     waves: int | None = None  # random Fourier features of the code that a dense decoder is given beside it
+    remembered: int | None = None  # samples that an encoder without layers places new ones among ("dense")
+    voters: int | None = None  # of these that it asks, the nearest
     output: str = "linear"  # "sigmoid" where the objective reads probabilities; "bounded" for black and white
 
     def __post_init__(self) -> None:
@@ -134,6 +136,7 @@ class NetworkSpec(Spec):
                 f"latent_channels (={self.latent_channels}) for a spatial one"
             )
         check_sizes(self, "latent_dim", "latent_channels", "factor", "kernel_size", "projection", "waves")
+        check_sizes(self, "remembered", "voters")
         check_sizes(self, "hidden", "channels", "sample_shape")
         if self.network == "dense":
             self._check_dense()
@@ -149,6 +152,9 @@ class NetworkSpec(Spec):
             raise IsthmusError(
                 f"projection (={self.projection}) must not exceed the number of features (={self.num_features})"
             )
+        given = {name: getattr(self, name) for name in ("projection", "remembered", "voters")}
+        if (self.remembered is not None or self.voters is not None) and None in given.values():
+            raise IsthmusError(f"remembered samples need all of projection, remembered and voters, not {given}")
 
     def _check_conv(self) -> None:
         if not 2 <= len(self.sample_shape) <= 4:

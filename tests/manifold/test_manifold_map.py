@@ -19,21 +19,38 @@ TRAIN, TEST = DIGITS.train.images, DIGITS.test.images
 
 
 @pytest.fixture(scope="module")
+def of_few() -> ManifoldMap:
+    return ManifoldMap(epochs=60, hidden=(128,) * 3, random_state=0).fit(TRAIN)
+
+
+@pytest.fixture(scope="module")
 def manifold() -> ManifoldMap:
-    return ManifoldMap(epochs=20, hidden=(256,) * 5, random_state=0).fit(TRAIN)
+    """As of many samples: by an encoder with layers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("isthmus.manifold.manifold_map._FEW", 0)
+        return ManifoldMap(epochs=20, hidden=(256,) * 5, random_state=0).fit(TRAIN)
 
 
 def test_it_keeps_neighbourhoods_and_decodes_better_than_pca(manifold: ManifoldMap) -> None:
     assert_better_than_pca(manifold, trustworthiness=0.91)
+    assert "encoder" not in manifold.describe()
+
+
+def test_few_samples_keep_more_neighbourhoods_than_layers_can(of_few: ManifoldMap) -> None:
+    assert_better_than_pca(of_few, trustworthiness=0.945, accuracy=0.92)  # layers: 0.913 and less
+    assert of_few.describe()["encoder"].startswith(
+        "the 10 nearest of 1,500 samples, which the model keeps as 64 numbers"
+    )
 
 
 @pytest.mark.slow
-def test_more_epochs_keep_more_neighbourhoods() -> None:
+def test_more_epochs_keep_more_neighbourhoods(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.manifold.manifold_map._FEW", 0)
     longer = ManifoldMap(epochs=60, hidden=(256,) * 5, random_state=0).fit(TRAIN)
     assert_better_than_pca(longer, trustworthiness=0.93)
 
 
-def assert_better_than_pca(manifold: ManifoldMap, trustworthiness: float) -> None:
+def assert_better_than_pca(manifold: ManifoldMap, trustworthiness: float, accuracy: float = 0.85) -> None:
     rows, new = TRAIN.reshape(len(TRAIN), -1), TEST.reshape(len(TEST), -1)
     pca = PCA(2).fit(rows)
     flat = neighbourhood_scores(TEST, pca.transform(new))
@@ -42,7 +59,7 @@ def assert_better_than_pca(manifold: ManifoldMap, trustworthiness: float) -> Non
     assert ours.continuity > flat.continuity
     assert manifold.score(TEST) == pytest.approx((ours.trustworthiness + ours.continuity) / 2)
     places = KNeighborsClassifier(5).fit(manifold.transform(TRAIN), DIGITS.train.labels)
-    assert places.score(manifold.transform(TEST), DIGITS.test.labels) > 0.85
+    assert places.score(manifold.transform(TEST), DIGITS.test.labels) > accuracy
     errors = [
         ((np.float64(rebuilt) - new) ** 2).mean()
         for rebuilt in (
@@ -53,7 +70,9 @@ def assert_better_than_pca(manifold: ManifoldMap, trustworthiness: float) -> Non
     assert errors[0] < 0.9 * errors[1]
 
 
-def test_a_map_has_a_handy_size_and_a_decoder_of_the_data_s_kind(manifold: ManifoldMap) -> None:
+@pytest.mark.parametrize("which", ["of_few", "manifold"])
+def test_a_map_has_a_handy_size_and_a_decoder_of_the_data_s_kind(which: str, request: pytest.FixtureRequest) -> None:
+    manifold = request.getfixturevalue(which)
     Z = manifold.transform(TEST)
     assert Z.shape == (len(TEST), 2) and Z.dtype == np.float32
     assert 0.3 < Z.std() < 10
@@ -67,11 +86,15 @@ def test_the_seed_makes_the_map(tmp_path: Path) -> None:
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
-def test_saved_and_loaded_it_is_the_same(manifold: ManifoldMap, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("which", "layers"), [("of_few", 3), ("manifold", 5)])
+def test_saved_and_loaded_it_is_the_same(
+    which: str, layers: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    manifold = request.getfixturevalue(which)
     manifold.save(tmp_path / "map")
     loaded = isthmus.load(tmp_path / "map")
     assert isinstance(loaded, ManifoldMap)
-    assert loaded.get_params()["hidden"] == [256] * 5
+    assert loaded.get_params()["hidden"] == [manifold.hidden[0]] * layers
     assert np.array_equal(loaded.transform(TEST), manifold.transform(TEST))
     assert np.array_equal(loaded.reconstruct(TEST[:5]), manifold.reconstruct(TEST[:5]))
 

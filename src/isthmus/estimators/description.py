@@ -34,6 +34,11 @@ def description(
         rows["network"] = f"{_layers(spec)}, {spec.activation}"
         if spec.network == "conv":
             rows["sampling"] = f"down {spec.downsample}, up {spec.upsample}, factor {spec.factor}"
+        if spec.remembered is not None and spec.projection is not None:
+            rows["encoder"] = (
+                f"the {spec.voters} nearest of {spec.remembered:,} samples, which the model keeps as {spec.projection} "
+                f"numbers each ({4e-3 * spec.remembered * spec.projection:,.0f} kB)"
+            )
     bottleneck = type(network.bottleneck).__name__.lower() if spec is None else spec.bottleneck
     code = " × ".join(map(str, code_shape))
     rows["code"] = f"{code} ({count(math.prod(code_shape), 'number')}), {bottleneck} bottleneck"

@@ -72,7 +72,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
             self.code_shape_ = spec.code_shape
         self._n_features_out = int(np.prod(self.code_shape_))
 
-    _examples: np.ndarray | None = None  # in memory alone: a saved model holds no samples
+    _examples: np.ndarray | None = None  # in memory alone, never in a saved model
 
     def _remember(self, source: Source, places: np.ndarray) -> None:
         """Keep a few samples, by their numbers, for the picture that notebooks show; rows of mixed kinds have none."""

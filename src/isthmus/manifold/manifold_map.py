@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.data.base import Source, spread_samples
 from isthmus.data.neighbour_graph import neighbour_graph
@@ -21,6 +21,7 @@ from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.manifold.tasks import Anchors, NeighbourhoodTask
 from isthmus.networks import build
 from isthmus.networks.dense import DenseEncoder
+from isthmus.networks.neighbour_encoder import NeighbourEncoder
 from isthmus.spec import NetworkSpec, is_integer, is_real
 from isthmus.training.feed import SourceFeed
 from isthmus.training.progress import Listener
@@ -29,10 +30,14 @@ from isthmus.training.run import Length, Run, digest
 _LENGTH = Length(samples=1_500_000, least_steps=1_000)
 _ANCHORS, _DECODED = 512, 256  # of a step, at most
 _LEAST_ANCHORS = 64
+_ANCHORS_OF_FEW = 256  # codes that are no network's cost nothing: more of them, to be told apart from each other
 _LEARNING_RATE = 0.015
 _COMPONENTS = 64  # principal components that neighbours are searched in and the encoder is given
 _WAVES = 64  # Fourier features of the map's coordinates that the decoder is given
 _UNIT = 0.05  # of distances on the map; its points then lie a few ones from its centre
+_FEW = 4_096  # samples up to which codes are learned one by one, and new samples placed among them
+_VOTERS, _VOTE_UNIT = 10, 0.2  # remembered samples that place a new one, and how far apart they may lie on the map
+_SMOOTHINGS, _SPREAD = 20, 0.5  # of the codes that learning starts from: steps, and their standard deviation
 _MOST_SAMPLES = 1 << 20  # that a map is learned from: graph, index and components of so many take about 1 GB
 _MOST_ROWS, _MOST_NUMBERS = 20_000, 1 << 26  # of the samples that principal components are taken from
 
@@ -45,6 +50,10 @@ class ManifoldMap(EncoderDecoder):
     Unlike t-SNE and UMAP it is an auto-encoder: new samples are placed in milliseconds, and every point of the map can
     be turned back into data. See `manifold/tasks.py` for what is learned.
 
+    Of up to 4,096 samples, f places new ones among the nearest of them (`networks/neighbour_encoder.py`): the saved
+    model then holds up to 64 principal components of each, at most 1 MB. Of more, f is a network, and the model holds
+    no samples.
+
     Parameters
     ----------
     n_components : int, default=2
@@ -54,7 +63,8 @@ class ManifoldMap(EncoderDecoder):
     reconstruction : float, default=0.3
         Weight of the decoder's squared error, in variances of the data; keeping neighbourhoods has weight 1.
     hidden : sequence of int, default=eight times 256
-        Widths of the encoder's fully connected layers; the decoder mirrors them.
+        Widths of the encoder's fully connected layers; the decoder mirrors them. Of up to 4,096 samples those of the
+        decoder alone.
     epochs, minutes : optional
         Length of the run; minutes include the search for neighbours. Default: 1.5 million samples.
     scaling, channel_axis, device, random_state, verbose : as in `AutoEncoder`.
@@ -140,17 +150,19 @@ class ManifoldMap(EncoderDecoder):
         self.seed_ = run.seed
         self.scaler_ = fit_scaler(source, flat=True, kind=self.scaling, channel_axis=self.channel_axis)
         weights, bias, variance = self._principal(source)
-        spec = self._network_spec(len(weights))
+        learned = source if len(source) <= _MOST_SAMPLES else spread_samples(source, _MOST_SAMPLES)
+        spec = self._network_spec(len(weights), len(learned))
         network = build(spec, run.seed)
         encoder = network.encoder
-        assert isinstance(encoder, DenseEncoder) and encoder.projection is not None
+        assert isinstance(encoder, DenseEncoder | NeighbourEncoder) and encoder.projection is not None
         encoder.projection.weight.copy_(weights)
         encoder.projection.bias.copy_(bias)
         self._adopt(network, spec, run.device)
-        learned = source if len(source) <= _MOST_SAMPLES else spread_samples(source, _MOST_SAMPLES)
         samples = SourceFeed(learned, self.scaler_, run.device)
-        projected = _projected(encoder, samples)
+        projected = _projected(encoder.projection, samples)
         graph = neighbour_graph(projected.numpy(), min(self.n_neighbors, len(learned) - 1))
+        few = isinstance(encoder, NeighbourEncoder)
+        start = _start(projected.numpy(), graph, int(self.n_components), run.seed).to(run.device) if few else None
         task = NeighbourhoodTask(
             network,
             torch.from_numpy(graph),
@@ -159,12 +171,16 @@ class ManifoldMap(EncoderDecoder):
             unit=_UNIT,
             weight=self.reconstruction / max(variance, 1e-12),
             decoded=_DECODED,
+            start=start,
         )
         anchors = min(_ANCHORS, max(_LEAST_ANCHORS, len(learned) // 16))  # of more, many are each other's neighbours
+        anchors = _ANCHORS_OF_FEW if few else anchors
         training = run.spec(_LENGTH, len(learned), anchors, objective="mse", learning_rate=_LEARNING_RATE)
         none = np.arange(0)  # validates: a map is of the samples that it is learned from
         feed = Anchors(len(learned))
         self._keep(run.train(task, feed, training, none, digest(source), preparing=True))
+        if isinstance(encoder, NeighbourEncoder):
+            encoder.remember(projected, task.codes, _VOTE_UNIT)
         self._remember(source, np.arange(len(source)))
         return self
 
@@ -181,8 +197,9 @@ class ManifoldMap(EncoderDecoder):
         if not (is_real(self.reconstruction) and self.reconstruction >= 0):
             raise IsthmusError(f"reconstruction (={self.reconstruction!r}) must be a number of at least 0")
 
-    def _network_spec(self, components: int) -> NetworkSpec:
+    def _network_spec(self, components: int, n_samples: int) -> NetworkSpec:
         features = math.prod(self.scaler_.network_shape)
+        few = n_samples <= _FEW
         return NetworkSpec(
             network="dense",
             sample_shape=(features,),
@@ -190,6 +207,8 @@ class ManifoldMap(EncoderDecoder):
             hidden=tuple(self.hidden),
             projection=components,
             waves=_WAVES,
+            remembered=n_samples if few else None,
+            voters=_VOTERS if few else None,
         )
 
     def _principal(self, source: Source) -> tuple[Tensor, Tensor, float]:
@@ -212,9 +231,23 @@ class ManifoldMap(EncoderDecoder):
 
 
 @torch.inference_mode()
-def _projected(encoder: DenseEncoder, samples: SourceFeed) -> Tensor:
+def _projected(projection: nn.Linear, samples: SourceFeed) -> Tensor:
     """All samples as the encoder's projection gives them, (n, p), on the CPU."""
-    assert encoder.projection is not None
-    size = max(1, min(4096, _MOST_NUMBERS // encoder.projection.in_features // 8))
+    size = max(1, min(4096, _MOST_NUMBERS // projection.in_features // 8))
     parts = np.array_split(np.arange(len(samples)), -(-len(samples) // size))
-    return torch.cat([encoder.projection(x).cpu() for x in samples.batches(parts)]).clone()
+    return torch.cat([projection(x).cpu() for x in samples.batches(parts)]).clone()
+
+
+def _start(projected: np.ndarray, graph: np.ndarray, size: int, seed: int) -> Tensor:
+    """Codes (n, size) to begin with: components (n, p), each sample's averaged with those of its neighbours many times.
+
+    What is left varies slowly over the graph, as its first eigenvectors do, from which UMAP starts (Belkin and Niyogi
+    2003, "Laplacian eigenmaps for dimensionality reduction", section 3): samples that belong together start together.
+    """
+    z = np.random.default_rng([seed, 2]).normal(scale=1e-3, size=(len(projected), size))
+    given = min(size, projected.shape[1])
+    z[:, :given] += projected[:, :given]
+    for _ in range(_SMOOTHINGS):
+        z = (z + z[graph].mean(axis=1)) / 2
+    z -= z.mean(axis=0)
+    return torch.from_numpy(np.float32(_SPREAD * z / np.maximum(z.std(axis=0), 1e-12)))

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from isthmus.networks import AutoEncoderNetwork
 from isthmus.networks.dense import DenseEncoder
@@ -16,6 +16,8 @@ from isthmus.share import count_of, drawn, share_of
 from isthmus.training.contrast import contrast
 from isthmus.training.feed import SourceFeed
 from isthmus.training.task import Loss, Task
+
+_PACE = 20.0  # learning rate of codes that are learned one by one, beside that of the network's biases
 
 
 class Anchors:
@@ -43,10 +45,13 @@ class NeighbourhoodTask(Task):
     learning", ICLR, arXiv:2206.01816), by a network instead of free coordinates (Sainburg et al. 2021, "Parametric
     UMAP", arXiv:2009.12981). Nothing but a batch is ever compared with one another.
 
+    Codes of few samples, which layers would learn by heart, are learned one by one, as parameters. The network's
+    encoder then has no part in this, and is given `codes` at the end.
+
     graph : int64 (n, k), the neighbours of every sample. projected : float32 (n, p), the samples as the encoder's
     projection gives them. samples : feed of what the decoder is to give. unit : codes that far apart have half the
     similarity of equal ones. weight : of the reconstruction's mean squared error. decoded : how many of the batch are
-    decoded in a step.
+    decoded in a step. start : float32 (n, d), the codes to begin with where they are learned one by one, else None.
     """
 
     network: AutoEncoderNetwork
@@ -61,20 +66,22 @@ class NeighbourhoodTask(Task):
         unit: float,
         weight: float,
         decoded: int,
+        start: Tensor | None = None,
     ) -> None:
         super().__init__(network)
         self.graph, self.projected, self.samples = graph, projected, samples
         self.unit, self.weight, self.decoded = unit, weight, decoded
+        self._learned = None
+        if start is not None:  # flat, since optimizers turn matrices as such
+            self._code_size = start.shape[1]
+            self._learned = nn.Parameter(start.flatten() / _PACE)
 
     def forward(self, batch: Tensor, generator: torch.Generator) -> Loss:
         """The question's cross-entropy, and the decoder's error as a penalty; batch : int64 (n,), sample numbers."""
         n, k = len(batch), self.graph.shape[1]
         chosen = drawn(partial(torch.randint, k), (n, 1), generator, device=self.device).cpu()
         both = torch.cat([batch, self.graph[batch].gather(1, chosen)[:, 0]])
-        encoder = self.network.encoder
-        assert isinstance(encoder, DenseEncoder)
-        with self.autocast():
-            z = encoder.layers(self.projected[both].to(self.device)).float()
+        z = self._codes(both)
         anchors, others = z.chunk(2)
         told_apart = contrast(anchors, others, self._similarity, generator)
         whole = 2 * count_of(n, generator)
@@ -87,6 +94,22 @@ class NeighbourhoodTask(Task):
         part = 1.0 if share is None else len(here) / len(some) / share.weight
         error = F.mse_loss(rebuilt.float(), x) if len(here) else rebuilt.sum()
         return Loss(told_apart, self.weight * part * error)
+
+    @property
+    def codes(self) -> Tensor:
+        """Those that are learned one by one, (n, d)."""
+        assert self._learned is not None
+        return _PACE * self._learned.view(-1, self._code_size)
+
+    def _codes(self, samples: Tensor) -> Tensor:
+        """Of samples by their numbers, (n,) -> (n, d)."""
+        if self._learned is not None:
+            return self.codes[samples.to(self.device)]
+        encoder = self.network.encoder
+        assert isinstance(encoder, DenseEncoder)
+        with self.autocast():
+            z: Tensor = encoder.layers(self.projected[samples].to(self.device))
+        return z.float()
 
     def _similarity(self, codes: Tensor, others: Tensor) -> Tensor:
         """Of each code (n, d) to each of the others (m, d), (n, m)."""

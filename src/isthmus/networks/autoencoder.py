@@ -13,6 +13,7 @@ from isthmus.errors import IsthmusError
 from isthmus.networks.bottleneck import Bottleneck, Plain
 from isthmus.networks.conv import ConvDecoder, ConvEncoder
 from isthmus.networks.dense import DenseDecoder, DenseEncoder
+from isthmus.networks.neighbour_encoder import NeighbourEncoder
 from isthmus.registry import bottlenecks, networks
 from isthmus.share import before, count_of
 from isthmus.spec import Choice, NetworkSpec
@@ -26,9 +27,17 @@ def dense(spec: NetworkSpec) -> tuple[nn.Module, nn.Module]:
     assert spec.latent_dim is not None
     num_features = spec.sample_shape[0]
     return (
-        DenseEncoder(num_features, spec.hidden, _code_size(spec), spec.activation, spec.projection),
+        _dense_encoder(spec),
         DenseDecoder(spec.latent_dim, spec.hidden, num_features, spec.activation, spec.waves),
     )
+
+
+def _dense_encoder(spec: NetworkSpec) -> nn.Module:
+    num_features, code_size = spec.sample_shape[0], _code_size(spec)
+    if spec.remembered is None:
+        return DenseEncoder(num_features, spec.hidden, code_size, spec.activation, spec.projection)
+    assert spec.projection is not None and spec.voters is not None
+    return NeighbourEncoder(num_features, code_size, spec.projection, spec.remembered, spec.voters)
 
 
 @networks.register("conv")
