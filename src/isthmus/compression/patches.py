@@ -108,7 +108,8 @@ class PatchNetwork(nn.Module):
 
     def energies(self) -> Tensor:
         """The sum of squares of what each component adds to an image, (codes,)."""
-        return self._kernels(self.synthesis).square().sum((1, 2, 3))
+        energies: Tensor = self._kernels(self.synthesis).square().sum((1, 2, 3))
+        return energies
 
     def _pixels(self, y: Tensor) -> Tensor:
         """The sum of all components: what a transposed convolution gives, as one that makes whole patches of pixels.
@@ -121,7 +122,7 @@ class PatchNetwork(nn.Module):
         parts = F.pad(kernels, (0, room, 0, room)).unflatten(3, (taps, patch)).unflatten(2, (taps, patch))
         weight = parts.flip(2, 4).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # (patch · patch · C, codes, taps, taps)
         z = F.conv2d(F.pad(y, (taps - 1,) * 4), weight).permute(0, 2, 3, 1)
-        x = z.unflatten(3, (patch, patch, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)  # (N, height, width, C)
+        x: Tensor = z.unflatten(3, (patch, patch, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
         height, width = (n * patch for n in y.shape[2:])
         return x[:, _REACH : _REACH + height, _REACH : _REACH + width].permute(0, 3, 1, 2)
 
