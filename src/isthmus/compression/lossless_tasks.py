@@ -37,7 +37,7 @@ class PlainBackgroundFeed:
         for indices in order:
             images = self._images[indices]
             contents = plain_background.prepare(images, self._background, self._context, self._codebook, self._entries)
-            wave = contents.wave
+            wave = contents.canvas.wave()
             x = plain_background.features(contents, wave, self._background) / np.float32(plain_background.FEATURE_UNIT)
             symbols = contents.canvas.values[wave.positions, 0].astype(np.int64)
             yield (

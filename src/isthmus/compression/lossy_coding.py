@@ -9,13 +9,14 @@ import math
 import struct
 import zlib
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from isthmus.compression.code_search import CodeSearch
 from isthmus.compression.coding.codes import MOST_CODE, QUALITIES, CodesCoding
 from isthmus.compression.coding.exact import Tables
 from isthmus.compression.coding.protocols import LossyCoding
@@ -34,7 +35,12 @@ _TWO, _SPLIT = 255, struct.Struct("<III")  # images of two qualities: how many o
 
 def open_lossy(config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], tables: Tables) -> LossyCoding:
     """The coding of a model with loss: one auto-encoder, or several that share the dial."""
-    return DialCoding(config, tensors, tables) if "parts" in config else AutoEncoderCoding(config, tensors, tables)
+    if "parts" in config:
+        return DialCoding(config, tensors, tables)
+    coding = AutoEncoderCoding(config, tensors, tables)
+    if config.get("objective") == "mse":  # models of before have no objective in their config, and any may be theirs
+        coding.searching(config, tensors)
+    return coding
 
 
 class DialCoding:
@@ -138,6 +144,12 @@ class AutoEncoderCoding:
         weights = {k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")}
         self._network = restored(lambda: LossyNetwork(autoencoder(), codes), weights)
         in_best_memory_order(self._network, 4)
+        self._search: Callable[[], CodeSearch] | None = None
+
+    def searching(self, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        """Choose codes of patches by their bits and the error from now on, and not the nearest ones."""
+        if isinstance(self._network.autoencoder, PatchNetwork):
+            self._search = cache(partial(CodeSearch.of, self._network, config, tensors))
 
     def takes(self, shape: tuple[int, ...], dtype: np.dtype) -> bool:
         """Whether images of this shape (height, width[, channels]) and dtype can be coded."""
@@ -181,7 +193,11 @@ class AutoEncoderCoding:
         x = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
         scaled = torch.from_numpy(x.astype(np.float32) / np.float32((1 << self._depth) - 1))
         scaled = scaled.contiguous(memory_format=memory_format(4))
-        y = torch.round(self._network.scaled(scaled, self._quality(len(x), number))).clamp(-MOST_CODE, MOST_CODE)
+        quality = self._quality(len(x), number)
+        if self._search is None:
+            y = torch.round(self._network.scaled(scaled, quality)).clamp(-MOST_CODE, MOST_CODE)
+        else:
+            y = self._search()(scaled, quality)
         return y.permute(0, 2, 3, 1).to(torch.int16).numpy()
 
     def _pixels(self, codes: np.ndarray, shape: tuple[int, ...], number: int) -> np.ndarray:

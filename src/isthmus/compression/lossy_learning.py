@@ -176,6 +176,7 @@ def _learn(
         "channels": channels,
         "depth": depth,
         "lambdas": list(lambdas),
+        "objective": objective,
     }
     return Learned(CodecModel.new("lossy", config, {**state, **network.rate.export(UNIT, SUBLEVEL)}), trained)
 

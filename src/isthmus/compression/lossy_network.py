@@ -9,6 +9,7 @@ autoregressive entropy models for learned image compression", section 3.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -49,19 +50,16 @@ class RateNetwork(nn.Module):
 
     def forward(self, codes: Tensor, rounded: Tensor, quality: Tensor) -> Tensor:
         """Nats of each sample (N,); codes, rounded : (N, C, H, W), the noisy and the rounded ones; quality : (N,)."""
-        features = self.features(rounded, quality)
-        n, channels, height, width = codes.shape
-        values = codes.permute(0, 2, 3, 1).reshape(-1, channels)
-        known = rounded.permute(0, 2, 3, 1).reshape(-1, channels)
-        total = torch.zeros(len(values), device=codes.device)
-        start = 0
+        return nats_of(codes, self.mixtures(rounded, quality)).view(len(codes), -1).sum(1)
+
+    def mixtures(self, rounded: Tensor, quality: Tensor) -> list[Tensor]:
+        """What each code's probability is made of: logits, means and scales, each (N · H · W, C, components)."""
+        features, known = self.features(rounded, quality), rounded.permute(0, 2, 3, 1).reshape(-1, rounded.shape[1])
+        found, start = [], 0
         for network, size in zip(self.groups, self.sizes, strict=True):
-            x = with_known(features, known, start)
-            parts = network(x).unflatten(1, (3, size, _COMPONENTS)).unbind(1)
-            coded = values[:, start : start + size, None]
-            total = total + logistic_nats(coded, *parts, units=_UNITS).sum(1)
+            found.append(network(with_known(features, known, start)).unflatten(1, (3, size, _COMPONENTS)))
             start += size
-        return total.view(n, height * width).sum(1)
+        return list(torch.cat(found, 2).unbind(1))
 
     def features(self, rounded: Tensor, quality: Tensor) -> Tensor:
         """The features of `coding.codes.features`, (N · H · W, k · C + 4), through which the gradient passes."""
@@ -81,6 +79,19 @@ class RateNetwork(nn.Module):
     def export(self, logit_unit: float, sublevel: float) -> dict[str, np.ndarray]:
         """The tensors of `coding.codes.CodesCoding`: layers "i.0", "i.1" and "i.2" of each group."""
         return export_all(self.groups, FEATURE_UNIT, _UNITS, logit_unit, sublevel)
+
+    def restore(self, tensors: Mapping[str, np.ndarray], logit_unit: float, sublevel: float) -> None:
+        """Become the network that `export` was called on, from what it gave."""
+        for i, network in enumerate(self.groups):
+            assert isinstance(network, RoundedPerceptron)
+            network.restore(tensors, str(i), FEATURE_UNIT, _UNITS, logit_unit, sublevel)
+
+
+def nats_of(codes: Tensor, mixtures: Sequence[Tensor]) -> Tensor:
+    """Nats of each code, (N · H · W, C), under the mixtures of a `RateNetwork`; codes : (N, C, H, W)."""
+    values = codes.permute(0, 2, 3, 1).reshape(-1, codes.shape[1], 1)
+    logits, means, scales = mixtures
+    return logistic_nats(values, logits, means, scales, units=_UNITS)
 
 
 def with_known(features: Tensor, codes: Tensor, count: int) -> Tensor:
@@ -127,6 +138,12 @@ class LossyNetwork(nn.Module):
         y = self.autoencoder.encode(x)
         y = y[:, :, None, None] if y.ndim == 2 else y
         return (y * _interpolated(self.gains, quality)[:, :, None, None].exp()).clamp(-_LARGEST, _LARGEST)
+
+    def curvature(self, quality: Tensor) -> Tensor:
+        """Squared error that a step of one in each number makes by itself, (N, C, 1, 1), in a code of patches."""
+        assert isinstance(self.autoencoder, PatchNetwork)
+        energy = self.autoencoder.energies() * _interpolated(2 * self.inverse_gains, quality).exp()
+        return energy[:, :, None, None]
 
     def reconstruct(self, rounded: Tensor, quality: Tensor, spatial: tuple[int, ...] | torch.Size) -> Tensor:
         """From whole numbers (N, C, H, W) to samples of that spatial size."""

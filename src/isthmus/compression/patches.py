@@ -99,12 +99,32 @@ class PatchNetwork(nn.Module):
 
     def decode(self, y: Tensor, spatial: Sequence[int]) -> Tensor:
         """Images of that height and width."""
-        x = F.conv_transpose2d(y, self._kernels(self.synthesis), stride=self.patch, padding=_REACH)
+        x = self._pixels(y)
         z = F.pixel_unshuffle(x, 2)
         for i, layer in enumerate(self.repair):
             z = layer(F.silu(z) if i else z)
         x = x + F.pixel_shuffle(z, 2) + self.mean[:, None, None]
         return x[:, :, : spatial[0], : spatial[1]]
+
+    def energies(self) -> Tensor:
+        """The sum of squares of what each component adds to an image, (codes,)."""
+        energies: Tensor = self._kernels(self.synthesis).square().sum((1, 2, 3))
+        return energies
+
+    def _pixels(self, y: Tensor) -> Tensor:
+        """The sum of all components: what a transposed convolution gives, as one that makes whole patches of pixels.
+
+        Processors take several times as long for the transposed one.
+        """
+        kernels, patch = self._kernels(self.synthesis), self.patch  # (codes, C, patch + 8, patch + 8)
+        taps = -(-kernels.shape[-1] // patch)  # patches that a component reaches
+        room = taps * patch - kernels.shape[-1]
+        parts = F.pad(kernels, (0, room, 0, room)).unflatten(3, (taps, patch)).unflatten(2, (taps, patch))
+        weight = parts.flip(2, 4).permute(3, 5, 1, 0, 2, 4).flatten(0, 2)  # (patch · patch · C, codes, taps, taps)
+        z = F.conv2d(F.pad(y, (taps - 1,) * 4), weight).permute(0, 2, 3, 1)
+        x: Tensor = z.unflatten(3, (patch, patch, -1)).transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        height, width = (n * patch for n in y.shape[2:])
+        return x[:, _REACH : _REACH + height, _REACH : _REACH + width].permute(0, 3, 1, 2)
 
     def _kernels(self, learned: Tensor) -> Tensor:
         return F.pad(self.components, (_REACH,) * 4) + _PACE * learned

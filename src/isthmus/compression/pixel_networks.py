@@ -7,7 +7,7 @@ efficient integer-arithmetic-only inference", arXiv:1712.05877, section 3). What
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -57,6 +57,20 @@ class RoundedLinear(nn.Module):
         }
         return {f"{name}.{part}": np.ascontiguousarray(array.numpy()) for part, array in arrays.items()}
 
+    @torch.no_grad()
+    def restore(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        name: str,
+        unit: float,
+        out_unit: float | Tensor,
+        out_start: float | Tensor = 0.0,
+    ) -> None:
+        """Become the layer that `export` was called on, from what it gave."""
+        weight, scale, bias = (torch.from_numpy(tensors[f"{name}.{part}"]) for part in ("weight", "scale", "bias"))
+        self.weight.copy_((weight * (scale * unit / out_unit)).T)
+        self.bias.copy_((bias - out_start) / out_unit)
+
 
 def rounded_relu(x: Tensor) -> Tensor:
     """A ReLU that ends at 6, in 255 steps."""
@@ -80,15 +94,39 @@ class RoundedPerceptron(nn.Module):
         self, name: str, unit: float, units: tuple[float, float, float], logit_unit: float, sublevel: float
     ) -> dict[str, np.ndarray]:
         """The layers "name.0", "name.1" and "name.2"; `units` are those of `logistic_nats`."""
+        made = self._layers(name, unit, units, logit_unit, sublevel)
+        arrays: dict[str, np.ndarray] = {}
+        for layer, own, in_unit, out_unit, out_start in made:
+            arrays |= layer.export(own, in_unit, out_unit, out_start)
+        return arrays
+
+    def restore(
+        self,
+        tensors: Mapping[str, np.ndarray],
+        name: str,
+        unit: float,
+        units: tuple[float, float, float],
+        logit_unit: float,
+        sublevel: float,
+    ) -> None:
+        """Become the network that `export` was called on, from what it gave."""
+        made = self._layers(name, unit, units, logit_unit, sublevel)
+        for layer, own, in_unit, out_unit, out_start in made:
+            layer.restore(tensors, own, in_unit, out_unit, out_start)
+
+    def _layers(
+        self, name: str, unit: float, units: tuple[float, float, float], logit_unit: float, sublevel: float
+    ) -> list[tuple[RoundedLinear, str, float, float | Tensor, float | Tensor]]:
+        """The layers, and what they are exported with."""
         mean_unit, scale_unit, scale_start = units
         parts = len(self.output.bias) // 3
         out_units = torch.tensor([logit_unit, mean_unit * sublevel, scale_unit * sublevel]).repeat_interleave(parts)
         start = torch.tensor([0.0, 0.0, (scale_start - SCALES[0]) * sublevel]).repeat_interleave(parts)
-        return {
-            **self.first.export(f"{name}.0", unit, HIDDEN_UNIT),
-            **self.second.export(f"{name}.1", HIDDEN_UNIT, HIDDEN_UNIT),
-            **self.output.export(f"{name}.2", HIDDEN_UNIT, out_units, start),
-        }
+        return [
+            (self.first, f"{name}.0", unit, HIDDEN_UNIT, 0.0),
+            (self.second, f"{name}.1", HIDDEN_UNIT, HIDDEN_UNIT, 0.0),
+            (self.output, f"{name}.2", HIDDEN_UNIT, out_units, start),
+        ]
 
 
 class PlainBackgroundNetwork(nn.Module):

@@ -134,15 +134,14 @@ def test_layers_are_exact(rows: int, widths: tuple[int, ...]) -> None:
         weight = rng.integers(-127, 128, (inputs, outputs)).astype(np.int8)
         scale, bias = rng.random((2, outputs), np.float32)
         chain.append(Layer(weight, scale / 100, bias * 100))
-    x = rng.integers(-255, 256, (rows, widths[0]))
-    network, expected = Network.of([chain]), x.astype(np.float32)
+    network, x = Network.of([chain], zero=255, bytes_each=2), rng.integers(-255, 256, (rows, widths[0]))
+    expected, room, inputs = x.astype(np.float32), network.room(rows), int(network.layers[0, 0])
     for layer in chain:
         expected = layer(expected, hidden=layer is not chain[-1])
-    room = network.room(rows)
-    inputs = int(network.layers[0, 0])
-    room[0, : rows * inputs].reshape(rows, inputs)[:, : widths[0]] = x
-    side, apart = run_chain(network, 0, rows, room)
-    np.testing.assert_array_equal(room[side, : rows * apart].reshape(rows, apart)[:, : widths[-1]], expected)
+    halves = np.concatenate([(x + 256) >> 1, (x + 255) >> 1], 1)
+    room.features[: rows * inputs].reshape(rows, inputs)[:, : 2 * widths[0]] = halves
+    apart = run_chain(network, 0, rows, room)
+    np.testing.assert_array_equal(room.outputs[: rows * apart].reshape(rows, apart)[:, : widths[-1]], expected)
 
 
 _CODE = """

@@ -13,6 +13,7 @@ from isthmus.errors import IsthmusError
 from isthmus.typed_json import typed
 
 _GROUP = 4096  # pixels that an encoder looks at together
+_SPARE = 16  # positions at the end, so that whole vectors can be read from any pixel on
 _MOST_OFFSETS, _FARTHEST = 512, 32  # of a context: those that training makes have at most 100, 8 away
 
 
@@ -84,7 +85,8 @@ class Canvas:
         self.stride = int(self.sizes[:, 1].max(initial=0)) + context.margin
         heights = (self.sizes[:, 0] + context.rows) * self.stride
         self.starts = np.cumsum(heights) - heights + context.rows * self.stride + context.margin
-        self.values: np.ndarray = np.full((int(heights.sum()) + self.stride + context.margin, channels), fill, dtype)
+        positions = int(heights.sum()) + self.stride + context.margin + _SPARE
+        self.values: np.ndarray = np.full((positions, channels), fill, dtype)
         self.steps = (context.offsets[:, 0] * self.stride + context.offsets[:, 1]).astype(np.intp)
 
     def positions(self, image: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -103,6 +105,11 @@ class Canvas:
         """What the context holds at each position, (n, k, channels)."""
         neighbours: np.ndarray = self.values[positions[:, None] + self.steps]
         return neighbours
+
+    def pixels(self) -> Pixels:
+        """All pixels of all images, one row after the other."""
+        image, row, column = cells(self.sizes)
+        return Pixels(image, row, column, self.positions(image, row, column))
 
     def wave(self) -> Wave:
         """All pixels of all images in the order of coding."""
@@ -137,11 +144,10 @@ class Wave(Pixels):
     _bounds: list[int]
 
     def __init__(self, canvas: Canvas) -> None:
-        image, row, column = cells(canvas.sizes)
-        step = column + canvas.context.skew * row
+        pixels = canvas.pixels()
+        step = pixels.column + canvas.context.skew * pixels.row
         order = np.argsort(step, kind="stable")
-        image, row, column = image[order], row[order], column[order]
-        super().__init__(image, row, column, canvas.positions(image, row, column))
+        super().__init__(*(values[order] for values in vars(pixels).values()))
         bounds = np.flatnonzero(np.diff(step[order], prepend=-1, append=-1)).tolist()
         object.__setattr__(self, "_bounds", bounds if len(order) else [0])
 

@@ -110,7 +110,8 @@ class ContinuousToneCoding:
             int(canvas.steps[self.context.find(*offset)]) * self.channels for offset in _PREDICTED_FROM
         )
         differences = _difference(np.arange(-top, top + 1), self.depth).astype(np.int16)
-        tones = Tones(self.depth, (left, above, corner), differences)
+        zero, bytes_each = (127, 1) if self.depth == 8 else (255, 2)  # features are from -127 to 128, from -255 to 255
+        tones = Tones(self.depth, (left, above, corner), differences, zero, bytes_each)
         return code(canvas, self._networks, self._tables, tones, data)
 
     def _mixture(self, number: int, x: np.ndarray, centre: np.ndarray) -> Mixture:

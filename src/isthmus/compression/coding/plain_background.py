@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.compression.coding import compiled
-from isthmus.compression.coding.context import Canvas, Context, Pixels, Wave
+from isthmus.compression.coding.context import Canvas, Context, Pixels
 from isthmus.compression.coding.exact import UNIT, Tables, check_chain, layers
 from isthmus.compression.coding.range_coder import RangeDecoder, RangeEncoder, Statics
 from isthmus.errors import IsthmusError
@@ -34,13 +34,13 @@ class Contents:
     """Images cut to what is not background.
 
     boxes : int (n, 4), top, left, height, width, all 0 for an empty image. entries : int (n,), of the codebook.
-    canvas, wave : the contents' pixels.
+    canvas, pixels : the contents' pixels, and these one row after the other.
     """
 
     boxes: np.ndarray
     entries: np.ndarray
     canvas: Canvas
-    wave: Wave
+    pixels: Pixels
 
 
 class PlainBackgroundCoding:
@@ -124,7 +124,7 @@ class PlainBackgroundCoding:
         return self._paste(contents, shape)
 
     def _encode_pixels(self, range_encoder: RangeEncoder, contents: Contents) -> None:
-        values, wave = contents.canvas.values[:, 0], contents.wave
+        values, wave = contents.canvas.values[:, 0], contents.canvas.wave()
         for group, steps in wave.groups():
             symbols = values[wave.positions[group]].astype(np.int32)
             present = symbols != self.background
@@ -138,7 +138,7 @@ class PlainBackgroundCoding:
                 range_encoder.encode(symbols[step][present[step]], counts[some])
 
     def _decode_pixels(self, range_decoder: RangeDecoder, contents: Contents) -> None:
-        values, wave = contents.canvas.values[:, 0], contents.wave
+        values, wave = contents.canvas.values[:, 0], contents.canvas.wave()
         for step in wave.steps():
             hidden, entries = self._hidden(contents, wave[step])
             flags, weight = self._flags(hidden)
@@ -201,7 +201,7 @@ class PlainBackgroundCoding:
         for axis, name in enumerate(("height", "width")):
             boxes[:, 2 + axis] = range_decoder.decode_static(n, self._side(name, shape[1:], axis))
         canvas = Canvas(boxes[:, 2:], 1, self.context, self.background)
-        return Contents(boxes, entries, canvas, canvas.wave())
+        return Contents(boxes, entries, canvas, canvas.pixels())
 
     def _side(self, name: str, size: tuple[int, ...], axis: int) -> Statics:
         """The counts of a training image's sizes, or no preference for images of another size."""
@@ -232,11 +232,11 @@ class PlainBackgroundCoding:
 
     def _paste(self, contents: Contents, shape: tuple[int, ...]) -> np.ndarray:
         images = np.full(shape, self.background, np.uint8)
-        wave, (top, left) = contents.wave, contents.boxes.T[:2]
-        row, column = wave.row + top[wave.image], wave.column + left[wave.image]
+        pixels, (top, left) = contents.pixels, contents.boxes.T[:2]
+        row, column = pixels.row + top[pixels.image], pixels.column + left[pixels.image]
         inside = (row < shape[1]) & (column < shape[2])  # always, unless the data are damaged
-        values = contents.canvas.values[wave.positions, 0]
-        images[wave.image[inside], row[inside], column[inside]] = values[inside]
+        values = contents.canvas.values[pixels.positions, 0]
+        images[pixels.image[inside], row[inside], column[inside]] = values[inside]
         return images
 
 
@@ -247,10 +247,10 @@ def prepare(images: np.ndarray, background: int, context: Context, codebook: np.
         entries.counts / entries.counts.sum()
     )
     canvas = Canvas(boxes[:, 2:], 1, context, background)
-    wave = canvas.wave()
-    row, column = wave.row + boxes[wave.image, 0], wave.column + boxes[wave.image, 1]
-    canvas.values[wave.positions, 0] = images[wave.image, row, column]
-    return Contents(boxes, cost.argmin(1), canvas, wave)
+    pixels = canvas.pixels()
+    row, column = pixels.row + boxes[pixels.image, 0], pixels.column + boxes[pixels.image, 1]
+    canvas.values[pixels.positions, 0] = images[pixels.image, row, column]
+    return Contents(boxes, cost.argmin(1), canvas, pixels)
 
 
 def cost_of_entries(counts: np.ndarray, codebook: np.ndarray) -> np.ndarray:
@@ -280,13 +280,11 @@ def histograms(images: np.ndarray, background: int) -> np.ndarray:
 
 def centres(contents: Contents, background: int) -> np.ndarray:
     """Centres of mass of the contents, int (n, 2), in 1/256 pixel from their upper left corner."""
-    wave, n = contents.wave, len(contents.boxes)
-    mass = np.abs(contents.canvas.values[wave.positions, 0].astype(np.int64) - background)
-    total = np.zeros(n, np.int64)
-    moments = np.zeros((n, 2), np.int64)
-    np.add.at(total, wave.image, mass)
-    np.add.at(moments, wave.image, mass[:, None] * np.stack([wave.row, wave.column], 1))
-    return moments * 256 // np.maximum(total, 1)[:, None]
+    pixels, n = contents.pixels, len(contents.boxes)
+    mass = np.abs(contents.canvas.values[pixels.positions, 0].astype(np.int64) - background)
+    sums = [np.bincount(pixels.image, mass * by, n) for by in (1, pixels.row, pixels.column)]
+    total, *moments = (each.astype(np.int64) for each in sums)  # whole numbers below 2^53, which floats hold
+    return np.stack(moments, 1) * 256 // np.maximum(total, 1)[:, None]
 
 
 def features(contents: Contents, pixels: Pixels, background: int) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from isthmus.compression.coding.compiled.jit import compiled
-from isthmus.compression.coding.compiled.networks import Network, row_of, run_layer
+from isthmus.compression.coding.compiled.jit import compiled, inlined
+from isthmus.compression.coding.compiled.networks import Network, Room, run_layer
+from isthmus.compression.coding.compiled.products import LANES, put_marks, put_values
 from isthmus.compression.coding.compiled.range_coding import TOTAL, RangeCoder, left_of, narrow, quantile
 from isthmus.compression.coding.compiled.waves import Grid, pixels_of
 from isthmus.compression.coding.context import Canvas
@@ -49,7 +50,9 @@ def code(
     grid, network, exp = Grid.of(canvas), Network.of(chains, branches=True), tables.positive.astype(np.int32)
     pixels = grid.room()
     rooms = pixels, network.room(pixels.shape[1])
-    if not _code(coder, grid, grid.steps(), levels, network, exp, entries, *rooms):
+    missing = int(network.layers[0, 1]) - levels.entry_bias.shape[1]
+    levels = levels._replace(entry_bias=np.pad(levels.entry_bias, ((0, 0), (0, missing))))
+    if not _code(coder, grid, grid.runs(), grid.steps(), levels, network, exp, entries, *rooms):
         raise IsthmusError("the compressed data are damaged")
 
 
@@ -57,44 +60,47 @@ def code(
 def _code(
     coder: RangeCoder,
     grid: Grid,
+    runs: np.ndarray,
     steps: int,
     levels: Levels,
     network: Network,
     exp: np.ndarray,
     entries: np.ndarray,
     pixels: np.ndarray,
-    room: np.ndarray,
+    room: Room,
 ) -> bool:
     """Code the pixels of images that are on a canvas, or put there those that are read. False: bits are damaged."""
     most, flag = pixels.shape[1], levels.hidden
-    rows, present, weights = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.float32)
-    nothing, counts, sums = np.empty((0, 0), np.float32), np.empty(256, np.int32), np.empty(17, np.int32)
-    flags = np.empty((most, 2), np.int16)
+    rows, present, weights = np.empty(len(room.none), np.int64), np.empty(most, np.int64), np.empty(most, np.float32)
+    counts, sums = np.empty(256, np.int32), np.empty(17, np.int32)
+    rows[:] = 0
     for step in range(steps):
-        n = pixels_of(grid, step, pixels)
+        n, side = pixels_of(grid, step, pixels), 0
+        _features(grid, runs, pixels, n, levels, network.layers[0, 0], room.features)
         for i in range(n):
-            _features(grid, pixels, i, levels, row_of(room, 0, i, network.layers[0, 0]))
             rows[i] = entries[pixels[0, i]]
-        side = 0
-        for layer in range(levels.hidden):
-            run_layer(network, layer, n, room, side, True, nothing if layer else levels.entry_bias, rows)
+        run_layer(network, 0, n, room.features, room.hidden[0], levels.entry_bias, rows)
+        for layer in range(1, levels.hidden):
+            run_layer(network, layer, n, room.hidden[side], room.hidden[1 - side], network.nothing, room.none)
             side = 1 - side
-        run_layer(network, flag, n, room, side, False, nothing, rows)
+        hidden = room.hidden[side]
+        run_layer(network, flag, n, hidden, room.outputs, network.nothing, room.none)
+        count, inside, apart = 0, network.layers[flag, 0], network.layers[flag, 1]
         for i in range(n):
-            flags[i] = row_of(room, 1 - side, i, network.layers[flag, 1])[:2]
-        count = 0
-        for i in range(n):
-            value = _code_flag(coder, flags[i, 0], exp, grid.values[pixels[3, i]] != levels.background)
+            logit, weight = room.outputs[i * apart], np.float32(room.outputs[i * apart + 1])
+            value = _code_flag(coder, logit, exp, grid.values[pixels[3, i]] != levels.background)
             if value < 0:
                 return False
             if value:
-                weights[count] = min(max(np.float32(flags[i, 1]) + _UNIT, _NONE), _MOST_WEIGHT)
-                row_of(room, side, count, network.layers[flag, 0])[:] = row_of(room, side, i, network.layers[flag, 0])
+                weights[count] = min(max(weight + _UNIT, _NONE), _MOST_WEIGHT)
+                for j in range(inside):
+                    hidden[count * inside + j] = hidden[i * inside + j]
                 present[count], rows[count], count = i, rows[i], count + 1
-        run_layer(network, flag + 1, count, room, side, False, nothing, rows)
+        run_layer(network, flag + 1, count, hidden, room.outputs, network.nothing, room.none)
+        apart = network.layers[flag + 1, 1]
         for i in range(count):
-            logits, at = row_of(room, 1 - side, i, network.layers[flag + 1, 1]), pixels[3, present[i]]
-            _set_counts(logits, levels.codebook[rows[i]], weights[i], levels.background, exp, counts, sums)
+            at = pixels[3, present[i]]
+            _set_counts(room.outputs, i * apart, levels, rows[i], weights[i], exp, counts, sums)
             value = _code_level(coder, counts, sums, grid.values[at])
             if value < 0:
                 return False
@@ -103,22 +109,33 @@ def _code(
 
 
 @compiled
-def _features(grid: Grid, pixels: np.ndarray, i: int, levels: Levels, x: np.ndarray) -> None:
-    """The features of a pixel."""
-    values, offsets, at, k = grid.values, grid.offsets, pixels[3, i], len(grid.offsets)
-    for place in range(k):
-        value = values[np.uint64(at + offsets[place])]
-        x[place] = value
-        x[k + place] = levels.present if value != levels.background else 0
-    height, width = grid.sizes[pixels[0, i]]
-    row, column = pixels[1, i], pixels[2, i]
-    x[2 * k] = min(levels.place_step * row, 255)
-    x[2 * k + 1] = min(levels.place_step * column, 255)
-    x[2 * k + 2] = min(levels.place_step * (height - 1 - row), 255)
-    x[2 * k + 3] = min(levels.place_step * (width - 1 - column), 255)
+def _features(
+    grid: Grid, runs: np.ndarray, pixels: np.ndarray, n: int, levels: Levels, width: int, x: np.ndarray
+) -> None:
+    """The features of n pixels, `width` apart in x; what is put behind those of a pixel is not to be used."""
+    k, background, mark = len(grid.offsets), np.int32(levels.background), np.int32(levels.present)
+    for i in range(n):
+        at, to = pixels[3, i], i * width
+        for run in range(len(runs)):
+            start, length = runs[run, 0], runs[run, 1]
+            for j in range(0, length, LANES):
+                put_values(x, to + j, grid.values, at + start + j)
+            to += length
+        for run in range(len(runs)):
+            start, length = runs[run, 0], runs[run, 1]
+            for j in range(0, length, LANES):
+                put_marks(x, to + j, grid.values, at + start + j, background, mark)
+            to += length
+        to = i * width + 2 * k
+        height, columns = grid.sizes[pixels[0, i], 0], grid.sizes[pixels[0, i], 1]
+        row, column = pixels[1, i], pixels[2, i]
+        x[to] = min(levels.place_step * row, 255)
+        x[to + 1] = min(levels.place_step * column, 255)
+        x[to + 2] = min(levels.place_step * (height - 1 - row), 255)
+        x[to + 3] = min(levels.place_step * (columns - 1 - column), 255)
 
 
-@compiled
+@inlined
 def _code_flag(coder: RangeCoder, logit: int, exp: np.ndarray, is_present: bool) -> int:
     """1 where a pixel is not background, 0 where it is; -1 where bits are damaged."""
     most = max(logit, 0)
@@ -137,20 +154,22 @@ def _code_flag(coder: RangeCoder, logit: int, exp: np.ndarray, is_present: bool)
     return 0
 
 
-@compiled
+@inlined
 def _set_counts(
     logits: np.ndarray,
-    book: np.ndarray,
+    at: int,
+    levels: Levels,
+    entry: int,
     weight: np.float32,
-    background: int,
     exp: np.ndarray,
     counts: np.ndarray,
     sums: np.ndarray,
 ) -> None:
-    """Counts of the levels, int32 (256,), and of all before each block of 16, int32 (17,)."""
+    """Counts of the levels, int32 (256,), and of all before each block of 16, int32 (17,); logits begin `at`."""
     factor, most, last = weight * _PER_UNIT, np.int32(-_FURTHEST), np.int32(len(exp) - 1)
+    background, book = levels.background, levels.codebook
     for level in range(len(counts)):
-        counts[level] = np.int32(logits[level]) + np.int32(np.rint(book[level] * factor))
+        counts[level] = np.int32(logits[at + level]) + np.int32(np.rint(book[entry, level] * factor))
     counts[background] = -_FURTHEST
     for level in range(len(counts)):
         most = max(most, counts[level])
@@ -167,7 +186,7 @@ def _set_counts(
         sums[block + 1] = sums[block] + total
 
 
-@compiled
+@inlined
 def _code_level(coder: RangeCoder, counts: np.ndarray, sums: np.ndarray, level: int) -> int:
     """The level of a pixel that is not background; -1 where bits are damaged."""
     scale = np.float32((1 << 24) - 256) / np.float32(sums[16])

@@ -36,6 +36,11 @@ class Grid(NamedTuple):
         places = canvas.sizes.copy(), canvas.starts, offsets, canvas.stride
         return cls(canvas.values.reshape(-1), channels, *places, context.skew, context.rows)
 
+    def runs(self) -> np.ndarray:
+        """Where values in a context begin that lie side by side, and how many these are, int64 (r, 2)."""
+        first = np.flatnonzero(np.diff(self.offsets, prepend=-(1 << 60)) != 1)
+        return np.stack([self.offsets[first], np.diff(first, append=len(self.offsets))], 1)
+
     def steps(self) -> int:
         """Of the whole wave."""
         filled = self.sizes[self.sizes.min(1) > 0]
