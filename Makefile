@@ -57,13 +57,12 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(INSTALL) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
-# Measurements: see docs/benchmarks.md. They need MNIST (ISTHMUS_DATA, the cache, or a network).
-bench-speed: $(VENV)/.installed
-	$(BIN)/python bench/startup.py
-	$(BIN)/python bench/throughput.py
-	$(BIN)/python bench/time_to_quality.py
-	$(BIN)/python bench/quality_at_budget.py
-	$(BIN)/python bench/growth.py
+# Measurements: see docs/benchmarks.md. They need MNIST (ISTHMUS_DATA, the cache, or a network). The first two go on
+# where one of them fails, and end with a table of targets; `make bench-speed QUICK=1` only shows that they run.
+MEASURE = $(BIN)/python bench/targets.py $(if $(QUICK),--quick)
+
+bench-speed: $(VENV)/.installed-dev
+	$(MEASURE) startup throughput time_to_quality quality_at_budget growth
 
 bench-variants: $(VENV)/.installed
 	$(BIN)/python bench/variants.py upsamplings
@@ -78,11 +77,7 @@ bench-memory: $(VENV)/.installed
 
 bench-codec: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'
-	$(BIN)/python bench/codec_lossless.py
-	$(BIN)/python bench/codec_lossy.py
-	$(BIN)/python bench/codec_speed.py
-	$(BIN)/python bench/hostile.py archives 10000
-	$(BIN)/python bench/codec_memory.py
+	$(MEASURE) codec_lossless codec_lossy codec_speed 'hostile archives $(if $(QUICK),100,10000)' codec_memory
 
 bench-denoise: $(VENV)/.installed-dev
 	$(INSTALL) --editable '.[all,bench]'

@@ -15,6 +15,7 @@ import numpy as np
 from isthmus import datasets
 from machine import machine, table
 from memory import peak_memory
+from targets import QUICK
 
 
 def write_digits(path: Path, n: int) -> None:
@@ -28,7 +29,7 @@ def write_digits(path: Path, n: int) -> None:
 
 
 def main() -> None:
-    most = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    most = int(sys.argv[1]) if len(sys.argv) > 1 else (1_000 if QUICK else 1_000_000)
     isthmus, rows = [sys.executable, "-m", "isthmus"], []
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)

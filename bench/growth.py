@@ -22,9 +22,10 @@ import numpy as np
 
 from isthmus import AutoEncoder
 from machine import machine, table
+from targets import QUICK
 
-SIDES = (28, 64, 128, 256, 512, 1024)
-PIXELS = 1 << 24  # of all images together, so that every size has the same work
+SIDES = (28, 64) if QUICK else (28, 64, 128, 256, 512, 1024)
+PIXELS = 1 << 18 if QUICK else 1 << 24  # of all images together, so that every size has the same work
 
 
 def write(path: Path, shape: tuple[int, ...]) -> None:
@@ -103,7 +104,7 @@ def plot(samples: list[dict[str, Any]], images: list[dict[str, Any]], path: Path
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--most", type=int, default=10**7)
+    parser.add_argument("--most", type=int, default=10**3 if QUICK else 10**7)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -15,7 +15,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up. A room imports from itself and from the rooms before it, and from no other.
 ROOMS = (
-    "words", "errors", "remote", "files", "device", "share", "registry", "typed_json", "spec", "data",
+    "words", "imports", "errors", "remote", "files", "device", "share", "registry", "typed_json", "spec", "data",
     "augmentations", "corruptions", "objectives", "networks",
     "training", "evaluation", "latent", "estimators",
     "compression", "denoising", "manifold",

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -220,3 +221,19 @@ def test_nothing_that_examples_write_is_kept() -> None:
     )
     assert [name for name in files if not allowed.fullmatch(name)] == []
     assert not [name for name in listed if name.endswith(".safetensors") and not name.startswith("tests/golden/")]
+
+
+def test_benchmarks_go_on_after_a_failure_and_end_with_one_table(tmp_path: Path) -> None:
+    for name in ("targets.py", "machine.py"):
+        shutil.copy(ROOT / "bench" / name, tmp_path)
+    (tmp_path / "broken.py").write_text("import sys\nsys.exit(3)\n")
+    (tmp_path / "fine.py").write_text(
+        "import sys\nfrom targets import QUICK, Target, note\nassert QUICK and sys.argv[1:] == ['two words']\n"
+        "note(Target('wait', 3.5, 2.5), Target('speed', 12, 10, '/s', at_least=True), Target('peer', None, 1))\n"
+    )
+    command = [sys.executable, str(tmp_path / "targets.py"), "--quick", "broken", "fine 'two words'"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "bench/broken failed with status 3" in done.stdout, done
+    assert "| wait | 3.5 s | at most 2.5 s | 1 s too many |" in done.stdout
+    assert "| speed | 12 /s | at least 10 /s | met |" in done.stdout
+    assert "| peer | - | at most 1 s | not measured |" in done.stdout and "1 of 3 targets are met" in done.stdout

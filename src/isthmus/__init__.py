@@ -68,12 +68,12 @@ else:  # a type checker must not take every name for one that there is
 
     def __getattr__(name: str) -> Any:
         """Import a public name at its first use: ``import isthmus`` itself does not wait for torch."""
-        import importlib
+        from isthmus.imports import import_module
 
         if name not in _PUBLIC:
             raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
         module_name, attribute = _PUBLIC[name]
-        module = importlib.import_module(module_name)
+        module = import_module(module_name)
         value = module if attribute is None else getattr(module, attribute)
         globals()[name] = value
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.model_folder import CONFIG, read_config
 from isthmus.registry import estimators
 from isthmus.remote.paths import as_path
+
+if TYPE_CHECKING:
+    from isthmus.serving.explorer.prepared import Prepared
 
 
 @options.grouped
@@ -59,14 +62,14 @@ def explore(
     from isthmus.serving.explorer.prepared import assembled, need_panel
 
     need_panel()  # what is missing is said before models are loaded
-    from isthmus.serving.explorer.server import serve
-
     _quiet_logs()
     names = _names(models)
-    pages = {
-        name: _prepared(model, data, reading, device, projection) for name, model in zip(names, models, strict=True)
-    }
+    pages: dict[str, Prepared] = {}
     try:
+        for name, model in zip(names, models, strict=True):
+            pages[name] = _prepared(model, data, reading, device, projection)
+        from isthmus.serving.explorer.server import serve  # Panel is imported while samples are being encoded
+
         ended = serve(
             lambda: assembled(pages),
             host=host,
@@ -105,7 +108,7 @@ def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
     return inputs[:-1], inputs[-1]
 
 
-def _prepared(folder: str, data: str | None, reading: options.Reading, device: str, projection: str) -> Any:
+def _prepared(folder: str, data: str | None, reading: options.Reading, device: str, projection: str) -> Prepared:
     from isthmus.data.sources import open_source
     from isthmus.serving.explorer.prepared import prepared
 

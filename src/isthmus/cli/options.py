@@ -241,6 +241,13 @@ def _number_or_text(text: str) -> Any:
         return text
 
 
+@functools.cache  # most groups are those of several commands
+def _members(group: Any) -> list[tuple[str, Any, Any]]:
+    """Name, type and default of each option of a group."""
+    types = get_type_hints(group, include_extras=True)
+    return [(field.name, types[field.name], field.default) for field in fields(group)]
+
+
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Decorator of a command: a parameter that is a dataclass becomes one option for each of its fields.
 
@@ -251,11 +258,8 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     parameters = []
     for parameter in inspect.signature(command).parameters.values():
         group = groups.get(parameter.name)
-        if group is None:
-            members = [(parameter.name, hints[parameter.name], parameter.default)]
-        else:
-            types = get_type_hints(group, include_extras=True)
-            members = [(field.name, types[field.name], field.default) for field in fields(group)]
+        own = [(parameter.name, hints[parameter.name], parameter.default)]
+        members = own if group is None else _members(group)
         for name, annotation, default in members:
             parameters.append(
                 inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import socket
 from collections.abc import Sequence
@@ -181,6 +180,8 @@ def _here(plan: Plan, listener: socket.socket) -> None:
 
 
 def _by_workers(plan: Plan, count: int) -> None:
+    import asyncio
+
     from isthmus.serving.http.workers import Workers
 
     asyncio.run(Workers(plan, count, partial(_say, plan)).run())

@@ -121,8 +121,9 @@ class LossyNetwork(nn.Module):
         super().__init__()
         self.autoencoder, self.rate = autoencoder, rate
         first, last = map(math.log, gains)
-        start = torch.linspace(first, last, _KNOTS)[:, None].expand(_KNOTS, channels)
-        self.gains, self.inverse_gains = nn.Parameter(start.clone()), nn.Parameter(-start.clone())
+        start = torch.linspace(first, last, _KNOTS, device="cpu")[:, None]  # also in a plan without memory
+        self.gains = nn.Parameter(torch.empty(_KNOTS, channels).copy_(start))
+        self.inverse_gains = nn.Parameter(torch.empty(_KNOTS, channels).copy_(-start))
 
     def forward(self, x: Tensor, quality: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The reconstruction of a batch, and the nats of each sample's code (N,)."""

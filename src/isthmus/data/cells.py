@@ -53,7 +53,7 @@ class Block(ABC):
 
 def _sinh(x: Tensor) -> Tensor:
     """The hyperbolic sine; onnxruntime has none of float64."""
-    return (x.exp() - (-x).exp()) / 2 if torch.onnx.is_in_onnx_export() else torch.sinh(x)
+    return (x.exp() - (-x).exp()) / 2 if torch.compiler.is_exporting() else torch.sinh(x)
 
 
 class Numbers(Block):

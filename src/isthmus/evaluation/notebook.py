@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from isthmus.evaluation.templates import render as render_template
 from isthmus.evaluation.theme import DARK, LIGHT, MARK, css_variables
 
 _NOTHING = Markup()
@@ -29,8 +28,10 @@ def card(
     facts : names and values, one for each of `columns` where there are some. picture : HTML above them, as wide as the
     card or `width` pixels at most. chart : HTML beside them. code : text in a fold below.
     """
+    from isthmus.evaluation.templates import render  # Jinja2 is not needed until a card is shown
+
     rows = [(name, [value] if isinstance(value, str) else value) for name, value in (facts or {}).items()]
-    return render_template(
+    return render(
         __package__,
         "notebook.html.j2",
         light=css_variables(LIGHT),

@@ -25,7 +25,7 @@ class Coupling(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.kept = dim // 2
-        self.register_buffer("rotation", torch.linalg.qr(torch.randn(dim, dim))[0])
+        self.register_buffer("rotation", _rotation(dim))
         last = nn.Linear(_WIDTH, 2 * (dim - self.kept))
         nn.init.zeros_(last.weight)  # the flow begins as a rotation
         nn.init.zeros_(last.bias)
@@ -85,3 +85,9 @@ class Flow(nn.Module):
             assert isinstance(coupling, Coupling)
             u = coupling.inverse(u)
         return u * self.spread + self.center
+
+
+def _rotation(dim: int) -> Tensor:
+    """A random rotation (dim, dim); in a plan without memory, see `networks/restored.py`, only its shape."""
+    drawn = torch.empty(dim, dim).normal_()
+    return drawn if drawn.is_meta else torch.linalg.qr(drawn)[0]

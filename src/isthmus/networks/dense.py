@@ -74,7 +74,7 @@ class DenseDecoder(nn.Module):
         waves: int | None = None,
     ) -> None:
         super().__init__()
-        self.register_buffer("waves", None if waves is None else torch.randn(latent_dim, waves))
+        self.register_buffer("waves", None if waves is None else torch.empty(latent_dim, waves).normal_())
         n_in = latent_dim + 2 * (waves or 0)
         self.layers = dense_layers([n_in, *reversed(hidden), num_features], activation, OUTPUT_GAIN)
 

@@ -13,7 +13,7 @@ class Members(nn.Module):
 
     def __init__(self, members: int, n_in: int, n_out: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(members, n_in, n_out) * gain / math.sqrt(n_in))
+        self.weight = nn.Parameter(torch.empty(members, n_in, n_out).normal_().mul_(gain).div_(math.sqrt(n_in)))
         self.bias = nn.Parameter(torch.zeros(members, 1, n_out))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from isthmus.networks.autoencoder import seeded
 
 Network = TypeVar("Network", bound=nn.Module)
 _CALLS, _CALLS_A_TENSOR = 10_000, 200  # of torch, for a network of so many tensors: far more than any of ours takes
-_DRAWING = ("normal_", "uniform_")  # in place
 
 
 def restored(make: Callable[[], Network], arrays: Mapping[str, np.ndarray]) -> Network:
@@ -62,7 +61,8 @@ def _described(tensor: Tensor) -> str:
 class _Planning(TorchFunctionMode):
     """Lets nobody build a network of more layers than so many tensors can be the weights of, and fills none of them.
 
-    To draw numbers without memory torch imports its compiler, which takes longer than all the rest.
+    For arithmetic without memory torch imports its compiler, which takes longer than all the rest. Networks therefore
+    make their tensors empty and fill them in place, which a plan leaves out: it changes no shape.
     """
 
     def __init__(self, tensors: int) -> None:
@@ -78,6 +78,11 @@ class _Planning(TorchFunctionMode):
                 f"the settings ask for far more layers than the {self._tensors:,} tensors of the weights"
             )
         named = kwargs or {}
-        if getattr(func, "__module__", "") == nn.init.__name__ or func.__name__ in _DRAWING:
+        if getattr(func, "__module__", "") == nn.init.__name__ or _in_place(func.__name__):
             return named["tensor"] if "tensor" in named else args[0]
         return func(*args, **named)
+
+
+def _in_place(name: str) -> bool:
+    """Whether a function of torch fills the tensor that it is given, by its name."""
+    return name.endswith("_") and not name.endswith("__")

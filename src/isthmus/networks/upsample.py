@@ -225,7 +225,7 @@ class PixelShuffle(_UpSampling):
         self.conv = Conv(num_spatial_dims, in_channels, block * out_channels, kernel_size)
         with torch.no_grad():
             one = self.conv.weight[:out_channels].clone()
-            self.conv.weight.copy_(one.repeat(block, *[1] * (num_spatial_dims + 1)))
+            self.conv.weight.unflatten(0, (block, out_channels)).copy_(one)
 
     def up(self, x: Tensor, size: Sequence[int], indices: Tensor | None) -> Tensor:
         return crop(depth_to_space(self.conv(x), self.factor), size)

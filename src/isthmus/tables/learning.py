@@ -50,10 +50,10 @@ class Recovery:
 
 def network_for(scaler: TableScaler, members: int, factors: Factors, seed: int) -> CellNetwork:
     """An untrained network for the rows of a scaler."""
-    additive = [torch.full((block.width,), float(not isinstance(block, Categories))) for block in scaler.blocks]
+    additive = [float(not isinstance(block, Categories)) for block in scaler.blocks for _ in range(block.width)]
     hidden = int(np.clip(1 << (scaler.width.bit_length() + 1), _NARROWEST, _WIDEST))
     with seeded(seed):
-        return CellNetwork(scaler.owner, torch.cat(additive), factors, members, hidden)
+        return CellNetwork(scaler.owner, torch.tensor(additive), factors, members, hidden)
 
 
 def learn(run: Run, source: TableSource, scaler: TableScaler, members: int) -> tuple[CellNetwork, Trained]:

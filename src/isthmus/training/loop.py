@@ -19,6 +19,7 @@ from torch import Tensor
 
 from isthmus.data.base import evenly_spread
 from isthmus.errors import IsthmusError, LostProcessError
+from isthmus.imports import collector_paused
 from isthmus.networks import load_stored_state, stored_state
 from isthmus.registry import optimizers as optimizers_by_name
 from isthmus.share import BatchGenerator, Share
@@ -64,7 +65,8 @@ class Trainer:
         world: World = ALONE,
     ) -> None:
         self.task, self.spec, self.position, self.signal = task, spec, Position(preparation), 0
-        self.optimizers = optimizers or optimizers_by_name[spec.optimizer](task, spec)
+        with collector_paused():  # the first optimizer of a process has torch import its compiler
+            self.optimizers = optimizers or optimizers_by_name[spec.optimizer](task, spec)
         self._feed, self._validation, self._listeners = feed, validation, listeners
         self._checkpoint, self._schedule, self._part = checkpoint, schedule, part
         self._batch_size = min(spec.batch_size, len(feed) - len(validation))

@@ -8,6 +8,7 @@ import logging
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 import urllib.request
@@ -203,6 +204,18 @@ def test_one_clear_line(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert f"cannot listen at 127.0.0.1:{port}" in said(models / "flat", "--port", port, "--no-browser")
     monkeypatch.setitem(sys.modules, "panel", None)
     assert "pip install 'isthmus[explore]'" in said(models / "flat")
+
+
+def test_samples_are_encoded_before_panel_is_imported(models: Path) -> None:
+    code = f"""
+import sys, isthmus
+from isthmus.serving.explorer.atlas import Atlas
+from isthmus.serving.explorer.prepared import prepared
+Atlas.start = lambda self: print({{"panel", "bokeh", "lancedb"}} & set(sys.modules))
+prepared(isthmus.load({str(models / "flat")!r}), "digits:test")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_answers_do_not_wait_for_acknowledgements() -> None:

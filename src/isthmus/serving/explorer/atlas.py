@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import sys
@@ -117,6 +118,7 @@ class Atlas:
         if self._thread is not None:
             return
         self._thread = threading.Thread(target=self._behind, name="isthmus-atlas", daemon=True)
+        atexit.register(self.stop)  # a thread within torch while Python ends would abort the process
         self._thread.start()
 
     def stop(self) -> None:
@@ -142,6 +144,7 @@ class Atlas:
         if sys.platform == "linux":  # where a thread has a priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         self.finish()
+        atexit.unregister(self.stop)
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Codes (n, numbers) as samples; rows of tables as the numbers that stand for their cells."""

@@ -210,7 +210,7 @@ class EncoderDecoderPage:
         self._message.text = as_html(message)
 
     def _follow(self) -> None:
-        """Have the rest encoded once the page is open, and show points as their codes become ready."""
+        """Show points as their codes become ready."""
         if self._update() or pn.state.curdoc is None:
             return
 
@@ -218,7 +218,6 @@ class EncoderDecoderPage:
             if self._update():
                 poll.stop()
 
-        pn.state.onload(self._atlas.start)
         poll = pn.state.add_periodic_callback(look, period=_POLL)
 
     def _update(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any
 
@@ -61,7 +62,6 @@ def opened(model: Any, X: Any, mixed_sizes: OnMixedSizes = "refuse") -> Source:
 
 
 def _encoder_decoder(model: Any, samples: LabelledData, projection: str = "pca") -> Prepared:
-    from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage
     from isthmus.serving.explorer.table_rows import TableViewer
     from isthmus.serving.explorer.views import Viewer
 
@@ -74,10 +74,17 @@ def _encoder_decoder(model: Any, samples: LabelledData, projection: str = "pca")
         if samples.data is None:
             raise IsthmusError("the page of a model of tables shows rows of a table: give one, as data")
         viewer: Viewer = TableViewer.of_table(scaler)
-        return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
-    some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
-    viewer = Viewer.of(some, axis, table=len(shape) == 1 and scaler.flat, names=names)
-    return Prepared(lambda: EncoderDecoderPage(atlas, viewer).layout, words, atlas.stop)
+    else:
+        some = samples.some() or list(atlas.decode(atlas.directions.codes(_spread(atlas.directions))))
+        viewer = Viewer.of(some, axis, table=len(shape) == 1 and scaler.flat, names=names)
+    atlas.start()
+    return Prepared(partial(_page_of_codes, atlas, viewer), words, atlas.stop)
+
+
+def _page_of_codes(atlas: Atlas, viewer: Any) -> Any:
+    from isthmus.serving.explorer.encoder_decoder_page import EncoderDecoderPage  # Panel is slow to import
+
+    return EncoderDecoderPage(atlas, viewer).layout
 
 
 def _denoiser(model: Any, samples: LabelledData) -> Prepared:
@@ -181,15 +188,9 @@ def assembled(pages: Mapping[str, Prepared]) -> Any:
 
 
 def need_panel() -> None:
-    """Import what the pages need, or say in one line how to install it.
-
-    `panel.extension` would do more: it changes settings of the whole process, and writes into a notebook's cell.
-    """
-    try:
-        import panel
-        import panel.models.file_dropper  # noqa: F401  (Bokeh knows its scripts from then on)
-    except ImportError as error:
-        raise MissingExtraError("the explorer", "explore") from error
+    """Say in one line how to install what the pages need, where it is missing; nothing is imported yet."""
+    if any(find_spec(name) is None for name in ("bokeh", "panel")):
+        raise MissingExtraError("the explorer", "explore")
 
 
 def _spread(directions: Any) -> Any:

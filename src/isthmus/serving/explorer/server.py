@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import panel.models.file_dropper  # noqa: F401  (Bokeh knows its scripts from then on)
 from bokeh.application.handlers.lifecycle import LifecycleHandler
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
