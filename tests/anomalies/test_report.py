@@ -41,7 +41,7 @@ def test_the_page_says_what_is_strange_and_why(
     flagged = int(detector.detect(rows, fdr=0.1).sum())
     assert flagged >= 40 and f"{flagged} rows are flagged out of 200" in said
     assert "height 912 (expected 17" in said and "labelled 1" in said
-    assert "AUROC" in said and "normal samples alone" in said and "AnomalyDetector.load('model')" in said
+    assert "AUROC" in said and "normal samples alone" in said and "detector.save('detector')" in said
 
 
 def test_without_labels_nothing_is_judged_by_them(

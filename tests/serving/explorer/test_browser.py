@@ -251,7 +251,7 @@ def test_a_negative_is_recognised_and_turned_round(server: Server, explorer: Any
     shown = explorer.picture(1)
     page.get_by_text("Invert it", exact=True).click()
     explorer.until(lambda: explorer.picture(1) != shown)
-    assert page.get_by_text("Invert it", exact=True).is_hidden()
+    explorer.until(lambda: page.get_by_text("Invert it", exact=True).is_hidden())
 
 
 def test_in_a_notebook(models: Path, explorer: Any) -> None:
