@@ -6,10 +6,10 @@ import asyncio
 import json
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from tests.serving.http.loops import apart
 
 pytest.importorskip("fastapi", reason="needs the extra serve: pip install 'isthmus[serve]'")
 
@@ -50,12 +50,6 @@ async def asked(guard: Guard, length: int = 2) -> tuple[int, dict[bytes, bytes]]
 
     await guard(scope, receive, send)
     return sent[0]["status"], dict(sent[0]["headers"])
-
-
-def apart(main: Any) -> None:
-    """Run a coroutine in a thread of its own: in this one a browser's loop may run already."""
-    with ThreadPoolExecutor(1) as threads:
-        threads.submit(lambda: asyncio.run(main())).result()
 
 
 def test_what_there_is_no_room_for_is_refused_before_it_waits(caplog: pytest.LogCaptureFixture) -> None:

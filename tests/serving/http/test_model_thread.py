@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.http.loops import PATIENCE, in_a_loop
 
 pytest.importorskip("fastapi", reason="needs the extra serve: pip install 'isthmus[serve]'")
 
 from isthmus.errors import IsthmusError
 from isthmus.serving.http.limits import Limits, Refusal
 from isthmus.serving.http.model_thread import Batch, ModelThread
-
-PATIENCE = 60
 
 
 class Doubling:
@@ -63,17 +60,6 @@ def thread_of() -> Iterator[Callable[..., ModelThread]]:
 
 def row(value: float) -> np.ndarray:
     return np.array([[value]])
-
-
-def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in an event loop, in a thread of its own: in this one a browser's loop may run already."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        with ThreadPoolExecutor(1) as threads:
-            threads.submit(lambda: asyncio.run(asyncio.wait_for(test(**fixtures), PATIENCE))).result()
-
-    return run
 
 
 def ask(thread: ModelThread, model: Any, value: float, wanted: str = "twice", seconds: float = PATIENCE) -> Any:

@@ -45,4 +45,5 @@ class _Joined:
     def _flush(self) -> None:
         if self._parts:
             parts, self._parts, self._size = self._parts, [], 0
-            self._transport.write(b"".join(parts))
+            if not self._transport.is_closing():  # the client may have left in the same round
+                self._transport.write(b"".join(parts))
