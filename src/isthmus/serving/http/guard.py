@@ -16,6 +16,7 @@ from isthmus.serving.http.limits import CLIENT_LEFT, Limits, Refusal, busy
 from isthmus.serving.http.logs import LOGGER, log_answer
 from isthmus.serving.http.metrics import Metrics
 from isthmus.serving.http.model_thread import ModelThread
+from isthmus.serving.http.pace import Pace
 
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _CLOSE = {"Connection": "close"}
@@ -50,6 +51,7 @@ class Guard:
 
     def __init__(self, app: Any, access: Access, limits: Limits, thread: ModelThread, metrics: Metrics) -> None:
         self.app, self.access, self.limits, self.thread, self.metrics = app, access, limits, thread, metrics
+        self.pace = Pace(limits.wait_seconds, limits.requests)
         self.stopping = False
         self._turned_away = 0  # since the last line of log about that
         self._requests, self._bytes = 0, 0  # that are being answered, or still read; and of their bodies
@@ -114,7 +116,7 @@ class Guard:
         self._bytes += size
 
     def _check_room(self) -> None:
-        if self._requests >= self.limits.requests or self.thread.pace.in_hand >= self.thread.pace.room:
+        if self._requests >= self.limits.requests or self.pace.in_hand >= self.pace.room:
             raise busy(f"{self._requests:,} requests are being answered already; try again a little later")
         self.thread.check_room()
 
@@ -145,7 +147,7 @@ class Guard:
             whole = message["type"] == "http.request" and not message.get("more_body")
             if whole and exchange.admitted and not exchange.in_hand and not exchange.status:
                 exchange.in_hand = True
-                self.thread.pace.begin()
+                self.pace.begin()
             return message
 
         return receive
@@ -166,7 +168,7 @@ class Guard:
     def _put_away(self, exchange: _Exchange) -> None:
         if exchange.in_hand:
             exchange.in_hand = False
-            self.thread.pace.end(answered=0 < exchange.status < CLIENT_LEFT)
+            self.pace.end(answered=0 < exchange.status < CLIENT_LEFT)
 
     def _tell(self, exchange: _Exchange) -> None:
         """Write one line, and count."""

@@ -20,7 +20,6 @@ from typing import Any
 
 from isthmus.anomalies.drift import Drift
 from isthmus.serving.http.limits import Limits, Refusal, busy
-from isthmus.serving.http.pace import Pace
 from isthmus.serving.http.rows import joined, kind_of, part_of
 from isthmus.serving.http.served import Served
 
@@ -65,8 +64,7 @@ _Answered = tuple[_Job, dict[str, Any] | BaseException]
 class ModelThread:
     """Computes the outputs of models, one batch at a time, for requests of one event loop.
 
-    limits : see `Limits`. on_batch : is told of each batch, from the thread. pace : of the requests that jobs are of,
-    kept by whoever takes them on.
+    limits : see `Limits`. on_batch : is told of each batch, from the thread.
 
     A request that is cancelled before its batch begins is not computed, and neither is one whose deadline has passed. A
     batch that fails is computed again in halves, so that the error is that of the request alone that caused it. All but
@@ -75,7 +73,6 @@ class ModelThread:
 
     def __init__(self, limits: Limits, on_batch: Callable[[Batch], None] = lambda batch: None) -> None:
         self._limits, self._on_batch = limits, on_batch
-        self.pace = Pace(limits.wait_seconds, limits.requests)
         self._jobs: deque[_Job] = deque()
         self._batches: SimpleQueue[list[_Job]] = SimpleQueue()  # for the thread; an empty one ends it
         self._waiting_rows, self._closed = 0, False

@@ -6,8 +6,9 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
+from starlette.requests import ClientDisconnect
+
 from isthmus.serving.http.errors import error_answer
-from isthmus.serving.http.limits import CLIENT_LEFT, Refusal
 from isthmus.serving.http.protocol import Infer
 
 _PATH = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
@@ -56,7 +57,7 @@ async def _body(receive: Any) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise Refusal(CLIENT_LEFT, "the client left before its body was complete")
+            raise ClientDisconnect
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return parts[0] if len(parts) == 1 else b"".join(parts)
