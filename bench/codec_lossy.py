@@ -165,13 +165,13 @@ def colour() -> None:
     _crops(codec, test)
     saved = bd_rate(curves["JPEG"], curves["isthmus"])
     ours, avif = (np.array(sorted(curves[name])).T for name in ("isthmus", "AVIF"))
-    rates = np.linspace(max(0.1, ours[0, 0], avif[0, 0]), min(2, ours[0, -1], avif[0, -1]), 100)
-    ahead = np.interp(rates, *ours) - np.interp(rates, *avif)
-    for rate, more in zip(rates[::9], ahead[::9], strict=True):
+    both = np.linspace(max(0.1, ours[0, 0], avif[0, 0]), min(2, ours[0, -1], avif[0, -1]), 100)
+    ahead = np.interp(both, *ours) - np.interp(both, *avif)
+    for rate, more in zip(both[::9], ahead[::9], strict=True):
         print(f"{rate:.2f} bits a pixel: {more:+.2f} dB over AVIF")
     note(
         Target("unseen photographs, bytes against JPEG at equal PSNR", saved, -52, "%"),
-        Target(f"PSNR over AVIF's, least of {rates[0]:.2f} to {rates[-1]:.2f} bits", float(ahead.min()), 0, "dB", True),
+        Target(f"PSNR over AVIF's, least of {both[0]:.2f} to {both[-1]:.2f} bits", float(ahead.min()), 0, "dB", True),
     )
 
 

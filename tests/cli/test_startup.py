@@ -63,6 +63,17 @@ print(sorted({set(NEEDLESS)} & set(sys.modules)))
     assert done.stdout == "[]\n"
 
 
+def test_training_does_not_import_the_compiler_of_torch() -> None:
+    """Its import takes longer than that of torch; optimizers of torch import it when they are made, and step."""
+    code = """
+import sys, numpy, isthmus
+isthmus.AutoEncoder(2, epochs=2, random_state=0).fit(numpy.random.default_rng(0).random((20, 8, 8, 1)))
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_info_of_data_says_what_is_taken(tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", np.arange(48, dtype=np.uint16).reshape(4, 3, 4))
     said = ask("info", tmp_path / "t.npy")

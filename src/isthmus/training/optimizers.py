@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -54,12 +55,31 @@ def muon(network: nn.Module, spec: TrainingSpec) -> list[torch.optim.Optimizer]:
 
 def _adam(parameters: list[nn.Parameter], learning_rate: float, spec: TrainingSpec) -> torch.optim.Optimizer:
     fused = parameters[0].device.type in ("cpu", "cuda", "mps")
-    return torch.optim.AdamW(
-        parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=spec.weight_decay, fused=fused
-    )
+    return _AdamW(parameters, lr=learning_rate, betas=(0.9, 0.99), weight_decay=spec.weight_decay, fused=fused)
 
 
-class BlockMuon(torch.optim.Optimizer):
+class _Uncompiled(torch.optim.Optimizer):
+    """An optimizer for which torch does not import its compiler: a second that whoever waits for a first step saves.
+
+    torch wraps these methods so that its compiler passes them over, and imports it to do so. Nothing here is compiled.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class _AdamW(_Uncompiled, torch.optim.AdamW):
+    """torch's."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One update of every parameter that has a gradient."""
+        inspect.unwrap(torch.optim.AdamW.step)(self, closure)
+
+
+class BlockMuon(_Uncompiled):
     """Momentum whose update is orthogonalised: every direction of a weight matrix moves equally far.
 
     Jordan et al. (2024), "Muon: An optimizer for hidden layers in neural networks". Other than `torch.optim.Muon` it
