@@ -116,7 +116,7 @@ class NetworkSpec(Spec):
     upsample: str = "nearest"
     bottleneck: str = "plain"
     projection: int | None = None  # principal components that a dense encoder is given in place of the features
-    waves: int | None = None  # random Fourier features of the code that a dense decoder is given beside it
+    waves: int | None = None  # random Fourier features of a flat code that the decoder is given beside it
     remembered: int | None = None  # samples that an encoder without layers places new ones among ("dense")
     voters: int | None = None  # of these that it asks, the nearest
     output: str = "linear"  # "sigmoid" where the objective reads probabilities; "bounded" for black and white
@@ -169,6 +169,10 @@ class NetworkSpec(Spec):
         if self.hidden and self.latent_dim is None:
             raise IsthmusError(
                 f"hidden (={self.hidden}) layers lead to a flat code: give latent_dim, not latent_channels"
+            )
+        if self.waves and self.latent_dim is None:
+            raise IsthmusError(
+                f"waves (={self.waves}) are features of a flat code: give latent_dim, not latent_channels"
             )
         if self.factor < 2:
             raise IsthmusError(f"factor (={self.factor}) must be at least 2")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
+from isthmus.errors import IsthmusError
 from isthmus.networks import AutoEncoderNetwork, build
 from isthmus.registry import activations, bottlenecks, downsamplings, upsamplings
 from isthmus.spec import NetworkSpec
@@ -55,6 +56,13 @@ def test_convolutional(down: str, up: str, bottleneck: str) -> None:
         (SIZES[1][0], SIZES[2][0], SIZES[3][0]), ((2, "flat"), (3, "spatial"), (2, "spatial")), strict=True
     ):
         check(conv_spec(spatial, code, factor=factor, downsample=down, upsample=up, bottleneck=bottleneck))
+
+
+def test_a_decoder_that_is_given_waves_of_a_flat_code() -> None:
+    check(conv_spec((7, 5), "flat", waves=6))
+    check(NetworkSpec("dense", (12,), latent_dim=4, hidden=(9,), waves=6))
+    with pytest.raises(IsthmusError, match=r"waves \(=6\) are features of a flat code"):
+        conv_spec((7, 5), "spatial", waves=6)
 
 
 @pytest.mark.parametrize("num_spatial_dims", [1, 2, 3])

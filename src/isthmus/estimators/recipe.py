@@ -37,6 +37,7 @@ _PROBED_SAMPLES, _PROBED_NUMBERS = 5_000, 1 << 25  # at most, of the samples tha
 _TABLE_DECAY, _TABLE_RATE = 0.1, 0.03  # of weights; for tables with columns of any kind: few rows, many features
 _SMALL_CODE = 16
 _TINY_CODE, _TINY_CODE_RATE = 4, 0.02  # up to so many numbers, which leave out most of a sample: learn more slowly
+_WAVES = 64  # Fourier features of so tiny a code, for which many different samples lie close to each other
 _AT_THE_ENDS = 0.25  # share of values at 0 and 1 from which on data count as black and white
 
 
@@ -179,6 +180,7 @@ def network_spec(model: Choices, sample_shape: tuple[int, ...], latent_dim: int 
         downsample=model.downsample,
         upsample=model.upsample,
         bottleneck=model.bottleneck,
+        waves=_WAVES if kind == "conv" and latent_dim is not None and latent_dim <= _TINY_CODE else None,
         output=output,
     )
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from isthmus.errors import IsthmusError
 from isthmus.networks.blocks import CODE_GAIN, Conv, as_output
-from isthmus.networks.dense import dense_layers
+from isthmus.networks.dense import dense_layers, directions, with_waves
 from isthmus.registry import activations, downsamplings, upsamplings
 from isthmus.spec import NetworkSpec, spatial_sizes
 
@@ -92,6 +92,8 @@ class ConvDecoder(nn.Module):
     spatial code  z (N, latent_channels, *S') ──1×1 convolution──▶ (N, channels[-1], *S') ──stages──▶ (N, C, *S)
     """
 
+    waves: Tensor | None
+
     def __init__(self, spec: NetworkSpec) -> None:
         super().__init__()
         d = len(spec.sample_shape) - 1
@@ -100,9 +102,14 @@ class ConvDecoder(nn.Module):
         self.factor = spec.factor
         self.spatial, self.coarsest = spec.sample_shape[1:], spec.spatial_sizes[-1]
         self.is_flat = spec.latent_dim is not None
+        self.register_buffer("waves", None if spec.latent_dim is None else directions(spec.latent_dim, spec.waves))
         self.code: nn.Module
         if spec.latent_dim is not None:
-            flat = [spec.latent_dim, *reversed(spec.hidden), widths[0] * math.prod(self.coarsest)]
+            flat = [
+                spec.latent_dim + 2 * (spec.waves or 0),
+                *reversed(spec.hidden),
+                widths[0] * math.prod(self.coarsest),
+            ]
             self.code = dense_layers(flat, spec.activation)
         else:
             assert spec.latent_channels is not None
@@ -120,7 +127,7 @@ class ConvDecoder(nn.Module):
 
         `indices` are those of the encoder's `with_indices`, in its order.
         """
-        x: Tensor = self.code(z)
+        x: Tensor = self.code(with_waves(z, self.waves))
         if self.is_flat:
             x = x.unflatten(1, (*self.coarsest, -1)).movedim(-1, 1)  # (N, prod(S') · C') -> (N, C', *S')
         sizes = self._sizes(tuple(x.shape[2:]), spatial)

@@ -58,9 +58,7 @@ class DenseEncoder(nn.Module):
 class DenseDecoder(nn.Module):
     """(N, latent_dim) -> (N, num_features): the encoder mirrored; `hidden` is in the encoder's order.
 
-    waves : random directions along which sine and cosine of the code are given to the layers beside the code itself:
-    a few numbers can then stand for many different samples (Tancik et al. 2020, "Fourier features let networks learn
-    high frequency functions in low dimensional domains", NeurIPS, arXiv:2006.10739).
+    waves : see `with_waves`.
     """
 
     waves: Tensor | None
@@ -74,13 +72,27 @@ class DenseDecoder(nn.Module):
         waves: int | None = None,
     ) -> None:
         super().__init__()
-        self.register_buffer("waves", None if waves is None else torch.empty(latent_dim, waves).normal_())
+        self.register_buffer("waves", directions(latent_dim, waves))
         n_in = latent_dim + 2 * (waves or 0)
         self.layers = dense_layers([n_in, *reversed(hidden), num_features], activation, OUTPUT_GAIN)
 
     def forward(self, z: Tensor) -> Tensor:
-        if self.waves is not None:
-            phases = z @ self.waves  # (N, latent_dim) -> (N, waves)
-            z = torch.cat([z, phases.sin(), phases.cos()], dim=1)
-        x: Tensor = self.layers(z)
+        x: Tensor = self.layers(with_waves(z, self.waves))
         return x
+
+
+def directions(latent_dim: int, waves: int | None) -> Tensor | None:
+    """Random directions for `with_waves`, (latent_dim, waves)."""
+    return None if waves is None else torch.empty(latent_dim, waves).normal_()
+
+
+def with_waves(z: Tensor, waves: Tensor | None) -> Tensor:
+    """Codes (N, latent_dim) with sine and cosine along the directions `waves` beside them, if there are any.
+
+    A few numbers can then stand for many different samples: Tancik et al. 2020, "Fourier features let networks learn
+    high frequency functions in low dimensional domains", NeurIPS, arXiv:2006.10739.
+    """
+    if waves is None:
+        return z
+    phases = z @ waves  # (N, latent_dim) -> (N, waves)
+    return torch.cat([z, phases.sin(), phases.cos()], dim=1)
