@@ -14,6 +14,7 @@ from sklearn.decomposition import PCA
 from isthmus import Denoiser, IsthmusError, datasets, load
 from isthmus.corruptions import Corruption
 from isthmus.data import tiles as tiling
+from isthmus.denoising.noise import estimate_level
 from isthmus.networks.unet import SIZES, UNet
 
 DIGITS = datasets.load("digits")
@@ -94,6 +95,31 @@ def test_the_level_is_estimated(pictures: list[np.ndarray]) -> None:
     assert name == "gaussian" and float(level) == pytest.approx(0.1, rel=0.08)
     rows = [corrupted(x[None], "rows:0.1", i)[0] for i, x in enumerate(pictures[:3])]
     assert str(Denoiser(size="small", minutes=1e-4, random_state=0).fit(rows).noise_).startswith("rows:0.")
+
+
+def test_images_of_any_level_of_a_range_are_cleaned_each_by_its_own(pictures: list[np.ndarray]) -> None:
+    """What is cut into crops is cleaned by the level seen in the whole image, however it comes."""
+    model = Denoiser("gaussian:0.02-0.4", size="small", epochs=15, random_state=0).fit(pictures[:8])
+    assert model.network_spec_.levels == (0.02, 0.4)
+    clean = [pictures[8], pictures[10]]
+    cleaned = {}
+    for sigma in (0.04, 0.1, 0.3):
+        noisy = np.stack(clean) + sigma * np.random.default_rng(1).standard_normal((2, *clean[0].shape))
+        for image in noisy:
+            assert estimate_level(image[..., None]) == pytest.approx(sigma, rel=0.12)
+        cleaned[sigma], std = model.denoise(noisy.astype(np.float32), return_std=True)
+        assert mse(cleaned[sigma], np.stack(clean)) < 0.8 * sigma**2
+        assert 1 / 3 < np.sqrt(mse(cleaned[sigma], np.stack(clean))) / std.mean() < 3
+    both = [
+        (image + s * np.random.default_rng(1).standard_normal(image.shape))
+        for image, s in zip(clean, (0.04, 0.3), strict=True)
+    ]
+    alone = [model.denoise(image[None])[0] for image in both]
+    for a, b in zip(model.denoise(np.stack(both)), alone, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)  # a neighbour with other noise changes nothing
+    flat = np.full((1, 80, 96), 0.5, np.float32)
+    assert np.isfinite(model.denoise(flat)).all()
+    assert Denoiser("gaussian:0.1", size="small", epochs=1).fit(pictures[:2]).network_spec_.levels is None
 
 
 def test_deviations_are_calibrated(denoiser: Denoiser) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from isthmus.data.scaling import to_dtype
 from isthmus.data.tiles import tiles
 from isthmus.denoising.blind_spots import Blind, without_itself
+from isthmus.denoising.noise import estimate_level
 from isthmus.denoising.risk import Judgement, NoiseVariance, still
 from isthmus.errors import IsthmusError
 from isthmus.networks.unet import UNet, UNetSpec
@@ -61,12 +63,13 @@ class Cleaner:
         cleaned = np.empty((*samples.shape[:-1], self.channels_out(samples.shape[-1])), samples.dtype)
         std = np.zeros(cleaned.shape, np.float32) if with_std else None
         judgement = None if self.variance is None else Judgement(self.variance)
+        levels = self._levels(samples).to(device)
         reach = self.network.reach + (_STEP if self.blind is not None else 0)
         for read, kept, place in tiles(samples.shape[1:-1], samples.shape[-1], max(_STEP, self.network.step), reach):
             part = np.moveaxis(samples[(slice(None), *read)], -1, 1)
             part = part - np.float64(self.zero) if self.zero else part
             x = torch.from_numpy(part.astype(np.float32) / np.float32(self.unit)).to(device)
-            guess, variance = self._in_part(x, *self._run(x))
+            guess, variance = self._in_part(x, *self._run(x, levels))
             inner, where = (slice(None), slice(None), *kept), (slice(None), *place)
             if judgement is not None:
                 quiet = still(x)
@@ -84,6 +87,13 @@ class Cleaner:
         for index in np.flatnonzero(shares < 1).tolist():
             self._keep_part(samples[index], cleaned[index], None if std is None else std[index], float(shares[index]))
         return cleaned, std, self.share * shares
+
+    def _levels(self, samples: np.ndarray) -> Tensor:
+        """How strong the noise of each sample is, float32 (n,), the same for all of its tiles; 0 if nobody asks."""
+        asked = samples if self.spec.levels is not None else samples[:0]
+        found = np.zeros(len(samples), np.float32)
+        found[: len(asked)] = [estimate_level(sample) / self.unit for sample in asked]
+        return torch.from_numpy(found)
 
     def _in_part(self, x: Tensor, guess: Tensor, error: Tensor) -> Result:
         """Only a share of what the network takes away is taken away."""
@@ -103,13 +113,14 @@ class Cleaner:
         cleaned[:] = to_dtype(sample + share * removed, cleaned.dtype)
 
     @torch.inference_mode()
-    def _run(self, x: Tensor) -> Result:
+    def _run(self, x: Tensor, levels: Tensor) -> Result:
         """Samples (N, C, *S) as the network sees them: cleaned, and the variance of the error."""
         inside, channels = self.spec.in_channels, x.shape[1]
         if channels != inside:  # each colour by itself, or grey as a colour
             x = x.flatten(0, 1)[:, None] if inside == 1 else x.expand(-1, inside, *x.shape[2:])
-        x = in_memory_order(x)
-        guess, variance = averaged(self._once, x, turns=self.turns) if self.averaging else self._once(x)
+        levels = levels.repeat_interleave(len(x) // len(levels))
+        x, once = in_memory_order(x), partial(self._once, levels=levels)
+        guess, variance = averaged(once, x, turns=self.turns) if self.averaging else once(x)
         if channels != inside:
             guess, variance = (
                 part.unflatten(0, (-1, channels))[:, :, 0] if inside == 1 else part.mean(1, keepdim=True)
@@ -117,9 +128,9 @@ class Cleaner:
             )
         return guess, variance
 
-    def _once(self, x: Tensor) -> Result:
+    def _once(self, x: Tensor, levels: Tensor) -> Result:
         if self.blind is None:
-            return self.network.clean(x)
+            return self.network.clean(x, levels)
         return self.blind.mix(x, *without_itself(self.network, x, rows=self.blind.rows))
 
 

@@ -88,7 +88,8 @@ def learn_denoiser(
     low, high, centre, deviation = _moments(fitting, scale, channels)
     ends = (0.0, 1.0) if scale != 1 else (low, high)
     widths, blocks = SIZES[size]
-    spec = UNetSpec(d, channels, targets or channels, widths, blocks, centre, deviation)
+    levels = _levels(noise) if side is not None and how == "clean" else None
+    spec = UNetSpec(d, channels, targets or channels, widths, blocks, centre, deviation, levels)
     with seeded(run.seed):
         network = spec.build()
     in_best_memory_order(network.to(run.device), d + 2)
@@ -118,6 +119,13 @@ def _check_levels(noise: str | None, dtype: np.dtype) -> None:
                 f"noise '{part}' would be {part.high:g} times the whole range of {dtype}; its level is a fraction of "
                 f"that range: {part.name}:{part.high / unit:.3g} is {part.high:g} of {unit:g}"
             )
+
+
+def _levels(noise: str | None) -> tuple[float, float] | None:
+    """Least and largest level of noise that is the same everywhere in a sample, where it must be seen there."""
+    parts = [] if noise is None else list(parse_corruption(noise))
+    low, high = (parts[0].low, parts[0].high) if [part.name for part in parts] == ["gaussian"] else (None, None)
+    return None if low is None or high is None or low == high else (low, high)
 
 
 def _side(samples: Sequence[np.ndarray], d: int) -> tuple[int, ...] | None:

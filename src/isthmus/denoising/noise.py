@@ -13,6 +13,7 @@ from isthmus.errors import IsthmusError
 
 _SIDES = {1: 16, 2: 8, 3: 4}  # of patches, by the number of spatial dimensions
 _PATCHES, _TIMES = 200_000, 8  # in all, or so many times as there are places
+_PATCHES_OF_ONE, _UNBIASED = 20_000, 1.03  # of one sample, and how much too small the least of the bins is there
 _BINS = 12  # of brightness, where the noise depends on it
 _LEAST_PATCHES = 1000  # in a bin, and of those that are smooth
 _SMOOTH = 0.05  # share of the patches of equal brightness that say how much noise there is
@@ -34,7 +35,15 @@ def estimate_deviation(samples: Sequence[np.ndarray], seed: int = 0, *, across_r
     the smoothest patches; here of patches of equal brightness, of which the least noisy count. Patches that are
     constant, clipped or filled in part say nothing of the noise. 0 where all are constant.
     """
-    return math.sqrt(min((variance for _, variance in _by_brightness(samples, seed, across_rows)), default=0.0))
+    return math.sqrt(_least(_by_brightness(samples, seed, across_rows)))
+
+
+def estimate_level(sample: np.ndarray) -> float:
+    """`estimate_deviation` of one sample (*spatial, channels), from fewer patches, without its bias on white noise.
+
+    The least of the variances of several brightnesses is too small where all of them are the same noise.
+    """
+    return _UNBIASED * math.sqrt(_least(_by_brightness([sample], 0, most=_PATCHES_OF_ONE)))
 
 
 def estimate_gains(samples: Sequence[np.ndarray], seed: int = 0) -> tuple[float, float]:
@@ -85,7 +94,13 @@ def is_correlated(samples: Sequence[np.ndarray], seed: int = 0) -> bool:
     return along(1) - across > _CORRELATED
 
 
-def _by_brightness(samples: Sequence[np.ndarray], seed: int, across_rows: bool = False) -> list[tuple[float, float]]:
+def _least(found: Sequence[tuple[float, float]]) -> float:
+    return min((variance for _, variance in found), default=0.0)
+
+
+def _by_brightness(
+    samples: Sequence[np.ndarray], seed: int, across_rows: bool = False, most: int = _PATCHES
+) -> list[tuple[float, float]]:
     """Mean and variance of the noise of patches of equal brightness; nothing where all patches are constant."""
     samples = _without_single(samples)
     d = samples[0].ndim - 1
@@ -94,7 +109,7 @@ def _by_brightness(samples: Sequence[np.ndarray], seed: int, across_rows: bool =
     axes = d - across_rows
     side = _side(samples, axes)
     sides = [side] * axes + [1] * across_rows
-    drawn = _patches(samples, seed, sides)
+    drawn = _patches(samples, seed, sides, most)
     patches = _telling(drawn)
     if len(patches) == 0:
         return []
@@ -126,7 +141,7 @@ def _places(samples: Sequence[np.ndarray], sides: Sequence[int]) -> int:
     )
 
 
-def _patches(samples: Sequence[np.ndarray], seed: int, sides: Sequence[int]) -> np.ndarray:
+def _patches(samples: Sequence[np.ndarray], seed: int, sides: Sequence[int], most: int = _PATCHES) -> np.ndarray:
     """Random patches of single channels, float64 (n, values)."""
     rng = np.random.default_rng([seed, 6])
     large = [sample for sample in samples if all(n >= k for n, k in zip(sample.shape, sides, strict=False))]
@@ -135,8 +150,8 @@ def _patches(samples: Sequence[np.ndarray], seed: int, sides: Sequence[int]) -> 
             f"no sample is as long as {max(sides)} on every axis, so its noise cannot be estimated; give it, as in "
             f"noise='gaussian:0.1' with learn_from='noisy'"
         )
-    chosen = rng.permutation(len(large))[:_PATCHES]
-    count, found = max(1, min(_PATCHES, _TIMES * _places(large, sides)) // len(chosen)), []
+    chosen = rng.permutation(len(large))[:most]
+    count, found = max(1, min(most, _TIMES * _places(large, sides)) // len(chosen)), []
     for index in chosen.tolist():
         sample = large[index]
         places = [rng.integers(0, n - k + 1, count) for n, k in zip(sample.shape, sides, strict=False)]

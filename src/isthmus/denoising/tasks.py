@@ -73,7 +73,7 @@ class ErrorTask(DenoisingTask):
         """Samples with more noise, whose errors are larger, count less."""
         noisy, clean = self._pair(x, generator)
         with self.autocast():
-            guess, spread = self.network.with_variance(in_memory_order(noisy))
+            guess, spread = self.network.with_variance(in_memory_order(noisy), self._level(noisy, clean))
         error = ((guess.float() - clean) / self.network.deviation) ** 2
         if noisy.shape != clean.shape:
             return error.mean() + _SPREAD * _likelihood(spread, error).mean()
@@ -86,8 +86,13 @@ class ErrorTask(DenoisingTask):
         """Judged by the clean samples."""
         noisy, clean = self._pair(x, generator)
         base = noisy if noisy.shape == clean.shape else noisy.mean(1, keepdim=True)
-        noise, removed = (base - clean).double(), (base - self.network(in_memory_order(noisy))).double()
+        guess = self.network(in_memory_order(noisy), self._level(noisy, clean))
+        noise, removed = (base - clean).double(), (base - guess).double()
         return Removal(float(removed.square().sum()), float((removed * noise).sum()), math.inf, noise.numel())
+
+    def _level(self, noisy: Tensor, clean: Tensor) -> Tensor | None:
+        """Deviation of what was added to each sample, (N,), where the network must know."""
+        return None if self.network.levels is None else (noisy - clean).square().flatten(1).mean(1).sqrt()
 
     def _pair(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.targets:

@@ -32,6 +32,8 @@ SIZES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {  # widths and bloc
 }
 _QUIET = 0.1  # of the last convolution of a block: at first a block hands on what it gets
 _FIRST = -4.0  # first logarithm of a variance
+_SEEN = 0.2  # size of the noise that layers see which are told its level
+_LEAST_LEVEL = 0.05  # beside the largest: weaker noise counts as that
 _FLOOR = -14.0  # least logarithm of a variance in scaled units
 
 
@@ -46,6 +48,7 @@ class UNetSpec(Spec):
     blocks: tuple[int, ...]
     centre: float = 0.0
     deviation: float = 1.0
+    levels: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +87,8 @@ class UNet(nn.Module):
 
     widths : channels of each stage, finest first. blocks : residual blocks of each stage and of each way back.
     centre, deviation : of the samples; the layers see and give standardised values.
+    levels : least and largest deviation of the noise, where `forward` is told it: the layers then see noise of one size
+        and give noise of that size, whatever its level is.
     Where out_channels is not in_channels, the noise is taken from the mean of the channels.
     """
 
@@ -99,8 +104,10 @@ class UNet(nn.Module):
         blocks: Sequence[int],
         centre: float = 0.0,
         deviation: float = 1.0,
+        levels: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
+        self.levels = levels
         d, fold = num_spatial_dims, FOLD**num_spatial_dims
         self.register_buffer("centre", torch.tensor(centre))
         self.register_buffer("deviation", torch.tensor(deviation))
@@ -117,26 +124,40 @@ class UNet(nn.Module):
         self.spread = Conv(d, widths[0], fold * out_channels, 3, gain=_QUIET)
         nn.init.constant_(self.spread.bias, _FIRST)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The clean samples."""
-        return self._finish(x, self.tail(self._features(x)))
+    def forward(self, x: Tensor, level: Tensor | None = None) -> Tensor:
+        """The clean samples. level : deviation of the noise of each, (N,), in their units, where `levels` are set."""
+        size = self._size(x, level)
+        return self._finish(x, self.tail(self._features(x, size)), size)
 
-    def with_variance(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def with_variance(self, x: Tensor, level: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The clean samples, and the logarithm of the variance of their error in deviations of the data.
 
         The gradient of the latter stays in its own layer.
         """
-        h = self._features(x)
-        noise, spread = self.tail(h), self.spread(h.detach())
-        return self._finish(x, noise), self._unfold(x, spread).float().clamp(_FLOOR, -_FLOOR)
+        size = self._size(x, level)
+        h = self._features(x, size)
+        noise, spread = self.tail(h), self._unfold(x, self.spread(h.detach())).float()
+        if size is not None:
+            spread = F.logsigmoid(spread) + 2 * size.log()  # what is cleaned is no further off than what was noisy
+        return self._finish(x, noise, size), spread.clamp(_FLOOR, -_FLOOR)
 
-    def clean(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def clean(self, x: Tensor, level: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The clean samples and the variances of their errors, both in the units of x."""
-        guess, spread = self.with_variance(x)
+        guess, spread = self.with_variance(x, level)
         return guess, spread.exp() * self.deviation**2
 
-    def _features(self, x: Tensor) -> Tensor:
-        h: Tensor = self.head(_fold((_filled(x, self.step) - self.centre) / self.deviation))
+    def _size(self, x: Tensor, level: Tensor | None) -> Tensor | None:
+        """How large the noise is in deviations of the data, of a shape that goes with x."""
+        if self.levels is None:
+            return None
+        assert level is not None, "this network must be told the level of the noise"
+        low, high = self.levels
+        size = level.clamp(max(low, _LEAST_LEVEL * high), high) / self.deviation
+        return size.view(-1, *[1] * (x.ndim - 1))
+
+    def _features(self, x: Tensor, size: Tensor | None) -> Tensor:
+        z = (_filled(x, self.step) - self.centre) / self.deviation
+        h: Tensor = self.head(_fold(z if size is None else z * (_SEEN / size)))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=False):
             h = blocks(h)
@@ -148,9 +169,10 @@ class UNet(nn.Module):
             h = blocks(up(h, skip.shape[2:]) + skip)
         return h
 
-    def _finish(self, x: Tensor, noise: Tensor) -> Tensor:
+    def _finish(self, x: Tensor, noise: Tensor, size: Tensor | None) -> Tensor:
         base = x if x.shape[1] == self.out_channels else x.mean(1, keepdim=True)
-        return base - self.deviation * self._unfold(x, noise).float()
+        unit = self.deviation if size is None else self.deviation * size
+        return base - unit * self._unfold(x, noise).float()
 
     def _unfold(self, x: Tensor, y: Tensor) -> Tensor:
         y = depth_to_space(y, FOLD)
