@@ -14,7 +14,8 @@ from isthmus.compression import lossy_network
 from isthmus.compression.coding import codes as coding
 from isthmus.compression.coding.context import Canvas, Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT, Tables
-from isthmus.compression.lossy_network import RateNetwork
+from isthmus.compression.lossy_network import LossyNetwork, RateNetwork
+from isthmus.compression.patches import PatchNetwork
 
 CONTEXTS = [Context(np.zeros((0, 2), np.int32)), Context.disk(1.5, 2), Context.disk(2.3, 3), Context.disk(7.2, 8)]
 
@@ -54,6 +55,28 @@ def test_features_are_the_same_in_training_and_in_coding(
     for count in range(channels):
         ours = lossy_network.with_known(trained, known, count).numpy() * coding.FEATURE_UNIT
         np.testing.assert_array_equal(ours, coding.with_known(coded, values, count)[back])
+
+
+def test_what_cleans_has_a_strength_for_each_quality() -> None:
+    """A quality for all images, as when they are read, gives what one for each gives, as in training."""
+    patches = np.random.default_rng(0).random((300, 3, 4, 4), np.float32)
+    plain, network = (PatchNetwork(3, 4, 6, 5, patches, strengths=count) for count in (0, 3))
+    assert plain.strengths is None and network.strengths is not None
+    codes = torch.from_numpy(random_codes(2, 6, 5, 6, 0, 2.0).astype(np.float32)).permute(0, 3, 1, 2)
+    quality = torch.tensor([0.3, 0.3])
+    whole, simple = LossyNetwork(network, 6), LossyNetwork(plain, 6)
+    expected = simple.reconstruct(codes, quality, (23, 18))
+    torch.testing.assert_close(whole.reconstruct(codes, quality, (23, 18)), expected)  # it starts as nothing
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    each = network.decode(codes, (23, 18), network.strengths[[0, 0]])
+    torch.testing.assert_close(network.decode(codes, (23, 18), network.strengths[[0]]), each)
+    assert (network.decode(codes, (23, 18), network.strengths[[2]]) - each).abs().max() > 1e-3
+    torch.testing.assert_close(
+        whole.reconstruct(codes, quality[:1], (23, 18)), whole.reconstruct(codes, quality, (23, 18))
+    )
 
 
 @pytest.mark.parametrize(("context", "channels", "groups"), [(CONTEXTS[0], 8, 3), (CONTEXTS[2], 5, 2)])

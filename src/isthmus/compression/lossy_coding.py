@@ -193,7 +193,7 @@ class AutoEncoderCoding:
         x = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
         scaled = torch.from_numpy(x.astype(np.float32) / np.float32((1 << self._depth) - 1))
         scaled = scaled.contiguous(memory_format=memory_format(4))
-        quality = self._quality(len(x), number)
+        quality = self._quality(number)
         if self._search is None:
             y = torch.round(self._network.scaled(scaled, quality)).clamp(-MOST_CODE, MOST_CODE)
         else:
@@ -202,12 +202,12 @@ class AutoEncoderCoding:
 
     def _pixels(self, codes: np.ndarray, shape: tuple[int, ...], number: int) -> np.ndarray:
         y = torch.from_numpy(codes.astype(np.float32)).permute(0, 3, 1, 2)
-        x = self._network.reconstruct(y, self._quality(len(y), number), shape[1:3])
+        x = self._network.reconstruct(y, self._quality(number), shape[1:3])
         top = (1 << self._depth) - 1
         levels = (x.permute(0, 2, 3, 1) * top).round_().clamp_(0, top)
         pixels: np.ndarray = levels.numpy().astype(f"u{self._depth // 8}")
         return pixels
 
     @staticmethod
-    def _quality(n: int, number: int) -> Tensor:
-        return torch.full((n,), number / QUALITIES)
+    def _quality(number: int) -> Tensor:
+        return torch.tensor([number / QUALITIES])  # of all images

@@ -45,7 +45,8 @@ class FlatSettings:
 class PatchSettings:
     """Of an auto-encoder of patches.
 
-    patch : their side. radius, skew : of the context. repair : channels of the layers that mend seams.
+    patch : their side. radius, skew : of the context. repair : channels of the layers that mend seams. strengths : how
+    many they have, see `PatchNetwork`.
     """
 
     patch: int = 8
@@ -55,12 +56,13 @@ class PatchSettings:
     groups: int = 3
     hidden: int = 96
     repair: int = 32
+    strengths: int = 7
     batch_size: int = 8
     learning_rate: float = 0.02
 
 
 _FLAT, _PATCHES = FlatSettings(), PatchSettings()
-_FINE = replace(_PATCHES, batch_size=32)  # of small images at high qualities, where a flat code ends
+_FINE = replace(_PATCHES, batch_size=32, strengths=0)  # of small images at high qualities, where a flat code ends
 _INK = replace(
     _FINE, patch=1, codes=1, groups=1, radius=7.2, skew=8, hidden=128, batch_size=16
 )  # on a plain background
@@ -129,11 +131,17 @@ def _learn_patches(
     context = Context.disk(settings.radius, settings.skew)
     with seeded(run.seed):
         rate = RateNetwork(context, codes, min(settings.groups, codes), settings.hidden)
-        described = {"channels": channels, "patch": patch, "codes": codes, "hidden": settings.repair}
+        described = {
+            "channels": channels,
+            "patch": patch,
+            "codes": codes,
+            "hidden": settings.repair,
+            "strengths": settings.strengths,
+        }
         some = _patches(images, patch, run.seed)
         if background is not None:
             background /= np.iinfo(images[0].dtype).max
-        patches = PatchNetwork(channels, patch, codes, settings.repair, some, background)
+        patches = PatchNetwork(channels, patch, codes, settings.repair, some, background, settings.strengths)
         lambdas = _representable(lambdas, patches, some)
         first, last = (math.sqrt(value) / _COARSE for value in lambdas)
         network = LossyNetwork(patches, codes, rate, (first, last))

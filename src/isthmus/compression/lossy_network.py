@@ -151,7 +151,8 @@ class LossyNetwork(nn.Module):
         y = rounded * _interpolated(self.inverse_gains, quality)[:, :, None, None].exp()
         if isinstance(self.autoencoder, AutoEncoderNetwork):
             return self.autoencoder.decode(y[:, :, 0, 0])
-        return self.autoencoder.decode(y, spatial)
+        strengths = self.autoencoder.strengths
+        return self.autoencoder.decode(y, spatial, None if strengths is None else _interpolated(strengths, quality))
 
 
 def _interpolated(knots: Tensor, quality: Tensor) -> Tensor:

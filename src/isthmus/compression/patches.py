@@ -19,6 +19,7 @@ from isthmus.errors import IsthmusError
 
 _REACH = 4  # pixels that a component reaches beyond its patch
 _LARGEST_PATCH, _WIDEST = 64, 256  # of a model from a file
+_STEEPNESS = 10.0  # of the logarithms of strengths, beside what is learned: they learn faster
 _PACE = 0.15  # how much slower the components learn than the rest
 
 
@@ -30,9 +31,11 @@ class PatchSettings:
     patch: int
     codes: int
     hidden: int
+    strengths: int = 0
 
     def __post_init__(self) -> None:
-        if not (min(vars(self).values()) >= 1 and self.patch <= _LARGEST_PATCH and self.hidden <= _WIDEST):
+        least = min(self.channels, self.patch, self.codes, self.hidden, self.strengths + 1)
+        if not (least >= 1 and self.patch <= _LARGEST_PATCH and max(self.hidden, self.strengths) <= _WIDEST):
             raise IsthmusError(f"a network of patches cannot be made of {vars(self)}")
 
 
@@ -43,8 +46,11 @@ class PatchNetwork(nn.Module):
         y ──transposed──▶ x0 ──+ repair(x0)──▶ x' (N, C, H, W)
 
     patch : side of the patches. patches : float32 (n, channels, patch, patch) to take the principal components of.
-    background : the value that codes of 0 stand for; by default the mean of each channel.
+    background : the value that codes of 0 stand for; by default the mean of each channel. strengths : number of
+    qualities, evenly spread, at which cleaning has a strength of its own: coarse rounding leaves more to clean.
     """
+
+    strengths: nn.Parameter | None
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class PatchNetwork(nn.Module):
         hidden: int,
         patches: np.ndarray | None = None,
         background: float | None = None,
+        strengths: int = 0,
     ) -> None:
         super().__init__()
         self.patch = patch
@@ -71,6 +78,7 @@ class PatchNetwork(nn.Module):
             nn.init.orthogonal_(layer.weight)
             nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.repair[-1].weight)  # type: ignore[arg-type]
+        self.strengths = nn.Parameter(torch.zeros(strengths, sum(widths[1:]))) if strengths else None
 
     def _start(self, patches: np.ndarray, codes: int, background: float | None) -> None:
         rows = patches.reshape(len(patches), -1).astype(np.float64)
@@ -97,14 +105,27 @@ class PatchNetwork(nn.Module):
         rows, columns = (step * -(-n // (step * self.patch)) for n in size)
         return rows, columns
 
-    def decode(self, y: Tensor, spatial: Sequence[int]) -> Tensor:
-        """Images of that height and width."""
+    def decode(self, y: Tensor, spatial: Sequence[int], strengths: Tensor | None = None) -> Tensor:
+        """Images of that height and width. strengths : rows of `strengths`, (N or 1, all channels)."""
         x = self._pixels(y)
-        z = F.pixel_unshuffle(x, 2)
-        for i, layer in enumerate(self.repair):
-            z = layer(F.silu(z) if i else z)
-        x = x + F.pixel_shuffle(z, 2) + self.mean[:, None, None]
+        x = x + F.pixel_shuffle(self._repaired(F.pixel_unshuffle(x, 2), strengths), 2) + self.mean[:, None, None]
         return x[:, :, : spatial[0], : spatial[1]]
+
+    def _repaired(self, z: Tensor, strengths: Tensor | None) -> Tensor:
+        gains = None if strengths is None else (_STEEPNESS * strengths).exp()[:, :, None, None]
+        start = 0
+        for i, layer in enumerate(self.repair):
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            z, end = F.silu(z) if i else z, start + layer.out_channels
+            if gains is None:
+                z = layer(z)
+            elif len(gains) > 1:
+                z = layer(z) * gains[:, start:end]
+            else:  # the same for all samples: the weights are fewer than what they give
+                gain = gains[0, start:end]
+                z = F.conv2d(z, layer.weight * gain[..., None], layer.bias * gain.flatten(), padding=1)
+            start = end
+        return z
 
     def energies(self) -> Tensor:
         """The sum of squares of what each component adds to an image, (codes,)."""
