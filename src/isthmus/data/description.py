@@ -1,4 +1,4 @@
-"""Data in words: what is taken of them when they are read."""
+"""Data in words: how they are read, and what is in them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _MOST_NAMES = 12
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is taken of data.
+    """How data are read, and what is in them.
 
-    data : their name. samples : how many. what : "table", "files", "images or signals", ... shapes, dtypes : those of
-    the samples that were looked at, the commonest first. low, high : the least and the largest value of them; None
-    where all are NaN or infinite. not_finite : how many of these there are. looked_at : samples of which this is told.
+    data : their name. samples : number of samples. what : "table", "files", "images or signals", ... shapes, dtypes :
+    those of the samples that were looked at, the commonest first. low, high : the least and the largest value of them;
+    None where all are NaN or infinite. not_finite : number of such values. looked_at : number of samples that these
+    facts come from.
     labels : how many different ones; None without labels. columns : of a table, else None.
     """
 

@@ -19,7 +19,7 @@ from isthmus.remote.paths import as_path
 
 
 def loaded(data: Any) -> Any:
-    """Collections of dask in memory, and what arrays of whole arrays or a single PIL image hold, as lists."""
+    """Dask's collections loaded into memory; object arrays of arrays, and a single PIL image, as lists."""
     if hasattr(data, "__dask_graph__") and hasattr(data, "compute"):
         return data.compute()
     if isinstance(data, np.ndarray) and data.dtype == object and data.ndim == 1 and is_list_of_arrays(list(data)):

@@ -1,4 +1,4 @@
-"""The codes of a data set, made in the background, their map, and what is near what."""
+"""The codes of a data set, made in the background; their map; and which samples are near each other."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Coordinates:
 
         point (k,) = axes · (code - center),   code = center + axesᵀ · point
 
-    axes : orthonormal rows, array of shape (k, numbers of a code). low, high : between which most points lie.
+    axes : orthonormal rows, array of shape (k, numbers of a code). low, high : the range in which most points lie.
     """
 
     center: np.ndarray
@@ -48,7 +48,7 @@ class Coordinates:
 
     @classmethod
     def of(cls, codes: np.ndarray, axes: np.ndarray, names: tuple[str, ...], *, centered: bool) -> Coordinates:
-        """With the ends that most of these codes have."""
+        """Coordinates whose range holds most of these codes."""
         center = codes.mean(axis=0) if centered and len(codes) else np.zeros(axes.shape[1], np.float32)
         low, high = np.full(len(axes), -_WITHOUT_DATA), np.full(len(axes), _WITHOUT_DATA)
         if len(codes) > 1:
@@ -68,7 +68,7 @@ class Coordinates:
         return codes
 
     def moved(self, code: np.ndarray, point: np.ndarray) -> np.ndarray:
-        """A code with other coordinates; what these do not tell stays as it is."""
+        """A code moved to other coordinates; what these do not determine stays as it is."""
         moved: np.ndarray = (code + (np.asarray(point, np.float32) - self.points(code)) @ self.axes).astype(np.float32)
         return moved
 
@@ -78,7 +78,7 @@ class Atlas:
 
     model : an estimator with transform, inverse_transform and code_shape_.
     order : which samples, shuffled, array of shape (n,). codes : array of shape (n, numbers of a code), of which the
-    first `ready` are there. points : the same on the map, array of shape (n, 2).
+    first `ready` have been computed. points : the same on the map, array of shape (n, 2).
     plane : the map's two axes. directions : what the sliders move.
     projection : how codes of more than two numbers are mapped, one of `PROJECTIONS`.
     """
@@ -114,7 +114,7 @@ class Atlas:
         return self.ready == len(self) or self.failure is not None
 
     def start(self) -> None:
-        """Encode what is left in the background, unless that is being done."""
+        """Encode the remaining samples in the background, unless that has begun."""
         if self._thread is not None:
             return
         self._thread = threading.Thread(target=self._behind, name="isthmus-atlas", daemon=True)

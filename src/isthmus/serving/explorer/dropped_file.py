@@ -34,7 +34,7 @@ def read_dropped(name: str, content: bytes | str, columns: Sequence[str] | None 
 
     columns : the features of a table, where they have names; they are found by these in the file.
 
-    Raises IsthmusError, in one line, for everything else that a file can be.
+    Raises IsthmusError, in one line, for any other file.
     """
     raw = content.encode() if isinstance(content, str) else content
     if not raw:

@@ -31,7 +31,7 @@ _MOST_JUDGED = 70_000  # samples of a detector's page: more take too long to wai
 class Prepared:
     """A model with its data, and what all sessions of its page share.
 
-    build : makes the page of one session. words : the model and its data in a line. stop : leaves what is not done.
+    build : makes the page of one session. words : the model and its data in a line. stop : ends work in the background.
     """
 
     build: Callable[[], Any]

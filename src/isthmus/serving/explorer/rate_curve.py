@@ -1,4 +1,4 @@
-"""What quality costs, of one sample: bits per value and decibels at several qualities, as a drawing."""
+"""What quality costs for one sample: bits per value and decibels at several qualities, as a drawing."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class TrialPage(ABC):
         """What the model makes of a sample, at these values of the sliders; may run in a thread."""
 
     def again(self) -> None:
-        """The same sample, after something else than a slider was changed."""
+        """Try the same sample again, after something other than a slider was changed."""
         self._asked.ask()
 
     def _choose(self, index: int) -> None:

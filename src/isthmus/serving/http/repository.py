@@ -25,7 +25,7 @@ class Repository:
 
     Names are fixed when the server starts: no request says where anything is read.
 
-    Raises IsthmusError where a folder holds no model, or a name is no name.
+    Raises IsthmusError where a folder holds no model, or a name is not valid.
     """
 
     def __init__(self, models: Mapping[str, Any], device: str = "auto") -> None:
@@ -60,7 +60,7 @@ class Repository:
         return list(self._versions[name])
 
     def reload(self, name: str) -> None:
-        """Load a model's folder again. Requests that have begun keep the old one; so do all, where that fails."""
+        """Load a model's folder again. Requests that have begun keep the old one; all do if that fails."""
         self.find(name)
         with self._loading:
             self._versions[name] = self._load(name)
