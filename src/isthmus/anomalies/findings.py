@@ -130,7 +130,7 @@ class Findings:
         return np.argsort(-self.strangeness, kind="stable")
 
     def strangest(self, most: int) -> np.ndarray:
-        """The first of `order`, at most so many, without the order of all."""
+        """The first samples of `order`, at most so many, without sorting all."""
         if most >= len(self) or "order" in vars(self):
             return self.order[:most]
         least = np.partition(self.strangeness, len(self) - max(1, most))[len(self) - max(1, most)]

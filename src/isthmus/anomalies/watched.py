@@ -15,7 +15,7 @@ _MOST = 4096  # training samples that are kept of each column
 
 @dataclass(frozen=True)
 class Usual:
-    """Columns of training samples, each sorted by itself: what the columns of new samples are held against.
+    """Columns of training samples, each sorted by itself: what the columns of new samples are compared with.
 
     Of tables every column but dates, which move on by themselves; of other samples nothing.
     names : k. values : float64 (m, k), -inf where missing.

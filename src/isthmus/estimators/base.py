@@ -44,10 +44,10 @@ class Fit(Protocol):
 
 
 def anywhere(fit: Callable[..., Any]) -> Fit:
-    """Decorator of every `fit`: with ``backend="ray"`` the workers of a cluster do the same together.
+    """Decorator of every `fit`: with ``backend="ray"`` the workers of a cluster do the work together.
 
-    It adds three options: backend, "local" or a name of `registry.backends`; workers, how many; address, of the
-    cluster. The results are those of one process, to rounding.
+    It adds three options: backend, "local" or a name of `registry.backends`; workers, how many; address, that of the
+    cluster. The results equal those of one process, to rounding.
     """
 
     @functools.wraps(fit)
@@ -84,7 +84,7 @@ def anywhere(fit: Callable[..., Any]) -> Fit:
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators. Subclasses define `__init__`, `fit`, and what is kept of a trained model:
 
-    `_config` and `_tensors` for its folder, `_restore` to take them back, `_describe` for people.
+    `_config` and `_tensors` for its folder, `_restore` for loading, `_describe` for people.
     """
 
     device: Any

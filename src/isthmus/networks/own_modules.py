@@ -1,4 +1,4 @@
-"""Modules of one's own as a network: copied together, checked with zeros, and their state for a file."""
+"""The user's own modules as a network: copied together, checked with zeros, and their state for a file."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def code_shape(network: AutoEncoderNetwork, x: Tensor) -> tuple[int, ...]:
 
 
 def check_trainable(network: nn.Module) -> None:
-    """Refuse modules of which training would change nothing."""
+    """Refuse modules in which training would change nothing."""
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise IsthmusError("encoder and decoder have nothing to train: give at least one parameter with requires_grad")
 

@@ -1,7 +1,7 @@
 """A run in one file: weights, optimizers and position, enough to continue to the same bits.
 
-What is read is not trusted: a digest covers all of it, and every value is held against the type and the shape that the
-run expects.
+What is read is not trusted: a digest covers all of it, and every value must have the type and the shape that the run
+expects.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the training loop tells: events, and who listens to them."""
+"""What the training loop reports: events, and listeners to them."""
 
 from __future__ import annotations
 
