@@ -31,6 +31,7 @@ UpsamplingName = Literal[
 ]  # fmt: skip
 OptimizerName = Literal["adam", "muon"]
 NetworkName = Literal["dense", "conv"]
+BackendName = Literal["local", "ray"]
 
 
 class Registry(Generic[T]):

@@ -17,7 +17,7 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.latent.distance_to_data import TrainingNeighbours, nearest
 from isthmus.latent.row_copies import RowPrivacy
-from isthmus.latent.row_density import RowDensity
+from isthmus.latent.row_density import CopiesName, RowDensity
 from isthmus.spec import is_integer
 from isthmus.training.feed import as_tensor
 
@@ -47,7 +47,7 @@ class TableRows(EncoderDecoder):
         random_state: Any = None,
         *,
         where: Mapping[str, Any] | None = None,
-        copies: str = "refuse",
+        copies: CopiesName = "refuse",
     ) -> Any:
         """New samples, array of shape (n, *sample_shape); of a table with columns of any kind, a data frame of n rows.
 
@@ -83,7 +83,7 @@ class TableRows(EncoderDecoder):
         return as_frame(self.sampled(n, random_state, where=where, copies=copies), self.scaler_.frame)
 
     def sampled(
-        self, n: int, random_state: Any = None, *, where: Mapping[str, Any] | None = None, copies: str = "refuse"
+        self, n: int, random_state: Any = None, *, where: Mapping[str, Any] | None = None, copies: CopiesName = "refuse"
     ) -> Any:
         """The rows that `sample` draws, as an Arrow table."""
         check_is_fitted(self)

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from isthmus.errors import unknown_name
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.neighbour_plane import NeighbourPlane
 
-PROJECTIONS = ("pca", "neighbours")
+ProjectionName = Literal["pca", "neighbours"]
+PROJECTIONS: tuple[str, ...] = get_args(ProjectionName)
 MOST_POINTS = 70_000
 _LEAST_MAPPED = 50  # codes: fewer have no neighbourhoods worth a map
 _MOST_NUMBERS = 1 << 26  # in all codes: 256 MiB
@@ -85,7 +86,7 @@ class Atlas:
 
     plane: Coordinates | NeighbourPlane
 
-    def __init__(self, model: Any, samples: LabelledData, projection: str = "pca") -> None:
+    def __init__(self, model: Any, samples: LabelledData, projection: ProjectionName = "pca") -> None:
         if projection not in PROJECTIONS:
             raise unknown_name("projection", projection, PROJECTIONS)
         self.model, self.samples = model, samples
