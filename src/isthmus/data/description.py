@@ -12,6 +12,7 @@ from isthmus.data.base import Source, evenly_spread
 from isthmus.data.sources import open_source
 from isthmus.data.stacks import is_zarr
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 T = TypeVar("T")
 _MOST_SAMPLES, _MOST_VALUES = 1_000, 1 << 24  # of which the range is told
@@ -44,9 +45,8 @@ class DataFacts:
     def rows(self) -> dict[str, str]:
         """Rows of a table for people."""
         ends = "no finite value" if self.low is None or self.high is None else f"{self.low:g} to {self.high:g}"
-        missing = (
-            f", {self.not_finite:,} values are NaN or infinite" if self.low is not None and self.not_finite else ""
-        )
+        odd = f", {count(self.not_finite, 'value')} {'is' if self.not_finite == 1 else 'are'} NaN or infinite"
+        missing = odd if self.low is not None and self.not_finite else ""
         rows = {
             "data": self.data,
             "samples": f"{self.samples:,}",

@@ -16,6 +16,7 @@ from isthmus.data.base import ArraySource, ListSource, RaggedSource, Source
 from isthmus.data.labels import as_labels
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 
 def loaded(data: Any) -> Any:
@@ -89,7 +90,8 @@ def refuse_masked(data: Any) -> None:
             refuse_masked(part)
     elif isinstance(data, np.ma.MaskedArray) and (hidden := int(np.ma.getmaskarray(data).sum())):
         raise IsthmusError(
-            f"masked arrays are not supported, and here {hidden:,} values are masked: fill the gaps first, as in "
+            f"masked arrays are not supported, and here {count(hidden, 'value')} "
+            f"{'is' if hidden == 1 else 'are'} masked: fill the gaps first, as in "
             "array.filled(array.mean()), or leave out the samples that have some"
         )
 
