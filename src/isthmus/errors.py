@@ -29,7 +29,7 @@ class MissingExtraError(IsthmusError, ImportError):
     """A feature needs packages that are not installed; the message names the command that installs them."""
 
     def __init__(self, feature: str, extra: str, *packages: str) -> None:
-        """extra : of isthmus, as pyproject.toml names it. packages : others that no extra brings."""
+        """extra : an extra of isthmus, by its name in pyproject.toml. packages : those that no extra brings."""
         wanted = " ".join((f"'isthmus[{extra}]'", *packages))
         super().__init__(f"{feature} needs an optional package; install it with: pip install {wanted}")
 

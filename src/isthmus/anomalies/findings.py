@@ -81,8 +81,8 @@ class Findings:
     """What a detector says about n samples.
 
     strangeness : higher is stranger, float64 (n,). p : conformal p-values, float64 (n,). usual : the strangeness of the
-    calibration samples that count as normal, float64 (m,). smallest_p : that any sample could have. threshold : above
-    which `predict` flags. labels : where there are some.
+    calibration samples that count as normal, float64 (m,). smallest_p : the smallest p-value that any sample could
+    have. threshold : the strangeness above which `predict` flags. labels : where there are some.
     """
 
     strangeness: np.ndarray

@@ -31,7 +31,7 @@ _BATCH = 128
 def open_samples(X: Any, *, image_mode: str | None = None, any_size: bool = False) -> Source:
     """The user's samples, of one shape where they have one, or of several.
 
-    image_mode : that image files of one size are read in. any_size : whether it does not matter if they have one shape.
+    image_mode : the mode in which image files of one size are read. any_size : whether samples may differ in shape.
     """
     X = loaded(X)
     refuse_masked(X)

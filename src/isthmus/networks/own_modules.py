@@ -30,7 +30,7 @@ def wrap(
     They are copied together, so that weights which they share are shared by the copies, too. Lazy modules get their
     sizes here, and their weights from `seed`.
 
-    bottleneck : by name. sample_shape : as the encoder sees it.
+    bottleneck : its name. sample_shape : the shape of one sample, as the encoder sees it.
 
     Raises IsthmusError where they are no modules, cannot be copied or could not be saved.
     """

@@ -65,7 +65,8 @@ class _State:
 class Checkpoint:
     """Where a run is kept, and whether it continues from there.
 
-    seconds : from one writing to the next. fingerprint : digest of the data and of all else that must be equal.
+    seconds : how long from one writing to the next. fingerprint : digest of the data and of all else that must be
+    equal.
     settings : the estimator's parameters that must be equal, as JSON values.
     """
 

@@ -52,9 +52,9 @@ class Length:
 class Trained:
     """The outcome of a run.
 
-    spec : its settings. history : its losses in order. seconds : of training, in all sittings. signal : the number of
-    the signal that ended it early, 0 if none did. follows : whether another one of several processes writes what was
-    learned.
+    spec : its settings. history : its losses in order. seconds : time of training, all sittings together. signal : the
+    number of the signal that ended it early, 0 if none did. follows : whether another one of several processes writes
+    what was learned.
     """
 
     spec: TrainingSpec

@@ -21,7 +21,7 @@ class Repository:
     """The models that requests can name.
 
     models : by name: a fitted model, its folder, or a folder of folders that are called by whole numbers, its versions.
-    device : that models of folders compute on.
+    device : where models of folders compute.
 
     Names are fixed when the server starts: no request says where anything is read.
 
