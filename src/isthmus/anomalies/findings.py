@@ -94,19 +94,19 @@ class Findings:
 
     @classmethod
     def of(cls, detector: Detector, samples: Any, labels: Any = None) -> Findings:
-        """samples : as the detector's scorer has opened them. labels : one for each, or None."""
+        """The findings for samples that the detector's scorer has opened. labels : one for each, or None."""
         return cls.of_parts(detector, [samples], labels)
 
     @classmethod
     def of_parts(cls, detector: Detector, parts: Iterable[Any], labels: Any = None) -> Findings:
-        """Of samples that come in parts, one after the other, which are not kept."""
+        """The findings for samples that come in parts, one after the other; the parts are not kept."""
         return cls.of_judged(detector, (judged(detector, samples) for samples in parts), labels)
 
     @classmethod
     def of_judged(
         cls, detector: Detector, parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Any = None
     ) -> Findings:
-        """Of what `judged` says of the samples, part by part."""
+        """The findings from what `judged` says of the samples, part by part."""
         calibration = detector.calibration_
         strangeness, p = array("d"), array("d")  # which grow where they lie: parts and their whole are not held at once
         for found, chances in parts:

@@ -52,7 +52,7 @@ class ImageJudge:
         return torch.hypot((apart + _NEAREST).clamp(min=0), errors.clamp(min=0))
 
     def heat(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Of samples (N, C, *S): the smoothed error of guesses for each value; and the guesses.
+        """The smoothed error of guesses for each value of samples (N, C, *S), and the guesses.
 
         1 is what the largest errors of a usual sample amount to."""
         errors, guess = _errors(self.network, x, thorough=True)

@@ -141,7 +141,7 @@ class ImageLayout:
     def of_parts(self, x: Tensor, block: np.ndarray) -> np.ndarray:
         """Scores of values, a tensor (n, channels, *spatial), in the layout of the user's samples (n, ...), float32.
 
-        Of signals one for each time step and channel, of images and volumes one for each pixel: the channels' mean.
+        Signals have one for each time step and channel, images and volumes one for each pixel: the channels' mean.
         """
         if self.num_spatial_dims > 1:
             return np.ascontiguousarray(x.mean(1).cpu().numpy())
