@@ -79,7 +79,7 @@ def test_types_of_names_are_what_is_taken() -> None:
 
 @pytest.mark.parametrize("name", list(registry.estimators))
 def test_fit_is_called_as_its_type_says(name: str) -> None:
-    fits = (registry.estimators[name].estimator().fit, Fitting.__call__)  # type: ignore[attr-defined]
+    fits = (registry.estimators[name].estimator().fit, Fitting.__call__)
     ours, typed = ({p.name: (p.kind, p.default) for p in signature(fit).parameters.values()} for fit in fits)
     assert ours == typed
 
