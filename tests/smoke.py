@@ -60,7 +60,7 @@ STEPS = (
     Step("decompress digits.isth -o back", "compress"),
     Step("train-denoiser digits:test --noise gaussian:0.2 --epochs 1 -q --json -o denoiser"),
     Step("denoise denoiser digits:test -o clean.npy"),
-    Step("map digits:test --n-neighbors 5 --epochs 1 -q -o map"),
+    Step("map digits:test --n-neighbors 5 --epochs 1 -q --json -o map"),
     Step("impute rows.csv --epochs 1 -q -o filled.csv"),
     Step("train-detector rows.csv --epochs 1 -q --json -o detector"),
     Step("detect detector rows.csv -o odd.csv"),

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from inspect import signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -18,6 +19,7 @@ from isthmus.anomalies import scorer
 from isthmus.compression import codec, lossy_learning
 from isthmus.data import folders
 from isthmus.errors import IsthmusError
+from isthmus.estimators.base import Fitting
 from isthmus.evaluation import plots
 from isthmus.latent import density
 from isthmus.networks import unet
@@ -64,6 +66,7 @@ def test_types_of_names_are_what_is_taken() -> None:
         (registry.UpsamplingName, registry.upsamplings),
         (registry.OptimizerName, registry.optimizers),
         (registry.NetworkName, registry.networks),
+        (registry.BackendName, ("local", *registry.backends)),
         (codec.ObjectiveName, lossy_learning.OBJECTIVES),
         (density.DensityName, density.DENSITIES),
         (folders.ImageMode, folders.IMAGE_MODES),
@@ -72,6 +75,13 @@ def test_types_of_names_are_what_is_taken() -> None:
         (unet.SizeName, unet.SIZES),
     ):
         assert set(get_args(names)) == set(found), names
+
+
+@pytest.mark.parametrize("name", list(registry.estimators))
+def test_fit_is_called_as_its_type_says(name: str) -> None:
+    fits = (registry.estimators[name].estimator().fit, Fitting.__call__)
+    ours, typed = ({p.name: (p.kind, p.default) for p in signature(fit).parameters.values()} for fit in fits)
+    assert ours == typed
 
 
 @pytest.mark.parametrize("name", list(registry.estimators))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import isthmus
+from isthmus import mlflow
 from isthmus.cluster import inference
 from isthmus.data import datasets
 from isthmus.evaluation import plots
@@ -34,7 +35,12 @@ def functions() -> dict[str, Any]:
     of_isthmus = {f"isthmus.{name}": thing for name, thing in here.items() if inspect.isfunction(thing)}
     modules = {"datasets": datasets, "plots": plots}
     within = {f"isthmus.{m}.{name}": getattr(module, name) for m, module in modules.items() for name in module.__all__}
-    others = {"isthmus.serving.http.app": http.app, "isthmus.cluster.inference.map_parts": inference.map_parts}
+    others = {
+        "isthmus.serving.http.app": http.app,
+        "isthmus.cluster.inference.map_parts": inference.map_parts,
+        "isthmus.mlflow.log_model": mlflow.log_model,
+        "isthmus.mlflow.load_model": mlflow.load_model,
+    }
     return of_isthmus | within | others
 
 

@@ -1,8 +1,7 @@
 """What may happen to a sample without making it another one: augmentations by name.
 
 An augmentation is one function ``(x, generator) -> changed x`` on scaled samples, (N, C, *spatial) or (N, features).
-A code that tells a sample and its changed self from all others has to hold what matters: see
-`estimators/consistency.py`.
+A code that tells a sample and its changed self from all others has to hold what matters: see `estimators/tasks.py`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ class IsthmusError(ValueError):
 
 
 class IsthmusWarning(UserWarning):
-    """What a user should know though the work goes on: one line."""
+    """What a user should know while the work goes on: one line."""
 
 
 def warn(message: str) -> None:
@@ -29,7 +29,7 @@ class MissingExtraError(IsthmusError, ImportError):
     """A feature needs packages that are not installed; the message names the command that installs them."""
 
     def __init__(self, feature: str, extra: str, *packages: str) -> None:
-        """extra : of isthmus, as pyproject.toml names it. packages : others that no extra brings."""
+        """extra : an extra of isthmus, by its name in pyproject.toml. packages : those that no extra brings."""
         wanted = " ".join((f"'isthmus[{extra}]'", *packages))
         super().__init__(f"{feature} needs an optional package; install it with: pip install {wanted}")
 
@@ -37,7 +37,8 @@ class MissingExtraError(IsthmusError, ImportError):
 class ReadingError(IsthmusError):
     """Data that can be read once the user says how.
 
-    fact : what is wrong. python, options : what says it in Python, and on the command line in commands that read data.
+    fact : what is wrong. python, options : what the user can add in Python, and on the command line in commands that
+    read data.
     """
 
     def __init__(self, fact: str, python: str, options: str) -> None:
@@ -53,12 +54,12 @@ class LostProcessError(IsthmusError):
 
 
 class WrongTypeError(IsthmusError, TypeError):
-    """Data of a type that nothing can be made of."""
+    """Data of a type that cannot be used."""
 
 
 @contextmanager
 def sklearn_validation() -> Iterator[None]:
-    """What scikit-learn finds wrong with the user's data, as our error with the same message in one line."""
+    """Turn scikit-learn's error about the user's data into ours, with the same message in one line."""
     try:
         yield
     except IsthmusError:
@@ -70,12 +71,12 @@ def sklearn_validation() -> Iterator[None]:
 
 @contextmanager
 def of_a_file(what: str, *, ours: bool = False) -> Iterator[None]:
-    """Whatever the content of a file raises, as our error in one line that begins with `what`.
+    """Turn whatever the content of a file raises into our error, in one line that begins with `what`.
 
     ours : whether errors that are ours already begin with it, too.
 
-    A file of a stranger can hold anything, and which types a library raises for nonsense is up to the library; that of
-    the range coder, written in Rust, panics with what is no Exception.
+    An untrusted file can hold anything, and each library raises its own types for nonsense; that of the range coder,
+    written in Rust, panics with something that is not even an Exception.
     """
     try:
         yield

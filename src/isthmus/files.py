@@ -93,7 +93,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def workplace(folder: Path, name: str = "") -> Iterator[Path]:
-    """A hidden folder in `folder` for what is not whole yet; it goes when the block ends, however it ends.
+    """A hidden folder in `folder` for what is not whole yet; it is removed when the block ends, however it ends.
 
     Its writer holds a lock that the system releases when the process dies: so what dead writers left is told from what
     is in use, and removed by whoever writes into `folder` next. name : of the only place of its kind, for which others

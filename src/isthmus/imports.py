@@ -1,4 +1,4 @@
-"""Imports that take long."""
+"""Slow imports, made faster."""
 
 from __future__ import annotations
 

@@ -22,7 +22,10 @@ _PREDICT = {"encode": "transform", "clean": "denoise", "fill": "transform", "det
 
 
 def log_model(model: Any, name: str = "model", **options: Any) -> Any:
-    """Log a fitted model to the active run, or to a new one. options : of `mlflow.models.Model.log`.
+    """Log a fitted model to MLflow's active run, or to a new one.
+
+    model : any fitted estimator. name : of the logged model within the run. options : those of
+    `mlflow.models.Model.log`, such as registered_model_name.
 
     Returns MLflow's ModelInfo, whose `model_uri` is what `load_model` takes.
     """
@@ -30,7 +33,7 @@ def log_model(model: Any, name: str = "model", **options: Any) -> Any:
 
 
 def save_model(model: Any, path: str | Path, mlflow_model: Any = None) -> None:
-    """Write a fitted model as a folder of MLflow's."""
+    """Write a fitted model as an MLflow model folder."""
     described = models.Model() if mlflow_model is None else mlflow_model
     model.save(Path(path) / _FOLDER)
     described.add_flavor(FLAVOR, data=_FOLDER, isthmus_version=__version__)
@@ -39,7 +42,10 @@ def save_model(model: Any, path: str | Path, mlflow_model: Any = None) -> None:
 
 
 def load_model(model_uri: str, *, device: Any = "auto") -> Any:
-    """The model at an address of MLflow's, as "models:/digits/1" or "runs:/RUN/model"; see `isthmus.load`."""
+    """The model at an MLflow address, such as "models:/digits/1" or "runs:/RUN/model".
+
+    device : where it is to compute, as in `isthmus.load`. Nothing in the model's folder is executed.
+    """
     return load(Path(artifacts.download_artifacts(artifact_uri=model_uri)) / _FOLDER, device=device)
 
 

@@ -31,6 +31,7 @@ UpsamplingName = Literal[
 ]  # fmt: skip
 OptimizerName = Literal["adam", "muon"]
 NetworkName = Literal["dense", "conv"]
+BackendName = Literal["local", "ray"]
 
 
 class Registry(Generic[T]):
@@ -63,7 +64,7 @@ class Registry(Generic[T]):
         return tuple(dict.fromkeys((*declared, *self._objects)))
 
     def check(self, name: str) -> str:
-        """Return `name`, or raise an error that lists the right ones."""
+        """Return `name`, or raise an error that lists the valid names."""
         if name not in self.names():
             raise unknown_name(self.kind, name, self.names())
         return name

@@ -1,4 +1,4 @@
-"""JSON from files of strangers: how much of it is read, and of which type each value must be."""
+"""JSON from untrusted files: how much of it is read, and of which type each value must be."""
 
 from __future__ import annotations
 

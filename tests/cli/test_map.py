@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.cli.commandline import run
+from tests.cli.commandline import ask, run
 
 QUICK = ("--epochs", 10, "-q")
 
@@ -40,6 +41,19 @@ def test_new_data_take_their_places_on_a_trained_map(model: Path, tmp_path: Path
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"map.png", "map-dark.png", "map.html"}
     assert "297 samples" in (tmp_path / "new" / "map.html").read_text("utf-8")
     assert (model / "map.html").read_bytes() == before
+
+
+def test_json_alone_of_data_on_a_trained_map(model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "two.npy", np.zeros((2, 8, 8), np.uint8))
+    for data, samples in (("digits:test", 297), (str(tmp_path / "two.npy"), None)):
+        said = ask("map", data, "--model", model, "-o", tmp_path / "new", "--json")
+        values = json.loads(said.out)
+        assert values["model"] == str(model) and values["data"] == data
+        assert values["epochs"] == 10 and values["steps"] > 0  # those of the training
+        scores = values["scores"]
+        assert scores is None if samples is None else (scores["samples"] == samples and scores["trustworthiness"] > 0.5)
+        assert all(Path(path).is_file() for path in (*values["pictures"], values["page"]))
+        assert "Page" in said.err
 
 
 def test_a_table_with_labels(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_keys_are_those_of_the_guide(said: dict[str, Said]) -> None:
 
     train = printed("train digits")
     assert [list(train), list(train["test"])] == documented("train")
+    drawn = printed("map")
+    assert [list(drawn), list(drawn["scores"])] == documented("map")
     assert [list(printed("train-denoiser"))] == documented("train-denoiser")
     for command, last in (("train-codec", "bytes"), ("train-detector", "kind")):
         assert list(printed(command)) == [*documented("train-denoiser")[0][:-1], *documented(command)[0][:1]], last

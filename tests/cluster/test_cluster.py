@@ -350,7 +350,7 @@ def test_what_cannot_be_reached_is_one_line(folder: Path, monkeypatch: pytest.Mo
         said = ask(*words, *more)
         assert said.status in (1, 2) and told in said.err and said.err.count("\n") == 1
     with pytest.raises(IsthmusError, match="unknown backend 'roy'"):
-        AutoEncoder(2).fit(some_rows(50), backend="roy")
+        AutoEncoder(2).fit(some_rows(50), backend="roy")  # type: ignore[arg-type]
     with pytest.raises(IsthmusError, match="need backend='ray'"):
         AutoEncoder(2).fit(some_rows(50), workers=2)
     monkeypatch.setitem(sys.modules, "ray", None)

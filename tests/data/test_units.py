@@ -167,7 +167,7 @@ MASKED = np.ma.masked_greater(FRACTIONS, 0.9)
 )
 @pytest.mark.parametrize("estimator", [AutoEncoder(2, epochs=1), Denoiser("gaussian:0.1", epochs=1)], ids=["ae", "d"])
 def test_what_is_masked_is_never_learned(X: Any, estimator: Any) -> None:
-    with pytest.raises(IsthmusError, match=r"masked arrays are not supported, and here \d+ values are masked"):
+    with pytest.raises(IsthmusError, match=r"and here (1 value is|\d+ values are) masked"):
         estimator.fit(X)
 
 

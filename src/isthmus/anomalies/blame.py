@@ -18,10 +18,10 @@ _MOST_ROWS = 4 * CHUNK  # that are judged at a time, each with one cell replaced
 class Blame:
     """Divides a row's strangeness among its cells.
 
-    Half of it by how far the network would move a cell that it takes to hold noise, in units of what is usual for the
-    column; half by how much less strange the row would be if the cell were as the others say. Columns that copy each
-    other are blamed for each other's cells by the one, small errors of well-known columns by the other. Missing cells
-    have no share.
+    One half is shared by how far the network would move a cell, if it held noise, in units of what is usual for the
+    column; the other half by how much less strange the row would be if the cell were as the others say. The first way
+    blames columns that copy each other for each other's cells; the second blames small errors of well-known columns.
+    Missing cells have no share.
 
     usual : the mean cost of the cells of each column, (columns,).
     """

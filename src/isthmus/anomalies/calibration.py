@@ -23,7 +23,7 @@ _DOUBT = 2.0  # standard deviations of a count
 
 @dataclass(frozen=True)
 class Calibration:
-    """Strangeness of samples that the model of their group did not learn from: what is usual.
+    """What is usual: the strangeness of samples that the model of their group did not learn from.
 
     scores : float64 (m,). groups : int64 (m,), 0, 1, ...; one group is split conformal, more are cross-conformal.
     weights : float64 (m,) from 0 to 1, how much of a sample counts as normal. assumed : what that rests on, in words.
@@ -106,7 +106,7 @@ class Calibration:
         return threshold
 
     def discoveries(self, p: np.ndarray, fdr: float) -> np.ndarray:
-        """`benjamini_hochberg`, with a warning where there are too few calibration samples to be as sure as that."""
+        """`benjamini_hochberg`, with a warning where there are too few calibration samples for that rate."""
         found = benjamini_hochberg(p, fdr)
         extreme = int(np.count_nonzero(p <= self.smallest * (1 + 1e-9)))
         if extreme and not found.any():

@@ -56,7 +56,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     device : str or torch.device, default="auto"
         "auto" takes CUDA, then Apple's GPU, then the CPU. Tables are always learned on the CPU.
     random_state : int, NumPy generator or None, default=None
-        Seed of everything random; None draws one from the operating system.
+        Seed of all random numbers; None draws one from the operating system.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -65,13 +65,13 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     kind_ : str, what the training data were read as
     scorer_ : Scorer, what was learned
     calibration_ : Calibration, the strangeness of normal samples that were not learned from
-    usual_ : Usual, what the columns of training samples are, for `DriftMonitor`
+    usual_ : Usual, the columns of the training samples, for `DriftMonitor`
     offset_ : float, `decision_function` is `score_samples` minus this
     training_spec_ : TrainingSpec
     history_ : list of dict, the run's losses in order
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early, 0 if none did
-    seed_ : int, what `random_state` came to
+    seed_ : int, the seed that was used
     n_features_in_ : int, columns, or channels of series; feature_names_in_ : array of str (n_features_in_,), where they
         have names
 
@@ -177,8 +177,8 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     def predict(self, X: Any) -> np.ndarray:
         """-1 for anomalies, 1 for the rest, int64 (n,).
 
-        Flagged is what is stranger than 99 % of normal samples, or, where `contamination` is a number, than that share
-        of the training data leaves. See `detect` for a list with few false ones among those flagged.
+        A sample is flagged if it is stranger than 99 % of normal samples or, where `contamination` is a number, as
+        strange as that share of the training samples. See `detect` for a list with few false ones among those flagged.
         """
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
@@ -189,7 +189,7 @@ class AnomalyDetector(OutlierMixin, TableEstimator):  # type: ignore[misc]  # sc
     def detect(self, X: Any, fdr: float = 0.1) -> np.ndarray:
         """Which samples are anomalies, bool (n,), such that about a share `fdr` of them is not.
 
-        A clean batch may have none, a bad one may have nothing else.
+        A clean batch may have none; in a bad one all samples may be anomalies.
         """
         if not (is_real(fdr) and 0 < fdr < 1):
             raise IsthmusError(f"fdr (={fdr!r}) must be a number above 0 and below 1")

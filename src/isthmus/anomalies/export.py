@@ -41,8 +41,8 @@ def export_onnx(detector: AnomalyDetector, folder: str | Path) -> tuple[Path, Pa
 
     The file takes X and gives the strangeness, which is minus `score_samples`, and that of each column. A row is of
     float64 (columns,): a number as it is, a date in seconds since 1970, a category by its place among the values that
-    detector.json lists, NaN for a missing cell. What each column adds is told by the networks alone: `explain` also
-    judges each row again without each of its cells, and may divide the strangeness otherwise.
+    detector.json lists, NaN for a missing cell. The networks alone say what each column adds: `explain` also judges
+    each row again without each of its cells, and may divide the strangeness differently.
 
     Raises MissingExtraError where onnx, onnxscript or onnxruntime are not installed, and IsthmusError for detectors of
     anything but tables.

@@ -22,7 +22,7 @@ _LEVELS = (0.01, FDR)  # whose lines are drawn beside the p-values
 def histogram(findings: Findings, what: str) -> Plate:
     """The strangeness of the samples, beside that of the calibration, and from where on samples are flagged.
 
-    what : the samples are called, in the plural.
+    what : the name of the samples, in the plural.
     """
     flagged = findings.flagged()
     least = float(findings.strangeness[flagged].min()) if flagged.any() else None

@@ -138,7 +138,7 @@ def write_sheet(
 ) -> None:
     """A picture of the strangest images, what was expected of them, and where they are strange.
 
-    most : of them, at least 1. path : of a PNG.
+    most : how many are drawn at most, at least 1. path : where the PNG is written.
     """
     from PIL import Image
 

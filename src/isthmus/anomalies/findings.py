@@ -81,8 +81,8 @@ class Findings:
     """What a detector says about n samples.
 
     strangeness : higher is stranger, float64 (n,). p : conformal p-values, float64 (n,). usual : the strangeness of the
-    calibration samples that count as normal, float64 (m,). smallest_p : that any sample could have. threshold : above
-    which `predict` flags. labels : where there are some.
+    calibration samples that count as normal, float64 (m,). smallest_p : the smallest p-value that any sample could
+    have. threshold : the strangeness above which `predict` flags. labels : where there are some.
     """
 
     strangeness: np.ndarray
@@ -94,19 +94,19 @@ class Findings:
 
     @classmethod
     def of(cls, detector: Detector, samples: Any, labels: Any = None) -> Findings:
-        """samples : as the detector's scorer has opened them. labels : one for each, or None."""
+        """The findings for samples that the detector's scorer has opened. labels : one for each, or None."""
         return cls.of_parts(detector, [samples], labels)
 
     @classmethod
     def of_parts(cls, detector: Detector, parts: Iterable[Any], labels: Any = None) -> Findings:
-        """Of samples that come in parts, one after the other, which are not kept."""
+        """The findings for samples that come in parts, one after the other; the parts are not kept."""
         return cls.of_judged(detector, (judged(detector, samples) for samples in parts), labels)
 
     @classmethod
     def of_judged(
         cls, detector: Detector, parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Any = None
     ) -> Findings:
-        """Of what `judged` says of the samples, part by part."""
+        """The findings from what `judged` says of the samples, part by part."""
         calibration = detector.calibration_
         strangeness, p = array("d"), array("d")  # which grow where they lie: parts and their whole are not held at once
         for found, chances in parts:
@@ -130,7 +130,7 @@ class Findings:
         return np.argsort(-self.strangeness, kind="stable")
 
     def strangest(self, most: int) -> np.ndarray:
-        """The first of `order`, at most so many, without the order of all."""
+        """The first samples of `order`, at most so many, without sorting all."""
         if most >= len(self) or "order" in vars(self):
             return self.order[:most]
         least = np.partition(self.strangeness, len(self) - max(1, most))[len(self) - max(1, most)]

@@ -41,10 +41,10 @@ class ImageJudge:
     spread: Tensor
 
     def strangeness(self, x: Tensor) -> Tensor:
-        """How strange samples (N, C, *S) are, (N,): in deviations of what is usual, as a whole and by errors together.
+        """How strange samples (N, C, *S) are, as a whole and by errors together, (N,), in deviations from the usual.
 
-        A square root of a sum of squares: of two that are usual the larger counts, and a small defect, which changes
-        the whole little, still shows.
+        It is the root of a sum of squares: the larger of the two counts most, so that a small defect, which hardly
+        changes the whole, still shows.
         """
         apart, errors = ((statistics(self.network, self.bank, x) - self.centre) / self.spread).unbind(1)
         if self.bank is None:
@@ -52,9 +52,9 @@ class ImageJudge:
         return torch.hypot((apart + _NEAREST).clamp(min=0), errors.clamp(min=0))
 
     def heat(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Of samples (N, C, *S): the smoothed error of guesses for each value; and the guesses.
+        """The smoothed error of guesses for each value of samples (N, C, *S), and the guesses.
 
-        1 is what the largest errors of a usual sample come to."""
+        1 is what the largest errors of a usual sample amount to."""
         errors, guess = _errors(self.network, x, thorough=True)
         return _smooth(errors) / self.centre[1].exp(), guess
 

@@ -31,7 +31,7 @@ _BATCH = 128
 def open_samples(X: Any, *, image_mode: str | None = None, any_size: bool = False) -> Source:
     """The user's samples, of one shape where they have one, or of several.
 
-    image_mode : that image files of one size are read in. any_size : whether it does not matter if they have one shape.
+    image_mode : the mode in which image files of one size are read. any_size : whether samples may differ in shape.
     """
     X = loaded(X)
     refuse_masked(X)
@@ -141,7 +141,7 @@ class ImageLayout:
     def of_parts(self, x: Tensor, block: np.ndarray) -> np.ndarray:
         """Scores of values, a tensor (n, channels, *spatial), in the layout of the user's samples (n, ...), float32.
 
-        Of signals one for each time step and channel, of images and volumes one for each pixel: the channels' mean.
+        Signals have one for each time step and channel, images and volumes one for each pixel: the channels' mean.
         """
         if self.num_spatial_dims > 1:
             return np.ascontiguousarray(x.mean(1).cpu().numpy())

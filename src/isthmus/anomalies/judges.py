@@ -50,7 +50,7 @@ class HiddenCells(Judge):
         return turns
 
     def expected(self, rows: Rows) -> Tensor:
-        """Outputs for each cell from the others, (groups, n, width)."""
+        """Outputs for each cell, predicted from the others, (groups, n, width)."""
         level = rows.bent.new_zeros((rows.bent.shape[0], 1))
         outputs = rows.bent.new_zeros((self.network.members, *rows.bent.shape))
         for turn in self._asked_in:

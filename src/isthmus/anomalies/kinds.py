@@ -20,7 +20,7 @@ from isthmus.remote.paths import as_path
 
 
 def kind_of_data(X: Any, kind: str) -> str:
-    """One of "table", "images", "signals", "series"; the user's word goes first.
+    """One of "table", "images", "signals", "series"; what the user says comes first.
 
     Frames, files of tables and rows of numbers are tables. A series looks like a table, and must be said to be one.
     """

@@ -1,4 +1,4 @@
-"""What people know samples by: their ids, their times, their files, and only then their number."""
+"""What samples are called: by their ids, their times or their files, and only then by their number."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Learned:
-    """What `Scorer.learn` comes to.
+    """What `Scorer.learn` returns.
 
     calibration : strangeness of samples that were not learned from, float64 (m,). groups : the group of each, int64
     (m,): the model of that number did not learn from it. trained : the run; None where nothing was
@@ -91,7 +91,7 @@ class Scorer(ABC):
     @classmethod
     @abstractmethod
     def opened(cls, X: Any, detector: Settings) -> Any:
-        """The user's data to learn from, as `learn` takes them."""
+        """The user's data, opened as `learn` takes them."""
 
     @classmethod
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Figures of time series: the whole of one with its strange stretches marked, and a stretch from near."""
+"""Figures of time series: the whole of one with its strange stretches marked, and a stretch in close-up."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _overview(track: Track, marked: Sequence[Stretch], channels: Sequence[int], 
 
 
 def from_near(name: str, track: Track, stretch: Stretch, around: int, caption: str) -> Plate:
-    """A stretch and what was expected there, in the channel that is guiltiest. around : steps shown on both sides."""
+    """A stretch in close-up, in its guiltiest channel, and what was expected. around : steps shown on both sides."""
     channel = int(track.parts[stretch.start : stretch.stop].sum(0).argmax())
     return Plate(name, caption, lambda theme: _near(track, stretch, channel, around, theme))
 

@@ -21,7 +21,7 @@ _CAUSES = 2  # channels that are named
 
 
 def series_sections(detector: Detector, samples: list[Series], findings: Findings) -> list[Section]:
-    """The stretches in a list, the series in which they are, and some of them from near."""
+    """The stretches in a list, the series that they are in, and some of them in close-up."""
     tracks = tracks_of(detector, samples, findings)
     flagged = np.split(findings.flagged(), np.cumsum([len(one) for one in samples])[:-1])
     scorer: Any = detector.scorer_  # a SeriesScorer

@@ -50,7 +50,7 @@ def lines_of(file: IO[bytes], most: int = MOST_LINES) -> Iterator[list[tuple[int
 
 @dataclass(frozen=True)
 class Arrived:
-    """What lines came to.
+    """What was read from some lines.
 
     samples : those that could be read, None if there are none; rows are a `TableSource`. lines : the number of each
     one's line. wrong : what is wrong with other lines, by their numbers.
@@ -73,7 +73,7 @@ class Reader(Protocol):
 class FileReader:
     """Turns lines, each the name of a file, into the image or the signal that it holds.
 
-    One at a time, so that what is wrong with a file is the fault of its line alone.
+    One at a time, so that a bad file costs its own line only.
     """
 
     at_once: ClassVar[int] = 1

@@ -55,14 +55,15 @@ def block_maxima(scores: np.ndarray, length: int) -> np.ndarray:
 
 
 def stretch_p_value(peak: float, maxima: np.ndarray) -> float:
-    """The chance that a block of a normal series has a peak as high. maxima : of the calibration's blocks."""
+    """The chance that a block of a normal series has a peak as high. maxima : those of the calibration's blocks."""
     return float((1 + np.count_nonzero(maxima >= peak)) / (len(maxima) + 1))
 
 
 def chance_of_false_alarm(steps: int, window: int, calibration: int) -> float:
     """The chance that a normal series has a step that is stranger than all that calibrate.
 
-    steps, calibration : of the series, and of those that calibrate. One of so many blocks of both is the strangest.
+    steps, calibration : time steps of the series, and of those that calibrate. The strangest block of both is as likely
+    to be any of them.
 
     >>> round(chance_of_false_alarm(950, 50, 3000), 2)
     0.24

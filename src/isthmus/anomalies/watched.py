@@ -15,9 +15,9 @@ _MOST = 4096  # training samples that are kept of each column
 
 @dataclass(frozen=True)
 class Usual:
-    """Columns of training samples, each sorted by itself: what the columns of new samples are held against.
+    """Columns of training samples, each sorted by itself: what the columns of new samples are compared with.
 
-    Of tables every column but dates, which move on by themselves; of other samples nothing.
+    For tables these are all columns but dates, which move on by themselves; for other samples there are none.
     names : k. values : float64 (m, k), -inf where missing.
     """
 
@@ -26,7 +26,7 @@ class Usual:
 
     @classmethod
     def of(cls, samples: Any) -> Self:
-        """Of training samples as a scorer opens them."""
+        """Those of training samples, as a scorer opens them."""
         values = watched(samples, evenly_spread(len(samples), _MOST))
         names = (samples.schema.used[i].name for i in _places(samples))
         return cls(tuple(names), np.sort(values, 0))

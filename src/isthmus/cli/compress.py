@@ -155,7 +155,8 @@ def verify(
         intact, problems = verified.samples, list(verified.problems)
         typer.echo(to_text({"archive": str(archive), "intact": not problems, "samples": intact, "problems": problems}))
     else:
-        typer.echo(f"{verified.samples:,} samples of {archive} are intact")
+        are = "is" if verified.samples == 1 else "are"
+        typer.echo(f"{count(verified.samples, 'sample')} of {archive} {are} intact")
     _report(archive, verified.problems)
 
 

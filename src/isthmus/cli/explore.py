@@ -108,7 +108,7 @@ def _models_and_data(inputs: list[str]) -> tuple[list[str], str | None]:
     return inputs[:-1], inputs[-1]
 
 
-def _prepared(folder: str, data: str | None, reading: options.Reading, device: str, projection: str) -> Prepared:
+def _prepared(folder: str, data: str | None, reading: options.Reading, device: str, projection: Any) -> Prepared:
     from isthmus.data.sources import open_source
     from isthmus.serving.explorer.prepared import prepared
 

@@ -34,7 +34,7 @@ def info(
 ) -> None:
     """Show what a model is and how it was trained, what an archive holds, or how data are read.
 
-    Of a table, and of a model of tables, each column is told: its kind, missing and distinct cells, an example, and
+    Of a table, and of a model of tables, each column is listed: its kind, missing and distinct cells, an example, and
     what is done with it.
 
     Examples:
@@ -68,7 +68,7 @@ def info(
 
 @dataclass(frozen=True)
 class _Found:
-    """What is told. rows : for people. values : for programs. schema : of a table, which people see as one."""
+    """What is shown. rows : for people. values : for programs. schema : of a table, which people see as one."""
 
     rows: Mapping[str, str]
     values: dict[str, Any]

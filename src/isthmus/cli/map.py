@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isthmus.cli import options
+from isthmus.cli.machine import output_of, run_figures
 from isthmus.cli.models import open_model, training_and_test
 from isthmus.cli.run import Run
 from isthmus.errors import IsthmusError
@@ -46,6 +48,7 @@ def map_data(
     ] = None,
     reading: options.Reading,
     run: Run,
+    as_json: options.Json = False,
 ) -> None:
     """Draw a map of data on which neighbours are alike; writes the model, map.png and map.html.
 
@@ -66,13 +69,7 @@ def map_data(
             raise typer.BadParameter(
                 "--n-neighbors, --epochs, --minutes and --resume are for training, without --model"
             )
-        folder_of_map = output or as_path(model)
-        options.check_data(data)
-        options.check_folder(folder_of_map)
-        placed, source = open_model(model, data, reading, run.device, "encode", "decode")
-        if placed.code_shape_ != (2,):
-            raise IsthmusError(f"a map needs codes of 2 numbers; those of {model} have shape {placed.code_shape_}")
-        _draw(placed, data, source, source, folder_of_map)
+        _place(model, data, output or as_path(model), reading, run.device, as_json=as_json)
         return
     folder = run.into(output or Path(f"{as_path(data).stem}-map"))
 
@@ -83,10 +80,28 @@ def map_data(
 
     asked: dict[str, Any] = {} if n_neighbors is None else {"n_neighbors": n_neighbors}
     manifold = ManifoldMap(**asked, **run.settings)
-    manifold.fit(run.data(training, partial(_training_data, data, reading, run.seed)), **folder.fit_options())
-    folder.save(manifold)
-    _draw(manifold, data, reading.open(data), testing, folder.path)
-    typer.echo(f"Model       {folder.path}")
+    with output_of(as_json) as show:
+        manifold.fit(run.data(training, partial(_training_data, data, reading, run.seed)), **folder.fit_options())
+        folder.save(manifold)
+        drawn = _draw(manifold, data, reading.open(data), testing, folder.path)
+        typer.echo(f"Model       {folder.path}")
+        show(_result(str(folder.path), data, manifold, drawn))
+
+
+def _place(model: str, data: str, folder: Path, reading: options.Reading, device: str, *, as_json: bool) -> None:
+    """Draw data on the map of a trained model."""
+    options.check_data(data)
+    options.check_folder(folder)
+    placed, source = open_model(model, data, reading, device, "encode", "decode")
+    if placed.code_shape_ != (2,):
+        raise IsthmusError(f"a map needs codes of 2 numbers; those of {model} have shape {placed.code_shape_}")
+    with output_of(as_json) as show:
+        show(_result(model, data, placed, _draw(placed, data, source, source, folder)))
+
+
+def _result(model: str, data: str, fitted: Any, drawn: Mapping[str, Any]) -> dict[str, Any]:
+    """What a program reads; of a model that was there before, the figures are those of its training."""
+    return {"model": model, "data": data, **run_figures(fitted.seed_, fitted.seconds_, fitted.history_), **drawn}
 
 
 def _training_data(data: str, reading: options.Reading, seed: int) -> Source:
@@ -94,21 +109,30 @@ def _training_data(data: str, reading: options.Reading, seed: int) -> Source:
     return training_and_test(data, None, reading, seed)[0]
 
 
-def _draw(model: Any, data: str, source: Source, judged: Source, folder: Path) -> None:
-    """Write the map of a source as pictures and as a page, with the scores of what it is judged on."""
+def _draw(model: Any, data: str, source: Source, judged: Source, folder: Path) -> dict[str, Any]:
+    """Write the map of a source as pictures and as a page, with the scores of what it is judged on; what came of it."""
     from isthmus.estimators.encoder_decoder import MOST_SCORED
     from isthmus.manifold.drawn_map import draw_map
     from isthmus.manifold.page import write_map_page
     from isthmus.manifold.picture import write_map_pictures
 
     scores = model.neighbourhood_scores(judged) if len(judged) >= _LEAST_SCORED else None
+    found: dict[str, Any] | None = None
     if scores is not None:
+        found = {
+            "samples": min(len(judged), MOST_SCORED),
+            "neighbours": scores.k,
+            "trustworthiness": scores.trustworthiness,
+            "continuity": scores.continuity,
+        }
         typer.echo(
             f"Trustworthiness  {scores.trustworthiness:.4f}, continuity {scores.continuity:.4f}, of "
-            f"{min(len(judged), MOST_SCORED):,} samples and their {scores.k} neighbours"
+            f"{found['samples']:,} samples and their {scores.k} neighbours"
         )
     drawn = draw_map(model, source, class_names=options.class_names(data), scores=scores)
     title = folder.resolve().name
-    pictures = write_map_pictures(drawn, folder, title)
-    typer.echo(f"Pictures    {', '.join(map(str, pictures))}")
-    typer.echo(f"Page        {write_map_page(drawn, folder / 'map.html', title)}")
+    pictures = [str(path) for path in write_map_pictures(drawn, folder, title)]
+    typer.echo(f"Pictures    {', '.join(pictures)}")
+    page = str(write_map_page(drawn, folder / "map.html", title))
+    typer.echo(f"Page        {page}")
+    return {"pictures": pictures, "page": page, "scores": found}

@@ -169,7 +169,7 @@ class Reading:
     def open(self, data: str, image_mode: str | None = None, columns: Sequence[str] | None = None) -> Source:
         """A source; options for tables are for tables only. columns : the features, where a model knows their names.
 
-        What was found out about a CSV file is told on standard error.
+        What was found out about a CSV file is printed on standard error.
         """
         from isthmus.data.csv_dialect import parse_settings
         from isthmus.data.sources import open_source

@@ -15,7 +15,7 @@ _SECONDS = 5.0  # from one plain line to the next
 def track(
     items: Iterable[T], total: int, what: str, *, count: Callable[[T], int] = lambda item: 1, quiet: bool = False
 ) -> Iterator[T]:
-    """Items one after the other, while somebody is told how many are done.
+    """Items one after the other, while standard error shows how many are done.
 
     total : how many there are. what : is done to them, as in "cleaning". count : how many one item stands for.
     """

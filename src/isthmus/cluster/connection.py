@@ -1,4 +1,4 @@
-"""A cluster of Ray: how it is found, what it must have, and how it is left."""
+"""A Ray cluster: how it is found, what it must have, and how it is left."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _QUIET = {  # before Ray is imported and started
 class Cluster:
     """A cluster and the part of it that is asked for.
 
-    workers : processes, each with a CPU, and with a GPU where the cluster has enough of them; None for one a CPU.
-    address : as Ray has it, ``host:6379``, ``ray://host:10001`` or ``auto``; None for what RAY_ADDRESS names or,
-        without it, for a cluster that is started on this machine and ends with the work.
+    workers : number of processes, each with one CPU, and with a GPU where the cluster has enough of them; None for one
+    worker for each CPU. address : as Ray writes it, ``host:6379``, ``ray://host:10001`` or ``auto``; None for what
+    RAY_ADDRESS names or, without it, for a cluster that is started on this machine and ends with the work.
     """
 
     workers: int | None = None
@@ -50,7 +50,7 @@ class Cluster:
 
     @contextmanager
     def joined(self) -> Iterator[int]:
-        """Be connected for some work; gives the number of workers. A connection that was there before stays.
+        """Connect for some work; gives the number of workers. A connection that was there before stays.
 
         Raises IsthmusError where there is no cluster, where it has too few CPUs, or where its nodes have another
         version of isthmus; MissingExtraError without Ray.
@@ -86,9 +86,9 @@ class Cluster:
 
 
 class Watch:
-    """Looks, while work is waited for, whether the cluster can still do it.
+    """Checks, while somebody waits for work, whether the cluster can still do it.
 
-    cluster : that works. workers : how many must find a place for the work to go on.
+    cluster : the one that works. workers : how many need a place for the work to go on.
     """
 
     def __init__(self, cluster: Cluster, workers: int) -> None:

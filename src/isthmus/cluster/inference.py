@@ -3,8 +3,8 @@
     parts ── from_items ─▶ Ray Data ── map_batches ─▶ workers: open once, work on part after part ──▶ results in order
 
 Nothing but numbers of parts travels to the workers: each opens the model and the data itself, and keeps them for the
-parts that follow. What is killed with a worker or its node is done again by another one, and since a part's result
-depends on nothing but the part, nobody sees.
+parts that follow. What is lost with a worker or its node is done again by another one; a part's result depends on
+nothing but the part, so the results are the same.
 
 The workers are processes of a pool for tasks. A pool of actors hangs where results are wanted in order and a node is
 lost without another in its place: a task stays with its actor, which waits for a CPU, and all others wait for the task.
@@ -90,8 +90,8 @@ def map_items(
 ) -> Iterator[Result]:
     """``work(opening(), item)`` for items that are made here one after the other, and travel to the workers whole.
 
-    As `map_parts` else: for work that costs more than to send what it is done to. Some items for each worker, and no
-    more, are on their way at a time.
+    Otherwise like `map_parts`: for work that costs more than sending the items. Only a few items for each worker are on
+    their way at a time.
     """
     cluster = cluster or Cluster()
     with cluster.joined() as workers:

@@ -1,4 +1,4 @@
-"""What a process is told by where it runs: the folder that relative paths begin in, and its settings."""
+"""What a process takes from where it runs: the folder that relative paths begin in, and its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Here:
     settings: Mapping[str, str] = field(default_factory=_settings)
 
     def enter(self) -> None:
-        """Make this process, a worker's, be there; a node without the folder takes absolute paths and URLs."""
+        """Give a worker that folder and these settings; a node without the folder takes absolute paths and URLs."""
         os.environ.update(self.settings)
         with suppress(OSError):
             os.chdir(self.folder)

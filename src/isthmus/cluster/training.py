@@ -4,8 +4,8 @@
              ▲                                                                        │ training/distributed
              └── model folder, events, warnings ◀─────────────────────────────────────┘ takes their process group
 
-A worker or a node that dies ends the sitting: Ray starts all workers anew, where there is room, and the run continues
-from its checkpoint, to the same weights.
+When a worker or a node dies, Ray starts all workers anew, where there is room, and the run continues from its
+checkpoint, to the same weights.
 """
 
 from __future__ import annotations

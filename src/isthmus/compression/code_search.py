@@ -37,7 +37,7 @@ class CodeSearch:
 
     @classmethod
     def of(cls, network: LossyNetwork, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> CodeSearch:
-        """Of a stored model."""
+        """The search for codes of a stored model."""
         latents = config["latents"]
         context = Context(np.array(latents["window"], np.int32).reshape(-1, 2))
         rate = RateNetwork(context, latents["channels"], len(latents["groups"]), len(tensors["0.0.bias"]))

@@ -39,9 +39,9 @@ class Codec(Estimator):
 
         X (n, height, width) ──compress──▶ bytes ──decompress──▶ X
 
-    What one machine compressed, every other decodes to the same bits: reading needs nothing but exact integer
-    arithmetic. Images that do not fit the model (another depth, noise) are stored as PNG or xz, and come back exactly,
-    too.
+    What one machine compresses, every other decodes to the same bits: reading needs nothing but exact integer
+    arithmetic. Images that do not fit the model (another depth, noise) are stored as PNG or xz, and also come back
+    exactly.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Codec(Estimator):
     history_ : list of dict, the run's losses, in bits per value
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
-    seed_ : int, what `random_state` came to
+    seed_ : int, the seed that was used
 
     Examples
     --------
@@ -153,8 +153,8 @@ class Codec(Estimator):
     ) -> bytes:
         """The images as an archive.
 
-        X : as in `fit`. quality : of a lossy codec, 1 to 100 (default 50); or, in place of it, `target_mse`, the mean
-        squared error in units of the range (1 for 255²), or `target_bytes`, the size of the archive; either is met to
+        X : as in `fit`. quality : for a lossy codec, 1 to 100 (default 50). Instead of it: `target_mse`, the mean
+        squared error in units of the range (1 for 255²), or `target_bytes`, the size of the archive; each is met to
         within 2 % if any quality meets it. embed_model : put the model into the archive, so that nothing else is needed
         to read it.
         """
@@ -175,8 +175,8 @@ class Codec(Estimator):
     ) -> float | None:
         """The quality from 1 to 100 with which X meets a target; None for a lossless codec.
 
-        X : as in `fit`; it is looked at for a target only. quality, target_mse, target_bytes : one of them, or none for
-        the default quality. IsthmusError where no quality meets the target, or the codec loses nothing.
+        X : as in `fit`; only a target needs it. quality, target_mse, target_bytes : one of them, or none for the
+        default quality. IsthmusError where no quality meets the target, or the codec loses nothing.
         """
         wanted = {"quality": quality, "target_mse": target_mse, "target_bytes": target_bytes}
         given = {name: value for name, value in wanted.items() if value is not None}
@@ -203,9 +203,10 @@ class Codec(Estimator):
         """Compress images one after the other to an open file, in constant memory; returns how many there were.
 
         images : arrays (height, width[, channels]) of any shapes, or members with file names and files. quality : of a
-        lossy codec, 1 to 100 (default 50). embed_model : as in `compress`. as_list : `decompress` gives a list and no
-        array. name : of the model, for messages. progress : called with the number of images done so far.
-        mapping : gives ``work(coding, group)`` for groups of images, in order, where it is not done here.
+        lossy codec, 1 to 100 (default 50). embed_model : as in `compress`. as_list : whether `decompress` is to give a
+        list, not an array. name : that of the model, for messages. progress : called with the number of images done so
+        far. mapping : a function that gives ``work(coding, group)`` for groups of images, in order, where the work is
+        done elsewhere.
         """
         coding = self._coding_at(*([] if quality is None else ["quality"]))
         place = None

@@ -1,4 +1,4 @@
-"""What an archive holds, told without its model: neither torch nor scikit-learn is needed."""
+"""What an archive holds, read without its model: neither torch nor scikit-learn is needed."""
 
 from __future__ import annotations
 

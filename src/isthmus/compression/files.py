@@ -54,8 +54,8 @@ def pack(
 ) -> Packed:
     """Compress folders, files, arrays and data sets into one archive, in constant memory.
 
-    Folders come back as folders, with their file names and formats. Of image files that come back whole from their
-    pixels and what is around them these are kept, of all others the files as they are. quality, embed_model, name,
+    Folders come back as folders, with their file names and formats. Image files that can be rebuilt whole from their
+    pixels and what is around them are kept as these two; all others are kept as files. quality, embed_model, name,
     mapping : see `Codec.write`.
     """
     plain = 0

@@ -30,7 +30,7 @@ def lossless_bytes(images: Sequence[np.ndarray]) -> dict[str, int]:
 def lossy_curves(images: Sequence[np.ndarray], qualities: Sequence[int]) -> dict[str, list[tuple[int, float]]]:
     """For each lossy format, bytes of all images and their mean squared error (in units of 1 for 255²), by quality.
 
-    Nothing for images that are not grey or coloured ones of 8 bits.
+    Empty for images other than 8-bit grey or colour.
     """
     pages = sheets(images)
     if not all(_is_picture(page) and page.dtype == np.uint8 for page in pages):

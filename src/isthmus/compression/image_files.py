@@ -1,4 +1,4 @@
-"""Image files as pixels and what is around them, so that the file comes back from both, and with all that it held.
+"""Image files as pixels and what is around them: from both the file comes back, with all that it held.
 
 Pixels are taken out of a file only where the file is proven to come back: a PNG with the same chunks in the same order
 (depth, palette, colour space, gamma, Exif, texts, further frames: all but the packing of its pixels), an uncompressed

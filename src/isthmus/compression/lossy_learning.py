@@ -79,7 +79,7 @@ def learn_lossy(images: Source, objective: str, run: Run) -> Learned:
     """Learn to code images with loss.
 
     Small images of one size get two auto-encoders: one with a flat code, which needs the fewest bytes where much may be
-    lost, and one with a code for every place, which can be as exact as one likes.
+    lost, and one with a code for every place, which can be as exact as wanted.
     """
     chosen = choose(images, run.seed)
     shapes = {image.shape for image in chosen}

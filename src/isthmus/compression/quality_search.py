@@ -20,7 +20,7 @@ _HEADER = 15  # bytes of an archive that do not grow with what is in it
 
 
 def place_of(quality: float) -> float:
-    """Where a quality from 1 to 100 lies on the scale from 0 to 1 that a lossy coding has."""
+    """A quality from 1 to 100 on the scale from 0 to 1 that a lossy coding uses."""
     if not (is_real(quality) and 1 <= quality <= 100):
         raise IsthmusError(f"quality (={quality!r}) must be a number from 1 to 100")
     return (quality - 1) / 99

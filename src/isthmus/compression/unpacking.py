@@ -32,7 +32,8 @@ _LONGEST_WEBP = 16_383  # pixels: a longer side has no place in the format
 def lies_inside(name: str) -> bool:
     """Whether a name in an archive is that of a file below the folder that it is unpacked to, on every system.
 
-    On Windows, names that mean a device there (CON, NUL.txt), or another name (a dot or a space at the end), are none.
+    Names that mean a device on Windows (CON, NUL.txt), or another name there (a dot or a space at the end), do not
+    count.
 
     >>> lies_inside("12:30/a.png"), lies_inside("../a.png"), lies_inside("C:/a.png")
     (True, False, False)

@@ -14,7 +14,7 @@ from isthmus.errors import IsthmusError
 
 
 class ArrayFile(SampleFile):
-    """An array of numbers; one of a single axis is a signal (length, 1)."""
+    """An array of numbers; an array with a single axis is a signal (length, 1)."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

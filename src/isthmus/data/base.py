@@ -35,8 +35,8 @@ class Source(ABC):
     """A lazy sequence of samples in the user's own layout: ``source[i]``, ``for sample in source``, ``source.take``.
 
     uniform : whether all samples have one shape and one dtype; if not, see `RaggedSource`.
-    shape : (n, *sample): (n, features), (n, height, width), (n, height, width, channels). Of samples that may differ
-        (n,), as NumPy has it for an array of arrays.
+    shape : (n, *sample): (n, features), (n, height, width), (n, height, width, channels). Where samples may differ in
+        shape it is (n,), as for NumPy's arrays of arrays.
     dtype : the user's dtype in the machine's byte order; object where samples may differ.
     labels : array of shape (n,), text or integers, where the source has labels; else None.
     feature_names : the names of a table's columns; else None. paths : the files, where each sample is one; else None.
@@ -141,7 +141,7 @@ class Source(ABC):
     def spans(self, size: int) -> list[tuple[int, int]]:
         """All samples as successive ranges (start, stop) of about `size`, to be read and worked on one by one.
 
-        Of what is read together each range is an even part, or a whole number of them.
+        Each range is a whole number of the blocks that are read together, or an even part of one.
 
         >>> from isthmus.data.sources import open_source
         >>> open_source([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).spans(2)
@@ -154,7 +154,7 @@ class Source(ABC):
     def chunks(self, size: int | None = None) -> Iterator[np.ndarray]:
         """Successive blocks of `size` samples; the last may be shorter.
 
-        By default about 16 MiB; single samples where they may differ in shape.
+        A block holds about 16 MiB by default, or one sample where samples may differ in shape.
         """
         size = size or (max(1, _BLOCK_BYTES * len(self) // max(self.nbytes, 1)) if self.uniform else 1)
         for start in range(0, len(self), size):
@@ -209,7 +209,7 @@ class ArraySource(Source):
 class RaggedSource(Source):
     """Samples that may differ in shape and dtype.
 
-    `take` and `chunks` give arrays of arrays, as NumPy has them: of shape (k,) and dtype object.
+    `take` and `chunks` return arrays of arrays, of shape (k,) and dtype object.
     """
 
     def __init__(self, n: int, *, name: str | None = None, paths: Sequence[Path] | None = None) -> None:
@@ -238,7 +238,7 @@ class ListSource(RaggedSource):
 
     @staticmethod
     def check(array: np.ndarray, name: str) -> None:
-        """Refuse what is no sample of numbers."""
+        """Refuse a sample that does not consist of numbers."""
         if array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 4 or 0 in array.shape:
             raise IsthmusError(f"{name} has shape {array.shape} and {array.dtype}; numbers are needed")
 
@@ -349,7 +349,7 @@ def spread_samples(source: Source, most: int) -> Source:
 
 
 def random_halves(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """The indices of n samples in two random parts, each rising; the second is the larger one of an odd number."""
+    """The indices of n samples in two random parts, each rising; for odd n the second is larger."""
     order = np.random.default_rng(seed).permutation(n)
     return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
 
@@ -369,7 +369,7 @@ def checked_indices(indices: Sequence[int] | np.ndarray, n: int, name: str) -> n
 
 
 def check_array(shape: Sequence[int], dtype: np.dtype, name: str) -> None:
-    """Refuse what cannot be samples of numbers; the wording of the sizes is scikit-learn's."""
+    """Refuse an array that cannot be samples of numbers; messages about sizes use scikit-learn's words."""
     shape = tuple(shape)
     if dtype.kind == "c":
         raise IsthmusError(

@@ -1,4 +1,4 @@
-"""What networks see of the cells of a table: blocks of columns of one make, as torch tensors, and the way back.
+"""What networks see of the cells of a table: blocks of columns of one type, as torch tensors, and the way back.
 
 Each block turns some columns of a float64 matrix (`TableSchema.encode`) into features and a network's outputs for these
 features into values again, and says what an error costs. Costs are relative: 1 is what the column's own mean or
@@ -22,7 +22,7 @@ _LEAST_ENTROPY = 0.1  # nats: of columns that nearly always hold one value
 
 
 class Block(ABC):
-    """Columns of one make. width : features and outputs. columns : their positions in the matrix, (c,)."""
+    """Columns of one type. width : number of features and of outputs. columns : their positions in the matrix, (c,)."""
 
     width: int
 
@@ -40,12 +40,13 @@ class Block(ABC):
 
     @abstractmethod
     def losses(self, outputs: Tensor, features: Tensor) -> Tensor:
-        """What outputs cost beside the features that are right: (n, c)."""
+        """The loss of outputs against the true features: (n, c)."""
 
     def log_likelihood(self, outputs: Tensor, features: Tensor, deviation: Tensor) -> Tensor:
-        """Nats of what is right under what a network expects: (n, c). deviation : of its errors, (width,).
+        """Log-likelihood, in nats, of the true features given a network's outputs: (n, c).
 
-        Errors are taken for normal, as those of numbers and dates are; categories have probabilities of their own.
+        Errors of numbers and dates are taken to be normally distributed; categories have their own probabilities.
+        deviation : standard deviation of the network's errors, (width,).
         """
         nats = -0.5 * ((outputs - features) / deviation) ** 2 - deviation.log() - 0.5 * math.log(2 * math.pi)
         return torch.zeros((len(nats), len(self.columns))).index_add_(1, self.owner, nats)

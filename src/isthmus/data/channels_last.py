@@ -29,7 +29,7 @@ def sample_channel_axis(sample_shape: tuple[int, ...], channel_axis: int | str |
 def channels_last(sample: np.ndarray, axis: int | None) -> np.ndarray:
     """A sample in the user's layout as (*spatial, channels); or several, (n, *spatial, channels).
 
-    axis : of the channels; None where there is none, and then one is added.
+    axis : that of the channels; None where there is none, and then one is added.
     """
     return sample[..., None] if axis is None else np.moveaxis(sample, axis, -1)
 
@@ -37,7 +37,7 @@ def channels_last(sample: np.ndarray, axis: int | None) -> np.ndarray:
 def from_channels_last(samples: np.ndarray, axis: int | None) -> np.ndarray:
     """Samples (n, *spatial, channels) back in the user's layout.
 
-    axis : of the channels within one sample; None where there is none, and then the single channel goes.
+    axis : that of the channels within one sample; None where there is none, and then the single channel is dropped.
     """
     if axis is None:
         return samples[..., 0]

@@ -1,4 +1,4 @@
-"""What people should be told of a column, though it can be read: what may mean something else than it says."""
+"""Warnings about columns that can be read but may not mean what they seem to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOST_COMPARED = 10_000  # different texts
 def doubt(kind: str, known: Any, missing: int) -> str:
     """What is odd about a column, in one line; "" where nothing is.
 
-    known : its cells without the missing ones, as an Arrow array of a `plain` type. missing : how many cells are.
+    known : its cells without the missing ones, as an Arrow array of a `plain` type. missing : number of missing cells.
     """
     if kind == "number":
         return _missing_number(known)

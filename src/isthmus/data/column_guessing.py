@@ -24,7 +24,7 @@ _NAMES_ID = re.compile(r"(?:^|.*[_\s\-.])(?:id|ids|uuid|guid|ssn)|.*[a-z]I[dD]",
 class Guess:
     """kind : a name of `column_kinds`. written : how text spells it, see `column_texts`. note : why, for people.
 
-    odd : the first cell that is not what nearly all others are, and for which the column is left out.
+    odd : the first cell that is not what nearly all others are; because of it the column is left out.
     """
 
     kind: str
@@ -36,8 +36,8 @@ class Guess:
 def guess(name: str, known: Any, distinct: int, rows: int) -> Guess:
     """The kind of a column.
 
-    known : its cells in a `plain` type without the missing ones, as an Arrow array. distinct : different values.
-    rows : with the missing ones.
+    known : its cells in a `plain` type without the missing ones, as an Arrow array. distinct : number of different
+    values. rows : number of rows, those with missing cells included.
     """
     import pyarrow as pa
 

@@ -149,7 +149,7 @@ class Ordinal(ColumnKind):
 
 @column_kinds.register("category")
 class Category(ColumnKind):
-    """One of some values without an order. The 255 commonest are told apart; others, and unseen ones, are one more."""
+    """One of some values without an order. The 255 commonest are kept apart; all others share one more."""
 
     block = "categories"
     summary = "one-hot"

@@ -13,12 +13,12 @@ MISSING_COLUMNS: tuple[str, ...] = get_args(MissingColumns)
 
 
 def matched_by_name(table: Any, schema: TableSchema, missing_columns: str) -> Any:
-    """An Arrow table with all columns that a schema uses, as far as `columns_to_fill` lets it pass."""
+    """An Arrow table with all columns that a schema uses; `columns_to_fill` decides which may be missing."""
     return with_empty_columns(table, columns_to_fill(table.column_names, schema, missing_columns), schema)
 
 
 def columns_to_fill(names: Sequence[str], schema: TableSchema, missing_columns: str) -> list[str]:
-    """The columns that a table with these names lacks and that count as unknown; others are told and ignored.
+    """The columns that a table with these names lacks, to be filled as unknown; extra columns only cause a warning.
 
     missing_columns : "refuse", or "fill" with a warning. Raises IsthmusError for a name that occurs twice, and for a
     column that is missing where that is refused.
@@ -43,7 +43,7 @@ def columns_to_fill(names: Sequence[str], schema: TableSchema, missing_columns: 
 
 
 def with_empty_columns(table: Any, names: Sequence[str], schema: TableSchema) -> Any:
-    """An Arrow table with columns without values of these names, in the types that a schema has."""
+    """An Arrow table with empty columns added under these names, in the types of a schema."""
     import pyarrow as pa
 
     for name in names:

@@ -1,4 +1,4 @@
-"""The settings of columns in the files of strangers: the type of each, and how much they may ask for."""
+"""Column settings from untrusted files: the type of each, and how large it may be."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST = {"counts": 256, "lengths": 8}  # entries: a table has a place for each i
 
 
 def check_settings(name: str, settings: Mapping[str, Any]) -> None:
-    """IsthmusError where the settings of column `name` are none that a kind of column measures.
+    """Raise IsthmusError where the settings of column `name` are none that a kind of column could measure.
 
     >>> check_settings("size", {"mean": 1.5, "counts": [3, 4]})
     >>> check_settings("size", {"decimals": 10**9})

@@ -84,7 +84,7 @@ def _date_forms(some: Any) -> Sequence[str]:
 
 
 def converted(array: Any, settings: Mapping[str, Any]) -> Any:
-    """Text as the numbers, spans or dates that it spells; a column that is none comes back as it is."""
+    """Text as the numbers, spans or dates that it spells; a column that spells none of them comes back as it is."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -102,7 +102,7 @@ def converted(array: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def unconverted(array: Any, settings: Mapping[str, Any]) -> Any:
-    """Numbers, spans and dates as text again, where they came so."""
+    """Numbers, spans and dates as text again, where they came as text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

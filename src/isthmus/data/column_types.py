@@ -107,7 +107,7 @@ def is_binary(type_: Any) -> bool:
 
 
 def categories_of(array: Any) -> list[Any]:
-    """The values that a column's dictionary lists, those that do not occur too; none of another column."""
+    """The values that a column's dictionary lists, also those that do not occur; none for other columns."""
     return [value for value in _dictionary(array) if value is not None]
 
 

@@ -26,7 +26,7 @@ class Column:
     """One column of a table.
 
     kind : a name of `column_kinds`. settings : what that kind measured. note : why it is of that kind, where that is
-    not plain. missing, distinct : cells without a value, and different values. example : one value.
+    not obvious. missing, distinct : cells without a value, and different values. example : one value.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Column:
 
     @property
     def is_category(self) -> bool:
-        """Whether cells are right or wrong, and not near or far."""
+        """Whether a cell can only be right or wrong, not nearly right."""
         return self.handler.block == "categories"
 
     @property
@@ -71,7 +71,7 @@ class Column:
 class TableSchema:
     """The columns of a table, in order, and how its rows become numbers.
 
-    arrow : the Arrow schema, which types of what comes out follow.
+    arrow : the Arrow schema; tables that come out have its types.
 
     Examples
     --------
@@ -96,8 +96,8 @@ class TableSchema:
     def of(cls, table: Any, kinds: Mapping[str, str] | None = None, markers: Sequence[Any] = ()) -> Self:
         """The schema of an Arrow table.
 
-        kinds : kinds by name that are not to be guessed. markers : values that stand for a missing cell, beside
-        those that people use in text ("?", "NA", ...).
+        kinds : kinds by column name, for columns whose kind is not to be guessed. markers : values that stand for a
+        missing cell, beside those that people use in text ("?", "NA", ...).
 
         Raises IsthmusError for names that occur twice, unknown names or kinds, and where no column can be used.
         """
@@ -142,7 +142,7 @@ class TableSchema:
     def decode(self, matrix: np.ndarray, given: Any = None) -> Any:
         """Rows of numbers as an Arrow table with all columns, in their order and types.
 
-        given : table with as many rows, of which columns that are left out are taken; without it they hold nothing.
+        given : a table with as many rows, from which left-out columns are copied; without it they are empty.
         """
         import pyarrow as pa
 

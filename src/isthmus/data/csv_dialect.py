@@ -14,7 +14,7 @@ _GIVEN = ("encoding", "delimiter", "quote", "decimal", "thousands", "header", "i
 
 
 class Ambiguous(IsthmusError):
-    """A file that can be read in two ways. fact : what is open. settings : that decide it, as in "header=yes"."""
+    """A file that can be read in two ways. fact : what is unclear. settings : what decides it, as "header=yes"."""
 
     def __init__(self, fact: str, *settings: str) -> None:
         super().__init__(fact)
@@ -71,7 +71,7 @@ class Dialect:
         return ", ".join(parts) + "".join(f"; {words}" for words in self.assumed)
 
     def but(self, **changes: Any) -> Dialect:
-        """The same with other values."""
+        """A copy in which some values are changed."""
         return replace(self, **changes)
 
 

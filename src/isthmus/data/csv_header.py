@@ -1,8 +1,8 @@
 """Whether the first row of a text table holds the names of its columns, by evidence.
 
 Names that are numbers (years, wavelengths, 0, 1, 2, ...) look like a sample, and a sample may look like them; a wrong
-guess drops a sample or adds one. So each rule below needs what a row of the same table would hardly show, and where
-there is something on both sides, the answer is that nobody can know.
+guess drops a sample or adds one. So each rule below asks for evidence that a row of values would hardly show. Where
+evidence points both ways, the answer is that nobody can know.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ class Layout:
 
 
 def sniffed(data: Path | bytes, given: Mapping[str, Any]) -> tuple[Dialect, Layout]:
-    """How a file is written, as far as its first lines show it; `given` settings stand.
+    """How a file is written, as far as its first lines show it; `given` settings are kept.
 
     Raises Ambiguous where these lines can be read in two ways.
     """

@@ -159,7 +159,7 @@ def load(name: str) -> Dataset:
 
 
 def is_available(name: str) -> bool:
-    """Whether a data set is on this machine already; asks no network."""
+    """Whether a data set is on this machine already; the network is not used."""
     remote = _REMOTES.get(named_datasets.check(name))
     return remote is None or _find(remote) is not None
 

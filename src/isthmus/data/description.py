@@ -1,4 +1,4 @@
-"""Data in words: what is taken of them when they are read."""
+"""Data in words: how they are read, and what is in them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from isthmus.data.base import Source, evenly_spread
 from isthmus.data.sources import open_source
 from isthmus.data.stacks import is_zarr
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 T = TypeVar("T")
 _MOST_SAMPLES, _MOST_VALUES = 1_000, 1 << 24  # of which the range is told
@@ -20,11 +21,12 @@ _MOST_NAMES = 12
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What is taken of data.
+    """How data are read, and what is in them.
 
-    data : their name. samples : how many. what : "table", "files", "images or signals", ... shapes, dtypes : those of
-    the samples that were looked at, the commonest first. low, high : the least and the largest value of them; None
-    where all are NaN or infinite. not_finite : how many of these there are. looked_at : samples of which this is told.
+    data : their name. samples : number of samples. what : "table", "files", "images or signals", ... shapes, dtypes :
+    those of the samples that were looked at, the commonest first. low, high : the least and the largest value of them;
+    None where all are NaN or infinite. not_finite : number of such values. looked_at : number of samples that these
+    facts come from.
     labels : how many different ones; None without labels. columns : of a table, else None.
     """
 
@@ -43,9 +45,8 @@ class DataFacts:
     def rows(self) -> dict[str, str]:
         """Rows of a table for people."""
         ends = "no finite value" if self.low is None or self.high is None else f"{self.low:g} to {self.high:g}"
-        missing = (
-            f", {self.not_finite:,} values are NaN or infinite" if self.low is not None and self.not_finite else ""
-        )
+        odd = f", {count(self.not_finite, 'value')} {'is' if self.not_finite == 1 else 'are'} NaN or infinite"
+        missing = odd if self.low is not None and self.not_finite else ""
         rows = {
             "data": self.data,
             "samples": f"{self.samples:,}",

@@ -51,7 +51,7 @@ def read_samples(
 ) -> None:
     """Read samples that lie one after the other in a file, from `offset` on, into a block (k, *sample).
 
-    read : gives so many bytes from a place on, see `positional`.
+    read : a function that returns a number of bytes from an offset on, see `positional`.
     """
     view, size = block.reshape(-1).view(np.uint8).data, block.nbytes // max(1, len(block))
     runs = np.flatnonzero(np.diff(indices, prepend=-2) != 1)
@@ -67,7 +67,7 @@ def read_samples(
 
 
 def mapped_source(array: np.memmap, path: Path, labels: np.ndarray | None = None) -> Source:
-    """An array in a file as a source; `array` says what lies where in it."""
+    """An array in a file as a source; `array` maps it."""
     if array.flags.c_contiguous and hasattr(os, "pread"):  # Windows has no pread
         return FileSource(array, path, labels)
     return ArraySource(array, name=str(path), labels=labels)
@@ -90,7 +90,7 @@ def idx_header(path: Path) -> tuple[np.dtype, tuple[int, ...], int]:
 
 
 def read_idx(path: Path, *, mapped: bool = False) -> np.ndarray:
-    """The array in an IDX file; where `mapped`, one that is not packed comes as a memory map."""
+    """The array in an IDX file; with `mapped`, a file that is not packed comes as a memory map."""
     with reading(path, "an IDX file"), _open_idx(path) as file:
         dtype, shape, offset = _read_header(file)
         expected = offset + math.prod(shape) * dtype.itemsize
@@ -180,7 +180,7 @@ def _npz_header(file: Any, name: str) -> _Member:
 
 
 def read_npy(file: IO[bytes], size: int) -> np.ndarray:
-    """The array in an open .npy file of so many bytes; ValueError, before they are read, where it claims more."""
+    """The array in an open .npy file of so many bytes; ValueError, before any is read, where its header claims more."""
     shape, dtype = npy_header(file)
     claimed, held = math.prod(shape) * dtype.itemsize, size - file.tell()
     if claimed > held and not dtype.hasobject:

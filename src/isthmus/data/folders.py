@@ -144,7 +144,7 @@ def folder_source(folder: Path, **options: Any) -> Source:
     """All images in a folder and its sub-folders, in natural order (2.png before 10.png).
 
     Where every image lies in a sub-folder, the names of the first-level sub-folders are the labels. The images of a
-    TIFF stack are samples, as they are where it is given alone. What is passed over is named in one line.
+    TIFF stack are samples, as when it is given alone. Files that are passed over are named in one line.
     """
     paths = files_in(folder, SUFFIXES, "images")
     fetch(paths)
@@ -208,9 +208,9 @@ def _tell_of_others(folder: Path, moving: set[Path]) -> None:
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
-    """The files of a folder and its sub-folders whose names end so, in natural order; hidden ones are left out.
+    """The files of a folder and its sub-folders with these suffixes, in natural order; hidden ones are left out.
 
-    what : they hold, for the IsthmusError where there are none.
+    what : what they hold, for the IsthmusError where there are none.
     """
     paths = sorted(_walk(folder, suffixes), key=_natural)
     if not paths:

@@ -16,10 +16,11 @@ from isthmus.data.base import ArraySource, ListSource, RaggedSource, Source
 from isthmus.data.labels import as_labels
 from isthmus.errors import IsthmusError
 from isthmus.remote.paths import as_path
+from isthmus.words import count
 
 
 def loaded(data: Any) -> Any:
-    """Collections of dask in memory, and what arrays of whole arrays or a single PIL image hold, as lists."""
+    """Dask's collections loaded into memory; object arrays of arrays, and a single PIL image, as lists."""
     if hasattr(data, "__dask_graph__") and hasattr(data, "compute"):
         return data.compute()
     if isinstance(data, np.ndarray) and data.dtype == object and data.ndim == 1 and is_list_of_arrays(list(data)):
@@ -89,7 +90,8 @@ def refuse_masked(data: Any) -> None:
             refuse_masked(part)
     elif isinstance(data, np.ma.MaskedArray) and (hidden := int(np.ma.getmaskarray(data).sum())):
         raise IsthmusError(
-            f"masked arrays are not supported, and here {hidden:,} values are masked: fill the gaps first, as in "
+            f"masked arrays are not supported, and here {count(hidden, 'value')} "
+            f"{'is' if hidden == 1 else 'are'} masked: fill the gaps first, as in "
             "array.filled(array.mean()), or leave out the samples that have some"
         )
 

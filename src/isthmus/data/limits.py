@@ -28,7 +28,7 @@ def set_max_expansion(times: float) -> None:
     Smaller results, up to 64 MiB, are never refused. times : how many times its own size a file may unpack to. On the
     command line it is an option of ``isthmus`` itself: ``isthmus --max-expansion 5000 train zeros.parquet``.
 
-    Raises IsthmusError where `times` is no number from 1 on.
+    Raises IsthmusError where `times` is not a number of at least 1.
 
     Examples
     --------
@@ -87,9 +87,9 @@ def check_columns(count: int) -> None:
 
 
 class Unpacked(io.RawIOBase):
-    """What is read of a packed file, which ends in an error as soon as it is too much for what was unpacked so far.
+    """Reads a packed file, and raises an error as soon as too much comes out for the bytes that went in.
 
-    file : what unpacks `raw`.
+    file : the reader that unpacks `raw`.
     """
 
     def __init__(self, file: BinaryIO, raw: BinaryIO, name: Path | str) -> None:

@@ -1,4 +1,4 @@
-"""Numbers as people write them in text: with a decimal point or comma, with thousands apart, with marks for gaps."""
+"""Numbers as people write them in text: with a decimal point or comma, thousands set apart, and marks for gaps."""
 
 from __future__ import annotations
 

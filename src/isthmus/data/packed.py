@@ -1,4 +1,4 @@
-"""Files that are packed: which way, and what is in them."""
+"""Packed files: how they are packed, and what is in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compression_of(data: Path | bytes) -> str | None:
 
 @contextmanager
 def opened(data: Path | bytes, compression: str | None) -> Iterator[BinaryIO]:
-    """The bytes of a file, or of the only file that is packed in it, which may not be far more; see `limits`."""
+    """The bytes of a file, or of the only file packed in it; how far that may grow is in `limits`."""
     with data.open("rb") if isinstance(data, Path) else io.BytesIO(data) as raw:
         if compression is None:
             yield raw

@@ -28,16 +28,16 @@ def is_parquet(path: Path) -> bool:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The files of a table, in natural order of their paths; those whose names begin with _ are marks of writers."""
+    """The files of a table, in natural order of their paths, without the notes of writers, whose names begin with _."""
     if not path.is_dir():
         return [path]
     return [file for file in files_in(path, PARQUET, "Parquet files") if not file.name.startswith("_")]
 
 
 def parquet_dataset(path: Path) -> Any:
-    """The table as Arrow's lazy one.
+    """The table as a lazy Arrow data set.
 
-    Raises IsthmusError where two of its files have other columns.
+    Raises IsthmusError where two of its files have different columns.
     """
     import pyarrow.dataset as ds
     from pyarrow.fs import FSSpecHandler, PyFileSystem
@@ -64,7 +64,7 @@ def check_sizes(path: Path) -> None:
 
 
 def parquet_names(path: Path) -> list[str]:
-    """The columns' names, of which two may be one."""
+    """The columns' names; two columns may share one."""
     import pyarrow.parquet as pq
 
     if path.is_dir():
@@ -74,7 +74,7 @@ def parquet_names(path: Path) -> list[str]:
 
 
 def parquet_bytes(path: Path) -> int:
-    """Bytes of all cells, by what the files say."""
+    """Bytes of all cells, according to the files' metadata."""
     import pyarrow.parquet as pq
 
     total = 0

@@ -1,4 +1,4 @@
-"""Large Parquet tables of numbers, of which the row groups that are asked for are read, and no others."""
+"""Large Parquet tables of numbers: only the row groups that are asked for are read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ParquetRows(Source):
 
 
 def parquet_rows(path: Path, columns: Columns) -> ParquetRows | None:
-    """A table of numbers that is too large to be read at once, as it is read at once else.
+    """A table of numbers that is too large to be read at once, with the same values as a smaller one has.
 
     None for other tables, and where the files do not say in which columns cells are missing: whole numbers with gaps
     become float64.

@@ -28,7 +28,7 @@ def reading(path: Path | str, kind: str) -> Iterator[None]:
 def choose_array(axes: Mapping[str, int], path: Path, member: str | None) -> tuple[str, str | None]:
     """Which of a file's arrays holds the samples and which may hold their labels.
 
-    axes : the number of axes of each. Samples have two or more, so that a coordinate named x is none.
+    axes : the number of axes of each. Samples need two or more, so that a coordinate named x is not taken for them.
     """
     names = list(axes)
     if member is not None:

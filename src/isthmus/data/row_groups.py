@@ -51,7 +51,7 @@ class RowGroup(NamedTuple):
 
 
 def row_groups(path: Path) -> list[RowGroup]:
-    """Those of a Parquet file, or of a folder of such that are one table; at least one, which has rows."""
+    """The row groups of a Parquet file, or of a folder of them that is one table; at least one, with rows."""
     import pyarrow.parquet as pq
 
     found, first = list[RowGroup](), 0
@@ -71,10 +71,10 @@ def row_groups(path: Path) -> list[RowGroup]:
 
 
 class Unpacked:
-    """Samples of one shape in a file on this machine, which goes with this object.
+    """Samples of one shape in a temporary file on this machine, which is deleted with this object.
 
     A row group is unpacked when one of its rows is first asked for. So any order of samples reads each row group once,
-    memory holds a few rows of one, and who asks for a part of the rows reads no others.
+    memory holds a few rows of one, and row groups that nobody asks for are not read.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Unpacked:
         return block
 
     def need(self, rows: np.ndarray) -> None:
-        """Unpack the row groups of these rows that are not yet."""
+        """Unpack the row groups of these rows that have not been unpacked yet."""
         wanted = np.unique(np.searchsorted(self._firsts, rows, side="right") - 1)
         with self._lock:
             for number in wanted[~self._here[wanted]].tolist():

@@ -1,4 +1,4 @@
-"""The cells of a table as numbers of slots, of which each column has a few: what rows are drawn from, cell by cell.
+"""The cells of a table as slot numbers; each column has a few slots, from which rows are drawn cell by cell.
 
 value ──▶ slot: a category, a single value that is frequent, an interval of numbers, or "missing" ──▶ value
 """

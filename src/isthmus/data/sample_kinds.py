@@ -36,14 +36,14 @@ class SampleKind:
 
 
 def kind_of(source: Source, kind: str, channel_axis: int | str | None) -> SampleKind:
-    """What samples are read as; the user's word goes first.
+    """What samples are read as; what the user says comes first.
 
     kind : "signals" have shape (n, length), or channels on one more axis: `channel_axis`, or the shorter one. "images"
         are images and volumes. "table": rows of features. "auto" takes for signals what says so (sound files), 3-D
         arrays of which one axis has at most 4 entries and the other at least 16, and rows of numbers of at least 32
         columns without names that are smooth: see `are_smooth`. Else rows are a table, and all others are images.
 
-    Raises IsthmusError for an unknown kind, and one that does not go with the shape.
+    Raises IsthmusError for an unknown kind, and for one that does not fit the shape.
     """
     if kind not in SAMPLE_KINDS:
         raise unknown_name("kind", kind, SAMPLE_KINDS)
@@ -66,11 +66,12 @@ def kind_of(source: Source, kind: str, channel_axis: int | str | None) -> Sample
 
 
 def are_smooth(source: Source) -> bool:
-    """Whether rows of numbers are signals: every value hangs together with the next, and less with those far away.
+    """Whether rows of numbers are signals: each value correlates with the next, and less with those far away.
 
     Of neighbouring columns, each pair must have a correlation of at least 0.3 and deviations within a factor of 4, and
-    all together must differ half as much as columns far apart, or less. Columns of a table that hang together do so
-    in any order. Pixels in rows are none: bytes never, others where the ends of their rows can be seen.
+    all together must differ half as much as columns far apart, or less. Columns of a table that correlate do so in any
+    order. Pixels in rows are not taken for signals: bytes never are, and other values not where the ends of image rows
+    can be seen.
     """
     n, length = len(source), source.shape[1]
     named, pixels = source.feature_names is not None, source.dtype in (np.uint8, np.bool_)

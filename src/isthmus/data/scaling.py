@@ -195,11 +195,11 @@ class Scaler:
 
 
 def fit_scaler(source: Source, *, flat: bool, kind: str = "auto", channel_axis: int | str | None = "auto") -> Scaler:
-    """Choose and measure the scaling of a source in one streaming pass, and check its every number.
+    """Choose and measure the scaling of a source in one streaming pass, and check every number.
 
     kind : "range" maps one range to [0, 1]: that of the dtype for booleans, and for uint8 where the data reach into its
-        upper half, as pixels do and masks, labels and small counts do not; else what the data span, or what each
-        channel spans where they are in units of their own: where all together span over 10 times what one of them does.
+        upper half, as pixels do and masks, labels and small counts do not; else the range of the data, or of each
+        channel where channels have units of their own: where all together span over 10 times what one of them does.
         "standard" gives each column mean 0 and standard deviation 1; a constant column becomes 0. "auto" takes
         "standard" for tables (2-D data) other than uint8 and booleans, which hold pixels, and "range" for the rest.
     channel_axis : axis of the channels, counted with the sample axis as 0 (or from the end, as -1); None for no such
@@ -338,7 +338,7 @@ def _moments(source: Source, factor: float) -> tuple[np.ndarray, np.ndarray]:
 def unit_of(dtype: np.dtype) -> float:
     """The user's unit in the data's own: the range of integers, 1 for floats and booleans.
 
-    And 1 for integers of 64 bits: nothing fills their range, they are NumPy's default for whole numbers.
+    Also 1 for integers of 64 bits: they are NumPy's default for whole numbers, and no data fill their range.
     """
     if np.dtype(dtype).kind not in "iu" or np.dtype(dtype).itemsize == 8:
         return 1.0

@@ -1,6 +1,6 @@
 """Which columns of a table of measurements are signals that can be cleaned: those that go on from row to row.
 
-Clocks, counters, labels and columns of unrelated rows are none: cleaning would destroy them.
+Clocks, counters, labels and columns of unrelated rows are not signals: cleaning would destroy them.
 """
 
 from __future__ import annotations

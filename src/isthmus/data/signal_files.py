@@ -24,7 +24,7 @@ SOUNDS, ARRAYS, TABLES = (".wav",), (".npy",), (".csv", ".tsv")
 
 
 def suffixes_in(folder: Path) -> tuple[str, ...]:
-    """Those of the files that are a folder's signals: sounds, else arrays, else tables; none where it holds images."""
+    """The suffixes of a folder's signals: sounds, else arrays, else tables; none where it holds images."""
     if holds(folder, *SUFFIXES, SHARDS):
         return ()
     return next((suffixes for suffixes in (SOUNDS, ARRAYS, TABLES) if holds(folder, *suffixes)), ())

@@ -81,9 +81,9 @@ def open_source(
         channels): NumPy (never copied; memory maps stay on disk), torch, Zarr and others; a pandas, pyarrow, polars or
         dask table; lists of numbers, of arrays, of PIL images or of paths; a map-style data set of torch's; the name
         of a data set, as in "mnist" (its training images) or "mnist:test"; or the path of a file or of a folder of
-        images, or of signals where it holds no images: a .wav, a .csv or a .npy file of one axis each. A name goes
-        before a path: write "./mnist" for a folder of that name. One array of several in a file is named as in
-        "file.npz:x_train".
+        images, or of signals where it holds no images: a .wav, a .csv or a .npy file of one axis each. The name of a
+        data set comes before a path: write "./mnist" for a folder of that name. One array of several in a file is named
+        as in "file.npz:x_train".
     on_mixed_sizes : what to do where sizes differ: "refuse", "crop" (the middle of each sample), "resize" (images) or
         "keep". With "keep", a list of arrays or a folder gives a source that is not `uniform`: each sample has its own
         shape and dtype.
@@ -96,8 +96,8 @@ def open_source(
         index, comment, skipped, as in ``{"delimiter": ";", "header": "no"}``. What is not given is found out; the
         source's ``dialect.sentence`` says how the file was read.
 
-    Raises IsthmusError where the data cannot be read or are no numbers, and where samples differ in shape and are not
-    to be kept so.
+    Raises IsthmusError where the data cannot be read or are not numbers, and where samples differ in shape, unless
+    `on_mixed_sizes` allows it.
 
     Examples
     --------

@@ -82,7 +82,7 @@ def read_table(path: Path, csv: Mapping[str, Any] | None = None, aside: Collecti
 
 
 def read_parquet(path: Path) -> Any:
-    """A Parquet file, or a folder of such."""
+    """A Parquet file, or a folder of them."""
     import pyarrow.parquet
 
     with reading(path, "a Parquet file"):
@@ -187,7 +187,7 @@ def write_table(path: Path, table: Any) -> None:
 
 
 def write_tables(path: Path, tables: Iterable[Any]) -> None:
-    """Write Arrow tables of one schema, at least one, below each other; of each format, as `write_table` does."""
+    """Write Arrow tables of one schema, at least one, one below the other, in the formats of `write_table`."""
     with atomic_path(path) as temporary:
         writer = None
         for table in tables:

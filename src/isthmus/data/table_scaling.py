@@ -99,7 +99,7 @@ class TableScaler(Scaler):
         return x[:, self.width :] > 0.5
 
     def values(self, outputs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """A network's outputs as values (n, columns); drawn from the probabilities with a generator."""
+        """A network's outputs as values (n, columns); with a generator, values are drawn from the probabilities."""
         import torch
 
         outputs = outputs.detach().float().cpu()
@@ -135,9 +135,9 @@ class TableScaler(Scaler):
         return nats * ~self.missing(target)
 
     def comparable(self, values: np.ndarray) -> np.ndarray:
-        """Values (n, columns) in units of all columns alike: numbers and dates in deviations, categories as they are.
+        """Values (n, columns) in comparable units: numbers and dates in standard deviations, categories as they are.
 
-        Of columns with heavy tails, deviations are those of the signed logarithm. NaN where missing.
+        For columns with heavy tails these are deviations of the signed logarithm. NaN where missing.
         """
         import torch
 

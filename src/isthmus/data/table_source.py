@@ -153,7 +153,7 @@ class TableSource(ArraySource):
 
 
 class StreamedTable(TableSource):
-    """A table on disk whose rows are numbers in a temporary file, which goes when nobody uses it any more.
+    """A table on disk whose rows are numbers in a temporary file, which is deleted when nobody uses it any more.
 
     The Arrow table itself is read from its own file where it is asked for: of a `subset`, only those rows.
     """
@@ -262,10 +262,10 @@ def open_table_to_learn(
     drop: Sequence[str] = (),
     csv: Mapping[str, Any] | None = None,
 ) -> ArraySource | None:
-    """`open_table` for who learns from matrices, too: a table of numbers without holes is not measured for nothing.
+    """`open_table` for models that also learn from matrices: numbers without holes are not measured in vain.
 
-    The file of such a table comes as the matrix that it holds. None for a data frame of such, which `open_source` reads
-    without a copy, and for anything else.
+    A file with a table of numbers without holes comes as a matrix. None for a data frame of that kind, which
+    `open_source` reads without a copy, and for anything else.
     """
     return _opened(data, kinds, markers, labels, drop, csv, matrices=True)
 

@@ -50,8 +50,8 @@ class Streamed(NamedTuple):
     """A table whose rows are numbers in a file without a name.
 
     schema, lacking : its columns, and the names of those that it lacks. names : of those that the file has. file,
-    matrix : the rows, and their map, (n, used columns). need : to be called with the numbers of rows before they are
-    looked at. groups : of Parquet; of other files none.
+    matrix : the rows, and their map, (n, used columns). need : a function to be called with row numbers before these
+    rows are read. groups : row groups of Parquet files; none for other files.
     """
 
     schema: TableSchema
@@ -186,7 +186,7 @@ def dataset(path: Path) -> Any:
 
 
 def rows_of(path: Path, groups: Sequence[RowGroup], rows: np.ndarray, columns: Sequence[str]) -> Any:
-    """Some rows as an Arrow table, by their numbers. groups : of Parquet; those of other files are none."""
+    """Some rows as an Arrow table, by their numbers. groups : row groups of Parquet files; none for other files."""
     import pyarrow as pa
 
     if not groups:

@@ -226,7 +226,7 @@ def _example(column: Any) -> str:
 
 
 def file_source(path: Path, columns: Columns) -> ArraySource:
-    """A file that holds a table, but for text."""
+    """A file that holds a table, in a format other than text."""
     with reading(path, "a table"):
         return arrow_source(read_arrow(path), columns, str(path))
 

@@ -32,8 +32,8 @@ def blocks(data: Source) -> Iterator[np.ndarray]:
 def tiles(size: Sequence[int], channels: int, step: int, reach: int) -> Iterator[tuple[Slices, Slices, Slices]]:
     """Parts of a large sample: what is read, what is kept of that, and where it goes.
 
-    A part reads `reach` values around what is kept, and begins at a multiple of `step`: the result is that of the
-    whole.
+    A part reads `reach` values around what is kept, and begins at a multiple of `step`: the result equals that of the
+    whole sample.
     """
     d = len(size)
     side = max(step, int((_TILE_VALUES / channels) ** (1 / d)) // step * step)

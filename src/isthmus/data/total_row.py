@@ -15,7 +15,7 @@ _LEAST = 3  # rows above
 def total_row(table: Any) -> str:
     """What to say of an Arrow table whose last row holds the sums of those above; "" for another table.
 
-    Proof are the word in it and one sum, or two sums.
+    The proof is the word in it and one matching sum, or two matching sums.
 
     >>> import pyarrow as pa
     >>> total_row(pa.table({"what": ["a", "b", "c", "Total"], "price": [1.5, 2.0, 4.0, 7.5]}))

@@ -1,8 +1,8 @@
-"""In which units data are: what a model learned from, and whether other data can be brought to it.
+"""The units of data: those that a model learned from, and whether other data can be converted to them.
 
 A number means nothing without its unit. The dtype and the range of the training data belong to a model, and what it is
-given later is held against them: converted where the formats define how (8 and 16 bits, booleans, sound), refused where
-it is far outside.
+given later is compared with them: converted where the formats define how (8 and 16 bits, booleans, sound), refused
+where it is far outside.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Units:
 
     @classmethod
     def of(cls, samples: Iterable[np.ndarray]) -> Units:
-        """Those of some arrays of one dtype; pixels that reach into the upper half of their range may be all of it."""
+        """The units of arrays of one dtype; pixels that reach into the upper half of its range may take all of it."""
         samples = list(samples)
         dtype = samples[0].dtype
         low, high = float(min(s.min() for s in samples)), float(max(s.max() for s in samples))
@@ -49,11 +49,11 @@ class Units:
 
     @classmethod
     def of_scaler(cls, scaler: Scaler) -> Units:
-        """Those of what a scaler was fitted to by range."""
+        """The units of the data that a scaler was fitted to by range."""
         return cls(scaler.dtype, scaler.zero, scaler.zero + scaler.scale)
 
     def factor(self, dtype: np.dtype, low: float, high: float, name: str) -> float:
-        """What brings numbers of another dtype, which span `low` to `high`, to these units.
+        """The factor that converts numbers of another dtype, which span `low` to `high`, to these units.
 
         Whole numbers are taken as they are where they fit; else white stands for white: 255 in 8 bits for 65,535 in 16,
         for True, and for 1 where the model learned from floats. Floats are in the model's units already.
@@ -83,10 +83,10 @@ class Units:
     def check(self, values: np.ndarray, name: str, *, given: np.ndarray | None = None, fractions: bool = True) -> None:
         """Refuse numbers in these units that are far outside the training range, or seem to be in a larger unit.
 
-        Far: all lie further outside than the range is wide, or one in a thousand, and more than three, which may be
-        spikes, lies eight times as far. In a larger unit: fractions that vary less than a 64th of the range of whole
-        numbers, or that lie within ±2 where the training data did not. given : the user's numbers, where `values` were
-        converted from them. fractions : whether the latter is looked at.
+        Far outside means: all lie further outside than the range is wide, or at least one in a thousand lies eight
+        times as far, and more than three do (fewer may be spikes). In a larger unit: fractions that vary less than a
+        64th of the range of whole numbers, or that lie within ±2 where the training data did not. given : the user's
+        numbers, where `values` were converted from them. fractions : whether the latter is looked at.
         """
         given = values if given is None else given
         if not self._known or not values.size:
@@ -162,7 +162,7 @@ def in_units_of(scaler: Scaler, source: Source) -> Source:
 
 
 def check_dropped(scaler: Scaler, array: np.ndarray, name: str) -> None:
-    """Refuse an image of any size whose numbers, without a format that says what white is, are in other units."""
+    """Refuse an image, of any size, in other units, where its dtype does not say what white is."""
     if scaler.kind != "range" or _white(array.dtype) is not None or array.dtype.kind not in "if":
         return
     low, high = Units.of_scaler(scaler).low.min(), Units.of_scaler(scaler).high.max()

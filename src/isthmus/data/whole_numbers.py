@@ -1,7 +1,7 @@
 """Whole numbers of 64 bits, exactly: identifiers and times in nanoseconds are larger than what float64 holds.
 
-What is far above 2^53 differs from its neighbours by less than float64 can tell. So a base is taken off first, in whole
-numbers, and only the rest becomes floats.
+Numbers far above 2^53 differ from their neighbours by less than float64 can tell. So a base is taken off first, in
+whole numbers, and only the rest becomes floats.
 """
 
 from __future__ import annotations

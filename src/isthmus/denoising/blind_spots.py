@@ -1,4 +1,4 @@
-"""Values that a network must not see itself: where they are hidden, and how much of them is mixed in again."""
+"""Values that a network must not see when it cleans them: where they are hidden, and how they are mixed in again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GRID = 4  # a blind spot every so many values on each axis
 
 @dataclass(frozen=True)
 class Blind(Spec):
-    """How values are cleaned that the network must not see itself.
+    """How values are cleaned without the network seeing them.
 
     rows : see `hide`. lost : whether only destroyed values are replaced: those at `ends`. levels, variances : the
     error's variance by the guess's level, and variance of the noise, where it is known: how much of the value itself is
@@ -34,7 +34,7 @@ class Blind(Spec):
     variances: tuple[float, ...] = ()
 
     def mix(self, seen: Tensor, guess: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        """The best of a value and of the guess that was made without it."""
+        """The best mix of a value and of the guess that was made without it."""
         if self.lost is not None:
             destroyed = (seen == 0) if self.lost == "masking" else (seen <= self.ends[0]) | (seen >= self.ends[1])
             return torch.where(destroyed, guess, seen), torch.where(destroyed, variance, torch.zeros_like(variance))

@@ -40,10 +40,10 @@ MOST_VALUES = 1 << 27  # of the samples that are learned from
 
 
 class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Learn to remove noise, from clean samples, from pairs, or from noisy samples alone.
+    """Learn to remove noise: from clean samples, from pairs, or from noisy samples alone.
 
-    Where the network would make the samples worse, by the estimated risk, less than it finds is removed, or nothing;
-    a warning says so (`share_`). Constant regions, such as borders and silence, stay as they are.
+    Where the estimated risk says that the network would make samples worse, only a part of the noise that it finds is
+    removed, or none; a warning says so (`share_`). Constant regions, such as borders and silence, stay as they are.
 
         noisy (n, height, width) ──denoise──▶ clean (n, height, width)
 
@@ -77,7 +77,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     network_spec_ : UNetSpec, what it is made of
     noise_ : str or None, the noise as it was given, or estimated; "poisson:30 above 0.1" is photon noise of what is
         above 0.1, the value that a camera gives to darkness
-    blind_ : Blind or None, how values are cleaned that the network does not see
+    blind_ : Blind or None, how values that the network does not see are cleaned
     variance_ : NoiseVariance or None, the variance of the noise, where it is known
     share_ : float, the share of the noise found by the network that is removed: 1, or less where the estimated risk
         says that removing all makes the data worse; 0 where removing any does
@@ -87,7 +87,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     history_ : list of dict, the run's losses, in units of the data's variance
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
-    seed_ : int, what `random_state` came to
+    seed_ : int, the seed that was used
     n_features_in_ : int, where signals were given as rows of an array
 
     Examples
@@ -150,8 +150,8 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
 
         X : array of shape (n, height, width[, channels]), (n, length) or (n, depth, height, width); a list of arrays
             of different sizes; a path, the name of a data set or a Source. Clean or noisy: see `learn_from`.
-        y : the clean samples, where X are noisy ones and pairs are at hand; it may have fewer channels. Labels, one a
-            sample, as a pipeline hands them on, are ignored.
+        y : the clean samples, where X are their noisy partners; it may have fewer channels. Labels, one for each
+            sample, such as a pipeline passes on, are ignored.
         checkpoint, resume, checkpoint_seconds, listeners : as in `AutoEncoder.fit`.
         """
         if self.noise is not None:
@@ -193,12 +193,12 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     def denoise(self, X: Any, *, averaging: bool = False, return_std: bool = False, sound: bool = False) -> Any:
         """Clean samples.
 
-        X : as in `fit`. What comes back has its kind: an array of the same shape, dtype and range, or a list of arrays.
-            Pixels of another depth than that of the training data are converted, and so are whole numbers where the
-            model learned from floats between 0 and 1; floats must be in the units of the training data.
-        averaging : the mean over flips and, in images, quarter turns: slightly better, and so many times slower. Only
-            where the model learned from crops, which may be turned, as it does from large images.
-        return_std : also give the standard deviation of the error that is left, for every value, float32, in X's units.
+        X : as in `fit`. What comes back is of the same kind: an array of the same shape, dtype and range, or a list of
+            arrays. Pixels of another depth than that of the training data are converted, and so are whole numbers
+            where the model learned from floats between 0 and 1; floats must be in the units of the training data.
+        averaging : whether to take the mean over flips and, in images, quarter turns: slightly better, and as many
+            times slower. Only for models that learned from crops, as they do from large images.
+        return_std : also return the standard deviation of the error that is left in every value, float32, X's units.
         sound : whether X, and what the model learned from, are sound as .wav files hold it: silence and full scale are
             what these files mean by them (0 and 32,768 in int16, 128 and 128 in uint8, 0 and 1 in floats).
 
@@ -297,7 +297,7 @@ class Denoiser(TransformerMixin, Estimator):  # type: ignore[misc]  # scikit-lea
     def _open(self, X: Any, *, reset: bool = False) -> Source:
         """The user's samples; rows of a table in memory, which are signals here, as scikit-learn checks them.
 
-        Signals of another length than those of the training are no error.
+        Signals may have another length than those of the training.
         """
         X = loaded(X)
         refuse_masked(X)

@@ -1,6 +1,6 @@
 """Noisy files: learned from and cleaned one by one, in their own formats and under their own names.
 
-Each file is read once to learn and once to be cleaned. One that cannot be read is left out and told of.
+Each file is read once to learn and once to be cleaned. A file that cannot be read is left out and reported.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def paths_of(data: str | Path) -> list[Path] | None:
 def learn(denoiser: Denoiser, data: str | Path | Source, **options: Any) -> dict[Path, str]:
     """Fit a denoiser to a folder of files, a file, an array, a data set or a source.
 
-    options : of `Denoiser.fit`. Returns one line for each file that cannot be read. Of more files than a denoiser
+    options : those of `Denoiser.fit`. Returns one line for each file that cannot be read. Of more files than a denoiser
     learns from, a random part is read. Where most are signals, their last axis is that of the channels.
     """
     paths = None if isinstance(data, Source) else paths_of(data)
@@ -113,7 +113,7 @@ def _check(file: SampleFile, sample: np.ndarray) -> None:
 
 @dataclass
 class Cleaned:
-    """What came of cleaning.
+    """The outcome of cleaning.
 
     count : files or samples that were cleaned. bad : one line for each file that could not be. notes : what was left
     alone or could not be kept, and in how many files. examples : a few samples before and after.
@@ -125,7 +125,7 @@ class Cleaned:
     examples: list[Example] = field(default_factory=list)
 
     def add(self, other: Cleaned) -> None:
-        """Take in what came of the files that follow."""
+        """Add the outcome for further files."""
         self.count += other.count
         self.bad |= other.bad
         self.notes.update(other.notes)
@@ -136,8 +136,8 @@ class Cleaned:
 class FileCleaner:
     """Cleans samples and writes them.
 
-    output : a file, or a folder for a folder. std : where the deviations of the errors go, too. averaging : see
-    `Denoiser.denoise`. overwrite : whether files that exist are replaced.
+    output : a file, or a folder for a folder. std : where the standard deviations of the errors are written, if they
+    are. averaging : see `Denoiser.denoise`. overwrite : whether files that exist are replaced.
     """
 
     denoiser: Denoiser

@@ -27,7 +27,7 @@ class FloatUnits:
 
     @classmethod
     def suiting(cls, units: Units, noise: str | None) -> FloatUnits:
-        """Those for samples in some units, with noise that was named, if it was; (0, 1) for what is of usual size."""
+        """The units for samples, whose noise may have been named; (0, 1) for numbers of usual size."""
         low, high = float(units.low), float(units.high)
         span, far = high - low, max(abs(low), abs(high))
         if np.dtype(units.dtype).kind != "f" or span == 0:

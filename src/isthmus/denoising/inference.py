@@ -29,10 +29,10 @@ Result = tuple[Tensor, Tensor]  # the clean samples and the variances of their e
 class Cleaner:
     """A trained network over arrays of any size.
 
-    blind : how values are cleaned that the network must not see, if there are such. zero, unit : what 0 is to the
-    network, and how much 1 is, in the arrays' own units. averaging : whether to take the mean over flips, and over
-    quarter turns with `turns`. share : of what the network takes away, that is taken away. variance : of the noise, by
-    which samples are judged one by one, if it is known.
+    blind : how values that the network must not see are cleaned, if there are any. zero, unit : what 0 and a difference
+    of 1 mean to the network, in the arrays' own units. averaging : whether to take the mean over flips, and over
+    quarter turns with `turns`. share : the part of what the network finds that is taken away. variance : that of the
+    noise, if it is known; samples are then judged one by one.
     """
 
     network: UNet
@@ -46,7 +46,7 @@ class Cleaner:
     variance: NoiseVariance | None = None
 
     def channels_out(self, channels: int) -> int:
-        """How many channels come out where so many go in."""
+        """How many channels come out if so many go in."""
         inside, outside = self.spec.in_channels, self.spec.out_channels
         if channels == inside:
             return outside

@@ -1,4 +1,4 @@
-"""How a denoiser is learned: what kind of training suits what is known of the noise."""
+"""How a denoiser is trained: which training suits what is known of the noise."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Method:
 class Learned:
     """A trained network and how it is used.
 
-    variance : of the noise, where it is known. share : of what the network takes away that is better taken away. flips,
-    turns : whether samples may be turned over, and around.
+    variance : that of the noise, where it is known. share : the part of what the network finds that is better taken
+    away. flips, turns : whether samples may be flipped, and turned by quarters.
     """
 
     network: UNet

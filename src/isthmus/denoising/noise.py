@@ -1,4 +1,4 @@
-"""How much noise there is in data that nobody has seen clean."""
+"""How much noise there is in data of which no clean version exists."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def estimate_gains(samples: Sequence[np.ndarray], seed: int = 0) -> tuple[float,
 
 
 def is_correlated(samples: Sequence[np.ndarray], seed: int = 0) -> bool:
-    """Whether the noise of neighbours along a row (the last spatial axis) hangs together, and across rows it does not.
+    """Whether noise is correlated along rows (the last spatial axis), and not across them.
 
     Seen in the flattest tenth of the patches, after taking away the mean of each. Rows that differ as wholes are
-    stripes, and no noise that a row's other values could tell from the signal.
+    stripes: a row's other values could not tell these from the signal.
     """
     samples = _without_single(samples)
     d = samples[0].ndim - 1

@@ -1,4 +1,4 @@
-"""Signals whose columns are in units of their own (°C beside Pa): each is learned and cleaned in units of its noise."""
+"""Signals whose columns have units of their own (°C beside Pa): each is learned and cleaned in units of its noise."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OwnUnits:
 
     @classmethod
     def of(cls, signal: np.ndarray) -> Self:
-        """Those of a signal (length, channels)."""
+        """The units of a signal (length, channels)."""
         middle = np.median(signal, axis=0)
         centred = np.asarray(signal - middle, np.float64)
         return cls(middle, np.array([estimate_deviation([centred[:, [j]]]) for j in range(signal.shape[1])]))
@@ -49,5 +49,5 @@ class OwnUnits:
         return np.asarray((signal - self.middle) / np.where(self.noise > 0, self.noise, np.inf), np.float64)
 
     def back(self, cleaned: np.ndarray, signal: np.ndarray) -> np.ndarray:
-        """What was cleaned in units of noise, in the signal's own."""
+        """A signal that was cleaned in units of noise, back in its own."""
         return np.where(self.noise > 0, self.middle + self.noise * cleaned, signal).astype(signal.dtype)

@@ -1,4 +1,4 @@
-"""Where there is noise, how much, and whether taking it away helps: a denoiser judges itself."""
+"""Where there is noise, how much, and whether removing it helps: a denoiser judges itself."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ class Removal:
         )
 
     def share(self, unit: float = 0.0) -> float:
-        """How much of it shall be taken away, 0 to 1: what makes the error least, and never more than noise has power.
+        """How much of it to take away, 0 to 1: what makes the error least, but never more than the power of the noise.
 
         A network that has learned its noisy samples by heart takes away more than there is, and its risk seems small.
-        unit : from one whole number to the next, where results are rounded; the gain must be more than that loses.
+        unit : the rounding step of results, 0 for none; the gain must be more than rounding loses.
         """
         if self.squares == 0:
             return 1.0
@@ -147,7 +147,7 @@ def power_of_details(x: Tensor) -> tuple[Tensor, int]:
 
 @dataclass
 class Judgement:
-    """Of samples that are cleaned part by part: whether what is taken away can be their noise.
+    """Whether what is taken away from samples, cleaned part by part, can be their noise.
 
     variance : of the noise that the network has learned.
     """
@@ -168,7 +168,7 @@ class Judgement:
         self.count, self.count_of_details = self.count + guess[0].numel(), self.count_of_details + count
 
     def shares(self) -> np.ndarray:
-        """How much of what the network takes away shall be taken away from each sample, 0 to 1; float64 (n,)."""
+        """The part of what the network finds that is to be taken away from each sample, 0 to 1; float64 (n,)."""
         removed = torch.as_tensor(self.removed)
         expected = torch.as_tensor(self.expected)
         if self.count_of_details:

@@ -85,8 +85,8 @@ class AutoEncoder(TableRows):
     validation_fraction : float in [0, 1), default=0.1
         Share of the samples (at most 2,000) held out to pick the best weights.
     kind : {"auto", "signals", "table", "images"}, default="auto"
-        What samples are. "auto" takes X of shape (n, features) for signals where it has no names and neighbouring
-        values hang together as those of curves do, else for a table; X of shape (n, length, channels) or
+        What samples are. "auto" takes X of shape (n, features) for signals where its columns have no names and
+        neighbouring values correlate as those of curves do, else for a table; X of shape (n, length, channels) or
         (n, channels, length), with at most 4 channels, for signals; all others for images.
     scaling : {"auto", "range", "standard"}, default="auto"
         "range" maps one range to [0, 1], or the range of each channel where channels are in units of their own;
@@ -107,7 +107,7 @@ class AutoEncoder(TableRows):
     device : str or torch.device, default="auto"
         "auto" takes CUDA, then Apple's GPU, then the CPU.
     random_state : int, NumPy generator or None, default=None
-        Seed of everything random; None draws one from the operating system.
+        Seed of all random numbers; None draws one from the operating system.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -123,7 +123,7 @@ class AutoEncoder(TableRows):
     history_ : list of dict, the run's losses in order; validation_loss is None in entries between validations
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
-    seed_ : int, what `random_state` came to
+    seed_ : int, the seed that was used
     n_features_in_ : int, columns of a table; feature_names_in_ : array of str (n_features_in_,), where they have names
 
     Examples
@@ -253,7 +253,7 @@ class AutoEncoder(TableRows):
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """One epoch over X at a constant learning rate, continuing from what was learned so far.
 
-        The first call fixes the network and the scaling; X of later calls must look alike.
+        The first call fixes the network and the scaling; X of later calls must be of the same kind.
         """
         first = not hasattr(self, "network_")
         source = self._open(X, reset=first)

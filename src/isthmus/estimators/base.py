@@ -6,7 +6,7 @@ import functools
 import inspect
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, get_type_hints
@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from isthmus.errors import IsthmusError, unknown_name
 from isthmus.estimators.card import model_card, what_of
 from isthmus.estimators.model_folder import StoredModel, best_validation, complete_model, load_model, save_model
-from isthmus.registry import backends
+from isthmus.registry import BackendName, backends
 from isthmus.remote.hub import pinned
 from isthmus.remote.paths import as_path
 from isthmus.spec import TrainingSpec, to_json
@@ -30,24 +30,44 @@ if TYPE_CHECKING:  # a codec without loss reads archives where there is no torch
     from torch import nn
 
     from isthmus.evaluation.figures.style import Plate
+    from isthmus.training.progress import Listener
     from isthmus.training.run import Trained
 
 
 E = TypeVar("E", bound="Estimator")
-LOCAL = "local"
+E_co = TypeVar("E_co", bound="Estimator", covariant=True)
+LOCAL: BackendName = "local"
+
+
+class Fitting(Protocol[E_co]):
+    """How every `fit` is called."""
+
+    def __call__(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+        checkpoint_seconds: float = 15.0,
+        listeners: Sequence[Listener] = (),
+        backend: BackendName = "local",
+        workers: int | None = None,
+        address: str | None = None,
+    ) -> E_co: ...
 
 
 class Fit(Protocol):
     """The type of a method `fit` that gives back its estimator."""
 
-    def __get__(self, instance: E, owner: type[E] | None = None) -> Callable[..., E]: ...
+    def __get__(self, instance: E, owner: type[E] | None = None) -> Fitting[E]: ...
 
 
 def anywhere(fit: Callable[..., Any]) -> Fit:
-    """Decorator of every `fit`: with ``backend="ray"`` the workers of a cluster do the same together.
+    """Decorator of every `fit`: with ``backend="ray"`` the workers of a cluster do the work together.
 
-    It adds three options: backend, "local" or a name of `registry.backends`; workers, how many; address, of the
-    cluster. The results are those of one process, to rounding.
+    It adds three options: backend, "local" or a name of `registry.backends`; workers, how many; address, that of the
+    cluster. The results equal those of one process, to rounding.
     """
 
     @functools.wraps(fit)
@@ -56,7 +76,7 @@ def anywhere(fit: Callable[..., Any]) -> Fit:
         X: Any,
         y: Any = None,
         *,
-        backend: str = LOCAL,
+        backend: BackendName = LOCAL,
         workers: int | None = None,
         address: str | None = None,
         **options: Any,
@@ -84,7 +104,7 @@ def anywhere(fit: Callable[..., Any]) -> Fit:
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Base of the estimators. Subclasses define `__init__`, `fit`, and what is kept of a trained model:
 
-    `_config` and `_tensors` for its folder, `_restore` to take them back, `_describe` for people.
+    `_config` and `_tensors` for its folder, `_restore` for loading, `_describe` for people.
     """
 
     device: Any

@@ -144,7 +144,7 @@ class EncoderDecoder(LatentSpace, NetworkEstimator):
     def reconstruct(self, X: Any) -> Any:
         """`X' = g(f(X))`, with the shape and the dtype of the training data, or a data frame of the kind of X.
 
-        Pixels of another depth than that of the training data come back in their own.
+        Pixels of another depth than that of the training data come back in their own depth.
         """
         check_is_fitted(self)
         source = self._open(X, reset=False)

@@ -1,4 +1,4 @@
-"""Any model folder, by what it says of itself."""
+"""Loading any model folder: its configuration names the estimator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.remote.paths import as_path
 
 
 def load(folder: str | Path, *, device: Any = "auto", network: Any = None) -> Any:
-    """The model in a folder that `save` wrote, of whichever kind it is. Nothing in the folder is executed.
+    """The model in a folder that `save` wrote, whatever its kind. Nothing in the folder is executed.
 
     folder : on this machine or elsewhere, as "s3://bucket/model", or on the Hugging Face Hub, as "hf://user/name" or
     "hf://user/name@revision".

@@ -1,4 +1,4 @@
-"""What the files of a model folder hold, read as if a stranger had written them: settings, weights and the log."""
+"""What the files of a model folder hold, read as untrusted input: settings, weights and the log."""
 
 from __future__ import annotations
 

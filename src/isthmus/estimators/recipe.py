@@ -75,7 +75,7 @@ class Choices(Protocol):
 
 
 def read_as(model: Choices, source: Source) -> SampleKind:
-    """What samples are read as; modules of the user's own get what they always got, unless `kind` is said."""
+    """What samples are read as; for the user's own modules, unless `kind` is given: rows a table, others images."""
     if not isinstance(model.network, str) and model.kind == "auto":
         return SampleKind("table" if len(source.shape) == 2 else "images", model.channel_axis)
     return kind_of(source, model.kind, model.channel_axis)

@@ -1,4 +1,4 @@
-"""New rows of tables with columns of any kind: how they are learned, drawn and held against the training rows."""
+"""New rows of tables with columns of any kind: how they are learned, drawn and compared with the training rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isthmus.errors import IsthmusError
 from isthmus.estimators.encoder_decoder import EncoderDecoder
 from isthmus.latent.distance_to_data import TrainingNeighbours, nearest
 from isthmus.latent.row_copies import RowPrivacy
-from isthmus.latent.row_density import RowDensity
+from isthmus.latent.row_density import CopiesName, RowDensity
 from isthmus.spec import is_integer
 from isthmus.training.feed import as_tensor
 
@@ -47,7 +47,7 @@ class TableRows(EncoderDecoder):
         random_state: Any = None,
         *,
         where: Mapping[str, Any] | None = None,
-        copies: str = "refuse",
+        copies: CopiesName = "refuse",
     ) -> Any:
         """New samples, array of shape (n, *sample_shape); of a table with columns of any kind, a data frame of n rows.
 
@@ -59,8 +59,8 @@ class TableRows(EncoderDecoder):
             pair (low, high) of numbers or dates, either of which may be None.
         copies : of such tables, "refuse" draws rows again that equal a training row in every cell; "allow" keeps them.
 
-        Raises IsthmusError where a density is needed or is one of codes of another shape; for conditions that no row
-        can fulfil or hardly one does; and where all that could be drawn are copies.
+        Raises IsthmusError where a density is needed or belongs to codes of another shape; for conditions that no row,
+        or hardly any, fulfils; and where all rows that could be drawn are copies.
 
         Examples
         --------
@@ -83,7 +83,7 @@ class TableRows(EncoderDecoder):
         return as_frame(self.sampled(n, random_state, where=where, copies=copies), self.scaler_.frame)
 
     def sampled(
-        self, n: int, random_state: Any = None, *, where: Mapping[str, Any] | None = None, copies: str = "refuse"
+        self, n: int, random_state: Any = None, *, where: Mapping[str, Any] | None = None, copies: CopiesName = "refuse"
     ) -> Any:
         """The rows that `sample` draws, as an Arrow table."""
         check_is_fitted(self)
@@ -95,8 +95,8 @@ class TableRows(EncoderDecoder):
     def row_privacy(self, rows: Any, data: Any) -> RowPrivacy:
         """How near rows come to those the model was trained on, beside rows that it never saw.
 
-        rows : data frame, as `sample` gives it. data : the table that the model was trained on, with rows that it was
-        not, at least 10: those that `fit` held out are such, and are told apart by themselves.
+        rows : data frame, as `sample` gives it. data : the table that the model was trained on, and at least 10 rows
+        that it was not trained on: those that `fit` held out will do, and are recognised.
         """
         check_is_fitted(self)
         density = self._row_density()

@@ -1,4 +1,4 @@
-"""What an auto-encoder learns: to rebuild its samples, and on request codes that are useful, not only small."""
+"""What an auto-encoder learns: to rebuild its samples and, on request, codes that are useful as well as small."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation of a code written down: rows of a table, JSON, and a page."""
+"""An evaluation of a code as rows of a table, as JSON, and as a page."""
 
 from __future__ import annotations
 

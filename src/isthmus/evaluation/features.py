@@ -26,7 +26,7 @@ def are_classes(labels: np.ndarray) -> bool:
 
 
 def linear_probe(train: np.ndarray, y_train: np.ndarray, test: np.ndarray, y_test: np.ndarray) -> float:
-    """How well a linear model of standardised features tells the labels of other samples.
+    """How well a linear model of standardised features predicts the labels of other samples.
 
     The accuracy of a logistic regression for classes, R² of a ridge regression for numbers (Alain and Bengio 2016).
     """
@@ -43,7 +43,7 @@ def linear_probe(train: np.ndarray, y_train: np.ndarray, test: np.ndarray, y_tes
 
 
 def nearest_neighbours(train: np.ndarray, y_train: np.ndarray, test: np.ndarray, y_test: np.ndarray) -> float:
-    """How well the 5 nearest training samples tell the labels: accuracy for classes, R² for numbers."""
+    """How well the 5 nearest training samples predict the labels: accuracy for classes, R² for numbers."""
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
     kind = KNeighborsClassifier if are_classes(y_train) else KNeighborsRegressor
@@ -51,7 +51,7 @@ def nearest_neighbours(train: np.ndarray, y_train: np.ndarray, test: np.ndarray,
 
 
 def clustering(features: np.ndarray, labels: np.ndarray, *, random_state: int = 0) -> tuple[float, float]:
-    """How far k-means finds the classes, with as many clusters as classes: NMI and ARI, 1 where it finds them all.
+    """How well k-means finds the classes, with as many clusters as classes: NMI and ARI, 1 where it finds them all.
 
     Normalised mutual information, and the adjusted Rand index (Hubert and Arabie 1985), which is 0 for chance.
     """
@@ -67,7 +67,7 @@ def clustering(features: np.ndarray, labels: np.ndarray, *, random_state: int = 
 
 
 def intrinsic_dimension(features: np.ndarray) -> float | None:
-    """How many numbers a sample has locally: TwoNN (Facco et al. 2017, "Estimating the intrinsic dimension ...").
+    """How many dimensions the data have locally: TwoNN (Facco et al. 2017, "Estimating the intrinsic dimension ...").
 
     From the ratio of the distances to the second and to the first neighbour. Copies of a sample are left out; None
     where fewer than 20 ratios are left.

@@ -38,7 +38,7 @@ class ReportPath(_Base):
 
 @dataclass(frozen=True)
 class Headline:
-    """What a reader wants to know first: a figure, what it is, its unit and a line more."""
+    """What a reader wants to know first: a figure, what it is, its unit and one more line."""
 
     label: str
     figure: str
@@ -48,7 +48,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: figures as text; best : the cell that is ahead, where one is."""
+    """A line of a table: figures as text; best : the place of the best figure, where there is one."""
 
     label: str
     cells: Sequence[str]
@@ -75,7 +75,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Samples:
-    """Rows of the user's table, on their side: a line for each of its columns.
+    """Rows of the user's table, turned on their side: a line for each of its columns.
 
     heads : what each sample is called, and something more. parts : what the cells of one sample are, as in
     ("original", "rebuilt"). lines : the name of a column, and the cells of all samples. warns : whether colour says
@@ -153,7 +153,7 @@ def _printed(plates: Sequence[Plate], folder: Path) -> list[Print]:
 
 
 def saving(name: str, saved_as: Path | None) -> str:
-    """The line that a page's example in Python begins with, where the model is nowhere yet."""
+    """The first line of a page's example in Python: it saves the model, where that has no folder yet."""
     return "" if saved_as is not None else f"{name}.save({name!r})  # on the command line: --save-model {name}\n"
 
 

@@ -60,12 +60,12 @@ _ROWS = (  # attribute, label, and whether more (1) or less (-1) is better
 class FeatureScores:
     """What one kind of features is worth. None where it was not measured, as without labels.
 
-    size : numbers of a sample.
+    size : number of features.
     linear_probe : accuracy of a logistic regression, or R² of a ridge regression where labels are numbers.
     nearest_neighbours : accuracy, or R², of the 5 nearest training samples.
     nmi, ari : agreement of k-means with the classes: normalised mutual information and adjusted Rand index.
     trustworthiness, continuity : neighbourhoods of 15 samples that the features keep of the raw data.
-    intrinsic_dimension : numbers that a sample has locally (TwoNN).
+    intrinsic_dimension : dimensions that the data have locally (TwoNN).
     effective_rank : directions that are in use. dead : features that hardly vary.
     reconstruction : mean squared error in scaled units; of tables with columns of any kind, the share that is left of
         the error of means and commonest values.
@@ -92,8 +92,8 @@ class Representation:
 
     labels : "classes", "numbers" or None. classes : how many there are.
     fitted : samples that probes and PCA were fitted on. judged : other samples, on which everything is measured.
-    given : samples that there were for both; a random part is used where these are too many. error : what errors of
-        reconstruction are: "MSE", or "error left" of tables with columns of any kind.
+    given : samples that were available for both; where these are too many, a random part is used. error : what errors
+        of reconstruction are called: "MSE", or "error left" of tables with columns of any kind.
     """
 
     code: FeatureScores
@@ -154,13 +154,13 @@ def evaluate_representation(
     random_state: int = 0,
     progress: Callable[[str], None] = lambda stage: None,
 ) -> Representation:
-    """Measure a model's codes of X, beside PCA's and X itself.
+    """Measure what a model's codes of X are worth as features, beside those of PCA and X itself.
 
     X : samples that the model has not seen, in any form that a model takes. y : one label for each, text or numbers;
         by default those of X, where it has labels. Labels that are all the same say nothing and are passed over.
     train, y_train : other samples, on which probes and PCA are fitted; by default a random half of X, and the other
         half is judged.
-    most : largest number of samples that are used of each part; at most 67 million numbers of each.
+    most : largest number of samples that are used of each part; no part uses more than 67 million numbers.
     random_state : seed of the choice of samples and of the clustering.
     progress : called with the name of each stage as it begins.
 

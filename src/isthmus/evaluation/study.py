@@ -131,7 +131,7 @@ class Study(Passage):
 
     @property
     def pca_error(self) -> float:
-        """The same of PCA."""
+        """The same for PCA."""
         return self.pca_metrics.mse
 
     def written(self, error: float) -> str:

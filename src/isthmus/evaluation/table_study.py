@@ -50,8 +50,8 @@ class TableStudy:
     originals, rebuilt : Arrow tables with the model's columns.
     values : of the originals, float64 (n, columns), NaN where missing.
     rebuilt_values : the same of what was rebuilt.
-    costs, pca_costs : the error of each cell by that of the simplest guess in its column, NaN where missing.
-    places : numbers of the rows in what was given. plane, classes : as in `Study`.
+    costs, pca_costs : the error of each cell divided by that of the simplest guess in its column, NaN where missing.
+    places : row numbers in the data that were given. plane, classes : as in `Study`.
     """
 
     data: str
@@ -91,7 +91,7 @@ class TableStudy:
 
     @property
     def pca_error(self) -> float:
-        """The same of PCA."""
+        """The same for PCA."""
         return _mean(quality.errors[1] for quality in self.qualities)
 
     def written(self, error: float) -> str:
@@ -191,7 +191,7 @@ def _way_back(scaler: TableScaler, outputs: np.ndarray) -> np.ndarray:
 
 
 def cell_costs(scaler: TableScaler, values: np.ndarray, rebuilt: np.ndarray) -> np.ndarray:
-    """The error of each cell by the mean error of the simplest guess in its column: (n, columns).
+    """The error of each cell divided by the mean error of the simplest guess in its column: (n, columns).
 
     NaN where missing, and in columns that hold one value.
     """

@@ -174,7 +174,7 @@ class Mixture(CodeDensity):
 
 
 class NormalisingFlow(CodeDensity):
-    """A flow of affine couplings, trained for some seconds: any shape, where a mixture has ellipsoids."""
+    """A flow of affine couplings, trained for some seconds: it takes any shape, where a mixture has ellipsoids."""
 
     kind: ClassVar[DensityName] = "flow"
 

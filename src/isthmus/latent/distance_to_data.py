@@ -22,7 +22,7 @@ class TrainingNeighbours:
     """The nearest training samples of generated ones, by the distance of their codes, and whether these are copies.
 
     indices : int64 array of shape (n, k), into the training data, nearest first. distances : float32, the same shape.
-    usual : distances of samples that did not take part to their nearest training sample, array of shape (m,).
+    usual : distances of new samples (not trained on) to their nearest training sample, array of shape (m,).
     """
 
     indices: np.ndarray
@@ -44,7 +44,7 @@ class TrainingNeighbours:
 
     @property
     def memorised(self) -> np.ndarray:
-        """Whether each sample lies nearer to a training sample than 99 % of new data do, (n,); of these 1 % does."""
+        """Whether each sample lies nearer to a training sample than 99 % of new data do, (n,)."""
         memorised: np.ndarray = self.distances[:, 0] < np.quantile(self.usual, _COPY)
         return memorised
 
@@ -101,7 +101,7 @@ def training_neighbours(
 ) -> TrainingNeighbours:
     """The k nearest rows of `data` (m, d) for each row of `codes` (n, d).
 
-    held_out : rows of samples that the model has not seen. Without them every row of the data is held against the
+    held_out : rows of samples that the model has not seen. Without them every row of the data is compared with the
     others, which says the same as long as the model treats new data like its own.
     """
     _check_k(k, len(data))

@@ -44,7 +44,7 @@ class Coupling(nn.Module):
         return torch.cat([a, b * stretch.exp() + shift], dim=1), stretch.sum(1)
 
     def inverse(self, u: Tensor) -> Tensor:
-        """The codes (n, d) that `forward` made u of."""
+        """The codes (n, d) that `forward` turns into u."""
         a, b = u.tensor_split([self.kept], dim=1)
         stretch, shift = self._affine(a)
         return torch.cat([a, (b - shift) * (-stretch).exp()], dim=1) @ self.rotation.T

@@ -17,8 +17,8 @@ from isthmus.errors import IsthmusError, unknown_name
 class Condition:
     """What one column must be.
 
-    place : of the column. slots : which it may take, bool (slots of the column,). low, high : of its values; NaN for
-    both where only a missing cell will do.
+    place : number of the column. slots : which of its slots are allowed, bool (slots of the column,). low, high : range
+    of its values; NaN for both where only a missing cell is allowed.
     """
 
     place: int
@@ -28,7 +28,7 @@ class Condition:
     among: tuple[float, ...] | None = None
 
     def moved(self, column: np.ndarray) -> np.ndarray:
-        """Values of the column, (n,), each as the nearest that will do."""
+        """Values of the column, (n,), each moved to the nearest allowed one."""
         if self.among is None:
             return column.clip(self.low, self.high)
         known = np.array([value for value in self.among if value == value])
@@ -50,7 +50,7 @@ class Condition:
 def conditions(where: Mapping[str, Any], schema: TableSchema, slots: RowSlots) -> list[Condition]:
     """Conditions by column: a value, None for a missing cell, a list of values, or a pair (low, high) of a range.
 
-    Raises IsthmusError for a column that is unknown or left out, and for what it never holds.
+    Raises IsthmusError for a column that is unknown or left out, and for a value that it never holds.
     """
     names = [column.name for column in schema.used]
     found = []

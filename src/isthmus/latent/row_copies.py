@@ -11,7 +11,7 @@ from isthmus.training.order import mixed
 
 
 class SeenRows:
-    """The rows of a training table as 64 bits each: enough to recognise a row, and not to read it.
+    """The rows of a training table as 64 bits each: enough to recognise a row, too little to read it.
 
     trained, held_out : sorted hashes, uint64, of the rows that were trained on and of those that chose the weights.
     """
@@ -42,8 +42,8 @@ class RowPrivacy:
     neighbours : distances to the nearest training row, in standard deviations of numbers and steps of categories.
     rows, held_out : how many were compared.
 
-    Rows that come no nearer than held-out rows do tell nobody more about a single training row than the table's own
-    regularities do. This is a measurement, and no proof as differential privacy is one.
+    Synthetic rows that come no nearer than held-out rows tell no more about a single training row than the table's
+    regularities do. This is a measurement, not a proof such as differential privacy gives.
     """
 
     copies: float
@@ -59,7 +59,7 @@ class RowPrivacy:
 
     @property
     def usual_distance(self) -> float:
-        """That of held-out rows."""
+        """The same median for held-out rows."""
         return float(np.median(self.neighbours.usual))
 
     @property

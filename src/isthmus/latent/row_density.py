@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ from isthmus.training.run import Length, Run, Trained, digest, seed_from
 from isthmus.training.task import Loss, Task
 
 LENGTH = Length(samples=400_000, least_steps=1_000, most_epochs=100)
-COPIES = ("refuse", "allow")
+CopiesName = Literal["refuse", "allow"]
+COPIES: tuple[str, ...] = get_args(CopiesName)
 _BATCH_SIZES = 32, 256  # a tenth of the rows within these bounds
 _LEARNING_RATES, _MANY_ROWS = (0.012, 0.03), 30_000  # of few and of so many rows; between, by the root of their number
 _NARROWEST, _WIDEST = 64, 256
@@ -89,7 +90,7 @@ class RowDensity:
         return cls(scaler, slots, network.cpu(), seen), trained  # rows are drawn alike wherever they were learned
 
     def sample(
-        self, n: int, random_state: Any = None, where: Mapping[str, Any] | None = None, copies: str = "refuse"
+        self, n: int, random_state: Any = None, where: Mapping[str, Any] | None = None, copies: CopiesName = "refuse"
     ) -> np.ndarray:
         """Draw rows as float64 (n, used columns), NaN for missing cells: see `AutoEncoder.sample`."""
         if copies not in COPIES:

@@ -1,4 +1,4 @@
-"""What can be done in the space of codes of any auto-encoder that is trained."""
+"""What can be done in the space of codes of any trained auto-encoder."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class LatentPath:
     """Codes on a path, and what the decoder makes of them.
 
     codes : float32 array of shape (steps, *code_shape). samples : array of shape (steps, *sample_shape).
-    length : of the path as the decoder sees it, the sum of the Euclidean distances between decoded samples that follow
-    one another, in scaled units.
+    length : of the path as the decoder sees it, the sum of the Euclidean distances between successive decoded samples,
+    in scaled units.
     """
 
     codes: np.ndarray
@@ -89,7 +89,7 @@ class LatentSpace:
     """What every trained auto-encoder can do in the space of its codes.
 
     Codes are what `transform` gives, and are called `Z` where they are those of data, array (n_samples, *code_shape);
-    samples are what `fit` takes. Nothing guesses which of the two it was given.
+    samples are what `fit` takes. No method guesses which of the two it was given.
     """
 
     code_shape_: tuple[int, ...]
@@ -115,7 +115,7 @@ class LatentSpace:
         steps : codes on the path, at least 2.
         path : "straight"; "spherical", about the origin, for normally distributed codes (White 2016); or
             "geodesic", along which the decoded samples change least (Shao et al. 2018), at equal steps of that change.
-        Z : codes of data that a geodesic is to keep to, at least 20 (Arvanitidis et al. 2018).
+        Z : codes of data that a geodesic should stay near, at least 20 (Arvanitidis et al. 2018).
 
         Raises IsthmusError for codes of another shape or that are not finite, for too few steps and unknown paths.
         """
@@ -138,7 +138,7 @@ class LatentSpace:
         dimension : number of the code, from 0; in spatial codes and those of more than 256 numbers, the number of a
             principal direction of Z.
         start : the code that is walked from; by default the mean of Z.
-        reach : from how many standard deviations below the mean to how many above it.
+        reach : how many standard deviations the walk goes below and above the mean.
 
         Raises IsthmusError where there is no such dimension.
         """
@@ -165,7 +165,7 @@ class LatentSpace:
         return LatentGrid(*(array.reshape(size, size, *array.shape[1:]) for array in (codes, samples)))
 
     def fit_density(self, Z: Any, kind: DensityName = "mixture", random_state: Any = None) -> CodeDensity:
-        """How codes Z of data are distributed, to draw new ones from.
+        """Fit a density to codes Z of data, from which new codes can be drawn.
 
         kind : "mixture", Gaussians, whose number the data choose; or "flow", a normalising flow, which takes any shape.
         """
@@ -177,7 +177,7 @@ class LatentSpace:
         density : what `fit_density` gave. Variational codes need none: they are drawn from the standard normal
             distribution.
 
-        Raises IsthmusError where a density is needed, or is one of codes of another shape.
+        Raises IsthmusError where a density is needed, or belongs to codes of another shape.
         """
         check_is_fitted(self)
         if density is None:
@@ -190,7 +190,7 @@ class LatentSpace:
         return self.decode(density.sample(n, random_state))
 
     def neighbours(self, X: Any, Z: Any, k: int = 5, held_out: Any = None) -> TrainingNeighbours:
-        """The training samples that are most like each sample of X, and whether those are copies of them.
+        """The training samples that are most like each sample of X, and whether samples of X are copies of them.
 
         X : samples, such as `sample` gives. Z : codes of the training data.
         held_out : samples that the model was not trained on; they say how near to the training data new data usually

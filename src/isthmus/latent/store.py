@@ -98,8 +98,8 @@ class Thumbnails:
 def write_store(path: str | Path, blocks: Iterable[Rows], origin: Origin) -> int:
     """Write a store; returns how many samples it holds. It is there as a whole or not at all.
 
-    An index is built where it pays. Raises IsthmusError where the name is none for a store, MissingExtraError without
-    LanceDB.
+    An index is built where it pays. Raises IsthmusError where the name cannot be that of a store, MissingExtraError
+    without LanceDB.
     """
     path = as_path(path)
     if path.suffix != SUFFIX or not _NAME.fullmatch(path.stem):
@@ -130,7 +130,7 @@ class Store:
 
     size : numbers of a code. origin : what made the codes.
 
-    Raises IsthmusError where the folder is no such store, MissingExtraError without LanceDB.
+    Raises IsthmusError where the folder is not such a store, MissingExtraError without LanceDB.
 
     Examples
     --------

@@ -23,7 +23,7 @@ _DECODED = 256  # codes at a time
 
 
 class UncertainDecoder:
-    """A decoder with one more number, its uncertainty, made of codes of data; and ways from code to code over these.
+    """A decoder with one more number, its uncertainty, made of codes of data; and paths over these from code to code.
 
         z (n, d) ──▶ [g(z), σ(z)],   σ(z) = R / (1 + (p(z) / q)^(1 / s))
 

@@ -54,7 +54,7 @@ class Land:
     """What the decoder makes of a square grid of places, where there are samples.
 
     size : cells along a side. cells : row (from the top) and column of each place, array of shape (k, 2).
-    shown : how it looks there, as the previews of the map.
+    shown : what the decoder makes of each, in the form of the map's previews.
     """
 
     size: int
@@ -78,7 +78,7 @@ class DrawnMap:
     """Samples at places in the plane, in an order in which neighbours follow each other.
 
     points : array of shape (n, 2). indices : which sample of the data each point is, array of shape (n,).
-    low, side : lower corner and side of the square that holds all but strays.
+    low, side : lower corner and side of the square that holds all but a few stray points.
     kind : "images", "volumes", "signals" or "table". names : of the files, where samples are files.
     form : of the previews: "pictures", uint8 (n, height, width, 1 or 3); "lines", uint8 (n, channels, steps);
         "values", float32 (n, columns), the first columns of a row in the user's units.
@@ -86,7 +86,7 @@ class DrawnMap:
     values : what points can be coloured by beside their classes: the mean squared error of the reconstruction
         in scaled units, and the columns of a table in the user's units, each an array of shape (n,).
     land : what the decoder makes of each place, for pictures and signals.
-    samples_given : in the data; a random part of more than 70,000 is shown.
+    samples_given : number of samples in the data; of more than 70,000 a random part is shown.
     """
 
     points: np.ndarray

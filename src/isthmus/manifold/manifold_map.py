@@ -50,8 +50,8 @@ class ManifoldMap(EncoderDecoder):
     Unlike t-SNE and UMAP it is an auto-encoder: new samples are placed in milliseconds, and every point of the map can
     be turned back into data. See `manifold/tasks.py` for what is learned.
 
-    Of up to 4,096 samples, f places new ones among the nearest of them (`networks/neighbour_encoder.py`): the saved
-    model then holds up to 64 principal components of each, at most 1 MB. Of more, f is a network, and the model holds
+    With up to 4,096 samples, f places new ones among the nearest of them (`networks/neighbour_encoder.py`): the saved
+    model then holds up to 64 principal components of each, at most 1 MB. With more, f is a network, and the model holds
     no samples.
 
     Parameters
@@ -59,12 +59,12 @@ class ManifoldMap(EncoderDecoder):
     n_components : int, default=2
         Numbers in a code.
     n_neighbors : int, default=15
-        Neighbours of each sample that are to stay near it.
+        How many neighbours of each sample are to stay near it.
     reconstruction : float, default=0.3
         Weight of the decoder's squared error, in variances of the data; keeping neighbourhoods has weight 1.
     hidden : sequence of int, default=eight times 256
-        Widths of the encoder's fully connected layers; the decoder mirrors them. Of up to 4,096 samples those of the
-        decoder alone.
+        Widths of the encoder's fully connected layers; the decoder mirrors them. With up to 4,096 samples only the
+        decoder has them.
     epochs, minutes : optional
         Length of the run; minutes include the search for neighbours. Default: 1.5 million samples.
     scaling, channel_axis, device, random_state, verbose : as in `AutoEncoder`.
@@ -79,7 +79,7 @@ class ManifoldMap(EncoderDecoder):
     history_ : list of dict, the run's losses
     seconds_ : float, time of the search for neighbours and of training
     interrupted_ : int, number of the signal that ended the run early (2 for Ctrl-C, 15 for SIGTERM), 0 if none did
-    seed_ : int, what `random_state` came to
+    seed_ : int, the seed that was used
     n_features_in_ : int, columns of a table; feature_names_in_ : array of str (n_features_in_,), where they have names
 
     Examples
@@ -134,8 +134,8 @@ class ManifoldMap(EncoderDecoder):
         """Learn the map of X.
 
         X : array of shape (n_samples, ...), torch tensor, DataFrame, path, name of a data set or Source; at least 2
-        samples. Of more than 1,048,576, as many from all over them are learned from, so that memory is bounded, and
-        `transform` places the others. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : see
+        samples. If there are more than 1,048,576, it learns from that many of them, spread evenly, so that memory is
+        bounded; `transform` places the others. y : ignored. checkpoint, resume, checkpoint_seconds, listeners : see
         `AutoEncoder.fit`.
 
         Ctrl-C and SIGTERM end the run and keep what was learned so far.

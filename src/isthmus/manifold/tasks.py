@@ -21,7 +21,7 @@ _PACE = 20.0  # learning rate of codes that are learned one by one, beside that 
 
 
 class Anchors:
-    """The numbers of the samples, a batch at a time: what a step makes of them is the task's matter."""
+    """The numbers of the samples, a batch at a time; the task decides what a step makes of them."""
 
     def __init__(self, n_samples: int) -> None:
         self._n_samples = n_samples
@@ -49,9 +49,10 @@ class NeighbourhoodTask(Task):
     encoder then has no part in this, and is given `codes` at the end.
 
     graph : int64 (n, k), the neighbours of every sample. projected : float32 (n, p), the samples as the encoder's
-    projection gives them. samples : feed of what the decoder is to give. unit : codes that far apart have half the
-    similarity of equal ones. weight : of the reconstruction's mean squared error. decoded : how many of the batch are
-    decoded in a step. start : float32 (n, d), the codes to begin with where they are learned one by one, else None.
+    projection gives them. samples : feed of what the decoder is to give. unit : the distance at which codes have half
+    the similarity of equal ones. weight : that of the reconstruction's mean squared error. decoded : how many samples
+    of the batch are decoded in a step. start : float32 (n, d), the codes to begin with where they are learned one by
+    one, else None.
     """
 
     network: AutoEncoderNetwork

@@ -1,4 +1,4 @@
-"""Several small networks of one make, trained together: one product for all of them."""
+"""Several small networks of one architecture, trained together: one product for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Modules of one's own as a network: copied together, checked with zeros, and their state for a file."""
+"""The user's own modules as a network: copied together, checked with zeros, and their state for a file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def wrap(
     They are copied together, so that weights which they share are shared by the copies, too. Lazy modules get their
     sizes here, and their weights from `seed`.
 
-    bottleneck : by name. sample_shape : as the encoder sees it.
+    bottleneck : its name. sample_shape : the shape of one sample, as the encoder sees it.
 
     Raises IsthmusError where they are no modules, cannot be copied or could not be saved.
     """
@@ -86,7 +86,7 @@ def code_shape(network: AutoEncoderNetwork, x: Tensor) -> tuple[int, ...]:
 
 
 def check_trainable(network: nn.Module) -> None:
-    """Refuse modules of which training would change nothing."""
+    """Refuse modules in which training would change nothing."""
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise IsthmusError("encoder and decoder have nothing to train: give at least one parameter with requires_grad")
 

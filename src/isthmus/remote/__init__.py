@@ -1,1 +1,1 @@
-"""Files that lie elsewhere: in a bucket, behind a web address, on a hub."""
+"""Files elsewhere: in a bucket, at a web address, on a hub."""

@@ -1,6 +1,6 @@
 """Repositories of models on the Hugging Face Hub: which commit an address means, and files that become a new commit.
 
-What lies in a repository is read like everything else that lies elsewhere, by a `RemotePath` of `hf://`.
+Files of a repository are read like all other files elsewhere, by a `RemotePath` of `hf://`.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def push(
 ) -> str:
     """Make files the newest commit of a repository of models, which is created where there is none.
 
-    files : by their name there. replaces : whether a file that is there, by its name, goes. private : whether only its
-    owner sees the repository. token : a write token; by default HF_TOKEN or that of `hf auth login`.
+    files : by their names there. replaces : whether a file of that name that is already there is to be removed.
+    private : whether only its owner sees the repository. token : a write token; by default HF_TOKEN or
+    that of `hf auth login`.
 
     Returns the address of the commit, hf://user/name@commit. Raises IsthmusError where the repository cannot be
     written, and where it can be seen by everybody while `private` is asked for.

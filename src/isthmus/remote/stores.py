@@ -123,7 +123,7 @@ class Store:
         patiently(address, lambda: self._files.put_file(str(file), address), to="written")
 
     def remove(self, address: str) -> None:
-        """Take an object away."""
+        """Remove an object."""
         patiently(address, lambda: self._files.rm_file(address), to="removed")
 
     def _checked(self, address: str, ask: Callable[[], T], expected: Found) -> T:
@@ -172,7 +172,7 @@ def check_scheme(scheme: str) -> None:
 
 
 def shown(address: str) -> str:
-    """An address as it may be printed: without a password, a query or what else could be a secret."""
+    """An address as it may be printed: without a password, a query or anything else that could be a secret."""
     scheme, _, rest = address.partition("://")
     place, _, path = rest.partition("?")[0].partition("#")[0].partition("/")
     return f"{scheme}://{place.rpartition('@')[2]}/{path}".rstrip("/") if rest else address

@@ -18,7 +18,7 @@ def is_open(host: str) -> bool:
 
 
 def is_number(name: str) -> bool:
-    """Whether a name is an IP address, which nobody can have lead elsewhere."""
+    """Whether a name is an IP address, which nobody can make lead elsewhere."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -43,8 +43,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
 
     It learns from the table with holes itself. Numbers keep the range and the decimals of their column, whole numbers
     stay whole, and only categories that occur are filled in; known cells are not touched. A linear auto-encoder that
-    allows for holes (factor analysis) makes a first guess, and several small networks learn what is left. Each of them
-    never sees a part of the cells, and these parts say how well cells are found: `recovery_`.
+    allows for holes (factor analysis) makes a first guess, and several small networks learn what is left. Each network
+    never sees one part of the cells; these parts tell how well cells are found: `recovery_`.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
     device : str or torch.device, default="auto"
         "auto" takes CUDA, then Apple's GPU, then the CPU.
     random_state : int, NumPy generator or None, default=None
-        Seed of everything random; None draws one from the operating system.
+        Seed of all random numbers; None draws one from the operating system.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -78,7 +78,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):  # type: 
     history_ : list of dict, the run's losses in order
     seconds_ : float, time of training
     interrupted_ : int, number of the signal that ended the run early, 0 if none did
-    seed_ : int, what `random_state` came to
+    seed_ : int, the seed that was used
     n_features_in_ : int, columns; feature_names_in_ : array of str (n_features_in_,), where they have names
 
     Examples

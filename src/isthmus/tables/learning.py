@@ -30,7 +30,7 @@ _QUANTILES = 33  # of the errors of held-out cells, kept for each column
 
 @dataclass(frozen=True)
 class Recovery:
-    """How well cells of one column are found that were hidden: by the imputer, and by the simplest way.
+    """How well hidden cells of one column are found: by the imputer, and by the simplest guess.
 
     Of numbers, the root of the mean squared error in standard deviations, beside that of the mean (1); of categories,
     the share that is right, beside that of the commonest value. cells : how many were hidden.
@@ -44,7 +44,7 @@ class Recovery:
 
     @property
     def is_category(self) -> bool:
-        """Whether cells are right or wrong, and not near or far."""
+        """Whether a cell can only be right or wrong, not nearly right."""
         return bool(column_kinds[self.kind].block == "categories")
 
 

@@ -1,4 +1,4 @@
-"""The report of an imputer: how well hidden cells are found, and what it puts into the holes."""
+"""The report of an imputer: how well hidden cells are found, and what the holes are filled with."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A run in one file: weights, optimizers and position, enough to continue to the same bits.
 
-What is read is not trusted: a digest covers all of it, and every value is held against the type and the shape that the
-run expects.
+What is read is not trusted: a digest covers all of it, and every value must have the type and the shape that the run
+expects.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class _State:
 class Checkpoint:
     """Where a run is kept, and whether it continues from there.
 
-    seconds : from one writing to the next. fingerprint : digest of the data and of all else that must be equal.
+    seconds : how long from one writing to the next. fingerprint : digest of the data and of all else that must be
+    equal.
     settings : the estimator's parameters that must be equal, as JSON values.
     """
 

@@ -1,4 +1,4 @@
-"""What torchrun tells each of the processes that it starts, by its environment. Needs no torch."""
+"""What torchrun tells the processes that it starts, in their environment. Needs no torch."""
 
 from __future__ import annotations
 

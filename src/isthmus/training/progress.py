@@ -1,4 +1,4 @@
-"""What the training loop tells: events, and who listens to them."""
+"""What the training loop reports: events, and listeners to them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class TensorBoard:
 def shown(console: Any = None) -> Listener:
     """What shows a run to somebody: a bar in a terminal or a notebook, else plain lines on standard error.
 
-    console : of rich; by default one for standard error.
+    console : a console of rich; by default one for standard error.
     """
     from rich.console import Console
 

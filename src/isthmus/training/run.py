@@ -35,7 +35,7 @@ _NOT_WHAT = ("device", "verbose", "random_state")  # parameters that do not say 
 
 @dataclass(frozen=True)
 class Length:
-    """How long a run is where nobody says it: about so many samples, in 1 to 50 epochs, and enough steps to learn."""
+    """How long a run is by default: about so many samples, in 1 to 50 epochs, and enough steps to learn."""
 
     samples: int
     least_steps: int
@@ -50,11 +50,11 @@ class Length:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run came to.
+    """The outcome of a run.
 
-    spec : its settings. history : its losses in order. seconds : of training, in all sittings. signal : the number of
-    the signal that ended it early, 0 if none did. follows : whether it ran on several processes, of which another one
-    writes what was learned.
+    spec : its settings. history : its losses in order. seconds : time of training, all sittings together. signal : the
+    number of the signal that ended it early, 0 if none did. follows : whether another one of several processes writes
+    what was learned.
     """
 
     spec: TrainingSpec
@@ -204,7 +204,7 @@ def checkpoint_path(path: Path, part: int) -> Path:
 
 
 def digest(samples: Source | Sequence[np.ndarray] | np.ndarray) -> str:
-    """What tells data from other data: their number, and a few whole samples with dtype and shape."""
+    """A digest that identifies data: the number of samples, and a few whole ones with dtype and shape."""
     found = hashlib.sha256(str(len(samples)).encode())
     for index in evenly_spread(len(samples), _PROBES).tolist():
         sample = np.ascontiguousarray(samples[index])

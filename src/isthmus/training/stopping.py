@@ -97,7 +97,7 @@ def hold_until_saved() -> None:
 
 
 def saved() -> int:
-    """Say that what was learned is kept; the number of the signal that came before, 0 if none did."""
+    """Declare that what was learned is saved; returns the number of the signal that came before, 0 if none did."""
     return 0 if _command is None else _command.release()
 
 

@@ -237,6 +237,8 @@ def test_trials_are_zoomed_wiped_and_told_and_fit_a_phone(server: Server, explor
     explorer.until(lambda: page.locator(".curve circle").count() >= 7)  # one quality after another
     page.set_viewport_size({"width": 390, "height": 844})
     explorer.until(lambda: page.evaluate("document.documentElement.scrollWidth") == 390)
+    tops = [shot.bounding_box()["y"] for shot in page.locator(".shot:visible").all()]
+    assert tops[0] == tops[1] < tops[2]  # before and after side by side
     cards = page.locator(".card").last.bounding_box()
     curve = page.locator(".curve svg").bounding_box()
     assert curve["y"] + curve["height"] <= cards["y"] + cards["height"]

@@ -76,7 +76,7 @@ def test_long_codes_on_a_map_that_keeps_neighbours(atlas: Atlas) -> None:
     back = mapped.plane.codes(mapped.points)
     assert np.square(back - mapped.codes).mean() < 0.9 * mapped.codes.var(axis=0).mean()
     with pytest.raises(IsthmusError, match=r"'tsne'.*neighbours, pca"):
-        Atlas(atlas.model, atlas.samples, "tsne")
+        Atlas(atlas.model, atlas.samples, "tsne")  # type: ignore[arg-type]
 
 
 def test_a_code_of_one_number(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def npy(array: np.ndarray) -> bytes:
         ("film.mp4", b"\0\0\0\x18ftypmp42", "film.mp4 is of no kind that can be dropped"),
         ("picture.png", b"\x89PNG\r\n\x1a\nrubbish", "picture.png cannot be read as an image"),
         ("words.csv", b"a,b\nred,blue\n", "hold no numbers"),
-        ("holes.csv", b"a,b\n1,\n2,3\n", "holds 1 values that are no numbers"),
+        ("holes.csv", b"a,b\n1,\n2,3\n", "holds 1 value that is no number (NaN or infinite); fill it first"),
     ],
 )
 def test_a_dropped_file_is_an_array_of_numbers_or_one_line(name: str, content: bytes, said: str) -> None:

@@ -142,7 +142,7 @@ def with_known(x: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
 
 
 def quality_feature(quality: Any) -> Any:
-    """Of a quality from 0 to 255: a number, an array or a tensor."""
+    """The feature of a quality from 0 to 255, which may be a number, an array or a tensor."""
     return quality // _QUALITY_STEP
 
 

@@ -21,7 +21,7 @@ class LosslessCoding(Protocol):
     def decode(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
         """Bytes to images of `shape`, (n, height, width[, channels]).
 
-        Damaged bytes give other images or an IsthmusError: who calls it keeps a checksum of the images.
+        Damaged bytes give other images or an IsthmusError: the caller keeps a checksum of the images.
         """
         ...
 

@@ -20,7 +20,7 @@ _USUAL_MODEL = 1 << 23  # bytes: those that training makes have fewer
 
 
 class Allowance:
-    """How much work an archive may ask for: so many values as pixels have, steps of coding among them.
+    """How much work an archive may ask for, counted in values of pixels; steps of coding count as some, too.
 
     max_pixels : what whoever reads it allows; None for what its bytes make likely, `FREE` and `A_BYTE` for each byte of
     its chunks. A photograph takes a byte for a few values, a page of text for some hundreds; only large images of
@@ -68,7 +68,7 @@ def read_images(
 ) -> Iterator[tuple[Chunk, int, np.ndarray]]:
     """The samples of an archive in order, each with its chunk and its number in it; bands are put together.
 
-    What is damaged is told to `on_damage` and left out; without it, IsthmusError is raised. max_pixels : see
+    What is damaged is reported to `on_damage` and left out; without that, IsthmusError is raised. max_pixels : see
     `Allowance`; where an archive asks for more, nothing after that is read.
     """
     coding, allowance = model.coding, Allowance(model, max_pixels)

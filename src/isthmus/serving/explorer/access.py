@@ -1,9 +1,9 @@
-"""Who may ask a server of pages for anything: who knows its token and calls it by its own name.
+"""Who may use a server of pages: whoever knows its token and calls it by its own name.
 
 The token is the first part of every path, as in ``http://127.0.0.1:5006/TOKEN/``: pages, scripts and web sockets lie
-below it, a frame in another site's page (a notebook's) needs no cookie, and no other port of this machine is told it.
-The name is checked because a site elsewhere can have its own name lead to 127.0.0.1 ("DNS rebinding"), and its pages
-would then count as ours.
+below it, a frame in another site's page (a notebook's) needs no cookie, and no server at another port of this machine
+learns it. The name is checked because a site elsewhere can have its own name lead to 127.0.0.1 ("DNS rebinding"), and
+its pages would then count as ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from isthmus.serving.hosts import EVERYWHERE, LOCAL, is_number, is_open
 class Access:
     """The addresses of one server.
 
-    host : the address that it listens at. port : of it. token : without which nothing is told; new for each server.
+    host, port : where it listens. token : what every request must bring; new for each server.
 
     >>> access = Access("127.0.0.1", 5006, token="secret")
     >>> access.url
@@ -49,7 +49,7 @@ class Access:
     def refusal(self, path: str, host: str) -> str | None:
         """Why a request is not answered, in one line; None where it is.
 
-        path : that is asked for. host : what the asker calls this server, with the port.
+        path : the one that is asked for. host : the name and port by which the client calls this server.
         """
         if not self.is_own(host):
             return f"this server is not called {host}: open the address that was printed"
@@ -59,7 +59,7 @@ class Access:
         return None
 
     def is_own(self, host: str) -> bool:
-        """Whether this server is called so, as in "127.0.0.1:5006"; one that listens everywhere, by any number too."""
+        """Whether this server is called so, as in "127.0.0.1:5006"; any IP address will do if it listens everywhere."""
         try:
             parts = urlsplit(f"//{host}")
             name, port = parts.hostname or "", parts.port or 80

@@ -1,4 +1,4 @@
-"""The codes of a data set, made in the background, their map, and what is near what."""
+"""The codes of a data set, made in the background; their map; and which samples are near each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from isthmus.errors import unknown_name
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.serving.explorer.neighbour_plane import NeighbourPlane
 
-PROJECTIONS = ("pca", "neighbours")
+ProjectionName = Literal["pca", "neighbours"]
+PROJECTIONS: tuple[str, ...] = get_args(ProjectionName)
 MOST_POINTS = 70_000
 _LEAST_MAPPED = 50  # codes: fewer have no neighbourhoods worth a map
 _MOST_NUMBERS = 1 << 26  # in all codes: 256 MiB
@@ -37,7 +38,7 @@ class Coordinates:
 
         point (k,) = axes · (code - center),   code = center + axesᵀ · point
 
-    axes : orthonormal rows, array of shape (k, numbers of a code). low, high : between which most points lie.
+    axes : orthonormal rows, array of shape (k, numbers of a code). low, high : the range in which most points lie.
     """
 
     center: np.ndarray
@@ -48,7 +49,7 @@ class Coordinates:
 
     @classmethod
     def of(cls, codes: np.ndarray, axes: np.ndarray, names: tuple[str, ...], *, centered: bool) -> Coordinates:
-        """With the ends that most of these codes have."""
+        """Coordinates whose range holds most of these codes."""
         center = codes.mean(axis=0) if centered and len(codes) else np.zeros(axes.shape[1], np.float32)
         low, high = np.full(len(axes), -_WITHOUT_DATA), np.full(len(axes), _WITHOUT_DATA)
         if len(codes) > 1:
@@ -68,7 +69,7 @@ class Coordinates:
         return codes
 
     def moved(self, code: np.ndarray, point: np.ndarray) -> np.ndarray:
-        """A code with other coordinates; what these do not tell stays as it is."""
+        """A code moved to other coordinates; what these do not determine stays as it is."""
         moved: np.ndarray = (code + (np.asarray(point, np.float32) - self.points(code)) @ self.axes).astype(np.float32)
         return moved
 
@@ -78,14 +79,14 @@ class Atlas:
 
     model : an estimator with transform, inverse_transform and code_shape_.
     order : which samples, shuffled, array of shape (n,). codes : array of shape (n, numbers of a code), of which the
-    first `ready` are there. points : the same on the map, array of shape (n, 2).
+    first `ready` have been computed. points : the same on the map, array of shape (n, 2).
     plane : the map's two axes. directions : what the sliders move.
     projection : how codes of more than two numbers are mapped, one of `PROJECTIONS`.
     """
 
     plane: Coordinates | NeighbourPlane
 
-    def __init__(self, model: Any, samples: LabelledData, projection: str = "pca") -> None:
+    def __init__(self, model: Any, samples: LabelledData, projection: ProjectionName = "pca") -> None:
         if projection not in PROJECTIONS:
             raise unknown_name("projection", projection, PROJECTIONS)
         self.model, self.samples = model, samples
@@ -114,7 +115,7 @@ class Atlas:
         return self.ready == len(self) or self.failure is not None
 
     def start(self) -> None:
-        """Encode what is left in the background, unless that is being done."""
+        """Encode the remaining samples in the background, unless that has begun."""
         if self._thread is not None:
             return
         self._thread = threading.Thread(target=self._behind, name="isthmus-atlas", daemon=True)

@@ -28,7 +28,7 @@ def served() -> bool:
 
 
 def follow_the_browser() -> None:
-    """Have this session's page dark where the browser is; settings of a session are no other page's."""
+    """Make this session's page dark where the browser is; no other session's page changes."""
     if served():
         pn.config.raw_css = [
             f"@media (prefers-color-scheme: dark) {{ html {{ color-scheme: dark; background: {DARK_SHEET}; }} "
@@ -91,7 +91,7 @@ class Picture:
         self.layout = pn.Column(self._caption, self.div, self._note, margin=0, **lying)
 
     def show(self, content: Markup | str, caption: str, note: str = "") -> None:
-        """Another sample; no content where there is none."""
+        """Show another sample; empty content shows none."""
         shown = [as_html(part) for part in (content, caption, note)]
         if self.div.document is None:  # the page is not open yet
             for div, text in zip(self._divs, shown, strict=True):
@@ -100,10 +100,10 @@ class Picture:
 
 
 class Dropper(pn.widgets.FileDropper):
-    """A place for files, which hands on each of them when it is whole, and keeps none.
+    """A place to drop files: each is handed on once it is whole, and none is kept.
 
-    Panel's own keeps all that were ever dropped, by name: a second file of a name takes the place of the first, and is
-    taken for it. on_file : is told the name and the content. on_error : is told of a file that is too large.
+    Panel's own keeps all files that were ever dropped, by name, and takes a second file of a name for the first.
+    on_file : called with the name and the content. on_error : called with a message about a file that is too large.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -130,8 +130,8 @@ class Dropper(pn.widgets.FileDropper):
 class Chooser:
     """A sample by its number, one at random, or a file of the user's own.
 
-    on_sample : is told the number. on_file : is told the name and the array of a dropped file. columns : what a dropped
-    table's columns are called. files : whether files can be dropped.
+    on_sample : called with the number. on_file : called with the name and the array of a dropped file. columns : what a
+    dropped table's columns are called. files : whether files can be dropped.
     """
 
     def __init__(

@@ -64,7 +64,7 @@ class CodeScatter:
             item.label = {"value": coloring.names.get(slot, "")}
 
     def update(self) -> bool:
-        """Show the codes that have become ready; whether nothing more will come."""
+        """Show the codes that have become ready; returns whether these were the last."""
         ready, done = self._atlas.ready, self._atlas.done
         if ready > self._shown * (1 if done else _MORE):
             new = slice(self._shown, ready)

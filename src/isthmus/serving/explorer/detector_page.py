@@ -26,8 +26,8 @@ _MARGIN = 0.04  # around the points, as a share
 class DetectorPage:
     """One session's page.
 
-    findings : of the samples, in their order. explain, title : of the sample of a number. tour : samples that one goes
-    through from the strangest on; by default all.
+    findings : those of the samples, in their order. explain, title : functions of a sample's number. tour : the samples
+    that are visited from the strangest on; by default all.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from isthmus.data.reading import reading
 from isthmus.data.scaling import to_dtype, unit_of
 from isthmus.data.tables import Columns, arrow_source
 from isthmus.errors import IsthmusError, ReadingError
+from isthmus.words import count
 
 MOST_BYTES = 1 << 26  # of a file
 _KINDS = {".npy": "a .npy file", ".csv": "a table of numbers"}
@@ -34,7 +35,7 @@ def read_dropped(name: str, content: bytes | str, columns: Sequence[str] | None 
 
     columns : the features of a table, where they have names; they are found by these in the file.
 
-    Raises IsthmusError, in one line, for everything else that a file can be.
+    Raises IsthmusError, in one line, for any other file.
     """
     raw = content.encode() if isinstance(content, str) else content
     if not raw:
@@ -52,7 +53,8 @@ def read_dropped(name: str, content: bytes | str, columns: Sequence[str] | None 
     if array.dtype.kind not in "biuf" or not array.size or not 1 <= array.ndim <= 4:
         raise IsthmusError(f"{name} holds {array.dtype} of shape {array.shape}; numbers of one to four axes are needed")
     if array.dtype.kind == "f" and (wrong := array.size - int(np.isfinite(array).sum())):
-        raise IsthmusError(f"{name} holds {wrong:,} values that are no numbers (NaN or infinite); fill them first")
+        what, them = ("is no number", "it") if wrong == 1 else ("are no numbers", "them")
+        raise IsthmusError(f"{name} holds {count(wrong, 'value')} that {what} (NaN or infinite); fill {them} first")
     return array
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isthmus.serving.explorer.atlas import ProjectionName
 from isthmus.serving.explorer.notebook import Served
 from isthmus.serving.explorer.prepared import prepared
 
@@ -15,7 +16,7 @@ def explore(
     y: Any = None,
     *,
     class_names: Sequence[str] | Mapping[int, str] | None = None,
-    projection: str = "pca",
+    projection: ProjectionName = "pca",
 ) -> Any:
     """A page with the codes of X as a map, and whatever the model does, live; in a notebook it shows itself.
 

@@ -31,7 +31,7 @@ class Newest:
     The browser asks again only when it has the answer, and then about the newest event; older ones are dropped.
 
     compute : from the numbers of a question to a result; it changes nothing on the page.
-    show : puts the result on the page. on_error : is told the one line of an IsthmusError.
+    show : puts the result on the page. on_error : called with the one line of an IsthmusError.
     slow : whether `compute` runs beside the page, in a thread.
     sliders : whose values are the question; without them it is the place (x, y) of an event, () when the pointer left.
     mode : buttons of which the first must be chosen. busy : what is made visible while an answer takes its time.
@@ -72,7 +72,7 @@ class Newest:
             model.js_on_event(event, self._script)
 
     def move_sliders(self, values: Sequence[float]) -> None:
-        """Put the sliders where they belong, which is no question."""
+        """Put the sliders where they belong, without asking anything."""
         if self._values.document is None:  # the page is not open yet
             for slider, value in zip(self._sliders, values, strict=True):
                 slider.value = float(value)
@@ -104,7 +104,7 @@ class Newest:
 
 
 def in_one_message(model: Model) -> AbstractContextManager[None]:
-    """What is changed within reaches the browser at once: it lays the page out one time, and waits one time."""
+    """Changes made inside reach the browser together: it lays the page out once, and waits once."""
     document = model.document
     return nullcontext() if document is None or document.session_context is None else hold(document)
 

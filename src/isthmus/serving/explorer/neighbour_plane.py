@@ -18,7 +18,7 @@ class NeighbourPlane:
 
         point (2,) = f(code),   code = g(point)
 
-    center : the mean code. names : of both axes. low, high : between which most points lie.
+    center : the mean code. names : of both axes. low, high : the range in which most points lie.
     """
 
     manifold: Any

@@ -65,7 +65,7 @@ def point_style(points: int) -> dict[str, float]:
 
 
 def follow_theme(made: Any, theme: Theme = LIGHT) -> None:
-    """Have a figure dark where the browser is; all that it draws must be in it already."""
+    """Make a figure dark where the browser is; all that it draws must be in it already."""
     if served():
         pairs = list(zip(theme_colors(theme).values(), theme_colors(DARK).values(), strict=True))
         colors = CustomJS(args={"figure": made, "pairs": pairs}, code=script("colors.js"))

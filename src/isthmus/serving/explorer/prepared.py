@@ -20,7 +20,7 @@ from isthmus.errors import IsthmusError, MissingExtraError
 from isthmus.evaluation.opening import open_for_model
 from isthmus.evaluation.theme import MARK
 from isthmus.registry import estimators
-from isthmus.serving.explorer.atlas import Atlas
+from isthmus.serving.explorer.atlas import Atlas, ProjectionName
 from isthmus.serving.explorer.labelled_data import LabelledData
 from isthmus.words import count
 
@@ -31,7 +31,7 @@ _MOST_JUDGED = 70_000  # samples of a detector's page: more take too long to wai
 class Prepared:
     """A model with its data, and what all sessions of its page share.
 
-    build : makes the page of one session. words : the model and its data in a line. stop : leaves what is not done.
+    build : makes the page of one session. words : the model and its data in a line. stop : ends work in the background.
     """
 
     build: Callable[[], Any]
@@ -39,7 +39,9 @@ class Prepared:
     stop: Callable[[], None] = lambda: None
 
 
-def prepared(model: Any, X: Any, y: Any = None, class_names: Any = None, projection: str = "pca") -> Prepared:
+def prepared(
+    model: Any, X: Any, y: Any = None, class_names: Any = None, projection: ProjectionName = "pca"
+) -> Prepared:
     """A model and its data, opened as that model takes them.
 
     projection : how codes of more than two numbers are mapped, see `Atlas`; models without codes have no use for it.
@@ -61,7 +63,7 @@ def opened(model: Any, X: Any, mixed_sizes: OnMixedSizes = "refuse") -> Source:
     return open_for_model(model, X, mixed_sizes)
 
 
-def _encoder_decoder(model: Any, samples: LabelledData, projection: str = "pca") -> Prepared:
+def _encoder_decoder(model: Any, samples: LabelledData, projection: ProjectionName = "pca") -> Prepared:
     from isthmus.serving.explorer.table_rows import TableViewer
     from isthmus.serving.explorer.views import Viewer
 

@@ -1,4 +1,4 @@
-"""What quality costs, of one sample: bits per value and decibels at several qualities, as a drawing."""
+"""What quality costs for one sample: bits per value and decibels at several qualities, as a drawing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
 
 QUALITIES = (10, 25, 40, 55, 70, 85, 95)  # that are tried one after another
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _MARGIN = 640, 230, 46, 40, 12  # pixels
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _MARGIN = 640, 230, 46, 48, 12  # pixels
 
 
 @dataclass

@@ -49,7 +49,7 @@ def serve(
     """Serve a page from the main thread until a signal; returns its number (2 for Ctrl-C, 15 for SIGTERM, ...).
 
     page : makes the Panel object of one session. host : the address to listen at. port : None takes the first free one
-    from 5006 on. on_ready : is told the URL once the server listens.
+    from 5006 on. on_ready : called with the URL once the server listens.
 
     Nothing is answered without the token in that URL, or under a name that is not this server's; see `Access`. Where
     other machines can reach it, a warning says so.

@@ -53,7 +53,7 @@ class TrialPage(ABC):
         self.name = ""
         self._asked = Newest(self._compute, self._show, self._say, slow=True, sliders=sliders, busy=self._busy)
         self._chooser = Chooser(style, samples, self._choose, self._drop, self._say)
-        row = style.box("shots", *(picture.layout for picture in self._pictures))
+        row = style.box("shots lines" if signals else "shots", *(picture.layout for picture in self._pictures))
         self.layout = style.box(
             "trial",
             style.card("Sample", self._chooser.layout, self._message),
@@ -90,7 +90,7 @@ class TrialPage(ABC):
         """What the model makes of a sample, at these values of the sliders; may run in a thread."""
 
     def again(self) -> None:
-        """The same sample, after something else than a slider was changed."""
+        """Try the same sample again, after something other than a slider was changed."""
         self._asked.ask()
 
     def _choose(self, index: int) -> None:

@@ -1,4 +1,4 @@
-"""Who may ask a service for anything: who has its token, calls it by its own name, and is no other site's page."""
+"""Who may use a service: whoever has its token and calls it by its own name, but no other site's page."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _OPEN = ("/v2/health/live", "/v2/health/ready")  # which probes ask, that know n
 
 @dataclass(frozen=True)
 class Access:
-    """Who is answered.
+    """Which requests are answered.
 
-    token : that every request must bring, but those for health; None where none is needed. names : what the server may
-    be called in a request; None for anything. A site elsewhere can have its own name lead to this machine ("DNS
-    rebinding"), and its pages could then ask what they like; one that brings the token is no such page.
+    token : every request must bring it, except those for health; None where none is needed. names : what the server may
+    be called in a request; None for anything. A site elsewhere can make its own name lead to this machine ("DNS
+    rebinding"), and its pages could then ask for anything; a request with the token does not come from such a page.
 
     >>> access = Access(names=frozenset({"localhost"}))
     >>> access.check("/v2", {"host": "localhost:8000"})
@@ -38,14 +38,14 @@ class Access:
 
     @classmethod
     def at(cls, host: str, token: str | None, allowed: Iterable[str] = ()) -> Access:
-        """Of a server that listens at a host."""
+        """Access to a server that listens at a host."""
         if token is not None:
             return cls(token)
         own = {host, socket.gethostname(), socket.getfqdn()} if host in EVERYWHERE else {host}
         return cls(None, frozenset(name.lower() for name in (*LOCAL, *own, *allowed)))
 
     def check(self, path: str, headers: Mapping[str, str]) -> None:
-        """Raise `Refusal` for who is not answered. headers : of the request, by names in lower case."""
+        """Raise `Refusal` for a request that may not be answered. headers : its headers, by names in lower case."""
         host, origin = headers.get("host", ""), headers.get("origin")
         if self.names is not None and not _is_own(host, self.names):
             raise Refusal(403, f"this server is not called {host[:60]!r}; start it with --allow-host for that")

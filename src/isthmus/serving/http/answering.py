@@ -19,9 +19,10 @@ _UNWATCHED = 0.05  # seconds: most requests are answered by then, and nobody ask
 
 
 class Answering:
-    """What endpoints ask for everything they need.
+    """Computes the answers for all endpoints.
 
-    repository : the models. thread : what computes. limits : of requests. reload : loads the folder of a model again.
+    repository : the models. thread : where they compute. limits : those of requests. reload : a function that loads a
+    model's folder again.
     """
 
     def __init__(
@@ -41,8 +42,8 @@ class Answering:
     ) -> dict[str, Any]:
         """Outputs of rows by name, arrays or Arrow tables.
 
-        receive : of the request, whose body has been read. seconds : that the client waits, if these are fewer than the
-        limits allow.
+        receive : ASGI's `receive` of the request, whose body has been read. seconds : how long the client waits, if
+        that is less than the limits allow.
 
         Raises `Refusal` where there is no room, or no time left.
         """

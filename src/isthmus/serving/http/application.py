@@ -79,10 +79,10 @@ def app(
 ) -> Guard:
     """An ASGI application that answers for models; `isthmus serve` is this and a server.
 
-    models : by the names that requests call them: fitted models, or folders of such. token : that requests must bring.
-    limits : of what is taken on. device : that models of folders compute on. stores : `isthmus.Store`s of codes, by
-    names of models, in which `similar` looks. Requests may call the server anything: who mounts the application knows
-    its name.
+    models : fitted models, or their folders, by the names that requests call them. token : what requests must bring.
+    limits : how much is taken on. device : where models of folders compute. stores : `isthmus.Store`s of codes, by
+    names of models, in which `similar` looks. Requests may call the server by any name: whoever mounts the application
+    knows which are right.
 
     Examples
     --------

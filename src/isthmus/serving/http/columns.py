@@ -1,4 +1,4 @@
-"""Tables in tensors: a column each on the way in and on the way out."""
+"""Tables as tensors, one for each column, in requests and in answers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from isthmus.serving.http.limits import Refusal
 def as_arrow(columns: Mapping[str, Any], schema: TableSchema) -> Any:
     """Columns as an Arrow table with the types that a schema says, as far as they decide what a cell means.
 
-    columns : lists or arrays (n,) or (n, 1) by name; None and NaN are missing. Raises `Refusal` where one has other
-    cells than the column takes, or not as many.
+    columns : lists or arrays (n,) or (n, 1) by name; None and NaN are missing. Raises `Refusal` where one has cells
+    that the column does not take, or another number of them.
     """
     import pyarrow as pa
 

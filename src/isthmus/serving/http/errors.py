@@ -15,7 +15,7 @@ from isthmus.serving.http.limits import CLIENT_LEFT, Refusal
 
 
 def error_answer(error: Exception, path: str) -> JSONResponse:
-    """The answer to a request that raised an error. path : that was asked for.
+    """The answer to a request that raised an error. path : the one that was asked for.
 
     >>> error_answer(Refusal(404, "there is no model 'x'"), "/v2/models/x").body
     b'{"error":"there is no model \\'x\\'"}'
@@ -25,7 +25,7 @@ def error_answer(error: Exception, path: str) -> JSONResponse:
 
 
 def add_errors(app: FastAPI) -> None:
-    """Have an application answer so."""
+    """Make an application answer errors this way."""
 
     async def answer(request: Request, error: Exception) -> JSONResponse:
         return error_answer(error, request.url.path)

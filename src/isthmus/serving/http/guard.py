@@ -1,4 +1,4 @@
-"""What stands between the network and the endpoints: who may ask, how much, how long; and a line for each request."""
+"""What stands between the network and the endpoints: who may ask, how much, how long; and one log line a request."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class _Exchange:
 class Guard:
     """ASGI middleware around all of an application.
 
-    app : what answers. access, limits : who and how much. thread : whose queue must have room. metrics : are told of
-    all answers. stopping : whether clients are told to leave, which the server sets.
+    app : what answers. access, limits : who may ask, and how much. thread : its queue must have room. metrics : count
+    all answers. stopping : whether clients are told to leave; the server sets it.
     """
 
     def __init__(self, app: Any, access: Access, limits: Limits, thread: ModelThread, metrics: Metrics) -> None:

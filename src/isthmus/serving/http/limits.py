@@ -14,7 +14,7 @@ CLIENT_LEFT = 499  # as nginx notes it: nobody reads this status
 class Refusal(IsthmusError):
     """A request that is not answered: one line, and the HTTP status that says whose fault it is.
 
-    headers : of the answer, beside its own.
+    headers : further headers of the answer.
     """
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
@@ -23,7 +23,7 @@ class Refusal(IsthmusError):
 
 
 def busy(message: str) -> Refusal:
-    """The refusal of what could be answered a little later."""
+    """The refusal of a request that could be answered a little later."""
     return Refusal(503, message, {"Retry-After": "1"})
 
 
@@ -31,14 +31,15 @@ def busy(message: str) -> Refusal:
 class Limits:
     """What a server takes on. The defaults suit one machine with a few GB of memory.
 
-    body_bytes : of one request. json_bytes : of its JSON, which takes up to forty times its size in memory. requests,
-    bodies_bytes : of all that are answered at the same time; more are refused at once. rows, values : of one request.
-    pixels : of its image files, each channel counted. unpacked_bytes : that its packed files may unpack to. seconds :
-    until a request must be answered. wait_seconds : that requests may have to wait for others, by the pace of the
-    latest answers; more are refused at once. queue_rows : that wait for the model, however fast it is. batch_rows : of
-    what is computed together. batch_seconds : that a batch which is smaller than the one before waits for one more
-    request. drain_seconds : after SIGTERM, while new requests are still answered, and as long again until connections
-    are closed. stop_seconds : after that, until requests that are not answered are given up.
+    body_bytes : largest body of one request. json_bytes : largest JSON, which takes up to forty times its size in
+    memory. requests, bodies_bytes : most requests that are answered at the same time, and bytes of their bodies; more
+    are refused at once. rows, values : most in one request. pixels : most in its image files, each channel counted.
+    unpacked_bytes : most that its packed files may unpack to. seconds : time in which a request must be answered.
+    wait_seconds : how long a request may have to wait for others, by the pace of the latest answers; those that would
+    wait longer are refused at once. queue_rows : most rows that wait for the model, however fast it is. batch_rows :
+    most rows that are computed together. batch_seconds : how long a batch that is smaller than the one before waits for
+    one more request. drain_seconds : how long new requests are still answered after SIGTERM, and then again how long
+    until connections are closed. stop_seconds : how long after that unanswered requests are given up.
     """
 
     body_bytes: int = 64 * MB

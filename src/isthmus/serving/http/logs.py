@@ -16,7 +16,7 @@ _LOGGED = ("request", "status", "milliseconds")
 
 
 def log_answer(method: str, path: str, request: str, status: int, seconds: float) -> None:
-    """A line for each request. request : its id, of which nothing must be escaped in JSON."""
+    """A line for each request. request : its id, which needs no escapes in JSON."""
     if not LOGGER.isEnabledFor(logging.INFO):
         return
     milliseconds = round(1000 * seconds, 2)
@@ -50,10 +50,10 @@ class JsonLines(logging.Formatter):
 
 
 class LinesTogether(logging.Handler):
-    """Writes what the event loop logs in one of its rounds at one go, to stderr.
+    """Writes all that the event loop logs in one round to stderr with one call.
 
-    A thread that writes lets another one have the interpreter, and waits for it: for each request, that takes longer
-    than all else that is done for it.
+    A thread that writes hands the interpreter to another one, and must wait to get it back. Done for each request, that
+    would take longer than everything else.
     """
 
     def __init__(self) -> None:

@@ -75,7 +75,7 @@ class Metrics:
                 gauge.labels(batch.model).set(getattr(batch.drift, name))
 
     def text(self, waiting: int) -> bytes:
-        """All of it, as Prometheus reads it, added up where several processes serve. waiting : rows, now."""
+        """All of it, as Prometheus reads it, added up where several processes serve. waiting : rows that wait now."""
         self._queue.set(waiting)
         if METRICS_FOLDER not in os.environ:
             return generate_latest(self._registry)

@@ -64,7 +64,7 @@ _Answered = tuple[_Job, dict[str, Any] | BaseException]
 class ModelThread:
     """Computes the outputs of models, one batch at a time, for requests of one event loop.
 
-    limits : see `Limits`. on_batch : is told of each batch, from the thread.
+    limits : see `Limits`. on_batch : called with each batch, in the thread.
 
     A request that is cancelled before its batch begins is not computed, and neither is one whose deadline has passed. A
     batch that fails is computed again in halves, so that the error is that of the request alone that caused it. All but
@@ -100,10 +100,10 @@ class ModelThread:
             raise busy(f"{self._waiting_rows:,} rows wait for the model already; try again a little later")
 
     def submit(self, served: Served, given: str, rows: Any, wanted: Sequence[str], deadline: float) -> Pending:
-        """Have outputs computed; a future that may be cancelled.
+        """Queue rows to be computed; returns a future that may be cancelled.
 
-        given : the input that the rows are. wanted : names of outputs. deadline : in seconds of `time.monotonic`.
-        Raises `Refusal` where there is no room.
+        given : the name of the input that the rows are. wanted : names of outputs. deadline : in seconds of
+        `time.monotonic`. Raises `Refusal` where there is no room.
         """
         if self._closed:
             raise busy("the server is stopping")

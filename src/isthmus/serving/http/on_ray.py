@@ -1,4 +1,4 @@
-"""The service on a cluster of Ray: replicas of the same application, as many as requests need."""
+"""The service on a Ray cluster: replicas of the same application, as many as requests need."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _REQUESTS_EACH = 32  # that a replica has in hand before another one is started
 
 
 def serve(plan: Plan, cluster: Cluster, on_ready: Callable[[], None]) -> int:
-    """Serve until SIGINT or SIGTERM; returns the signal's number. SIGHUP puts new replicas in the place of all.
+    """Serve until SIGINT or SIGTERM; returns the signal's number. SIGHUP replaces all replicas by new ones.
 
-    plan : of each replica; its host and port are those of Ray's proxies, unless the cluster has such already. cluster :
-    its workers are the most replicas there can be, each with a CPU. on_ready : is called once requests are answered.
+    plan : what each replica serves; its host and port are those of Ray's proxies, unless the cluster already has some.
+    cluster : its number of workers is the largest number of replicas, each with one CPU. on_ready : called once
+    requests are answered.
 
     Raises IsthmusError where no replica could begin.
     """

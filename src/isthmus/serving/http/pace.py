@@ -11,7 +11,8 @@ _LEAST = 64  # requests that are taken on however slow the server is: they may b
 class Pace:
     """What is in hand, and how fast it is answered.
 
-    wait_seconds : that an answer may take where there is much to answer. most : requests in hand, however fast it is.
+    wait_seconds : how long an answer may take where there is much to answer. most : most requests in hand, however fast
+    they are answered.
 
     The pace is that of the latest answers, and counts the time in which there was something to answer. What the
     event loop, the model and other programs take of a request is all in it.
@@ -37,12 +38,12 @@ class Pace:
         return min(self._most, max(_LEAST, self._wait_seconds * self._answers / self._seconds))
 
     def begin(self, now: float | None = None) -> None:
-        """Take on a request that is there as a whole. now : as of `time.monotonic`."""
+        """Take on a request that has arrived whole. now : the time of `time.monotonic`."""
         self._pass(now)
         self.in_hand += 1
 
     def end(self, now: float | None = None, answered: bool = True) -> None:
-        """Put a request away. answered : whether that says how fast requests are answered."""
+        """Finish a request. answered : whether it counts for the pace."""
         self._pass(now)
         self.in_hand -= 1
         if answered:

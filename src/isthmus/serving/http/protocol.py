@@ -28,7 +28,7 @@ _LARGE = 1 << 16  # bytes of a body that are read beside the event loop
 
 
 def protocol(answering: Answering, is_ready: Callable[[], bool]) -> APIRouter:
-    """The protocol's endpoints. is_ready : whether new requests are wanted."""
+    """The protocol's endpoints. is_ready : tells whether new requests are accepted."""
     router = APIRouter(prefix="/v2", tags=["Open Inference Protocol V2"])
     _add_health(router, is_ready)
     _add_models(router, answering, is_ready)

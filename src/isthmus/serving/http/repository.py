@@ -21,11 +21,11 @@ class Repository:
     """The models that requests can name.
 
     models : by name: a fitted model, its folder, or a folder of folders that are called by whole numbers, its versions.
-    device : that models of folders compute on.
+    device : where models of folders compute.
 
     Names are fixed when the server starts: no request says where anything is read.
 
-    Raises IsthmusError where a folder holds no model, or a name is no name.
+    Raises IsthmusError where a folder holds no model, or a name is not valid.
     """
 
     def __init__(self, models: Mapping[str, Any], device: str = "auto") -> None:
@@ -60,7 +60,7 @@ class Repository:
         return list(self._versions[name])
 
     def reload(self, name: str) -> None:
-        """Load a model's folder again. Requests that have begun keep the old one; so do all, where that fails."""
+        """Load a model's folder again. Requests that have begun keep the old one; all do if that fails."""
         self.find(name)
         with self._loading:
             self._versions[name] = self._load(name)

@@ -33,9 +33,9 @@ class Served(ABC):
     """A model under the name and the version that requests call it by.
 
     schema : of tables with columns of any kind, which come as a tensor a column; None for arrays. inputs : what can be
-    given, each as one or several tensors. outputs : what can be had for each of the inputs, frames as a tensor a
-    column, called OUTPUT.COLUMN. batches : whether rows of several requests may be computed together. drift : what is
-    known of whether rows still are like those that a detector learned from.
+    given, each as one or several tensors. outputs : what each of the inputs can be turned into; a frame is one tensor
+    for each column, called OUTPUT.COLUMN. batches : whether rows of several requests may be computed together. drift :
+    whether rows still are like those that a detector learned from, as far as is known.
     """
 
     can: ClassVar[str]  # what models of this kind can do, as `registry.estimators` calls it
@@ -252,7 +252,7 @@ _KINDS: tuple[type[Served], ...] = (ServedEncoder, ServedDenoiser, ServedImputer
 def served(name: str, version: str, model: Any) -> Served:
     """A fitted model, ready to be asked.
 
-    Raises IsthmusError for what is no estimator of isthmus.
+    Raises IsthmusError for anything but an estimator of isthmus.
     """
     can = estimators.of(model).can
     kind = next((kind for kind in _KINDS if kind.can in can), None)

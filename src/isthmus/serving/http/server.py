@@ -1,4 +1,4 @@
-"""The server of `isthmus serve`: it listens, heeds signals, and ends without losing what it has taken on."""
+"""The server of `isthmus serve`: it listens, obeys signals, and ends without losing requests that it has taken on."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def serve(
 ) -> int:
     """Answer until SIGINT or SIGTERM; returns the signal's number. SIGHUP loads the models' folders again.
 
-    on_ready : is called once requests are answered and signals heeded.
+    on_ready : called once requests are answered and signals obeyed.
 
     A signal makes the server not ready and tells clients to leave; some time later it takes no new connections,
     finishes what it has begun, and ends. A second signal ends it at once.

@@ -1,4 +1,4 @@
-"""The way of most requests: to `infer` past FastAPI, whose routing takes several times as long as all that follows."""
+"""Most requests go past FastAPI to `infer`: its routing takes several times as long as all that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How answers go over the wire: head and body of a small one at one go.
+"""How answers go over the wire: head and body of a small one in one write.
 
 Uvicorn writes them one after the other: two system calls and two packets, which wake the client twice. For an answer of
 some bytes they take a quarter of the event loop's time.

@@ -87,7 +87,7 @@ class _Worker:
 class Workers:
     """Processes that serve one plan.
 
-    plan : of each. count : how many there are to be. on_ready : is called once when all of them answer.
+    plan : what each serves. count : how many there are. on_ready : called once when all of them answer.
     """
 
     def __init__(self, plan: Plan, count: int, on_ready: Callable[[], None]) -> None:

@@ -18,8 +18,8 @@ _coded = 0  # values, in this process
 def pays(values: int) -> bool:
     """Whether images of so many more values are to be coded by compiled loops.
 
-    So they are as soon as NumPy has worked for as long as compiling takes: never more than twice what would have been
-    best, whatever is still to come.
+    They are once NumPy has worked for as long as compiling takes: the total is never more than twice the best possible,
+    whatever is still to come.
 
     >>> pays(1)
     False

@@ -32,7 +32,7 @@ class Logistics(NamedTuple):
 
     @classmethod
     def of(cls, tables: Tables) -> Logistics:
-        """Of a model."""
+        """Those of a model."""
         return cls(tables.positive, tables.logistic.astype(np.float32), tables.inverse_scale.copy())
 
 

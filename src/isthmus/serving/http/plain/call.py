@@ -33,7 +33,7 @@ class Memory:
 
     @contextmanager
     def holding(self, values: int) -> Iterator[None]:
-        """Hold so many meanwhile. Raises a `Refusal` where there is no room."""
+        """Hold so many values inside the block. Raises a `Refusal` where there is no room."""
         if self._held and self._held + values > self._most:
             raise busy("other requests' files fill the memory for them; try again a little later")
         self._held += values
@@ -47,7 +47,7 @@ class Memory:
 class Call:
     """A request, while it is answered.
 
-    uploads : its files, in the folder of `scratch`. accept : its header. notes : of what was left out.
+    uploads : its files, in the folder of `scratch`. accept : its Accept header. notes : what was left out.
     """
 
     request: Request
@@ -82,7 +82,7 @@ class Call:
             return await self.answering.outputs(self.request.receive, self.served, given, rows, wanted)
 
     async def alone(self, work: Callable[[], T], values: int) -> T:
-        """Something else that the model does, on its thread. values : that are worked on."""
+        """Other work of the model, done on its thread. values : how many are worked on."""
         task: Any = _Alone(self.served, lambda: self.scratch.run(work))
         count = np.zeros(1 + values // _VALUES_A_ROW, np.bool_)
         with self.memory.holding(values):

@@ -11,7 +11,7 @@ from isthmus.serving.http.limits import Refusal
 
 @dataclass(frozen=True)
 class Format:
-    """media : its type. suffixes : of files, the first one is written. others : names that clients have for it, too."""
+    """media : its type. suffixes : of files; the first is written. others : further names that clients use."""
 
     media: str
     suffixes: tuple[str, ...]

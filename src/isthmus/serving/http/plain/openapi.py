@@ -56,7 +56,7 @@ class Verb:
 
     @property
     def request_body(self) -> dict[str, Any]:
-        """Of OpenAPI."""
+        """The body of a request, as OpenAPI describes it."""
         content = {one.media: _content(one, self.example, self.items) for one in self.takes}
         if not self.optional:
             files = {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1}
@@ -66,7 +66,7 @@ class Verb:
 
     @property
     def responses(self) -> dict[int | str, dict[str, Any]]:
-        """Of OpenAPI."""
+        """The answers, as OpenAPI describes them."""
         content = {one.media: _content(one, self.answer) for one in self.gives}
         return {200: {"description": self.summary, "content": content}}
 

@@ -36,8 +36,8 @@ _LEAVES: Mapping[str, tuple[set[type], str]] = {
 class Rows:
     """Samples of a request.
 
-    values : array (n, ...) or Arrow table. single : whether the client sent one sample and no list of such. notes :
-    what was left out.
+    values : array (n, ...) or Arrow table. single : whether the client sent one sample, not a list. notes : what was
+    left out.
     """
 
     values: Any
@@ -48,7 +48,7 @@ class Rows:
 def read_rows(uploads: Sequence[Upload], served: Served, given: str, limits: Limits) -> Rows:
     """The samples of files, for an input of a model.
 
-    given : the input. Raises `Refusal` or IsthmusError with what is wrong and where.
+    given : the name of the input. Raises `Refusal` or IsthmusError with what is wrong and where.
     """
     with unpacking_at_most(limits.unpacked_bytes):
         if given == INPUT and served.schema is not None:

@@ -26,16 +26,16 @@ _SAFE = re.compile(r"\w[\w .()+-]{0,99}")
 
 @dataclass(frozen=True)
 class Upload:
-    """A file of a request. path : where it lies now; no part of it is what a client said, but its last, checked."""
+    """A file of a request. path : where it lies now; only the last part comes from the client, and that is checked."""
 
     path: Path
     format: Format
 
 
 class Scratch:
-    """A folder for the files of one request, which goes when neither the request nor its work is inside any more.
+    """A folder for the files of one request, deleted once both the request and its work have ended.
 
-    Work that nobody waits for any more may still be going on; it keeps the folder until it ends.
+    Work may go on when nobody waits for it any more; it keeps the folder until it ends.
 
     >>> with Scratch() as folder:
     ...     exists = folder.path.is_dir()
@@ -59,7 +59,7 @@ class Scratch:
                 shutil.rmtree(self.path, ignore_errors=True)
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do something with the files; errors call them as the client does, and say nothing of the folder."""
+        """Do something with the files; errors name them as the client does, and never mention the folder."""
         with self:
             try:
                 return work()

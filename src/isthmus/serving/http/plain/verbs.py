@@ -30,7 +30,7 @@ _CODEC_SHARE = 8  # values of pictures that are decoded in the time in which one
 
 
 def answers(served: Served, store: Any = None) -> dict[str, Answer]:
-    """What a model can be asked, by the names of endpoints. store : a `isthmus.Store` of its codes, for `similar`."""
+    """What a model can be asked, by the names of endpoints. store : an `isthmus.Store` of its codes, for `similar`."""
     model, can = served.model, estimators.of(served.model).can
     found: dict[str, Answer] = {}
     for ability, of_ability in _ANSWERS.items():
@@ -73,7 +73,7 @@ async def decode(call: Call) -> Result:
 
 
 async def reconstruct(call: Call) -> Result | File:
-    """Samples as the decoder has them from their codes."""
+    """Samples as the decoder rebuilds them from their codes."""
     if (form := _own_format(call, (*IMAGES, WAV))) is not None:
         return await _rewritten(call, form)
     rows = await call.rows()

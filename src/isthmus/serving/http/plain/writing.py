@@ -35,7 +35,7 @@ class Result:
 
     @property
     def formats(self) -> list[Format]:
-        """Those that can hold it."""
+        """The formats that can hold it."""
         values = list(self.parts.values())
         arrays = [value for value in values if isinstance(value, np.ndarray)]
         found = [JSON, CSV, PARQUET] if all(array.ndim <= 2 for array in arrays) else [JSON]
