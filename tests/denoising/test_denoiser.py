@@ -119,6 +119,7 @@ def test_images_of_any_level_of_a_range_are_cleaned_each_by_its_own(pictures: li
         np.testing.assert_allclose(a, b, atol=1e-5)  # a neighbour with other noise changes nothing
     flat = np.full((1, 80, 96), 0.5, np.float32)
     assert np.isfinite(model.denoise(flat)).all()
+    assert estimate_level(np.ones((1, 1, 1))) == 0
     assert Denoiser("gaussian:0.1", size="small", epochs=1).fit(pictures[:2]).network_spec_.levels is None
 
 

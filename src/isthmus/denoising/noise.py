@@ -41,8 +41,11 @@ def estimate_deviation(samples: Sequence[np.ndarray], seed: int = 0, *, across_r
 def estimate_level(sample: np.ndarray) -> float:
     """`estimate_deviation` of one sample (*spatial, channels), from fewer patches, without its bias on white noise.
 
-    The least of the variances of several brightnesses is too small where all of them are the same noise.
+    The least of the variances of several brightnesses is too small where all of them are the same noise. 0 where the
+    sample is too small to tell.
     """
+    if max(sample.shape[:-1]) < 2:
+        return 0.0
     return _UNBIASED * math.sqrt(_least(_by_brightness([sample], 0, most=_PATCHES_OF_ONE)))
 
 
