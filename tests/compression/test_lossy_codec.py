@@ -90,7 +90,7 @@ def test_any_size_between_the_ends_is_met(codec: Codec) -> None:
     ends = [len(codec.compress(TEST, quality=quality)) for quality in (1, 100)]
     for size in np.geomspace(ends[0], ends[1], 9)[2:-1]:
         data = codec.compress(TEST, target_bytes=size)
-        assert len(data) == pytest.approx(size, rel=0.02)
+        assert len(data) == pytest.approx(size, rel=0.02, abs=7)  # what gets a second quality has a head of 13 bytes
         assert codec.decompress(data).shape == TEST.shape
 
 
