@@ -15,7 +15,7 @@ from isthmus import Denoiser, IsthmusError, datasets, load
 from isthmus.corruptions import Corruption
 from isthmus.data import tiles as tiling
 from isthmus.denoising.noise import estimate_level
-from isthmus.networks.unet import SIZES, UNet
+from isthmus.networks.unet import SIZES, UNet, UNetSpec
 
 DIGITS = datasets.load("digits")
 TRAIN, TEST = ((part.images / 255).astype(np.float32) for part in (DIGITS.train, DIGITS.test))
@@ -120,6 +120,8 @@ def test_images_of_any_level_of_a_range_are_cleaned_each_by_its_own(pictures: li
     flat = np.full((1, 80, 96), 0.5, np.float32)
     assert np.isfinite(model.denoise(flat)).all()
     assert estimate_level(np.ones((1, 1, 1))) == 0
+    with pytest.raises(IsthmusError, match=r"levels \(=\(0\.0, 0\.0\)\) must be two deviations"):
+        UNetSpec(2, 1, 1, (4,), (1,), levels=(0.0, 0.0))
     assert Denoiser("gaussian:0.1", size="small", epochs=1).fit(pictures[:2]).network_spec_.levels is None
 
 

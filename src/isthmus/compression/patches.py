@@ -112,19 +112,19 @@ class PatchNetwork(nn.Module):
         return x[:, :, : spatial[0], : spatial[1]]
 
     def _repaired(self, z: Tensor, strengths: Tensor | None) -> Tensor:
-        gains = None if strengths is None else (_STEEPNESS * strengths).exp()[:, :, None, None]
-        start = 0
-        for i, layer in enumerate(self.repair):
-            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-            z, end = F.silu(z) if i else z, start + layer.out_channels
-            if gains is None:
+        layers = [layer for layer in self.repair if isinstance(layer, nn.Conv2d)]
+        gains: Sequence[Tensor | None] = [None] * len(layers)
+        if strengths is not None:
+            each = (_STEEPNESS * strengths).exp()[:, :, None, None]
+            gains = each.split([layer.out_channels for layer in layers], 1)
+        for i, (layer, gain) in enumerate(zip(layers, gains, strict=True)):
+            z = F.silu(z) if i else z
+            if gain is None:
                 z = layer(z)
-            elif len(gains) > 1:
-                z = layer(z) * gains[:, start:end]
+            elif len(gain) > 1 or layer.bias is None:
+                z = layer(z) * gain
             else:  # the same for all samples: the weights are fewer than what they give
-                gain = gains[0, start:end]
-                z = F.conv2d(z, layer.weight * gain[..., None], layer.bias * gain.flatten(), padding=1)
-            start = end
+                z = F.conv2d(z, layer.weight * gain.movedim(1, 0), layer.bias * gain.flatten(), padding=1)
         return z
 
     def energies(self) -> Tensor:

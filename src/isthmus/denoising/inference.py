@@ -63,7 +63,7 @@ class Cleaner:
         cleaned = np.empty((*samples.shape[:-1], self.channels_out(samples.shape[-1])), samples.dtype)
         std = np.zeros(cleaned.shape, np.float32) if with_std else None
         judgement = None if self.variance is None else Judgement(self.variance)
-        levels = self._levels(samples).to(device)
+        levels = self._levels(samples, device)
         reach = self.network.reach + (_STEP if self.blind is not None else 0)
         for read, kept, place in tiles(samples.shape[1:-1], samples.shape[-1], max(_STEP, self.network.step), reach):
             part = np.moveaxis(samples[(slice(None), *read)], -1, 1)
@@ -88,12 +88,12 @@ class Cleaner:
             self._keep_part(samples[index], cleaned[index], None if std is None else std[index], float(shares[index]))
         return cleaned, std, self.share * shares
 
-    def _levels(self, samples: np.ndarray) -> Tensor:
-        """How strong the noise of each sample is, float32 (n,), the same for all of its tiles; 0 if nobody asks."""
-        asked = samples if self.spec.levels is not None else samples[:0]
-        found = np.zeros(len(samples), np.float32)
-        found[: len(asked)] = [estimate_level(sample) / self.unit for sample in asked]
-        return torch.from_numpy(found)
+    def _levels(self, samples: np.ndarray, device: torch.device) -> Tensor | None:
+        """How strong the noise of each sample is, float32 (n,), the same for all of its tiles; None if nobody asks."""
+        if self.spec.levels is None:
+            return None
+        found = [estimate_level(sample) / self.unit for sample in samples]
+        return torch.tensor(found, dtype=torch.float32, device=device)
 
     def _in_part(self, x: Tensor, guess: Tensor, error: Tensor) -> Result:
         """Only a share of what the network takes away is taken away."""
@@ -113,12 +113,13 @@ class Cleaner:
         cleaned[:] = to_dtype(sample + share * removed, cleaned.dtype)
 
     @torch.inference_mode()
-    def _run(self, x: Tensor, levels: Tensor) -> Result:
+    def _run(self, x: Tensor, levels: Tensor | None) -> Result:
         """Samples (N, C, *S) as the network sees them: cleaned, and the variance of the error."""
         inside, channels = self.spec.in_channels, x.shape[1]
         if channels != inside:  # each colour by itself, or grey as a colour
             x = x.flatten(0, 1)[:, None] if inside == 1 else x.expand(-1, inside, *x.shape[2:])
-        levels = levels.repeat_interleave(len(x) // len(levels))
+        if levels is not None:
+            levels = levels.repeat_interleave(len(x) // len(levels))
         x, once = in_memory_order(x), partial(self._once, levels=levels)
         guess, variance = averaged(once, x, turns=self.turns) if self.averaging else once(x)
         if channels != inside:
@@ -128,7 +129,7 @@ class Cleaner:
             )
         return guess, variance
 
-    def _once(self, x: Tensor, levels: Tensor) -> Result:
+    def _once(self, x: Tensor, levels: Tensor | None) -> Result:
         if self.blind is None:
             return self.network.clean(x, levels)
         return self.blind.mix(x, *without_itself(self.network, x, rows=self.blind.rows))

@@ -9,6 +9,7 @@ arXiv:1608.03981).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -59,6 +60,8 @@ class UNetSpec(Spec):
             raise IsthmusError(
                 f"widths (={self.widths}) and blocks (={self.blocks}) must name the same stages, 1 to {MOST_STAGES}"
             )
+        if self.levels is not None and not 0 <= self.levels[0] < self.levels[1] < math.inf:
+            raise IsthmusError(f"levels (={self.levels}) must be two deviations, the lower one first")
 
     def build(self) -> UNet:
         """The network, its weights drawn from torch's generator."""

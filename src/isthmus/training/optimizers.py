@@ -71,7 +71,7 @@ class _Uncompiled(torch.optim.Optimizer):
 
 
 class _AdamW(_Uncompiled, torch.optim.AdamW):
-    """torch's."""
+    """torch's AdamW."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
