@@ -93,10 +93,11 @@ def processes_of(session: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def left_alone() -> Iterator[None]:
-    """After each test no thread of ours is left; a thread of Ray's that connected anew by itself is disconnected."""
+    """No test leaves a connection, nor a thread of Ray's that would connect anew by itself."""
     yield
-    assert "isthmus-ray" not in {thread.name for thread in threading.enumerate()}
-    imported().shutdown()
+    assert not imported().is_initialized()
+    homes = [str(getattr(getattr(thread, "_target", None), "__module__", "")) for thread in threading.enumerate()]
+    assert not [home for home in homes if home.startswith("ray.")]
 
 
 @pytest.fixture(scope="module")

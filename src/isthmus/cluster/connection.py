@@ -6,7 +6,6 @@ import logging
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -70,7 +69,6 @@ class Cluster:
                 yield workers
             finally:
                 if ours:
-                    _wait_for_threads()
                     ray.shutdown()
 
     def _check_size(self, ray: Any, workers: int) -> None:
@@ -123,7 +121,6 @@ def imported() -> Any:
             os.environ.setdefault(name, value)
     try:
         import ray
-        import ray.data  # sets up its logging, which is then turned down
     except ImportError as error:
         raise MissingExtraError("Ray", "cluster") from error
     return ray
@@ -137,14 +134,6 @@ def cpus(ray: Any) -> int:
 def gpus_each(ray: Any, workers: int, device: object) -> int:
     """The GPUs of each worker: one where there are enough and the device may be one, else none."""
     return int(str(device) != "cpu" and ray.cluster_resources().get("GPU", 0) >= workers)
-
-
-def _wait_for_threads() -> None:
-    """Wait until what Ray runs beside this thread has ended: a call of it after the end would connect anew."""
-    deadline = time.monotonic() + _PATIENCE
-    for thread in threading.enumerate():
-        if type(thread).__module__.startswith("ray.data."):
-            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _start(ray: Any, address: str) -> None:
@@ -235,7 +224,7 @@ def _silence() -> Iterator[None]:
         return
     from ray._private import worker  # prints, without a setting, what happens to tasks when a node is lost
 
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.data", "ray.train", "ray.serve")]
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.train", "ray.serve")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -1,32 +1,27 @@
 """The samples of some data, part by part on many machines, in their order.
 
-    parts ── from_items ─▶ Ray Data ── map_batches ─▶ workers: open once, work on part after part ──▶ results in order
+    parts ──▶ tasks of Ray, a few for each worker ──▶ workers: open once, work on part after part ──▶ results in order
 
 Nothing but numbers of parts travels to the workers: each opens the model and the data itself, and keeps them for the
 parts that follow. What is lost with a worker or its node is done again by another one; a part's result depends on
 nothing but the part, so the results are the same.
 
-The workers are processes of a pool for tasks. A pool of actors hangs where results are wanted in order and a node is
-lost without another in its place: a task stays with its actor, which waits for a CPU, and all others wait for the task.
+The tasks are Ray's own and not those of its Ray Data. That runs threads of its own beside this one, which may still ask
+the cluster for something when the connection is closed; Ray then ends the whole process, without a word.
 """
 
 from __future__ import annotations
 
 import platform
-import queue
-import threading
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
-import numpy as np
-
-from isthmus.cluster.connection import Cluster, Watch, gpus_each, imported
+from isthmus.cluster.connection import Cluster, Watch, cpus, gpus_each, imported
 from isthmus.cluster.place import Here
 from isthmus.errors import IsthmusError, IsthmusWarning, warn
 
@@ -37,9 +32,7 @@ Result = TypeVar("Result")
 _TASKS_EACH = 4  # of a worker, at least: so that the last ones end together
 _MOST_PARTS = 8  # in one task: more would only make what is lost with a worker larger
 _LOOK = 5.0  # seconds between looks at a cluster that gives no results
-_ON_THE_WAY = 2  # items for each worker
-_END = 10.0  # seconds in which a thread must end that nobody takes results from
-_WAITING = 4  # tasks whose results may wait for whoever takes them
+_WAITING = 4  # tasks of each worker, done or not, whose results nobody has taken yet
 
 
 def map_parts(
@@ -76,10 +69,9 @@ def map_parts(
     with cluster.joined() as workers:
         size = min(_MOST_PARTS, len(parts) // (_TASKS_EACH * workers))
         size = max(together, size // together * together)
-        tasks = [parts[start : start + size] for start in range(0, len(parts), size)]
-        made = _in_order(_Job(opening, work), tasks, min(workers, len(tasks)), device)
-        for results in _taken(made, Watch(cluster, 1)):
-            yield from results
+        tasks = (parts[start : start + size] for start in range(0, len(parts), size))
+        gpus = gpus_each(imported(), min(workers, -(-len(parts) // size)), device)
+        yield from _in_order(_Job(opening, work), tasks, workers, Watch(cluster, 1), gpus)
 
 
 def map_items(
@@ -95,33 +87,46 @@ def map_items(
     """
     cluster = cluster or Cluster()
     with cluster.joined() as workers:
-        ray = imported()
-        job, watch, taker = ray.put(_Job(opening, work)), Watch(cluster, 1), _Taker()
-        task = ray.remote(num_cpus=1, max_retries=-1)(_one)
-        waiting: deque[Any] = deque()
+        yield from _in_order(_Job(opening, work), ([item] for item in items), workers, Watch(cluster, 1))
 
-        def first() -> Result:
-            while not ray.wait([waiting[0]], timeout=_LOOK)[0]:
+
+def _in_order(job: _Job, tasks: Iterable[Sequence[Any]], workers: int, watch: Watch, gpus: int = 0) -> Iterator[Any]:
+    """The results of the parts of all tasks, in order; a task is asked for when it has a place, and not before.
+
+    gpus : that a task needs.
+    """
+    ray = imported()
+    remote, shared = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(_done), ray.put(job)
+    at_once = workers if workers < cpus(ray) else 2 * workers  # where no CPU is left over, the next ones may queue
+    tasks, taker = iter(tasks), _Taker()
+    waiting: deque[Any] = deque()
+    unfinished: list[Any] = []
+    try:
+        while True:
+            if unfinished:
+                unfinished = ray.wait(unfinished, num_returns=len(unfinished), timeout=0)[1]
+            places = min(at_once - len(unfinished), _WAITING * workers - len(waiting))
+            more = [remote.remote(shared, parts) for parts in islice(tasks, max(0, places))]
+            waiting += more
+            unfinished += more
+            if not waiting:
+                return
+            if waiting[0] not in unfinished:
+                yield from taker.results(ray.get(waiting.popleft()))
+            elif not ray.wait(unfinished, timeout=_LOOK)[0]:
                 watch.look()
-            (result,) = taker.results(ray.get(waiting.popleft()))
-            made: Result = result
-            return made
-
-        for item in items:
-            waiting.append(task.remote(job, item))
-            if len(waiting) > _ON_THE_WAY * workers:
-                yield first()
-        while waiting:
-            yield first()
+    finally:
+        for task in unfinished:
+            ray.cancel(task)
 
 
-def _one(job: _Job, item: Any) -> _Done:
-    return job.done([item])
+def _done(job: _Job, parts: Sequence[Any]) -> _Done:
+    return job.done(parts)
 
 
 @dataclass(frozen=True)
 class _Done:
-    """The results of a task, or what a user can put right about it. Of a type that Ray Data does not look into."""
+    """The results of a task, or what a user can put right about it."""
 
     results: Sequence[Any]
     failure: str
@@ -170,81 +175,3 @@ class _Taker:
         if done.failure:
             raise IsthmusError(done.failure)
         return done.results
-
-
-def _task(job: _Job, tasks: Sequence[Sequence[Any]], batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """One task of Ray Data: a batch with its number."""
-    (number,) = batch["item"].tolist()
-    done = np.empty(1, object)
-    done[0] = job.done(tasks[number])
-    return {"number": np.array([number]), "done": done}
-
-
-def _in_order(job: _Job, tasks: Sequence[Sequence[Any]], workers: int, device: object) -> Generator[Sequence[Any]]:
-    """The results of the tasks, in order."""
-    ray = imported()
-    from ray.data import DataContext, TaskPoolStrategy, from_items
-
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.enable_fallback_to_arrow_object_ext_type = True
-    context.execution_options.preserve_order = True
-    with DataContext.current(context):
-        rows = from_items(list(range(len(tasks))), override_num_blocks=len(tasks)).map_batches(
-            partial(_task, job, tasks),
-            batch_size=1,
-            compute=TaskPoolStrategy(size=workers),
-            num_cpus=1,
-            num_gpus=gpus_each(ray, workers, device),
-        )
-    taker, made = _Taker(), 0
-    for row in rows.iter_rows():
-        if row["number"] != made:
-            raise RuntimeError(f"Ray gave task {row['number']} in place of {made}")
-        yield taker.results(row["done"])
-        made += 1
-    if made != len(tasks):
-        raise RuntimeError(f"Ray gave {made} of {len(tasks)} tasks")
-
-
-def _taken(results: Generator[Any], watch: Watch) -> Iterator[Any]:
-    """Results that a thread waits for, so that this one can look at the cluster and hear Ctrl-C meanwhile."""
-    waiting: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(_WAITING)
-    left = threading.Event()
-
-    def put(item: tuple[Any, BaseException | None]) -> None:
-        while not left.is_set():
-            with suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
-                return
-
-    def take() -> None:
-        try:
-            for result in results:
-                put((result, None))
-                if left.is_set():
-                    return
-            put((None, StopIteration()))
-        except BaseException as error:
-            put((None, error))
-        finally:
-            results.close()
-
-    thread = threading.Thread(target=take, name="isthmus-ray", daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                result, error = waiting.get(timeout=_LOOK)
-            except queue.Empty:
-                watch.look()
-                continue
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield result
-    finally:
-        left.set()
-        thread.join(_END)  # before the connection that it uses is closed

@@ -46,6 +46,13 @@ def atlas(models: Path) -> Atlas:
     return made
 
 
+def test_a_sample_is_called_by_its_number_and_its_class() -> None:
+    X = np.zeros((2, 3))
+    assert LabelledData.of(open_source(X)).title(1) == "sample 1"
+    assert LabelledData.of(open_source(X), [4, 7]).title(1) == "sample 1 · class 7"
+    assert LabelledData.of(open_source(X), ["setosa", "virginica"]).title(0) == "sample 0 · setosa"
+
+
 def test_nearest_samples_are_the_nearest(atlas: Atlas) -> None:
     code = atlas.codes[3] + 0.1
     places, distances = atlas.nearest(code, 7)

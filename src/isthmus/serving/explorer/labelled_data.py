@@ -70,7 +70,12 @@ class LabelledData:
         """What a sample is called: its number, or its file, and its class."""
         paths = getattr(self.data, "paths", None)
         name = f"sample {index:,}" if paths is None else PurePath(paths[index]).name
-        return f"{name} · {self.label(index)}" if self.label(index) else name
+        return self.with_class(name, index)
+
+    def with_class(self, name: str, index: int) -> str:
+        """A name and the class of that sample; a class that is a number is called one."""
+        label = self.label(index)
+        return " · ".join(filter(None, (name, f"class {label}" if label.isnumeric() else label)))
 
     def some(self, most: int = 256, values: int = 1 << 22) -> list[np.ndarray]:
         """A few samples from all over, to measure ranges on."""

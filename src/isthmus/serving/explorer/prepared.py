@@ -124,7 +124,7 @@ def _detector(model: Any, samples: LabelledData) -> Prepared:
 
     def title(index: int) -> str:
         (name,) = named(model, data, np.array([index]))
-        return " · ".join(filter(None, (name, samples.label(index))))
+        return samples.with_class(name, index)
 
     return Prepared(lambda: DetectorPage(model, findings, explain, title).layout, words)
 
