@@ -37,7 +37,7 @@ from isthmus.estimators.model_folder import load_model
 from machine import machine, table
 
 GROUP = 1 << 16
-WORK = ("ray::MapBatches", "TrainWorker")  # what workers that do something are called
+WORK = ("ray::isthmus", "TrainWorker")  # what workers that do something are called
 
 
 def write_images(path: Path, rows: int, side: int) -> None:

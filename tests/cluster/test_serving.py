@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,9 @@ def test_replicas_answer_as_the_estimator_does(address: str, tmp_path: Path) -> 
         other = model.set_params(latent_dim=2).fit(images)
         other.save(tmp_path / "digits")
         os.kill(running.process.pid, signal.SIGHUP)
+        until = time.monotonic() + PATIENCE
         while codes(answer).shape == (3, 3):
+            assert time.monotonic() < until
             answer = running.infer("digits", body(images[:3]))
             assert answer.status_code == 200, answer.text
         np.testing.assert_allclose(codes(answer), other.transform(images[:3]), rtol=1e-4, atol=1e-5)

@@ -96,7 +96,7 @@ def _in_order(job: _Job, tasks: Iterable[Sequence[Any]], workers: int, watch: Wa
     gpus : that a task needs.
     """
     ray = imported()
-    remote, shared = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1)(_done), ray.put(job)
+    remote, shared = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1, name="isthmus")(_done), ray.put(job)
     at_once = workers if workers < cpus(ray) else 2 * workers  # where no CPU is left over, the next ones may queue
     tasks, taker = iter(tasks), _Taker()
     waiting: deque[Any] = deque()
@@ -112,12 +112,22 @@ def _in_order(job: _Job, tasks: Iterable[Sequence[Any]], workers: int, watch: Wa
             if not waiting:
                 return
             if waiting[0] not in unfinished:
-                yield from taker.results(ray.get(waiting.popleft()))
+                yield from taker.results(_got(ray, waiting.popleft(), watch))
             elif not ray.wait(unfinished, timeout=_LOOK)[0]:
                 watch.look()
     finally:
         for task in unfinished:
             ray.cancel(task)
+
+
+def _got(ray: Any, task: Any, watch: Watch) -> _Done:
+    """What a finished task gave, which is made again where it was lost with its node."""
+    while True:
+        try:
+            done: _Done = ray.get(task, timeout=_LOOK)
+            return done
+        except ray.exceptions.GetTimeoutError:
+            watch.look()
 
 
 def _done(job: _Job, parts: Sequence[Any]) -> _Done:
