@@ -9,7 +9,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --co
 demo: $(VENV)/.installed
 	@$(BIN)/isthmus train digits --latent-dim 10 --seed 0 --output demo --overwrite
 
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+# A worker that dies ends the run at once, with its report: in its place another one would wait for ever.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --max-worker-restart 0
 
 test: $(VENV)/.installed-dev lint
 	$(PYTEST) -m 'not slow'
