@@ -80,3 +80,12 @@ def test_models_for_another_aim_or_an_unknown_one_take_the_nearest(
     for config in (unknown, {**unknown, "objective": "ms-ssim"}):
         coding = CodecModel(codec.kind, config, codec.tensors).coding
         assert coding.encode(images, 0.5) == nearest
+
+
+def test_small_images_are_never_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when they are compressed nor while it is measured which of two networks is better: that takes long."""
+    monkeypatch.setattr("isthmus.compression.code_search.CodeSearch.of", lambda *anything: pytest.fail("a search"))
+    images = np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8)
+    codec = Codec("lossy", epochs=1, random_state=0).fit(images)
+    for quality in (1, 100):
+        assert codec.decompress(codec.compress(images, quality=quality)).shape == images.shape

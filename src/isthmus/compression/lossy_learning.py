@@ -199,15 +199,13 @@ def _crop_side(images: Sequence[np.ndarray]) -> tuple[int, int] | None:
 
 def _together(flat: CodecModel, fine: CodecModel, images: np.ndarray) -> CodecModel:
     """One model of two: the dial holds the qualities of both that no other beats in bytes and error at once."""
-    places = np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES
-    points = [
-        (*_measured(model.coding, images, place), number, float(place))
-        for number, model in enumerate((flat, fine))
-        for place in places
-    ]
+    places = (np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES).tolist()
+    points = [[number, place] for number in (0, 1) for place in places]
+    every = joined((flat, fine), points, 0.0).coding
+    found = [(*_measured(every, images, i / (len(points) - 1)), *point) for i, point in enumerate(points)]
     dial: list[list[float]] = []
     least = math.inf
-    for _, error, number, place in sorted(points):
+    for _, error, number, place in sorted(found):
         if error < least:
             dial.append([number, place])
             least = error
