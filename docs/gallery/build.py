@@ -22,7 +22,7 @@ from PIL import Image
 GALLERY = Path(__file__).parent
 SOURCES = sorted((GALLERY / "source").glob("*.py"))
 _CELL = re.compile(r"^# %%(.*)\n", re.MULTILINE)
-_SECONDS = 1_200  # that a cell may take, on a busy machine
+_SECONDS = 7_200  # that a cell may take, on a busy machine
 _THUMBNAIL = (400, 240)  # pixels, at most
 
 
