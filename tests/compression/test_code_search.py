@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from isthmus import Codec
+from isthmus.compression.code_search import ROUNDS
 from isthmus.compression.coding.context import Context
 from isthmus.compression.coding.exact import SUBLEVEL, UNIT
 from isthmus.compression.coding.model import CodecModel
@@ -57,7 +58,7 @@ def test_what_is_searched_for_costs_less(
     (codec, images), costs = model, []
     coding: Any = codec.coding
     low, high = codec.config["lambdas"]
-    for rounds in (0, 2):
+    for rounds in (0, ROUNDS):
         monkeypatch.setattr("isthmus.compression.code_search.ROUNDS", rounds)
         data, check = coding.encode(images, place)
         back = coding.decode(data, images.shape, check)

@@ -96,7 +96,7 @@ def _in_order(job: _Job, tasks: Iterable[Sequence[Any]], workers: int, watch: Wa
     gpus : that a task needs.
     """
     ray = imported()
-    remote, shared = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1, name="isthmus")(_done), ray.put(job)
+    remote, shared = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=-1, name="isthmus")(_Job.done), ray.put(job)
     at_once = workers if workers < cpus(ray) else 2 * workers  # where no CPU is left over, the next ones may queue
     tasks, taker = iter(tasks), _Taker()
     waiting: deque[Any] = deque()
@@ -128,10 +128,6 @@ def _got(ray: Any, task: Any, watch: Watch) -> _Done:
             return done
         except ray.exceptions.GetTimeoutError:
             watch.look()
-
-
-def _done(job: _Job, parts: Sequence[Any]) -> _Done:
-    return job.done(parts)
 
 
 @dataclass(frozen=True)

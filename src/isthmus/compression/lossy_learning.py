@@ -201,7 +201,7 @@ def _together(flat: CodecModel, fine: CodecModel, images: np.ndarray) -> CodecMo
     """One model of two: the dial holds the qualities of both that no other beats in bytes and error at once."""
     places = (np.round(np.linspace(0, QUALITIES, _PLACES)) / QUALITIES).tolist()
     points = [[number, place] for number in (0, 1) for place in places]
-    every = joined((flat, fine), points, 0.0).coding
+    every = joined((flat, fine), points, 0.0).coding  # a dial of all points, which searches no codes, as the result
     found = [(*_measured(every, images, i / (len(points) - 1)), *point) for i, point in enumerate(points)]
     dial: list[list[float]] = []
     least = math.inf
